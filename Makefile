@@ -1,0 +1,136 @@
+# make          builds build/seqarena          make demo     the whole job in minutes, from nothing
+# make check    every test                     make deps     installs the Debian packages below
+# make install  DESTDIR= PREFIX=               make asan ubsan format-check layers fuzz
+
+B      ?= build
+PREFIX ?= /usr/local
+CC     ?= cc
+
+# package                what it is for
+define PACKAGES
+gcc                      compiler
+make                     this file
+pkg-config               finds the libraries
+libopenblas-dev          matrix products
+libcsv-dev               CSV files
+libpcre2-dev             patterns
+libhwloc-dev             topology and binding
+libpapi-dev              hardware and software counters
+libjansson-dev           JSON
+libinih-dev              recipe files
+libxxhash-dev            keys of cells, plans and builds
+libssl-dev               SHA-256 of data files
+libcmocka-dev            unit tests
+endef
+export PACKAGES
+PACKAGE_NAMES := $(shell echo "$$PACKAGES" | cut -d' ' -f1)
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wstrict-prototypes -Wmissing-prototypes \
+        -Wwrite-strings -Wcast-qual -Wundef -Wvla
+ifdef CI
+WARN += -Werror
+endif
+OPT     ?= -O2 -g
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) \
+             -DSQA_DATADIR='"$(PREFIX)/share/seqarena"' $(CFLAGS)
+LIBS    = -lopenblas -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lxxhash -lcrypto -lm
+LDFLAGS_ALL = -fopenmp $(LDFLAGS)
+
+PLAIN   := $(sort $(wildcard kernels/plain/*.c))
+AVX2    := $(sort $(wildcard kernels/avx2/*.c))
+COMMON  := $(sort $(wildcard base/*.c kernels/*.c engine/*.c engine/ops/*.c models/*.c tasks/*.c results/*.c reports/*.c \
+             harness/measure/*.c))
+HARNESS := $(sort $(wildcard harness/*.c))
+MAIN    := harness/main.c
+LIB_OBJ := $(COMMON:%.c=$(B)/%.o) $(PLAIN:%.c=$(B)/%.f32.o) $(PLAIN:%.c=$(B)/%.f64.o) $(AVX2:%.c=$(B)/%.o) \
+           $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(HARNESS)))
+TESTS   := $(sort $(wildcard tests/test_*.c))
+FUZZERS := $(sort $(wildcard tests/fuzz_*.c))
+LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc
+
+.PHONY: all deps demo check check-unit check-cli install asan ubsan format format-check layers fuzz corpus clean headers FORCE
+all: $(B)/seqarena
+
+# Every list comes from the sources: a registered struct is an entry.
+$(B)/variants.inc: FORCE | $(B)
+	@sed -n 's/^const struct sqa_variant sqa_variant_\([a-z0-9_]*\) = {$$/X(\1)/p' $(sort $(wildcard models/*.c)) >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(B)/tasks.inc: FORCE | $(B)
+	@sed -n 's/^const struct sqa_task sqa_task_\([a-z0-9_]*\) = {$$/X(\1)/p' $(sort $(wildcard tasks/*.c)) >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(B)/ops.inc: FORCE | $(B)
+	@sed -n 's/^const struct sqa_op sqa_op_\([a-z0-9_]*\) = {.*/X(\1)/p' engine/graph.c $(sort $(wildcard engine/ops/*.c)) >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(B):
+	@mkdir -p $@
+
+$(B)/seqarena: $(B)/harness/main.o $(LIB_OBJ)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(B)/kernels/plain/%.f32.o: kernels/plain/%.c | $(LISTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -DSQA_REAL=float -DSQA_REAL_NAME=f32 -MMD -MP -c -o $@ $<
+$(B)/kernels/plain/%.f64.o: kernels/plain/%.c | $(LISTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -DSQA_REAL=double -DSQA_REAL_NAME=f64 -MMD -MP -c -o $@ $<
+$(B)/kernels/avx2/%.o: kernels/avx2/%.c | $(LISTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -mavx2 -mfma -MMD -MP -c -o $@ $<
+$(B)/harness/main.o $(B)/harness/measure/environment.o: EXTRA = -DSQA_COMMIT='"$(COMMIT)"' -DSQA_COMPILER_FLAGS='"$(OPT)"'
+$(B)/%.o: %.c | $(LISTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(EXTRA) -MMD -MP -c -o $@ $<
+
+$(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
+deps:
+	@tests/install-packages.sh $(PACKAGE_NAMES)
+
+demo: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@tests/demo.sh $(B)/seqarena
+
+check: deps
+	@CI=1 $(MAKE) --no-print-directory -j$$(nproc) all $(TESTS:tests/%.c=$(B)/tests/%)
+	@tests/check.sh $(B)
+layers:
+	@tests/layers.sh
+headers:
+	@tests/headers.sh $(CC)
+
+# The same rules with other flags and another B: objects never mix.
+asan:
+	@$(MAKE) --no-print-directory -j$$(nproc) B=build/asan OPT="-O1 -g -fno-omit-frame-pointer -fsanitize=address -fno-sanitize-recover=all" \
+	    LDFLAGS=-fsanitize=address build/asan/seqarena $(TESTS:tests/%.c=build/asan/tests/%)
+	@ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=tests/lsan.supp tests/check.sh build/asan sanitizer
+ubsan:
+	@$(MAKE) --no-print-directory -j$$(nproc) B=build/ubsan OPT="-O1 -g -fsanitize=undefined -fno-sanitize-recover=all" \
+	    LDFLAGS=-fsanitize=undefined build/ubsan/seqarena $(TESTS:tests/%.c=build/ubsan/tests/%)
+	@tests/check.sh build/ubsan sanitizer
+
+FORMAT_FILES = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format -i $(FORMAT_FILES)
+format-check:
+	@tests/format-check.sh $(FORMAT_FILES)
+
+# Coverage-guided fuzzing with clang: make fuzz SECONDS_EACH=60
+SECONDS_EACH ?= 20
+fuzz:
+	@$(MAKE) --no-print-directory -j$$(nproc) B=build/fuzz CC=clang WARN= \
+	    OPT="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" LDFLAGS="-fsanitize=fuzzer,address,undefined" \
+	    $(FUZZERS:tests/%.c=build/fuzz/tests/%)
+	@tests/fuzz.sh build/fuzz $(SECONDS_EACH)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/seqarena/recipes \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(B)/seqarena $(DESTDIR)$(PREFIX)/bin/seqarena
+	install -m 644 $(wildcard recipes/*.ini) $(DESTDIR)$(PREFIX)/share/seqarena/recipes
+	$(B)/seqarena completion >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/seqarena
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,134 @@
+/* memory.c - see memory.h */
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static atomic_long count;
+static atomic_long fail_at;
+static atomic_int env_read;
+
+static int refuse(void)
+{
+    if (!atomic_exchange(&env_read, 1)) {
+        const char *s = getenv("SEQARENA_ALLOC_FAIL_AT");
+        if (s && atomic_load(&fail_at) == 0)
+            atomic_store(&fail_at, atol(s));
+    }
+    const long n = atomic_fetch_add(&count, 1) + 1;
+    const long limit = atomic_load(&fail_at);
+    return limit > 0 && n >= limit;
+}
+
+void sqa_alloc_fail_at(long n)
+{
+    atomic_store(&env_read, 1);
+    atomic_store(&fail_at, n > 0 ? atomic_load(&count) + n : 0);
+}
+
+long sqa_alloc_count(void)
+{
+    return atomic_load(&count);
+}
+
+void *sqa_alloc(size_t bytes)
+{
+    return refuse() ? NULL : calloc(1, bytes ? bytes : 1);
+}
+
+void *sqa_alloc_array(size_t n, size_t size)
+{
+    return refuse() ? NULL : calloc(n ? n : 1, size ? size : 1);
+}
+
+void *sqa_realloc(void *p, size_t bytes)
+{
+    return refuse() ? NULL : realloc(p, bytes ? bytes : 1);
+}
+
+void *sqa_alloc_aligned(size_t bytes)
+{
+    const size_t rounded = (bytes + 63) & ~(size_t)63;
+    if (refuse() || rounded < bytes)
+        return NULL;
+    void *p = aligned_alloc(64, rounded ? rounded : 64);
+    if (p)
+        memset(p, 0, rounded);
+    return p;
+}
+
+void sqa_free(void *p)
+{
+    free(p);
+}
+
+char *sqa_strdup(const char *s)
+{
+    const size_t n = strlen(s) + 1;
+    char *p = sqa_alloc(n);
+    if (p)
+        memcpy(p, s, n);
+    return p;
+}
+
+struct sqa_arena_block {
+    struct sqa_arena_block *next;
+    size_t used, size;
+    _Alignas(16) unsigned char data[];
+};
+
+void *sqa_arena_alloc(struct sqa_arena *a, size_t bytes)
+{
+    const size_t need = (bytes + 15) & ~(size_t)15;
+    struct sqa_arena_block *b = a->blocks;
+    if (need < bytes)
+        return NULL;
+    if (!b || b->size - b->used < need) {
+        const size_t size = need > 65536 ? need : 65536;
+        b = sqa_alloc(sizeof *b + size);
+        if (!b)
+            return NULL;
+        b->size = size;
+        b->next = a->blocks;
+        a->blocks = b;
+    }
+    void *p = b->data + b->used;
+    b->used += need;
+    return p;
+}
+
+char *sqa_arena_strdup(struct sqa_arena *a, const char *s)
+{
+    const size_t n = strlen(s) + 1;
+    char *p = sqa_arena_alloc(a, n);
+    if (p)
+        memcpy(p, s, n);
+    return p;
+}
+
+char *sqa_arena_printf(struct sqa_arena *a, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    const int n = vsnprintf(NULL, 0, fmt, ap);
+    char *p = n < 0 ? NULL : sqa_arena_alloc(a, (size_t)n + 1);
+    if (p)
+        vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    va_end(ap);
+    return p;
+}
+
+void sqa_arena_clear(struct sqa_arena *a)
+{
+    while (a->blocks) {
+        struct sqa_arena_block *next = a->blocks->next;
+        sqa_free(a->blocks);
+        a->blocks = next;
+    }
+}

@@ -1,0 +1,94 @@
+/*
+ * ops.h - builders of the common ops, one file each in engine/ops
+ *
+ * B batch, L length, D width, H heads, d head width. Real tensors have the graph's real type. "view" costs nothing.
+ * Every builder returns NULL after a failure and accepts NULL inputs (graph.h).
+ */
+#ifndef SQA_ENGINE_OPS_H
+#define SQA_ENGINE_OPS_H
+
+#include "engine/graph.h"
+#include "kernels/kernels.h"
+
+#define SQA_DIMS(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}
+
+/* Leaves. Inputs are filled by the caller before each run (plan.h); a rank-0 input is a run-time scalar. */
+struct sqa_tensor *sqa_input(struct sqa_graph *g, const char *name, enum sqa_dtype dtype, int rank, const int64_t *dim);
+struct sqa_tensor *sqa_value(struct sqa_graph *g, struct sqa_entry *e); /* a store entry; trainable: needs_grad */
+struct sqa_tensor *sqa_fill(struct sqa_graph *g, double v, int rank, const int64_t *dim); /* constant, computed */
+/* At the end of the run the entry's value becomes t (same shape). Effects run in build order, after all reads. */
+void sqa_assign(struct sqa_graph *g, struct sqa_entry *e, struct sqa_tensor *t);
+
+/* Views */
+struct sqa_tensor *sqa_reshape(struct sqa_graph *g, struct sqa_tensor *x, int rank, const int64_t *dim); /* one -1 ok;
+                                       copies first when x is not dense */
+struct sqa_tensor *sqa_permute(struct sqa_graph *g, struct sqa_tensor *x, const int *order); /* rank entries */
+struct sqa_tensor *sqa_transpose(struct sqa_graph *g, struct sqa_tensor *x, int a, int b);
+struct sqa_tensor *sqa_slice(struct sqa_graph *g, struct sqa_tensor *x, int axis, int64_t start, int64_t count);
+struct sqa_tensor *sqa_broadcast(struct sqa_graph *g, struct sqa_tensor *x, int rank, const int64_t *dim); /* numpy's
+                                       rule: dims aligned at the right, 1 becomes any */
+/* Copies */
+struct sqa_tensor *sqa_dense(struct sqa_graph *g, struct sqa_tensor *x); /* x itself when dense, else a copy */
+struct sqa_tensor *sqa_concat(struct sqa_graph *g, int axis, int n, struct sqa_tensor *const *x); /* n <= 12 */
+struct sqa_tensor *sqa_pad(struct sqa_graph *g, struct sqa_tensor *x, int axis, int64_t before, int64_t after); /* zeros */
+struct sqa_tensor *sqa_reverse(struct sqa_graph *g, struct sqa_tensor *x, int axis);
+struct sqa_tensor *sqa_cumsum(struct sqa_graph *g, struct sqa_tensor *x, int axis);
+
+/* Element-wise; binary ops broadcast by numpy's rule and take any strides. */
+struct sqa_tensor *sqa_unary(struct sqa_graph *g, enum sqa_unary f, struct sqa_tensor *x);
+struct sqa_tensor *sqa_binary(struct sqa_graph *g, enum sqa_binary f, struct sqa_tensor *a, struct sqa_tensor *b);
+struct sqa_tensor *sqa_add(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *b);
+struct sqa_tensor *sqa_sub(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *b);
+struct sqa_tensor *sqa_mul(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *b);
+struct sqa_tensor *sqa_div(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *b);
+struct sqa_tensor *sqa_affine(struct sqa_graph *g, double a, struct sqa_tensor *x, double b); /* a x + b */
+struct sqa_tensor *sqa_square(struct sqa_graph *g, struct sqa_tensor *x); /* has second derivatives: mul and affine */
+
+/* Reductions over the axes of the bit mask; kept dims have size 1 when keep, else they go. */
+struct sqa_tensor *sqa_sum(struct sqa_graph *g, struct sqa_tensor *x, unsigned axes, bool keep);
+struct sqa_tensor *sqa_mean(struct sqa_graph *g, struct sqa_tensor *x, unsigned axes, bool keep);
+struct sqa_tensor *sqa_max_over(struct sqa_graph *g, struct sqa_tensor *x, unsigned axes, bool keep); /* gradient goes
+                                       to the first largest element */
+/* Products. op(a) (..., m, k) times op(b) (..., k, n); leading dims broadcast by numpy's rule; a rank-2 b under any
+ * rank of dense a is one GEMM. Takes any strides whose last two dims have one unit stride. */
+struct sqa_tensor *sqa_matmul(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *b, bool ta, bool tb);
+/* sum over all leading dims of op(a) op(b): (m, n). The gradient of a shared operand. */
+struct sqa_tensor *sqa_matmul_sum(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *b, bool ta, bool tb);
+/* x w + bias for x (..., in), w (in, out), bias (out) or NULL. */
+struct sqa_tensor *sqa_linear(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w, struct sqa_tensor *bias);
+
+/* Rows: the last axis */
+struct sqa_tensor *sqa_softmax(struct sqa_graph *g, struct sqa_tensor *x);
+struct sqa_tensor *sqa_log_sum_exp(struct sqa_graph *g, struct sqa_tensor *x); /* (..., 1) */
+struct sqa_tensor *sqa_layernorm(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *gain,
+                                 struct sqa_tensor *bias, double eps, bool rms); /* gain, bias may be NULL */
+/* table (V, D), id i32 (...) -> (..., D) */
+struct sqa_tensor *sqa_embedding(struct sqa_graph *g, struct sqa_tensor *table, struct sqa_tensor *id);
+/* x with row positions t >= lengths[b] set to 0: x (B, L, ...), lengths i32 (B). lengths NULL: x itself. */
+struct sqa_tensor *sqa_mask_rows(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *lengths);
+/* mean over valid positions: x (B, L, D) -> (B, D); a row of length 0 gives 0. lengths NULL: all positions. */
+struct sqa_tensor *sqa_mean_rows(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *lengths);
+
+/* x / keep with kept elements; identity when !g->training or p == 0. Key: (seed, step, path). */
+struct sqa_tensor *sqa_dropout(struct sqa_graph *g, struct sqa_tensor *x, double p);
+
+/* Softmax attention, tiled, no L x L buffer. q (B, Lq, H, d), k (B, Lk, H, d), v (B, Lk, H, dv) in any strides with
+ * dense rows; lengths i32 (B) or NULL: keys at or after lengths[b] are not allowed -> o (B, Lq, H, dv) dense. */
+struct sqa_attention_spec {
+    double scale;
+    bool causal;
+    double dropout; /* active when g->training */
+};
+struct sqa_tensor *sqa_attention(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k, struct sqa_tensor *v,
+                                 struct sqa_tensor *lengths, struct sqa_attention_spec spec);
+
+/* Long convolution by FFT: u (B, L, D), k (D, L): y[b,t,c] = sum_{s<=t} k[c,t-s] u[b,s,c]; k2 (D, L) or NULL adds
+ * sum_{s>t} k2[c,s-t-1] u[b,s,c]. */
+struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k, struct sqa_tensor *k2);
+
+/* Losses. cross_entropy: logits (N, C), labels i32 (N) -> losses (N). squared_error, absolute_error: element-wise. */
+struct sqa_tensor *sqa_cross_entropy(struct sqa_graph *g, struct sqa_tensor *logits, struct sqa_tensor *labels);
+struct sqa_tensor *sqa_squared_error(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *y);
+struct sqa_tensor *sqa_absolute_error(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *y);
+
+#endif

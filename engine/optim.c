@@ -1,0 +1,128 @@
+/* optim.c - see optim.h */
+#include "engine/optim.h"
+
+#include <math.h>
+
+#include "kernels/kernels.h"
+
+enum { CHUNK = 1 << 15 };
+
+static const struct sqa_kernels *kernels_of(const struct sqa_store *s)
+{
+    return s->real == SQA_F64 ? &sqa_kernels_f64 : &sqa_kernels_f32;
+}
+
+static void *at(const struct sqa_store *s, void *block, int64_t i)
+{
+    return (unsigned char *)block + (size_t)i * sqa_dtype_size(s->real);
+}
+
+static double gradient_norm(const struct sqa_store *s)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < s->parameter_block; i += CHUNK) {
+        const int64_t n = s->parameter_block - i < CHUNK ? s->parameter_block - i : CHUNK;
+        sum += kernels_of(s)->sum_squares(at(s, s->gradients, i), (size_t)n);
+    }
+    return sqrt(sum);
+}
+
+static void update(const struct sqa_optim *o, const struct sqa_store *s, const struct sqa_entry *e, int64_t i,
+                   size_t n, const struct sqa_adamw *step)
+{
+    const struct sqa_kernels *k = kernels_of(s);
+    void *w = at(s, e->value, i), *g = at(s, e->gradient, i), *m = at(s, e->m, i), *v = at(s, e->v, i);
+    struct sqa_adamw a = *step;
+    if (o->kind == SQA_OPTIM_SGD) {
+        k->sgd(a.rate, o->momentum, a.decay, a.grad_scale, w, g, m, n);
+        return;
+    }
+    if (o->kind == SQA_OPTIM_ADAM && a.decay > 0) {
+        k->axpy(a.decay / a.grad_scale, w, g, n);
+        a.decay = 0;
+    }
+    k->adamw(&a, w, g, m, v, n);
+}
+
+double sqa_optim_step(const struct sqa_optim *o, struct sqa_store *s, int64_t t, double factor, double beta1,
+                      int threads)
+{
+    const double norm = gradient_norm(s);
+    if (!isfinite(norm))
+        return norm;
+    const double b1 = beta1 > 0 ? beta1 : o->beta1;
+    const struct sqa_adamw base = {
+        .beta1 = b1, .beta2 = o->beta2, .eps = o->eps, .correction1 = 1 - pow(b1, (double)t),
+        .correction2 = 1 - pow(o->beta2, (double)t), .grad_scale = o->clip > 0 && norm > o->clip ? o->clip / norm : 1,
+    };
+    for (const struct sqa_entry *e = s->first; e; e = e->next) {
+        if (e->kind != SQA_PARAMETER)
+            continue;
+        struct sqa_adamw step = base;
+        const double peak = e->group == SQA_GROUP_SSM && o->ssm_rate > 0 && o->ssm_rate < o->rate ? o->ssm_rate : o->rate;
+        step.rate = peak * factor;
+        step.decay = e->group == SQA_GROUP_REGULAR ? o->decay : 0;
+        const int64_t chunks = (e->count + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && chunks > 1)
+        for (int64_t c = 0; c < chunks; c++) {
+            const int64_t i = c * CHUNK, left = e->count - i;
+            update(o, s, e, i, (size_t)(left < CHUNK ? left : CHUNK), &step);
+        }
+        if (e->project)
+            e->project(e->value, s->real, e->count);
+    }
+    return norm;
+}
+
+double sqa_optim_flops(const struct sqa_optim *o, const struct sqa_store *s)
+{
+    const double each = (o->kind == SQA_OPTIM_SGD ? 4 : 16) + (o->clip > 0 ? 2 : 0);
+    return each * (double)s->parameter_count;
+}
+
+static double warm(const struct sqa_schedule *c, double s)
+{
+    return c->warmup > 0 && s < (double)c->warmup ? s / (double)c->warmup : 1;
+}
+
+/* How far s is from the end of the warm-up to the end of the run, 0 to 1. */
+static double progress(const struct sqa_schedule *c, double s)
+{
+    const double span = (double)(c->total - c->warmup), past = s - (double)c->warmup;
+    return past <= 0 ? 0 : span <= 0 || past >= span ? 1 : past / span;
+}
+
+double sqa_schedule_factor(const struct sqa_schedule *c, int64_t step)
+{
+    const double s = (double)step;
+    switch (c->kind) {
+    case SQA_SCHEDULE_CONSTANT:
+        return warm(c, s);
+    case SQA_SCHEDULE_COSINE:
+        return warm(c, s) * 0.5 * (1 + cos(3.141592653589793 * progress(c, s)));
+    case SQA_SCHEDULE_LINEAR:
+        return warm(c, s) * (1 - progress(c, s));
+    case SQA_SCHEDULE_STEP: {
+        const int64_t epoch = c->steps_per_epoch > 0 ? (step - 1) / c->steps_per_epoch : 0;
+        const int64_t past = epoch > c->hold ? epoch - c->hold : 0;
+        return warm(c, s) * pow(c->decay, (double)(past / (c->every > 0 ? c->every : 1)));
+    }
+    case SQA_SCHEDULE_LRA: {
+        const double w = c->warmup > 0 ? (double)c->warmup : 1;
+        return fmin(1, s / w) / sqrt(fmax(s, w));
+    }
+    case SQA_SCHEDULE_ONE_CYCLE: {
+        const double low = 1.0 / 25, end = 1.0 / 250000, up = warm(c, s);
+        return s < (double)c->warmup ? low + (1 - low) * up : 1 + (end - 1) * progress(c, s);
+    }
+    }
+    return 1;
+}
+
+double sqa_schedule_beta1(const struct sqa_schedule *c, int64_t step)
+{
+    if (c->kind != SQA_SCHEDULE_ONE_CYCLE || !c->cycle_momentum)
+        return 0;
+    const double s = (double)step;
+    return s < (double)c->warmup ? 0.95 - 0.10 * warm(c, s) : 0.85 + 0.10 * progress(c, s);
+}

@@ -1,0 +1,490 @@
+/* cell.c - the child's side of cell.h */
+#include "harness/cell.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/file.h"
+#include "engine/checkpoint.h"
+#include "harness/measure/measure.h"
+#include "harness/train.h"
+#include "results/table.h"
+
+enum { EXAMPLES_LIMIT = 1 << 28, SAMPLES_MAX = 100000, PROFILE_STEPS = 5 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+static void set_up(const struct sqa_run_plan *p)
+{
+    struct sigaction a = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &a, NULL);
+    signal(SIGINT, SIG_IGN); /* the parent decides */
+    signal(SIGPIPE, SIG_IGN);
+    if (p->memory > 0) {
+        const struct rlimit limit = {(rlim_t)p->memory, (rlim_t)p->memory};
+        setrlimit(RLIMIT_AS, &limit);
+    }
+}
+
+static void set_number(json_t *o, int column, double v)
+{
+    char buf[32];
+    if (isfinite(v))
+        json_object_set_new(o, sqa_schemas[SQA_FILE_CELLS].columns[column].name, json_string(sqa_format_real(buf, v)));
+}
+
+static void set_text(json_t *o, int column, const char *v)
+{
+    if (v && *v)
+        json_object_set_new(o, sqa_schemas[SQA_FILE_CELLS].columns[column].name, json_string(v));
+}
+
+static enum sqa_status write_text(const struct sqa_child *c, const char *name, const char *text, size_t size,
+                                  struct sqa_err *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/parts/%s.part/%s", c->dir, c->cell->key, name);
+    return sqa_file_write(path, text, size, err);
+}
+
+static enum sqa_status write_json(const struct sqa_child *c, const char *name, json_t *o, struct sqa_err *err)
+{
+    char *text = json_dumps(o, JSON_INDENT(1));
+    enum sqa_status status = text ? write_text(c, name, text, strlen(text), err)
+                                  : sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", name);
+    free(text); /* jansson's */
+    return status;
+}
+
+/* A file of a table: the header and rows made elsewhere. */
+static enum sqa_status write_rows(const struct sqa_child *c, const char *name, int file, const struct sqa_text *rows,
+                                  struct sqa_err *err)
+{
+    struct sqa_text t = {0};
+    sqa_table_begin(&t, file);
+    sqa_text_add_bytes(&t, sqa_text_get(rows), rows->length);
+    enum sqa_status status = t.failed || rows->failed
+                                 ? sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", name)
+                                 : write_text(c, name, sqa_text_get(&t), t.length, err);
+    sqa_text_clear(&t);
+    return status;
+}
+
+static enum sqa_status open_trainer(const struct sqa_child *c, int trainable, struct sqa_arena *arena,
+                                    struct sqa_trainer **t, struct sqa_err *err)
+{
+    struct sqa_recipe r;
+    const enum sqa_status status = sqa_cell_recipe(c->cell, arena, &r, err);
+    if (status != SQA_OK)
+        return status;
+    const struct sqa_trainer_options o = {
+        .model = c->cell->model_text, .task = c->cell->task, .data_dir = c->plan->data_dir, .recipe = &r,
+        .seed = (uint64_t)c->cell->seed, .threads = (int)c->cell->threads, .trainable = trainable, .real = SQA_F32,
+        .length = c->cell->length, .interrupted = &interrupted,
+    };
+    return sqa_trainer_open(&o, t, err);
+}
+
+/* Training */
+
+static void tell_progress(void *user, const struct sqa_trainer *t)
+{
+    const struct sqa_child *c = user;
+    static int64_t last;
+    const int64_t now = sqa_clock_wall();
+    if (now - last < 200000000 && t->step < t->steps)
+        return;
+    last = now;
+    fprintf(c->out, "progress %lld %lld %.4f %.4f\n", (long long)t->step, (long long)t->steps,
+            t->train_loss_n ? t->train_loss_sum / (double)t->train_loss_n : t->last_train_loss,
+            t->task.kind == SQA_CLASSIFY ? t->best_valid.accuracy : t->best_valid.mse);
+    fflush(c->out);
+}
+
+struct example_rows {
+    struct sqa_text text;
+    const char *key;
+};
+
+static void add_example(void *user, uint32_t index, double loss, int32_t target, int32_t output)
+{
+    struct example_rows *e = user;
+    char i[16], t[16] = "", o[16] = "", l[32];
+    if (e->text.length > EXAMPLES_LIMIT)
+        return;
+    snprintf(i, sizeof i, "%u", index);
+    if (target >= 0) {
+        snprintf(t, sizeof t, "%d", target);
+        snprintf(o, sizeof o, "%d", output);
+    }
+    snprintf(l, sizeof l, "%.9g", loss);
+    const char *row[SQA_EXAMPLES_N] = {
+        [SQA_EXAMPLES_key] = e->key, [SQA_EXAMPLES_index] = i, [SQA_EXAMPLES_target] = t, [SQA_EXAMPLES_output] = o,
+        [SQA_EXAMPLES_loss] = isnan(loss) ? "" : l};
+    sqa_table_row(&e->text, SQA_FILE_EXAMPLES, row);
+}
+
+static void put_scores(json_t *o, const struct sqa_scores *valid, const struct sqa_scores *test)
+{
+    set_number(o, SQA_CELLS_valid_loss, valid->loss);
+    set_number(o, SQA_CELLS_valid_accuracy, valid->accuracy);
+    set_number(o, SQA_CELLS_valid_mse, valid->mse);
+    set_number(o, SQA_CELLS_valid_mae, valid->mae);
+    set_number(o, SQA_CELLS_test_n, (double)test->n);
+    set_number(o, SQA_CELLS_test_loss, test->loss);
+    set_number(o, SQA_CELLS_test_accuracy, test->accuracy);
+    set_number(o, SQA_CELLS_test_mse, test->mse);
+    set_number(o, SQA_CELLS_test_mae, test->mae);
+}
+
+static void put_training(json_t *o, const struct sqa_trainer *t, int64_t start)
+{
+    set_number(o, SQA_CELLS_steps, (double)t->step);
+    set_number(o, SQA_CELLS_best_step, (double)t->best_step);
+    set_number(o, SQA_CELLS_train_examples, (double)t->examples);
+    set_number(o, SQA_CELLS_train_loss, t->last_train_loss);
+    set_number(o, SQA_CELLS_train_seconds, t->op_seconds);
+    set_number(o, SQA_CELLS_data_seconds, t->data_seconds);
+    set_number(o, SQA_CELLS_harness_seconds, t->seconds - t->op_seconds - t->data_seconds);
+    set_number(o, SQA_CELLS_total_seconds, (double)(sqa_clock_wall() - start) * 1e-9);
+}
+
+static void put_model(json_t *o, const struct sqa_trainer *t)
+{
+    set_number(o, SQA_CELLS_params, (double)t->store.parameter_count);
+    set_number(o, SQA_CELLS_state_floats, (double)t->store.state_count);
+    set_number(o, SQA_CELLS_length, (double)t->length);
+    if (t->task.horizon > 0)
+        set_number(o, SQA_CELLS_horizon, (double)t->task.horizon);
+    set_number(o, SQA_CELLS_batch, (double)t->recipe.batch);
+    set_text(o, SQA_CELLS_note, t->data->note);
+}
+
+static enum sqa_status keep_weights(const struct sqa_child *c, const struct sqa_trainer *t, struct sqa_err *err)
+{
+    char path[4096];
+    const struct sqa_metadata meta[] = {{"seqarena.model", c->cell->model_full}, {"seqarena.task", c->cell->task_full}};
+    snprintf(path, sizeof path, "%s/weights", c->dir);
+    const enum sqa_status status = sqa_make_dirs(path, err);
+    if (status != SQA_OK)
+        return status;
+    snprintf(path, sizeof path, "%s/weights/%s.safetensors", c->dir, c->cell->key);
+    return sqa_checkpoint_write(path, &t->store, 0, NULL, meta, 2, err);
+}
+
+enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
+{
+    const int64_t start = sqa_clock_wall();
+    struct sqa_arena arena = {0};
+    struct sqa_trainer *t = NULL;
+    struct example_rows examples = {.key = c->cell->key};
+    struct sqa_scores valid = {.loss = NAN, .accuracy = NAN, .mse = NAN, .mae = NAN}, test;
+    char checkpoint[4096];
+    json_t *o = json_object();
+    set_up(c->plan);
+    enum sqa_status status = open_trainer(c, 1, &arena, &t, err);
+    snprintf(checkpoint, sizeof checkpoint, "%s/parts/%s.part/checkpoint", c->dir, c->cell->key);
+    if (status == SQA_OK && !c->cell->floor) {
+        t->key = c->cell->key;
+        t->progress = tell_progress;
+        t->user = (void *)(uintptr_t)c;
+        status = sqa_trainer_run(t, checkpoint, c->plan->checkpoint, err);
+        if (status == SQA_OK)
+            valid = t->best_valid;
+    } else if (status == SQA_OK) {
+        status = sqa_trainer_evaluate(t, SQA_VALID, 0, NULL, NULL, &valid, err);
+    }
+    if (status == SQA_OK)
+        status = sqa_trainer_evaluate(t, SQA_TEST, 0, c->plan->examples ? add_example : NULL, &examples, &test, err);
+    if (status == SQA_OK) {
+        put_scores(o, &valid, &test);
+        put_model(o, t);
+        if (!c->cell->floor) {
+            put_training(o, t, start);
+            set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
+            status = write_rows(c, "curves.csv", SQA_FILE_CURVES, &t->curves, err);
+        }
+    }
+    if (status == SQA_OK && c->plan->examples)
+        status = write_rows(c, "examples.csv", SQA_FILE_EXAMPLES, &examples.text, err);
+    if (status == SQA_OK && c->plan->keep_weights && !c->cell->floor)
+        status = keep_weights(c, t, err);
+    if (status == SQA_OK)
+        status = write_json(c, "trained.json", o, err);
+    if (status == SQA_OK) {
+        remove(checkpoint);
+        fprintf(c->out, "saved\n");
+        fflush(c->out);
+    }
+    json_decref(o);
+    sqa_text_clear(&examples.text);
+    sqa_trainer_close(t);
+    sqa_arena_clear(&arena);
+    return status;
+}
+
+/* Measuring */
+
+struct sample {
+    int round, index;
+    double ns, cpu_ns;
+    struct sqa_switches switches;
+    long long counters[32];
+};
+
+struct meter {
+    struct sqa_trainer *t;
+    struct sqa_plan *plan;
+    enum sqa_mode mode;
+    int64_t steps; /* in one sample, so that a sample takes 1 ms or more */
+    struct sample *samples;
+    int n;
+    struct sqa_counters *counters;
+    char reason[160];
+};
+
+static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa_err *err)
+{
+    long long before[32] = {0};
+    const int nc = m->counters ? sqa_counters_n(m->counters) : 0;
+    const struct sqa_switches w = sqa_switches_now();
+    if (nc)
+        sqa_counters_read(m->counters, before);
+    const int64_t cpu = sqa_clock_process(), wall = sqa_clock_wall();
+    enum sqa_status status = SQA_OK;
+    for (int64_t i = 0; i < m->steps && status == SQA_OK; i++)
+        status = sqa_trainer_time_step(m->t, m->plan, m->mode, NULL, err);
+    s->ns = (double)(sqa_clock_wall() - wall) / (double)m->steps;
+    s->cpu_ns = (double)(sqa_clock_process() - cpu) / (double)m->steps;
+    if (nc && sqa_counters_read(m->counters, s->counters) == 0)
+        for (int i = 0; i < nc; i++)
+            s->counters[i] -= before[i];
+    const struct sqa_switches after = sqa_switches_now();
+    s->switches.voluntary = after.voluntary - w.voluntary;
+    s->switches.involuntary = after.involuntary - w.involuntary;
+    return status;
+}
+
+static enum sqa_status warm_up(struct meter *m, struct sqa_err *err)
+{
+    struct sample s = {0};
+    m->steps = 1;
+    enum sqa_status status = take_sample(m, &s, err);
+    if (status == SQA_OK)
+        status = take_sample(m, &s, err);
+    if (status == SQA_OK && s.ns < 1e6)
+        m->steps = (int64_t)ceil(1e6 / fmax(s.ns, 100));
+    return status == SQA_OK ? take_sample(m, &s, err) : status;
+}
+
+static enum sqa_status take_turn(struct meter *m, int round, double turn_ms, struct sqa_err *err)
+{
+    const int64_t start = sqa_clock_wall();
+    enum sqa_status status = SQA_OK;
+    for (int i = 0; m->n < SAMPLES_MAX && status == SQA_OK; i++) {
+        struct sample *s = &m->samples[m->n];
+        *s = (struct sample){.round = round, .index = i};
+        status = take_sample(m, s, err);
+        m->n++;
+        if ((double)(sqa_clock_wall() - start) >= turn_ms * 1e6)
+            break;
+    }
+    return status;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The q-quantile of n sorted numbers, linear between neighbours. */
+static double quantile(const double *x, int n, double q)
+{
+    const double at = q * (n - 1);
+    const int i = (int)at;
+    return i + 1 < n ? x[i] + (at - i) * (x[i + 1] - x[i]) : x[n - 1];
+}
+
+static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_err *err)
+{
+    double *x = sqa_alloc_array((size_t)m->n + 1, sizeof *x), sum = 0;
+    if (!x)
+        return sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
+    if (m->n > 0) {
+        for (int i = 0; i < m->n; i++)
+            sum += x[i] = m->samples[i].ns;
+        qsort(x, (size_t)m->n, sizeof *x, by_value);
+        const double median = quantile(x, m->n, 0.5);
+        set_number(o, SQA_CELLS_latency_ns_median, median);
+        set_number(o, SQA_CELLS_latency_ns_min, x[0]);
+        set_number(o, SQA_CELLS_latency_ns_p90, quantile(x, m->n, 0.9));
+        set_number(o, SQA_CELLS_latency_ns_mean, sum / m->n);
+        set_number(o, SQA_CELLS_latency_samples, m->n);
+        set_number(o, SQA_CELLS_throughput_tokens_per_s,
+                   (double)m->t->recipe.batch * (double)m->t->length / (median * 1e-9));
+        for (int i = 0; i < m->n; i++)
+            x[i] = m->samples[i].cpu_ns;
+        qsort(x, (size_t)m->n, sizeof *x, by_value);
+        set_number(o, SQA_CELLS_cpu_ns_median, quantile(x, m->n, 0.5));
+    }
+    sqa_free(x);
+    return SQA_OK;
+}
+
+static void put_cost(json_t *o, const struct meter *m)
+{
+    const struct sqa_trainer *t = m->t;
+    const bool train = m->mode == SQA_MODE_TRAIN;
+    const double size = (double)sqa_dtype_size(t->store.real);
+    set_number(o, SQA_CELLS_flops, sqa_plan_flops(m->plan, SQA_PASS_FORWARD) + sqa_plan_flops(m->plan, SQA_PASS_BACKWARD));
+    set_number(o, SQA_CELLS_bytes, sqa_plan_bytes(m->plan, SQA_PASS_FORWARD) + sqa_plan_bytes(m->plan, SQA_PASS_BACKWARD));
+    if (train) {
+        set_number(o, SQA_CELLS_flops_recompute, sqa_plan_flops(m->plan, SQA_PASS_RECOMPUTE));
+        set_number(o, SQA_CELLS_flops_optimizer, sqa_optim_flops(&t->optim, &t->store));
+    }
+    set_number(o, SQA_CELLS_mem_planned_bytes, (double)m->plan->arena_bytes);
+    set_number(o, SQA_CELLS_mem_params_bytes,
+               (double)(t->store.parameter_block * (train ? 4 : 1) + t->store.state_block) * size);
+    set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
+    set_number(o, SQA_CELLS_mem_own_bytes, sqa_rss_peak() - t->rss_start);
+}
+
+static void sample_rows(const struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_text *out)
+{
+    const int nc = m->counters ? sqa_counters_n(m->counters) : 0;
+    for (int i = 0; i < m->n; i++) {
+        const struct sample *s = &m->samples[i];
+        char round[16], index[16], ns[32], cpu[32], vol[32], invol[32];
+        struct sqa_text counters = {0};
+        snprintf(round, sizeof round, "%d", s->round);
+        snprintf(index, sizeof index, "%d", s->index);
+        snprintf(ns, sizeof ns, "%.0f", s->ns);
+        snprintf(cpu, sizeof cpu, "%.0f", s->cpu_ns);
+        snprintf(vol, sizeof vol, "%lld", (long long)s->switches.voluntary);
+        snprintf(invol, sizeof invol, "%lld", (long long)s->switches.involuntary);
+        for (int k = 0; k < nc; k++)
+            sqa_text_printf(&counters, "%s%s=%lld", k ? ";" : "", sqa_counters_name(m->counters, k), s->counters[k]);
+        const char *row[SQA_SAMPLES_N] = {
+            [SQA_SAMPLES_key] = c->cell->key, [SQA_SAMPLES_phase] = phase, [SQA_SAMPLES_round] = round,
+            [SQA_SAMPLES_index] = index, [SQA_SAMPLES_ns] = ns, [SQA_SAMPLES_cpu_ns] = cpu,
+            [SQA_SAMPLES_voluntary_switches] = vol, [SQA_SAMPLES_involuntary_switches] = invol,
+            [SQA_SAMPLES_counters] = sqa_text_get(&counters)};
+        sqa_table_row(out, SQA_FILE_SAMPLES, row);
+        sqa_text_clear(&counters);
+    }
+}
+
+static enum sqa_status profile_rows(const struct meter *m, const struct sqa_child *c, const char *phase,
+                                    struct sqa_text *out, struct sqa_err *err)
+{
+    const int count = m->plan->count;
+    double *ns = sqa_alloc_array((size_t)count * PROFILE_STEPS, sizeof *ns);
+    enum sqa_status status = SQA_OK;
+    if (!ns)
+        return sqa_fail(err, SQA_NOMEM, "profile: no memory; free some memory and run again");
+    for (int k = 0; k < PROFILE_STEPS && status == SQA_OK; k++)
+        status = sqa_trainer_time_step(m->t, m->plan, m->mode, ns + (size_t)k * (size_t)count, err);
+    for (int i = 0; i < count && status == SQA_OK; i++) {
+        double x[PROFILE_STEPS];
+        char flops[32], bytes[32], time[32];
+        for (int k = 0; k < PROFILE_STEPS; k++)
+            x[k] = ns[(size_t)k * (size_t)count + (size_t)i];
+        qsort(x, PROFILE_STEPS, sizeof *x, by_value);
+        snprintf(time, sizeof time, "%.0f", x[PROFILE_STEPS / 2]);
+        const struct sqa_node *n = m->plan->nodes[i];
+        const char *row[SQA_OPS_N] = {
+            [SQA_OPS_key] = c->cell->key, [SQA_OPS_phase] = phase, [SQA_OPS_op] = n->op->name, [SQA_OPS_path] = n->path,
+            [SQA_OPS_calls] = "1", [SQA_OPS_flops] = sqa_format_real(flops, sqa_node_flops(n)),
+            [SQA_OPS_bytes] = sqa_format_real(bytes, sqa_node_bytes(n)), [SQA_OPS_ns] = time};
+        sqa_table_row(out, SQA_FILE_OPS, row);
+    }
+    sqa_free(ns);
+    return status;
+}
+
+static enum sqa_status save_measurement(struct meter *m, const struct sqa_child *c, const char *phase,
+                                        struct sqa_err *err)
+{
+    char name[64];
+    struct sqa_text samples = {0}, ops = {0};
+    json_t *o = json_object();
+    put_model(o, m->t);
+    put_cost(o, m); /* memory first: profiling is not part of it */
+    sample_rows(m, c, phase, &samples);
+    enum sqa_status status = put_times(o, m, err);
+    if (status == SQA_OK && c->plan->profile)
+        status = profile_rows(m, c, phase, &ops, err);
+    snprintf(name, sizeof name, "samples-%s.csv", phase);
+    if (status == SQA_OK)
+        status = write_rows(c, name, SQA_FILE_SAMPLES, &samples, err);
+    snprintf(name, sizeof name, "ops-%s.csv", phase);
+    if (status == SQA_OK && c->plan->profile)
+        status = write_rows(c, name, SQA_FILE_OPS, &ops, err);
+    snprintf(name, sizeof name, "measure-%s.json", phase);
+    if (status == SQA_OK)
+        status = write_json(c, name, o, err);
+    json_decref(o);
+    sqa_text_clear(&samples);
+    sqa_text_clear(&ops);
+    return status;
+}
+
+static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_err *err)
+{
+    char line[128];
+    int round;
+    enum sqa_status status = SQA_OK;
+    fprintf(c->out, "ready\n");
+    fflush(c->out);
+    while (status == SQA_OK && fgets(line, sizeof line, c->in)) {
+        if (sscanf(line, "turn %d", &round) == 1) {
+            status = take_turn(m, round, c->plan->turn_ms, err);
+            if (status == SQA_OK)
+                fprintf(c->out, "done %d\n", m->n);
+        } else if (strncmp(line, "end", 3) == 0) {
+            status = save_measurement(m, c, phase, err);
+            if (status == SQA_OK)
+                fprintf(c->out, "saved\n");
+            fflush(c->out);
+            return status;
+        }
+        fflush(c->out);
+    }
+    return status == SQA_OK ? sqa_fail(err, SQA_INTERRUPTED, "measurement: the run ended; run the same command to go on")
+                            : status;
+}
+
+enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, struct sqa_err *err)
+{
+    struct sqa_arena arena = {0};
+    struct meter m = {.mode = strcmp(phase, "train") == 0 ? SQA_MODE_TRAIN : SQA_MODE_INFER};
+    set_up(c->plan);
+    enum sqa_status status = open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);
+    if (status == SQA_OK)
+        status = sqa_trainer_prepare(m.t, m.mode, &m.plan, err);
+    m.samples = sqa_alloc_array(SAMPLES_MAX, sizeof *m.samples);
+    if (status == SQA_OK && !m.samples)
+        status = sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
+    if (status == SQA_OK && *c->plan->counters)
+        m.counters = sqa_counters_open(&sqa_counter_papi, c->plan->counters, m.reason);
+    if (status == SQA_OK)
+        status = warm_up(&m, err);
+    if (status == SQA_OK)
+        status = obey(&m, c, phase, err);
+    if (m.counters)
+        sqa_counters_close(m.counters);
+    sqa_free(m.samples);
+    sqa_trainer_close(m.t);
+    sqa_arena_clear(&arena);
+    return status;
+}

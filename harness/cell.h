@@ -1,0 +1,34 @@
+/*
+ * cell.h - what a child process does for one cell, and how its results become rows
+ *
+ * Work directory of a cell: DIR/parts/KEY.part/. Files appear there whole (written aside and renamed):
+ *   trained.json                scores and training facts: {column: text}
+ *   curves.csv, examples.csv    rows of the training child
+ *   measure-PHASE.json, samples-PHASE.csv, ops-PHASE.csv   of a measuring child
+ *   checkpoint                  while training
+ * sqa_cell_finish joins them into rows and renames KEY.part to KEY, the mark of a finished cell.
+ *
+ * Child protocol, lines on pipes. Child to parent: "progress STEP STEPS LOSS METRIC", "ready", "done N",
+ * "saved", "error STATUS sentence". Parent to child: "turn ROUND", "end".
+ */
+#ifndef SQA_HARNESS_CELL_H
+#define SQA_HARNESS_CELL_H
+
+#include <stdio.h>
+
+#include "harness/plan.h"
+
+struct sqa_child {
+    const char *dir;
+    const struct sqa_run_plan *plan;
+    const struct sqa_cell *cell;
+    FILE *in, *out;
+};
+enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, struct sqa_err *err) SQA_MUST_CHECK;
+
+/* The parent: status is "ok" or another of cells.csv's; message says why. */
+enum sqa_status sqa_cell_finish(const char *dir, const struct sqa_run_plan *plan, const struct sqa_cell *cell,
+                                const char *status, const char *message, struct sqa_err *err) SQA_MUST_CHECK;
+
+#endif

@@ -1,0 +1,733 @@
+/* drive.c - see drive.h */
+#include "harness/drive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "harness/cell.h"
+#include "harness/measure/measure.h"
+#include "harness/version.h"
+#include "models/model.h"
+#include "results/table.h"
+#include "tasks/task.h"
+
+enum { LIVE_MAX = 24, LINE = 1400 };
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop = 1;
+}
+
+enum state { PENDING, TRAINED, FINISHED };
+
+struct child {
+    pid_t pid; /* 0: free */
+    int cell;
+    const char *phase; /* NULL: training */
+    int to, from;      /* pipes */
+    char line[LINE];
+    size_t length;
+    int64_t start;
+    bool ready, saved, timed_out, idle;
+    enum sqa_status code;
+    char error[1024];
+    long long step, steps;
+    double loss, metric;
+};
+
+struct drive {
+    struct sqa_run_plan *p;
+    const struct sqa_drive_options *o;
+    char dir[3500];
+    enum state *state;
+    const char **keys;
+    int ok, bad;
+    enum sqa_status first_code;
+    char first_error[1024];
+    int64_t start, last_draw;
+    double *fraction; /* of each cell's training that is done */
+    double fraction_start;
+    bool terminal, drawn;
+    struct child children[LIVE_MAX];
+};
+
+/* Status names of rows */
+static const char *row_status(enum sqa_status code)
+{
+    switch (code) {
+    case SQA_OK:
+        return "ok";
+    case SQA_NO:
+        return "diverged";
+    case SQA_NOMEM:
+        return "nomem";
+    case SQA_UNSUPPORTED:
+    case SQA_SHAPE:
+        return "unsupported";
+    default:
+        return "failed";
+    }
+}
+
+/* Progress */
+
+static void format_left(char buf[32], double seconds)
+{
+    if (!isfinite(seconds))
+        snprintf(buf, 32, "-");
+    else if (seconds < 90)
+        snprintf(buf, 32, "%.0f s", seconds);
+    else if (seconds < 5400)
+        snprintf(buf, 32, "%.0f min", seconds / 60);
+    else
+        snprintf(buf, 32, "%.1f h", seconds / 3600);
+}
+
+static void clear_line(struct drive *d)
+{
+    if (d->drawn)
+        fprintf(stderr, "\r\033[K");
+    d->drawn = false;
+}
+
+static void draw(struct drive *d, const char *what, double fraction)
+{
+    if (!d->terminal || sqa_clock_wall() - d->last_draw < 200000000)
+        return;
+    d->last_draw = sqa_clock_wall();
+    char left[32], bar[21] = "....................";
+    const double elapsed = (double)(d->last_draw - d->start) * 1e-9, gone = fraction - d->fraction_start;
+    format_left(left, gone > 0.002 ? elapsed * (1 - fraction) / gone : (double)NAN);
+    for (int i = 0; i < 20 && i < (int)(fraction * 20 + 0.5); i++)
+        bar[i] = '#';
+    fprintf(stderr, "\r\033[K[%s] %3.0f %%  %d of %d cells  left %s  %.60s", bar, fraction * 100, d->ok + d->bad, d->p->n,
+            left, what);
+    fflush(stderr);
+    d->drawn = true;
+}
+
+static double training_fraction(const struct drive *d)
+{
+    double sum = 0;
+    for (int i = 0; i < d->p->n; i++)
+        sum += d->state[i] != PENDING ? 1 : d->fraction[i];
+    return sum / (double)d->p->n;
+}
+
+static void draw_training(struct drive *d)
+{
+    char what[128] = "";
+    for (int i = 0; i < LIVE_MAX; i++) {
+        const struct child *c = &d->children[i];
+        if (c->pid && c->steps > 0) {
+            snprintf(what, sizeof what, "%.40s step %lld/%lld loss %.3f", d->p->cells[c->cell].model, c->step, c->steps,
+                     c->loss);
+            break;
+        }
+    }
+    draw(d, what, training_fraction(d));
+}
+
+/* Children */
+
+static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const char *phase, struct sqa_err *err)
+{
+    int down[2], up[2];
+    char log[4096], part[4000];
+    snprintf(part, sizeof part, "%s/parts/%s.part", d->dir, d->p->cells[cell].key);
+    enum sqa_status status = sqa_make_dirs(part, err);
+    if (status != SQA_OK)
+        return status;
+    snprintf(log, sizeof log, "%s/log.txt", part);
+    if (pipe2(down, O_CLOEXEC) != 0)
+        return sqa_fail(err, SQA_MACHINE, "run: pipe: %s; raise the limit of open files", strerror(errno));
+    if (pipe2(up, O_CLOEXEC) != 0) {
+        close(down[0]);
+        close(down[1]);
+        return sqa_fail(err, SQA_MACHINE, "run: pipe: %s; raise the limit of open files", strerror(errno));
+    }
+    const pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(4);
+        const int file = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+        dup2(down[0], 0);
+        dup2(up[1], 1);
+        if (file >= 0)
+            dup2(file, 2);
+        execl("/proc/self/exe", "seqarena", "cell", d->dir, d->p->cells[cell].key, phase ? phase : "fit",
+              d->p->data_dir ? d->p->data_dir : "", (char *)NULL);
+        _exit(4);
+    }
+    close(down[0]);
+    close(up[1]);
+    if (pid < 0) {
+        close(down[1]);
+        close(up[0]);
+        return sqa_fail(err, SQA_MACHINE, "run: fork: %s; free some memory or processes", strerror(errno));
+    }
+    fcntl(up[0], F_SETFL, O_NONBLOCK);
+    *c = (struct child){.pid = pid, .cell = cell, .phase = phase, .to = down[1], .from = up[0],
+                        .start = sqa_clock_wall()};
+    return SQA_OK;
+}
+
+static void take_line(struct child *c, char *line)
+{
+    char name[32];
+    int n = 0;
+    if (sscanf(line, "progress %lld %lld %lf %lf", &c->step, &c->steps, &c->loss, &c->metric) >= 2)
+        return;
+    if (strcmp(line, "ready") == 0)
+        c->ready = c->idle = true;
+    else if (strncmp(line, "done", 4) == 0)
+        c->idle = true;
+    else if (strcmp(line, "saved") == 0)
+        c->saved = true;
+    else if (sscanf(line, "error %31s %n", name, &n) == 1 && n > 0) {
+        for (int code = SQA_OK; code <= SQA_INTERRUPTED; code++)
+            if (strcmp(sqa_status_name((enum sqa_status)code), name) == 0)
+                c->code = (enum sqa_status)code;
+        snprintf(c->error, sizeof c->error, "%s", line + n);
+    }
+}
+
+/* Reads what a child wrote; false when its pipe is closed. */
+static bool listen_to(struct child *c)
+{
+    for (;;) {
+        const ssize_t n = read(c->from, c->line + c->length, LINE - 1 - c->length);
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR;
+        if (n == 0)
+            return false;
+        c->length += (size_t)n;
+        c->line[c->length] = '\0';
+        char *line = c->line, *end;
+        while ((end = strchr(line, '\n'))) {
+            *end = '\0';
+            take_line(c, line);
+            line = end + 1;
+        }
+        c->length = strlen(line);
+        memmove(c->line, line, c->length + 1);
+        if (c->length == LINE - 1)
+            c->length = 0;
+    }
+}
+
+/* Waits for a child that closed its pipe and says how it ended. */
+static void reap(struct child *c)
+{
+    int status = 0;
+    close(c->to);
+    close(c->from);
+    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (c->timed_out) {
+        c->code = SQA_MACHINE;
+    } else if (WIFSIGNALED(status)) {
+        const int number = WTERMSIG(status);
+        c->code = number == SIGKILL ? SQA_NOMEM : SQA_MACHINE;
+        snprintf(c->error, sizeof c->error, "the child was killed by signal %d (%s)%s", number, strsignal(number),
+                 number == SIGKILL ? ", perhaps by the kernel for lack of memory" : "");
+    } else if (!c->saved && c->code == SQA_OK) {
+        c->code = SQA_MACHINE;
+        snprintf(c->error, sizeof c->error, "the child ended with status %d and no result; see log.txt of the cell",
+                 WEXITSTATUS(status));
+    }
+    c->pid = 0;
+}
+
+static void kill_all(struct drive *d, int number)
+{
+    for (int i = 0; i < LIVE_MAX; i++)
+        if (d->children[i].pid)
+            kill(d->children[i].pid, number);
+}
+
+static enum sqa_status join_files(struct drive *d, struct sqa_err *err)
+{
+    return sqa_table_join(d->dir, d->keys, (size_t)d->p->n, err);
+}
+
+static enum sqa_status finish(struct drive *d, int cell, enum sqa_status code, const char *status, const char *message,
+                              struct sqa_err *err)
+{
+    const struct sqa_cell *c = &d->p->cells[cell];
+    const enum sqa_status written = sqa_cell_finish(d->dir, d->p, c, status, message, err);
+    if (written != SQA_OK)
+        return written;
+    d->state[cell] = FINISHED;
+    if (code == SQA_OK) {
+        d->ok++;
+    } else {
+        d->bad++;
+        clear_line(d);
+        if (!d->o->quiet)
+            fprintf(stderr, "seqarena: %s on %s, seed %lld: %s: %s\n", c->model, c->task, (long long)c->seed, status,
+                    message);
+        if (d->first_code == SQA_OK) {
+            d->first_code = code;
+            snprintf(d->first_error, sizeof d->first_error, "%s", message);
+        }
+    }
+    return join_files(d, err);
+}
+
+/* A child has ended: what becomes of its cell. */
+static enum sqa_status conclude(struct drive *d, struct child *c, struct sqa_err *err)
+{
+    if (c->timed_out) {
+        char text[128];
+        snprintf(text, sizeof text, "stopped after the budget of %.0f s", d->p->budget);
+        return finish(d, c->cell, SQA_MACHINE, "timeout", text, err);
+    }
+    if (c->code == SQA_INTERRUPTED || (stop && !c->saved))
+        return SQA_OK; /* stays pending */
+    if (c->code != SQA_OK)
+        return d->state[c->cell] == FINISHED ? SQA_OK
+                                             : finish(d, c->cell, c->code, row_status(c->code), c->error, err);
+    return SQA_OK;
+}
+
+static void wait_for_children(struct drive *d, int milliseconds)
+{
+    struct pollfd fds[LIVE_MAX];
+    nfds_t n = 0;
+    for (int i = 0; i < LIVE_MAX; i++)
+        if (d->children[i].pid)
+            fds[n++] = (struct pollfd){.fd = d->children[i].from, .events = POLLIN};
+    poll(fds, n, milliseconds);
+}
+
+static void check_time(struct drive *d, struct child *c)
+{
+    const double seconds = (double)(sqa_clock_wall() - c->start) * 1e-9;
+    if (d->p->budget > 0 && !c->timed_out && seconds > d->p->budget) {
+        c->timed_out = true;
+        kill(c->pid, SIGKILL);
+    }
+}
+
+/* Training: up to p->jobs children at a time. */
+
+static enum sqa_status after_training(struct drive *d, struct child *c, bool measure, struct sqa_err *err)
+{
+    d->state[c->cell] = TRAINED;
+    return measure ? SQA_OK : finish(d, c->cell, SQA_OK, "ok", "", err);
+}
+
+/* Only the first seed of a model on a task is measured: time does not depend on the seed. */
+static bool is_measured(const struct drive *d, int cell)
+{
+    const struct sqa_cell *c = &d->p->cells[cell];
+    if (d->p->rounds == 0 || c->floor)
+        return false;
+    for (int i = 0; i < cell; i++) {
+        const struct sqa_cell *o = &d->p->cells[i];
+        if (strcmp(o->model_full, c->model_full) == 0 && strcmp(o->task_full, c->task_full) == 0 &&
+            strcmp(o->recipe, c->recipe) == 0 && o->length == c->length)
+            return false;
+    }
+    return true;
+}
+
+static enum sqa_status train_cells(struct drive *d, struct sqa_err *err)
+{
+    enum sqa_status status = SQA_OK;
+    int next = 0, live = 0;
+    bool told = false;
+    while (status == SQA_OK) {
+        for (int i = 0; i < d->p->jobs && i < LIVE_MAX && !stop && status == SQA_OK; i++) {
+            if (d->children[i].pid)
+                continue;
+            while (next < d->p->n && (d->state[next] != PENDING || !d->p->cells[next].train_accuracy))
+                next++;
+            if (next == d->p->n)
+                break;
+            status = spawn(d, &d->children[i], next++, NULL, err);
+            live += status == SQA_OK;
+        }
+        if (live == 0)
+            break;
+        if (stop && !told) {
+            kill_all(d, SIGTERM);
+            told = true;
+        }
+        wait_for_children(d, 200);
+        for (int i = 0; i < LIVE_MAX && status == SQA_OK; i++) {
+            struct child *c = &d->children[i];
+            if (!c->pid)
+                continue;
+            check_time(d, c);
+            const bool open = listen_to(c);
+            d->fraction[c->cell] = c->steps > 0 ? (double)c->step / (double)c->steps : 0;
+            if (open)
+                continue;
+            reap(c);
+            live--;
+            status = conclude(d, c, err);
+            if (status == SQA_OK && c->saved && c->code == SQA_OK)
+                status = after_training(d, c, is_measured(d, c->cell), err);
+        }
+        draw_training(d);
+    }
+    if (status != SQA_OK)
+        kill_all(d, SIGKILL);
+    return status;
+}
+
+/* Measuring: all children of a group live, the parent gives turns; the order rotates from round to round. */
+
+static bool say(struct child *c, const char *text)
+{
+    c->idle = false;
+    return write(c->to, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+static void wait_idle(struct drive *d, struct child *c)
+{
+    while (c->pid && !c->idle && !c->saved) {
+        struct pollfd fd = {.fd = c->from, .events = POLLIN};
+        poll(&fd, 1, 200);
+        check_time(d, c);
+        if (stop)
+            kill(c->pid, SIGTERM);
+        if (!listen_to(c)) {
+            reap(c);
+            return;
+        }
+    }
+}
+
+static enum sqa_status close_group(struct drive *d, int n, struct sqa_err *err)
+{
+    enum sqa_status status = SQA_OK;
+    for (int i = 0; i < n; i++) {
+        struct child *c = &d->children[i];
+        if (c->pid && !stop)
+            say(c, "end\n");
+        c->idle = false;
+        while (c->pid) {
+            struct pollfd fd = {.fd = c->from, .events = POLLIN};
+            poll(&fd, 1, 200);
+            if (stop)
+                kill(c->pid, SIGKILL);
+            if (!listen_to(c))
+                reap(c);
+        }
+    }
+    for (int i = 0; i < n && status == SQA_OK; i++) {
+        struct child *c = &d->children[i];
+        if (!c->saved || c->code != SQA_OK)
+            status = conclude(d, c, err);
+    }
+    for (int i = 0; i < n && status == SQA_OK && !stop; i++)
+        if (d->state[d->children[i].cell] != FINISHED)
+            status = finish(d, d->children[i].cell, SQA_OK, "ok", "", err);
+    return status;
+}
+
+static enum sqa_status measure_group(struct drive *d, const int *cells, int ncells, struct sqa_err *err)
+{
+    static const char *const phases[] = {"train", "infer"};
+    enum sqa_status status = SQA_OK;
+    int n = 0;
+    for (int i = 0; i < ncells && status == SQA_OK && !stop; i++)
+        for (int phase = 0; phase < 2 && status == SQA_OK; phase++) {
+            const struct sqa_cell *c = &d->p->cells[cells[i]];
+            if (phase == 0 ? !c->train : !c->infer)
+                continue;
+            status = spawn(d, &d->children[n], cells[i], phases[phase], err);
+            if (status == SQA_OK)
+                wait_idle(d, &d->children[n++]); /* one after the other: warm-ups do not disturb each other */
+        }
+    for (int64_t round = 0; round < d->p->rounds && status == SQA_OK && !stop; round++)
+        for (int i = 0; i < n && !stop; i++) {
+            struct child *c = &d->children[(i + (int)(round % n)) % n];
+            char text[32], what[80];
+            if (!c->pid)
+                continue;
+            snprintf(text, sizeof text, "turn %lld\n", (long long)round);
+            if (say(c, text))
+                wait_idle(d, c);
+            snprintf(what, sizeof what, "measuring, round %lld of %lld", (long long)round + 1, (long long)d->p->rounds);
+            draw(d, what, (double)(d->ok + d->bad) / d->p->n);
+        }
+    if (status != SQA_OK) {
+        kill_all(d, SIGKILL);
+        return status;
+    }
+    return close_group(d, n, err);
+}
+
+static enum sqa_status measure_cells(struct drive *d, struct sqa_err *err)
+{
+    int group[LIVE_MAX / 2], n = 0;
+    enum sqa_status status = SQA_OK;
+    for (int i = 0; i <= d->p->n && status == SQA_OK && !stop; i++) {
+        const bool take = i < d->p->n && d->state[i] != FINISHED && is_measured(d, i);
+        if (take)
+            group[n++] = i;
+        if (n > 0 && (i == d->p->n || n == LIVE_MAX / 2)) {
+            status = measure_group(d, group, n, err);
+            n = 0;
+        }
+    }
+    return status;
+}
+
+/* The run directory */
+
+const char *sqa_build_id(void)
+{
+    static char id[17];
+    char *data;
+    size_t size;
+    if (!*id && sqa_file_read("/proc/self/exe", (size_t)1 << 30, &data, &size, NULL) == SQA_OK) {
+        snprintf(id, sizeof id, "%016llx", (unsigned long long)sqa_hash(data, size, 0));
+        sqa_free(data);
+    }
+    return id;
+}
+
+static json_t *titles(const struct sqa_run_plan *p)
+{
+    json_t *models = json_object(), *tasks = json_object(), *controls = json_array(), *floors = json_array();
+    (void)p;
+    for (int i = 0; sqa_variants[i]; i++) {
+        const struct sqa_variant *v = sqa_variants[i];
+        json_object_set_new(models, v->id, json_string(v->title));
+        if (v->traits & SQA_TRAIT_CONTROL)
+            json_array_append_new(controls, json_string(v->id));
+        if (v->slot == SQA_SLOT_FLOOR)
+            json_array_append_new(floors, json_string(v->id));
+    }
+    for (int i = 0; sqa_tasks[i]; i++)
+        json_object_set_new(tasks, sqa_tasks[i]->id, json_string(sqa_tasks[i]->title));
+    return json_pack("{s:o,s:o,s:o,s:o}", "models", models, "tasks", tasks, "controls", controls, "floors", floors);
+}
+
+static enum sqa_status write_run_json(struct drive *d, struct sqa_err *err)
+{
+    char path[4096], started[32];
+    const time_t now = time(NULL);
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    json_t *command = json_array();
+    for (int i = 0; i < d->o->argc; i++)
+        json_array_append_new(command, json_string(i == 0 ? "seqarena" : d->o->argv[i]));
+    json_t *doc = json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "schema", "seqarena.run/1", "version", SQA_VERSION,
+                            "build", sqa_build_id(), "started", started, "command", command, "plan",
+                            sqa_plan_json(d->p), "titles", titles(d->p), "environment", sqa_environment(1));
+    char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
+    enum sqa_status status;
+    snprintf(path, sizeof path, "%s/run.json", d->dir);
+    status = text ? sqa_file_write(path, text, strlen(text), err)
+                  : sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", path);
+    free(text); /* jansson's */
+    json_decref(doc);
+    return status;
+}
+
+static enum sqa_status check_same(struct drive *d, struct sqa_err *err)
+{
+    struct sqa_run_plan old = {0};
+    json_t *doc = NULL;
+    enum sqa_status status = sqa_plan_read(d->dir, &old, &doc, err);
+    if (status != SQA_OK)
+        return status;
+    const char *build = json_string_value(json_object_get(doc, "build"));
+    if (strcmp(old.hash, d->p->hash) != 0)
+        status = sqa_fail(err, SQA_INPUT, "%s: holds another plan (%d cells, %s); give the same command or another -o",
+                          d->dir, old.n, old.hash);
+    else if ((!build || strcmp(build, sqa_build_id()) != 0) && !d->o->mixed)
+        status = sqa_fail(err, SQA_INPUT, "%s: begun by another build of seqarena; add --mixed to go on with this one, or "
+                          "choose another -o", d->dir);
+    json_decref(doc);
+    sqa_run_plan_clear(&old);
+    return status;
+}
+
+static enum sqa_status lock_directory(struct drive *d, int *fd, struct sqa_err *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/parts", d->dir);
+    enum sqa_status status = sqa_make_dirs(path, err);
+    if (status != SQA_OK)
+        return status;
+    snprintf(path, sizeof path, "%s/lock", d->dir);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*fd < 0)
+        return sqa_file_fail(err, path, errno);
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
+        return SQA_OK;
+    const int number = errno;
+    close(*fd);
+    *fd = -1;
+    return number == EWOULDBLOCK
+               ? sqa_fail(err, SQA_INPUT, "%s: in use by another seqarena; wait for it or choose another -o", d->dir)
+               : sqa_file_fail(err, path, number);
+}
+
+static void choose_directory(struct drive *d)
+{
+    if (d->o->dir) {
+        snprintf(d->dir, sizeof d->dir, "%s", d->o->dir);
+        return;
+    }
+    char when[32];
+    const time_t now = time(NULL);
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    strftime(when, sizeof when, "%Y%m%d-%H%M%S", &tm);
+    snprintf(d->dir, sizeof d->dir, "results/runs/%s-%.6s", when, d->p->hash);
+}
+
+static void remove_tree(const char *dir, const char *key)
+{
+    char path[4096];
+    for (int i = 0; i < SQA_FILES; i++) {
+        snprintf(path, sizeof path, "%s/parts/%s/%s", dir, key, sqa_schemas[i].file);
+        unlink(path);
+    }
+    snprintf(path, sizeof path, "%s/parts/%s/log.txt", dir, key);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/parts/%s", dir, key);
+    rmdir(path);
+}
+
+/* What a finished part says of its cell; retry takes back those that did not end well. */
+static void look_at_finished(struct drive *d, int cell)
+{
+    char path[4096];
+    struct sqa_sheet sheet;
+    snprintf(path, sizeof path, "%s/parts/%s/cells.csv", d->dir, d->p->cells[cell].key);
+    if (!sqa_file_exists(path) || sqa_sheet_read(path, &sheet, NULL) != SQA_OK)
+        return;
+    const int column = sqa_sheet_column(&sheet, "status"), message = sqa_sheet_column(&sheet, "message");
+    const bool ok = column >= 0 && sheet.nrow > 0 && strcmp(sheet.row[0][column], "ok") == 0;
+    if (!ok && d->o->retry) {
+        remove_tree(d->dir, d->p->cells[cell].key);
+    } else {
+        d->state[cell] = FINISHED;
+        *(ok ? &d->ok : &d->bad) += 1;
+        if (!ok && d->first_code == SQA_OK) {
+            d->first_code = SQA_MACHINE;
+            snprintf(d->first_error, sizeof d->first_error, "%s", message >= 0 && sheet.nrow ? sheet.row[0][message] : "");
+        }
+    }
+    sqa_sheet_clear(&sheet);
+}
+
+static void find_states(struct drive *d)
+{
+    char path[4096];
+    for (int i = 0; i < d->p->n; i++) {
+        d->keys[i] = d->p->cells[i].key;
+        look_at_finished(d, i);
+        snprintf(path, sizeof path, "%s/parts/%s.part/trained.json", d->dir, d->p->cells[i].key);
+        if (d->state[i] == PENDING && (sqa_file_exists(path) || !d->p->cells[i].train_accuracy))
+            d->state[i] = TRAINED;
+    }
+}
+
+static enum sqa_status finish_unmeasured(struct drive *d, struct sqa_err *err)
+{
+    enum sqa_status status = SQA_OK;
+    for (int i = 0; i < d->p->n && status == SQA_OK; i++)
+        if (d->state[i] == TRAINED && !is_measured(d, i))
+            status = finish(d, i, SQA_OK, "ok", "", err);
+    return status;
+}
+
+static void link_latest(const struct drive *d)
+{
+    const char *name = strrchr(d->dir, '/');
+    if (d->o->dir || !name)
+        return;
+    unlink("results/runs/latest");
+    if (symlink(name + 1, "results/runs/latest") != 0)
+        return; /* a convenience only */
+}
+
+enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options *o, struct sqa_err *err)
+{
+    struct drive *d = sqa_alloc(sizeof *d);
+    struct sigaction a = {.sa_handler = on_signal};
+    char path[4096];
+    int lock = -1;
+    enum sqa_status status;
+    if (!d)
+        return sqa_fail(err, SQA_NOMEM, "run: no memory; free some memory and run again");
+    d->p = p;
+    d->o = o;
+    d->terminal = !o->quiet && isatty(2) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
+    d->state = sqa_alloc_array((size_t)p->n, sizeof *d->state);
+    d->keys = sqa_alloc_array((size_t)p->n, sizeof *d->keys);
+    d->fraction = sqa_alloc_array((size_t)p->n, sizeof *d->fraction);
+    if (!d->state || !d->keys || !d->fraction) {
+        status = sqa_fail(err, SQA_NOMEM, "run: no memory; free some memory and run again");
+        goto out;
+    }
+    choose_directory(d);
+    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    status = lock_directory(d, &lock, err);
+    if (status != SQA_OK)
+        goto out;
+    snprintf(path, sizeof path, "%s/run.json", d->dir);
+    status = sqa_file_exists(path) ? check_same(d, err) : write_run_json(d, err);
+    if (status != SQA_OK)
+        goto out;
+    link_latest(d);
+    find_states(d);
+    d->start = sqa_clock_wall();
+    d->fraction_start = training_fraction(d);
+    status = train_cells(d, err);
+    if (status == SQA_OK && !stop)
+        status = finish_unmeasured(d, err);
+    if (status == SQA_OK && !stop)
+        status = measure_cells(d, err);
+    if (status == SQA_OK)
+        status = join_files(d, err);
+    clear_line(d);
+    if (status == SQA_OK && stop)
+        status = sqa_fail(err, SQA_INTERRUPTED, "%s: interrupted after %d of %d cells; the same command with -o %s goes on",
+                          d->dir, d->ok + d->bad, p->n, d->dir);
+    else if (status == SQA_OK && d->ok == 0 && d->bad > 0 && d->first_code != SQA_OK)
+        status = sqa_fail(err, d->first_code == SQA_NO ? SQA_PARTIAL : d->first_code, "%s", d->first_error);
+    else if (status == SQA_OK && d->bad > 0)
+        status = sqa_fail(err, SQA_PARTIAL, "%s: %d of %d cells did not finish; see the column message of cells.csv",
+                          d->dir, d->bad, p->n);
+    if (status == SQA_OK || status == SQA_PARTIAL)
+        if (!o->quiet)
+            printf("%s\n", d->dir);
+out:
+    if (lock >= 0)
+        close(lock);
+    sqa_free(d->state);
+    sqa_free(d->keys);
+    sqa_free(d->fraction);
+    sqa_free(d);
+    return status;
+}

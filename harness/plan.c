@@ -1,0 +1,494 @@
+/* plan.c - see plan.h */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "harness/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <pcre2.h>
+
+#include "base/file.h"
+#include "models/model.h"
+#include "tasks/task.h"
+
+enum { CELLS_MAX = 100000 };
+
+enum sqa_status sqa_pattern_compile(const char *what, const char *pattern, void **code, struct sqa_err *err)
+{
+    int number;
+    PCRE2_SIZE at;
+    *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, 0, &number, &at, NULL);
+    if (*code)
+        return SQA_OK;
+    PCRE2_UCHAR message[256];
+    pcre2_get_error_message(number, message, sizeof message);
+    return sqa_fail(err, SQA_USAGE, "%s '%.200s': %s at character %zu; correct the pattern (PCRE2 syntax)", what, pattern,
+                    (const char *)message, (size_t)at + 1);
+}
+
+bool sqa_pattern_matches(void *code, const char *subject)
+{
+    pcre2_match_data *m = pcre2_match_data_create_from_pattern(code, NULL);
+    const int n = m ? pcre2_match(code, (PCRE2_SPTR)subject, strlen(subject), 0, 0, m, NULL) : -1;
+    pcre2_match_data_free(m);
+    return n >= 0;
+}
+
+void sqa_pattern_free(void *code)
+{
+    pcre2_code_free(code);
+}
+
+struct names { /* texts of the models or tasks of a plan; by_pattern: not typed one by one */
+    int n;
+    const char *text[1024];
+    int by_pattern[1024];
+};
+
+static void add_name(struct names *list, const char *text, int by_pattern)
+{
+    for (int i = 0; i < list->n; i++)
+        if (strcmp(list->text[i], text) == 0)
+            return;
+    if (list->n < 1024) {
+        list->by_pattern[list->n] = by_pattern;
+        list->text[list->n++] = text;
+    }
+}
+
+static bool is_preset(const struct sqa_variant *v)
+{
+    return v->slot == SQA_SLOT_MIXER || v->slot == SQA_SLOT_MODEL || v->slot == SQA_SLOT_FLOOR;
+}
+
+static enum sqa_status match_models(const char *pattern, struct names *out, struct sqa_err *err)
+{
+    void *code;
+    const int before = out->n;
+    const enum sqa_status status = sqa_pattern_compile("--models", pattern, &code, err);
+    if (status != SQA_OK)
+        return status;
+    for (int i = 0; sqa_variants[i]; i++)
+        if (is_preset(sqa_variants[i]) && sqa_pattern_matches(code, sqa_variants[i]->id))
+            add_name(out, sqa_variants[i]->id, 1);
+    sqa_pattern_free(code);
+    if (out->n == before)
+        return sqa_fail(err, SQA_USAGE, "--models '%.200s': matches no model; see seqarena list models", pattern);
+    return SQA_OK;
+}
+
+static enum sqa_status match_tasks(const char *pattern, struct names *out, struct sqa_err *err)
+{
+    void *code;
+    const int before = out->n;
+    const enum sqa_status status = sqa_pattern_compile("--tasks", pattern, &code, err);
+    if (status != SQA_OK)
+        return status;
+    for (int i = 0; sqa_tasks[i]; i++)
+        if (sqa_pattern_matches(code, sqa_tasks[i]->id))
+            add_name(out, sqa_tasks[i]->id, 1);
+    sqa_pattern_free(code);
+    if (out->n == before)
+        return sqa_fail(err, SQA_USAGE, "--tasks '%.200s': matches no task; see seqarena list tasks", pattern);
+    return SQA_OK;
+}
+
+/* spec with "name=value" of `defaults` added to its preset's parameters where the text leaves them open. */
+static const char *with_defaults(struct sqa_arena *arena, const char *spec, const char *defaults)
+{
+    struct sqa_text t = {0};
+    const size_t head = strcspn(spec, "+");
+    const char *colon = memchr(spec, ':', head);
+    int printed = colon != NULL;
+    sqa_text_add_bytes(&t, spec, head);
+    for (const char *d = defaults; *d;) {
+        const size_t n = strcspn(d, ","), name = strcspn(d, "=");
+        bool given = false;
+        for (const char *p = colon; p && p < spec + head && !given; p = memchr(p + 1, ',', (size_t)(spec + head - p - 1)))
+            given = strncmp(p + 1, d, name + 1) == 0;
+        if (!given)
+            sqa_text_printf(&t, "%c%.*s", printed++ ? ',' : ':', (int)n, d);
+        d += n + (d[n] == ',');
+    }
+    sqa_text_add(&t, spec + head);
+    const char *out = t.failed ? NULL : sqa_arena_strdup(arena, sqa_text_get(&t));
+    sqa_text_clear(&t);
+    return out;
+}
+
+static enum sqa_status no_memory(struct sqa_err *err)
+{
+    return sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
+}
+
+static enum sqa_status push(struct sqa_run_plan *p, const struct sqa_cell *c, struct sqa_err *err)
+{
+    for (int i = 0; i < p->n; i++)
+        if (strcmp(p->cells[i].key, c->key) == 0)
+            return SQA_OK; /* the same cell asked for twice */
+    if (p->n >= CELLS_MAX)
+        return sqa_fail(err, SQA_USAGE, "plan: more than %d cells; select fewer models, tasks or seeds", CELLS_MAX);
+    if (p->n == p->capacity) {
+        const int capacity = p->capacity ? 2 * p->capacity : 64;
+        struct sqa_cell *cells = sqa_arena_alloc(&p->arena, (size_t)capacity * sizeof *cells);
+        if (!cells)
+            return no_memory(err);
+        if (p->n)
+            memcpy(cells, p->cells, (size_t)p->n * sizeof *cells);
+        p->cells = cells;
+        p->capacity = capacity;
+    }
+    p->cells[p->n++] = *c;
+    return SQA_OK;
+}
+
+/* Fills the texts of a cell and its key. */
+static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, const char *overrides, struct sqa_err *err)
+{
+    struct sqa_model *m = NULL, *built = NULL;
+    struct sqa_recipe r;
+    const char *defaults;
+    enum sqa_status status = sqa_model_parse(c->model, &m, err);
+    if (status != SQA_OK)
+        return status;
+    const char *raw = c->model;
+    const bool framed = m->preset.variant->slot == SQA_SLOT_MIXER;
+    c->floor = sqa_model_is_floor(m);
+    c->model = sqa_arena_strdup(&p->arena, m->short_form);
+    sqa_model_free(m);
+    if (!c->model)
+        return no_memory(err);
+    status = sqa_recipe_resolve(c->scale, c->model, c->task, overrides, &p->arena, &r, &defaults, err);
+    if (status != SQA_OK)
+        return status;
+    c->model_text = with_defaults(&p->arena, raw, framed ? defaults : "");
+    if (!c->model_text)
+        return no_memory(err);
+    status = sqa_model_parse(c->model_text, &built, err);
+    if (status != SQA_OK)
+        return status;
+    c->model_full = sqa_arena_strdup(&p->arena, built->full_form);
+    sqa_model_free(built);
+    struct sqa_text t = {0};
+    sqa_recipe_text(&r, &t);
+    c->recipe = sqa_arena_strdup(&p->arena, sqa_text_get(&t));
+    c->recipe_source = r.source ? r.source : "";
+    t.length = 0;
+    sqa_text_printf(&t, "%s|%s|%s|%lld|%lld|%s|%d", c->model_full ? c->model_full : "", c->task_full,
+                    c->floor ? "" : c->recipe, (long long)c->seed, (long long)c->length, c->scale, c->train_accuracy);
+    c->key = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)sqa_hash(sqa_text_get(&t), t.length, 1));
+    const bool failed = t.failed || !c->model_full || !c->recipe || !c->key;
+    sqa_text_clear(&t);
+    return failed ? no_memory(err) : SQA_OK;
+}
+
+/* Whether a model chosen by a pattern makes sense on a kind of task; a typed one is tried and answers for itself. */
+static bool suits(const char *model, const struct sqa_task *task)
+{
+    struct sqa_model *m;
+    const struct sqa_signature s = {.kind = task->kind, .vocab = task->kind == SQA_CLASSIFY ? 32 : 0, .classes = 10,
+                                    .length = 512, .channels = 7, .outputs = 7, .horizon = 24, .season = 24};
+    if (sqa_model_parse(model, &m, NULL) != SQA_OK)
+        return false;
+    bool ok = sqa_model_check(m, &s, NULL) == SQA_OK;
+    if (ok && sqa_model_is_floor(m)) {
+        ok = false;
+        for (const char *const *f = task->floors; f && *f; f++)
+            ok = ok || strcmp(*f, m->preset.variant->id) == 0;
+    }
+    sqa_model_free(m);
+    return ok;
+}
+
+static enum sqa_status cells_of_pair(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
+                                     struct sqa_cell c, const char *overrides, struct sqa_err *err)
+{
+    struct sqa_model *m;
+    enum sqa_status status = sqa_model_parse(c.model, &m, err);
+    if (status != SQA_OK)
+        return status;
+    const bool floor = sqa_model_is_floor(m);
+    sqa_model_free(m);
+    if (floor && bench)
+        return SQA_OK;
+    const int64_t seeds = floor || bench ? 1 : s->seeds > 0 ? s->seeds : 1;
+    for (int64_t i = 0; i < seeds && status == SQA_OK; i++) {
+        struct sqa_cell cell = c;
+        cell.seed = s->seed + i;
+        status = complete(p, &cell, overrides, err);
+        if (status == SQA_OK)
+            status = push(p, &cell, err);
+    }
+    return status;
+}
+
+/* Floors of the task and, when a mixer is compared, the control mixers, so that no table stands without them. */
+static void add_baselines(struct names *models, const struct sqa_task *task)
+{
+    bool mixer = false;
+    for (int i = 0; i < models->n; i++) {
+        struct sqa_model *m;
+        if (sqa_model_parse(models->text[i], &m, NULL) == SQA_OK) {
+            mixer = mixer || m->preset.variant->slot == SQA_SLOT_MIXER;
+            sqa_model_free(m);
+        }
+    }
+    for (const char *const *f = task->floors; f && *f; f++)
+        add_name(models, *f, 1);
+    for (int i = 0; mixer && task->kind == SQA_CLASSIFY && task->floors && task->floors[0] && sqa_variants[i]; i++)
+        if (sqa_variants[i]->slot == SQA_SLOT_MIXER && sqa_variants[i]->traits & SQA_TRAIT_CONTROL)
+            add_name(models, sqa_variants[i]->id, 1);
+}
+
+static enum sqa_status parse_lengths(const struct sqa_texts *list, int64_t *lengths, int *n, struct sqa_err *err)
+{
+    *n = 0;
+    for (int i = 0; i < list->n; i++) {
+        for (const char *s = list->at[i]; *s;) {
+            char item[32];
+            const size_t k = strcspn(s, ",");
+            snprintf(item, sizeof item, "%.*s", (int)(k < 31 ? k : 31), s);
+            if (*n == 64 || !sqa_parse_int(item, &lengths[*n]) || lengths[*n] < 1 || lengths[*n] > (int64_t)1 << 24)
+                return sqa_fail(err, SQA_USAGE, "--lengths %.100s: '%s' is no length; give a list such as 1K,2K,4K",
+                                list->at[i], item);
+            (*n)++;
+            s += k + (s[k] == ',');
+        }
+    }
+    return SQA_OK;
+}
+
+static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
+                                     const struct names *chosen, const char *task_text, int64_t length,
+                                     const char *overrides, struct sqa_err *err)
+{
+    struct names models = *chosen;
+    const struct sqa_task *task;
+    struct sqa_cell c = {.scale = s->scale, .threads = s->threads, .length = length, .train = 1, .infer = 1,
+                         .train_accuracy = !bench, .seed = s->seed};
+    enum sqa_status status = sqa_task_canonical(task_text, &p->arena, &task, &c.task, &c.task_full, err);
+    if (status != SQA_OK)
+        return status;
+    if (!bench)
+        add_baselines(&models, task);
+    for (int i = 0; i < models.n && status == SQA_OK; i++) {
+        if (models.by_pattern[i] && !suits(models.text[i], task))
+            continue;
+        c.model = models.text[i];
+        status = cells_of_pair(p, s, bench, c, overrides, err);
+    }
+    return status;
+}
+
+static const char *join_overrides(struct sqa_run_plan *p, const struct sqa_selection *s)
+{
+    if (s->batch <= 0)
+        return s->train ? s->train : "";
+    return sqa_arena_printf(&p->arena, "%s%sbatch=%lld", s->train ? s->train : "", s->train && *s->train ? "," : "",
+                            (long long)s->batch);
+}
+
+enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selection *s, int bench, struct sqa_err *err)
+{
+    struct names *models = sqa_arena_alloc(&p->arena, sizeof *models), *tasks = sqa_arena_alloc(&p->arena, sizeof *tasks);
+    const char *overrides = join_overrides(p, s);
+    int64_t lengths[64] = {0};
+    int nlengths = 0;
+    enum sqa_status status = SQA_OK;
+    if (!models || !tasks || !overrides)
+        return no_memory(err);
+    for (int i = 0; i < s->models.n; i++)
+        add_name(models, s->models.at[i], 0);
+    for (int i = 0; i < s->tasks.n; i++)
+        add_name(tasks, s->tasks.at[i], 0);
+    if (s->models_pattern)
+        status = match_models(s->models_pattern, models, err);
+    if (status == SQA_OK && s->tasks_pattern)
+        status = match_tasks(s->tasks_pattern, tasks, err);
+    if (status == SQA_OK)
+        status = parse_lengths(&s->lengths, lengths, &nlengths, err);
+    if (status != SQA_OK)
+        return status;
+    if (models->n == 0)
+        return sqa_fail(err, SQA_USAGE, "%s: no model selected; give --model NAME or --models PATTERN (seqarena list models)",
+                        bench ? "bench" : "run");
+    if (tasks->n == 0 && !bench)
+        return sqa_fail(err, SQA_USAGE, "run: no task selected; give --task NAME or --tasks PATTERN (seqarena list tasks)");
+    if (tasks->n == 0) {
+        for (int i = 0; i < (nlengths ? nlengths : 1) && status == SQA_OK; i++) {
+            const char *task = sqa_arena_printf(&p->arena, "random:length=%lld", (long long)(nlengths ? lengths[i] : 1024));
+            status = task ? cells_of_task(p, s, bench, models, task, 0, overrides, err) : no_memory(err);
+        }
+    }
+    for (int k = 0; k < tasks->n; k++)
+        for (int i = 0; i < (nlengths ? nlengths : 1) && status == SQA_OK; i++)
+            status = cells_of_task(p, s, bench, models, tasks->text[k], lengths[i], overrides, err);
+    if (status != SQA_OK)
+        return status;
+    if (p->n == 0)
+        return sqa_fail(err, SQA_USAGE, "%s: no model of the selection suits the task; see seqarena describe TASK",
+                        bench ? "bench" : "run");
+    uint64_t hash = bench ? 2 : 1;
+    for (int i = 0; i < p->n; i++)
+        hash = sqa_hash(p->cells[i].key, strlen(p->cells[i].key), hash);
+    p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
+    return p->hash ? SQA_OK : no_memory(err);
+}
+
+/* JSON: one table of members for writing and reading. */
+
+struct member {
+    const char *name;
+    char type; /* t text, i int64, n int, r double */
+    size_t offset;
+};
+static const struct member cell_members[] = {
+    {"key", 't', offsetof(struct sqa_cell, key)},
+    {"model", 't', offsetof(struct sqa_cell, model)},
+    {"model_text", 't', offsetof(struct sqa_cell, model_text)},
+    {"model_full", 't', offsetof(struct sqa_cell, model_full)},
+    {"task", 't', offsetof(struct sqa_cell, task)},
+    {"task_full", 't', offsetof(struct sqa_cell, task_full)},
+    {"scale", 't', offsetof(struct sqa_cell, scale)},
+    {"recipe", 't', offsetof(struct sqa_cell, recipe)},
+    {"recipe_source", 't', offsetof(struct sqa_cell, recipe_source)},
+    {"seed", 'i', offsetof(struct sqa_cell, seed)},
+    {"threads", 'i', offsetof(struct sqa_cell, threads)},
+    {"length", 'i', offsetof(struct sqa_cell, length)},
+    {"floor", 'n', offsetof(struct sqa_cell, floor)},
+    {"train", 'n', offsetof(struct sqa_cell, train)},
+    {"infer", 'n', offsetof(struct sqa_cell, infer)},
+    {"train_accuracy", 'n', offsetof(struct sqa_cell, train_accuracy)},
+};
+static const struct member plan_members[] = {
+    {"verb", 't', offsetof(struct sqa_run_plan, verb)},
+    {"hash", 't', offsetof(struct sqa_run_plan, hash)},
+    {"rounds", 'i', offsetof(struct sqa_run_plan, rounds)},
+    {"turn_ms", 'r', offsetof(struct sqa_run_plan, turn_ms)},
+    {"budget_seconds", 'r', offsetof(struct sqa_run_plan, budget)},
+    {"memory_bytes", 'r', offsetof(struct sqa_run_plan, memory)},
+    {"checkpoint_seconds", 'r', offsetof(struct sqa_run_plan, checkpoint)},
+    {"jobs", 'i', offsetof(struct sqa_run_plan, jobs)},
+    {"examples", 'n', offsetof(struct sqa_run_plan, examples)},
+    {"profile", 'n', offsetof(struct sqa_run_plan, profile)},
+    {"keep_weights", 'n', offsetof(struct sqa_run_plan, keep_weights)},
+    {"counters", 't', offsetof(struct sqa_run_plan, counters)},
+};
+enum { CELL_MEMBERS = sizeof cell_members / sizeof cell_members[0],
+       PLAN_MEMBERS = sizeof plan_members / sizeof plan_members[0] };
+
+static json_t *to_json(const struct member *m, int n, const void *from)
+{
+    json_t *o = json_object();
+    for (int i = 0; i < n; i++) {
+        const unsigned char *f = (const unsigned char *)from + m[i].offset;
+        const char *text;
+        int64_t wide;
+        int narrow;
+        double real;
+        json_t *v = NULL;
+        if (m[i].type == 't')
+            v = (memcpy(&text, f, sizeof text), json_string(text ? text : ""));
+        else if (m[i].type == 'i')
+            v = (memcpy(&wide, f, sizeof wide), json_integer(wide));
+        else if (m[i].type == 'n')
+            v = (memcpy(&narrow, f, sizeof narrow), json_integer(narrow));
+        else
+            v = (memcpy(&real, f, sizeof real), json_real(real));
+        json_object_set_new(o, m[i].name, v);
+    }
+    return o;
+}
+
+static bool from_json(const struct member *m, int n, const json_t *o, void *to, struct sqa_arena *arena)
+{
+    for (int i = 0; i < n; i++) {
+        unsigned char *f = (unsigned char *)to + m[i].offset;
+        const json_t *v = json_object_get(o, m[i].name);
+        if (m[i].type == 't') {
+            const char *text = json_is_string(v) ? sqa_arena_strdup(arena, json_string_value(v)) : NULL;
+            if (!text)
+                return false;
+            memcpy(f, &text, sizeof text);
+        } else if (!json_is_number(v)) {
+            return false;
+        } else if (m[i].type == 'i') {
+            memcpy(f, &(int64_t){json_integer_value(v)}, sizeof(int64_t));
+        } else if (m[i].type == 'n') {
+            memcpy(f, &(int){(int)json_integer_value(v)}, sizeof(int));
+        } else {
+            memcpy(f, &(double){json_number_value(v)}, sizeof(double));
+        }
+    }
+    return true;
+}
+
+json_t *sqa_plan_json(const struct sqa_run_plan *p)
+{
+    json_t *o = to_json(plan_members, PLAN_MEMBERS, p), *cells = json_array();
+    for (int i = 0; i < p->n; i++)
+        json_array_append_new(cells, to_json(cell_members, CELL_MEMBERS, &p->cells[i]));
+    json_object_set_new(o, "cells", cells);
+    return o;
+}
+
+enum sqa_status sqa_plan_read(const char *dir, struct sqa_run_plan *p, json_t **document, struct sqa_err *err)
+{
+    char path[4096], *text;
+    size_t size;
+    json_error_t e;
+    snprintf(path, sizeof path, "%s/run.json", dir);
+    enum sqa_status status = sqa_file_read(path, (size_t)1 << 30, &text, &size, err);
+    if (status != SQA_OK)
+        return status;
+    json_t *doc = json_loadb(text, size, JSON_REJECT_DUPLICATES, &e);
+    sqa_free(text);
+    if (!doc)
+        return sqa_fail(err, SQA_INPUT, "%s:%d: %s; not the file of a run, choose another directory", path, e.line,
+                        e.text);
+    const json_t *plan = json_object_get(doc, "plan"), *cells = json_object_get(plan, "cells");
+    bool ok = from_json(plan_members, PLAN_MEMBERS, plan, p, &p->arena) && json_is_array(cells);
+    for (size_t i = 0; ok && i < json_array_size(cells); i++) {
+        struct sqa_cell c = {0};
+        ok = from_json(cell_members, CELL_MEMBERS, json_array_get(cells, i), &c, &p->arena);
+        ok = ok && push(p, &c, err) == SQA_OK;
+    }
+    if (!ok) {
+        json_decref(doc);
+        return sqa_fail(err, SQA_INPUT, "%s: its plan is incomplete; choose another directory", path);
+    }
+    *document = doc;
+    return SQA_OK;
+}
+
+void sqa_run_plan_clear(struct sqa_run_plan *p)
+{
+    sqa_arena_clear(&p->arena);
+    *p = (struct sqa_run_plan){0};
+}
+
+const struct sqa_cell *sqa_plan_find(const struct sqa_run_plan *p, const char *key)
+{
+    for (int i = 0; i < p->n; i++)
+        if (strcmp(p->cells[i].key, key) == 0)
+            return &p->cells[i];
+    return NULL;
+}
+
+enum sqa_status sqa_cell_recipe(const struct sqa_cell *c, struct sqa_arena *arena, struct sqa_recipe *r,
+                                struct sqa_err *err)
+{
+    *r = (struct sqa_recipe){.source = c->recipe_source, .file = c->scale};
+    enum sqa_status status = sqa_params_defaults("recipe", sqa_recipe_params, r, arena, err);
+    for (const char *s = c->recipe; *s && status == SQA_OK;) {
+        char name[64], value[256];
+        const size_t n = strcspn(s, ";"), k = strcspn(s, "=");
+        if (k >= n || k >= sizeof name || n - k > sizeof value)
+            return sqa_fail(err, SQA_INPUT, "run.json: '%.100s' is no recipe; choose another directory", s);
+        snprintf(name, sizeof name, "%.*s", (int)k, s);
+        snprintf(value, sizeof value, "%.*s", (int)(n - k - 1), s + k + 1);
+        status = sqa_params_set("recipe", sqa_recipe_params, r, name, value, arena, err);
+        s += n + (s[n] == ';');
+    }
+    return status;
+}

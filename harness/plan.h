@@ -1,0 +1,68 @@
+/*
+ * plan.h - a run as data: models x tasks x seeds, each element a cell with a stable key
+ *
+ * The plan stands in run.json, which is written first; children and a later resume read it from there, so what a cell
+ * is does not depend on recipe files or options that changed since.
+ */
+#ifndef SQA_HARNESS_PLAN_H
+#define SQA_HARNESS_PLAN_H
+
+#include <jansson.h>
+
+#include "harness/options.h"
+#include "harness/recipe.h"
+
+struct sqa_cell {
+    const char *key;   /* 16 hex digits */
+    const char *model; /* short form: names the cell */
+    const char *model_text; /* what is built: the recipe's frame defaults filled in */
+    const char *model_full, *task, *task_full;
+    const char *scale, *recipe, *recipe_source, *frame_source;
+    int64_t seed, threads, length; /* length 0: the task's */
+    int floor, train, infer;       /* phases to be measured; train: also trained when steps > 0 */
+    int train_accuracy;            /* run: train and test; bench: only time */
+};
+
+struct sqa_run_plan {
+    struct sqa_arena arena;
+    const char *verb;  /* run or bench */
+    const char *hash;  /* over the keys and settings */
+    int64_t rounds;    /* of measurement; 0: none */
+    double turn_ms;    /* time of one turn */
+    double budget, memory; /* seconds and bytes a cell; 0: none */
+    double checkpoint; /* seconds between checkpoints */
+    int64_t jobs;      /* cells trained at the same time */
+    int examples, profile, keep_weights;
+    const char *counters, *data_dir;
+    int n, capacity;
+    struct sqa_cell *cells;
+};
+
+struct sqa_selection { /* options shared by run and bench */
+    struct sqa_texts models, tasks;
+    const char *models_pattern, *tasks_pattern;
+    const char *scale, *train;
+    struct sqa_texts lengths;
+    int64_t seeds, seed, batch, threads;
+};
+
+/* Fills p->cells. USAGE when nothing is selected or a pattern, model, task or scale is unknown. */
+enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
+                               struct sqa_err *err) SQA_MUST_CHECK;
+/* The plan as the member "plan" of run.json, and back. */
+json_t *sqa_plan_json(const struct sqa_run_plan *p);
+enum sqa_status sqa_plan_read(const char *dir, struct sqa_run_plan *p, json_t **document,
+                              struct sqa_err *err) SQA_MUST_CHECK;
+void sqa_run_plan_clear(struct sqa_run_plan *p);
+const struct sqa_cell *sqa_plan_find(const struct sqa_run_plan *p, const char *key);
+/* Recipe of a cell from its recorded text. */
+enum sqa_status sqa_cell_recipe(const struct sqa_cell *c, struct sqa_arena *arena, struct sqa_recipe *r,
+                                struct sqa_err *err) SQA_MUST_CHECK;
+
+/* PCRE2 search; USAGE with PCRE2's message and the place when the pattern does not compile. */
+enum sqa_status sqa_pattern_compile(const char *what, const char *pattern, void **code,
+                                    struct sqa_err *err) SQA_MUST_CHECK;
+bool sqa_pattern_matches(void *code, const char *subject);
+void sqa_pattern_free(void *code);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * recipe.h - which settings a protocol trains which model on which task with
+ *
+ * recipes/NAME.ini: sections are rows, read from top to bottom, the last match of a key wins:
+ *
+ *     [*]                          ; default of the file
+ *     source = where these settings come from
+ *     [model=^dlinear$ task=^etth1(:|$)]       ; PCRE2 searches in the short forms; either may be absent
+ *     rate = 5e-3
+ *     source = LTSF-Linear scripts/EXP-LongForecasting/Linear/etth1.sh
+ *     [model=... task=...]
+ *     frame.dim = 64               ; frame.* and pool= etc: a default for frame parameters that the model text leaves open
+ */
+#ifndef SQA_HARNESS_RECIPE_H
+#define SQA_HARNESS_RECIPE_H
+
+#include "base/param.h"
+#include "engine/optim.h"
+
+struct sqa_recipe {
+    int64_t batch, steps, epochs;  /* steps > 0 wins; else epochs of the training split */
+    double rate, ssm_rate, decay, clip, beta1, beta2, eps, momentum;
+    const char *optimizer;         /* adamw|adam|sgd */
+    const char *schedule;          /* constant|cosine|linear|step|lra|one_cycle */
+    int64_t warmup;                /* steps */
+    int64_t hold, every;           /* of schedule step, epochs */
+    double step_decay;
+    int64_t cycle_momentum;
+    int64_t eval_every;            /* steps; 0: every epoch */
+    int64_t eval_examples;         /* of validation at most; 0: all */
+    int64_t patience;              /* evaluations without a better validation loss; 0: no early stop */
+    const char *select;            /* best_valid (accuracy, or loss in forecasting) | last */
+    int64_t bucket;                /* batches are padded to a multiple of this */
+    int64_t drop_last;             /* drop the last partial training batch (1: as the published loaders) */
+    const char *source;            /* of the last row that matched */
+    const char *file;              /* "lite": the recipe file; "generic" when no row matched */
+    int64_t matched;
+};
+extern const struct sqa_param sqa_recipe_params[]; /* every field above but the last three: --train, help, rows */
+
+/* Reads recipes/SCALE.ini (found in dirs: $SEQARENA_RECIPES, the installed place, ./recipes) and resolves it for the
+ * pair of short forms; then applies overrides ("rate=1e-3,batch=32,steps=500"; lr is an alias of rate). Texts live in
+ * arena. frame_defaults receives "layers=2,dim=64,..." of frame.* keys that matched ("" when none). */
+enum sqa_status sqa_recipe_resolve(const char *scale, const char *model, const char *task, const char *overrides,
+                                   struct sqa_arena *arena, struct sqa_recipe *r, const char **frame_defaults,
+                                   struct sqa_err *err) SQA_MUST_CHECK;
+/* Parses one file's bytes (fuzz target and `list recipes`): checks every section, pattern, key and value. */
+enum sqa_status sqa_recipe_check(const char *name, const char *text, struct sqa_err *err) SQA_MUST_CHECK;
+/* Path of recipes/SCALE.ini, or a USAGE error that lists what is there. */
+enum sqa_status sqa_recipe_path(const char *scale, char path[4096], struct sqa_err *err) SQA_MUST_CHECK;
+/* Appends the name of every recipe file, one a line, sorted. */
+void sqa_recipe_list(struct sqa_text *out);
+/* "batch=32;rate=0.001;..." of every setting, for the row and the key. */
+void sqa_recipe_text(const struct sqa_recipe *r, struct sqa_text *out);
+void sqa_recipe_optim(const struct sqa_recipe *r, struct sqa_optim *o);
+void sqa_recipe_schedule(const struct sqa_recipe *r, int64_t steps_per_epoch, int64_t total, struct sqa_schedule *c);
+
+#endif

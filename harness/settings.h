@@ -1,0 +1,19 @@
+/*
+ * settings.h - a trainer from what a person types: model, task, recipe file, overrides
+ */
+#ifndef SQA_HARNESS_SETTINGS_H
+#define SQA_HARNESS_SETTINGS_H
+
+#include "harness/train.h"
+
+struct sqa_cell_settings {
+    const char *model, *task, *scale, *train; /* task NULL: random:length=L */
+    const char *data_dir;
+    int64_t seed, length, batch; /* length, batch 0: the task's, the recipe's */
+    int threads, trainable;
+    const volatile sig_atomic_t *interrupted;
+};
+enum sqa_status sqa_open_settings(const struct sqa_cell_settings *s, struct sqa_arena *arena, struct sqa_trainer **t,
+                                  struct sqa_err *err) SQA_MUST_CHECK;
+
+#endif

@@ -1,0 +1,567 @@
+/* train.c - see train.h */
+#include "harness/train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/random.h"
+#include "engine/checkpoint.h"
+#include "harness/measure/measure.h"
+#include "results/table.h"
+
+enum { PLANS = 48 };
+
+static double seconds_since(int64_t start)
+{
+    return (double)(sqa_clock_wall() - start) * 1e-9;
+}
+
+void sqa_signature_of(const struct sqa_dataset *ds, struct sqa_signature *s)
+{
+    *s = (struct sqa_signature){
+        .kind = ds->task->kind, .vocab = ds->vocab, .classes = ds->classes, .length = ds->length,
+        .channels = ds->channels, .outputs = ds->outputs, .horizon = ds->horizon, .season = ds->season,
+    };
+}
+
+static enum sqa_status build_graph(void *user, const struct sqa_plan_key *key, struct sqa_graph *g,
+                                   struct sqa_err *err)
+{
+    struct sqa_trainer *t = user;
+    return sqa_model_graph(t->model, &t->task, &t->store, (enum sqa_mode)key->mode, key->batch, key->length, g, err);
+}
+
+/* The first graph declares the parameters; it is thrown away. */
+static enum sqa_status make_store(struct sqa_trainer *t, const struct sqa_trainer_options *o, struct sqa_err *err)
+{
+    struct sqa_graph g;
+    sqa_store_init(&t->store, o->real, o->seed);
+    sqa_graph_init(&g, o->real, false);
+    enum sqa_status status = sqa_model_graph(t->model, &t->task, &t->store, SQA_MODE_INFER, 1, t->length, &g, err);
+    sqa_graph_clear(&g);
+    return status == SQA_OK ? sqa_store_seal(&t->store, o->trainable, err) : status;
+}
+
+static void set_lengths_of_run(struct sqa_trainer *t)
+{
+    const int64_t n = t->data->count[SQA_TRAIN], b = t->recipe.batch;
+    t->steps_per_epoch = t->recipe.drop_last ? n / b : (n + b - 1) / b;
+    if (t->steps_per_epoch < 1)
+        t->steps_per_epoch = 1;
+    t->steps = t->recipe.steps > 0 ? t->recipe.steps : t->recipe.epochs * t->steps_per_epoch;
+    t->eval_every = t->recipe.eval_every > 0 ? t->recipe.eval_every : t->steps_per_epoch;
+    t->order_epoch = -1;
+}
+
+enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa_trainer **out, struct sqa_err *err)
+{
+    struct sqa_trainer *t = sqa_alloc(sizeof *t);
+    const struct sqa_task_env env = {.data_dir = o->data_dir};
+    enum sqa_status status;
+    if (!t)
+        return sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", o->model);
+    t->recipe = *o->recipe;
+    t->seed = o->seed;
+    t->threads = o->threads;
+    t->interrupted = o->interrupted;
+    status = sqa_model_parse(o->model, &t->model, err);
+    if (status == SQA_OK)
+        status = sqa_dataset_open(o->task, &env, &t->data, err);
+    if (status != SQA_OK)
+        goto fail;
+    sqa_signature_of(t->data, &t->task);
+    if (o->length > 0)
+        t->task.length = o->length;
+    t->length = t->task.length;
+    status = sqa_model_check(t->model, &t->task, err);
+    if (status != SQA_OK || sqa_model_is_floor(t->model)) {
+        *out = t;
+        if (status != SQA_OK)
+            goto fail;
+        return SQA_OK;
+    }
+    sqa_kernels_init();
+    sqa_rss_peak_reset();
+    t->rss_start = sqa_rss_now();
+    status = make_store(t, o, err);
+    if (status != SQA_OK)
+        goto fail;
+    status = sqa_plans_init(&t->plans, build_graph, t, o->real, o->threads, PLANS, err);
+    if (status != SQA_OK)
+        goto fail;
+    set_lengths_of_run(t);
+    sqa_recipe_optim(&t->recipe, &t->optim);
+    sqa_recipe_schedule(&t->recipe, t->steps_per_epoch, t->steps, &t->schedule);
+    t->batch = sqa_batch_create(t->data, t->recipe.batch, t->length > t->data->length ? t->length : t->data->length);
+    t->best_valid = (struct sqa_scores){.loss = NAN, .accuracy = NAN, .mse = NAN, .mae = NAN};
+    t->last_train_loss = NAN;
+    if (o->trainable) {
+        t->order = sqa_alloc_array((size_t)t->data->count[SQA_TRAIN] + 1, sizeof *t->order);
+        t->best = sqa_alloc_aligned((size_t)t->store.parameter_block * sqa_dtype_size(o->real));
+    }
+    if (!t->batch || (o->trainable && (!t->order || !t->best))) {
+        status = sqa_fail(err, SQA_NOMEM, "%s: no memory for batches; use a smaller batch", o->model);
+        goto fail;
+    }
+    *out = t;
+    return SQA_OK;
+fail:
+    sqa_trainer_close(t);
+    return status;
+}
+
+void sqa_trainer_close(struct sqa_trainer *t)
+{
+    if (!t)
+        return;
+    sqa_plans_clear(&t->plans);
+    sqa_store_clear(&t->store);
+    sqa_batch_free(t->batch);
+    sqa_dataset_close(t->data);
+    sqa_model_free(t->model);
+    sqa_free(t->order);
+    sqa_free(t->best);
+    sqa_text_clear(&t->curves);
+    sqa_free(t);
+}
+
+static void feed_ints(struct sqa_plan *plan, const char *name, const int32_t *x)
+{
+    const struct sqa_tensor *tensor = NULL;
+    int32_t *to = sqa_plan_input(plan, name, &tensor);
+    if (to && x)
+        memcpy(to, x, (size_t)sqa_numel(tensor) * sizeof *to);
+}
+
+static void feed_reals(struct sqa_plan *plan, const char *name, const double *x)
+{
+    const struct sqa_tensor *tensor = NULL;
+    void *to = sqa_plan_input(plan, name, &tensor);
+    if (to && x)
+        (tensor->dtype == SQA_F64 ? &sqa_kernels_f64 : &sqa_kernels_f32)->from_f64(x, to, (size_t)sqa_numel(tensor));
+}
+
+void sqa_feed(struct sqa_plan *plan, const struct sqa_batch *b)
+{
+    feed_ints(plan, "tokens", b->tokens);
+    feed_ints(plan, "lengths", b->lengths);
+    feed_ints(plan, "labels", b->labels);
+    feed_reals(plan, "x", b->x);
+    feed_reals(plan, "y", b->y);
+}
+
+static enum sqa_status fetch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
+                             enum sqa_mode mode, struct sqa_plan **plan, struct sqa_err *err)
+{
+    const int64_t start = sqa_clock_wall();
+    t->batch->length = sqa_dataset_batch_length(t->data, split, index, n, t->recipe.bucket);
+    enum sqa_status status = t->data->task->fetch(t->data, split, index, n, t->batch, err);
+    t->data_seconds += seconds_since(start);
+    if (status != SQA_OK)
+        return status;
+    status = sqa_plans_get(&t->plans, (struct sqa_plan_key){mode, n, t->batch->length}, plan, err);
+    if (status == SQA_OK)
+        sqa_feed(*plan, t->batch);
+    return status;
+}
+
+static double read_real(const void *data, const struct sqa_tensor *t, int64_t i)
+{
+    return t->dtype == SQA_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+
+/* Evaluation */
+
+struct evaluation {
+    double loss, mse, mae;
+    int64_t hits, n;
+    sqa_example_fn *each;
+    void *user;
+};
+
+static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, struct evaluation *e)
+{
+    const struct sqa_batch *b = t->batch;
+    const struct sqa_tensor *lt = NULL, *ot = NULL;
+    const bool classes = t->task.kind == SQA_CLASSIFY;
+    const void *losses = sqa_plan_output(plan, "losses", &lt);
+    const void *out = sqa_plan_output(plan, classes ? "logits" : "forecast", &ot);
+    const int64_t width = classes ? t->task.classes : t->task.horizon * t->task.outputs;
+    for (int64_t i = 0; i < b->n; i++) {
+        double loss = read_real(losses, lt, i), absolute = 0;
+        int32_t best = -1;
+        if (classes) {
+            best = 0;
+            for (int32_t c = 1; c < width; c++)
+                if (read_real(out, ot, i * width + c) > read_real(out, ot, i * width + best))
+                    best = c;
+            e->hits += best == b->labels[i];
+        } else {
+            double square = 0;
+            for (int64_t k = 0; k < width; k++) {
+                const double d = read_real(out, ot, i * width + k) - b->y[i * width + k];
+                square += d * d;
+                absolute += fabs(d);
+            }
+            loss = square / (double)width;
+            e->mse += loss;
+            e->mae += absolute / (double)width;
+        }
+        e->loss += loss;
+        e->n++;
+        if (e->each)
+            e->each(e->user, b->index[i], loss, classes ? b->labels[i] : -1, best);
+    }
+}
+
+static void finish_scores(const struct evaluation *e, enum sqa_task_kind kind, struct sqa_scores *s)
+{
+    const double n = (double)e->n;
+    *s = (struct sqa_scores){.n = e->n, .loss = e->loss / n, .accuracy = NAN, .mse = NAN, .mae = NAN};
+    if (kind == SQA_CLASSIFY) {
+        s->accuracy = (double)e->hits / n;
+    } else {
+        s->mse = e->mse / n;
+        s->mae = e->mae / n;
+    }
+}
+
+/* Examples of similar length go together, so that little is padded; equal lengths stay in order. */
+static enum sqa_status order_by_length(const struct sqa_dataset *ds, enum sqa_split split, int64_t n, uint32_t **order)
+{
+    uint32_t *out = sqa_alloc_array((size_t)n + 1, sizeof *out);
+    int64_t *start = sqa_alloc_array((size_t)ds->length + 2, sizeof *start);
+    if (!out || !start) {
+        sqa_free(out);
+        sqa_free(start);
+        return SQA_NOMEM;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        start[(ds->task->length_of ? ds->task->length_of(ds, split, i) : ds->length) + 1]++;
+    for (int64_t l = 1; l <= ds->length + 1; l++)
+        start[l] += start[l - 1];
+    for (uint32_t i = 0; i < n; i++)
+        out[start[ds->task->length_of ? ds->task->length_of(ds, split, i) : ds->length]++] = i;
+    sqa_free(start);
+    *order = out;
+    return SQA_OK;
+}
+
+static enum sqa_status see_training(struct sqa_trainer *t, void *self, struct sqa_err *err)
+{
+    const struct sqa_variant *v = t->model->preset.variant;
+    uint32_t index[256];
+    enum sqa_status status = SQA_OK;
+    for (int64_t i = 0; i < t->data->count[SQA_TRAIN] && status == SQA_OK; i += 256) {
+        const int64_t n = t->data->count[SQA_TRAIN] - i < 256 ? t->data->count[SQA_TRAIN] - i : 256;
+        for (int64_t k = 0; k < n; k++)
+            index[k] = (uint32_t)(i + k);
+        t->batch->length = sqa_dataset_batch_length(t->data, SQA_TRAIN, index, n, 1);
+        status = t->data->task->fetch(t->data, SQA_TRAIN, index, n, t->batch, err);
+        if (status == SQA_OK)
+            status = v->see(self, t->batch, err);
+    }
+    return status;
+}
+
+static enum sqa_status prepare_floor(struct sqa_trainer *t, struct sqa_err *err)
+{
+    const struct sqa_variant *v = t->model->preset.variant;
+    enum sqa_status status = SQA_OK;
+    if (t->batch)
+        return SQA_OK;
+    t->batch = sqa_batch_create(t->data, 256, t->length);
+    if (!t->batch)
+        return sqa_fail(err, SQA_NOMEM, "%s: no memory for a batch; free some memory and run again", v->id);
+    if (v->begin)
+        status = v->begin(t->model->preset.self, &t->task, &t->model->arena, err);
+    return status == SQA_OK && v->see ? see_training(t, t->model->preset.self, err) : status;
+}
+
+static void score_floor(const struct sqa_trainer *t, const int32_t *labels, const double *forecast,
+                        struct evaluation *e)
+{
+    const struct sqa_batch *b = t->batch;
+    const int64_t width = t->task.horizon * t->task.outputs;
+    for (int64_t i = 0; i < b->n; i++) {
+        double loss = NAN;
+        if (t->task.kind == SQA_CLASSIFY) {
+            e->hits += labels[i] == b->labels[i];
+        } else {
+            double square = 0, absolute = 0;
+            for (int64_t k = 0; k < width; k++) {
+                const double d = forecast[i * width + k] - b->y[i * width + k];
+                square += d * d;
+                absolute += fabs(d);
+            }
+            loss = square / (double)width;
+            e->mse += loss;
+            e->mae += absolute / (double)width;
+        }
+        e->loss += loss;
+        e->n++;
+        if (e->each)
+            e->each(e->user, b->index[i], loss, t->task.kind == SQA_CLASSIFY ? b->labels[i] : -1,
+                    t->task.kind == SQA_CLASSIFY ? labels[i] : -1);
+    }
+}
+
+static enum sqa_status evaluate_batch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
+                                      int32_t *labels, double *forecast, struct evaluation *e, struct sqa_err *err)
+{
+    const struct sqa_variant *v = t->model->preset.variant;
+    struct sqa_plan *plan;
+    enum sqa_status status;
+    if (sqa_model_is_floor(t->model)) {
+        t->batch->length = sqa_dataset_batch_length(t->data, split, index, n, 1);
+        status = t->data->task->fetch(t->data, split, index, n, t->batch, err);
+        if (status == SQA_OK)
+            status = v->predict(t->model->preset.self, t->batch, labels, forecast, err);
+        if (status == SQA_OK)
+            score_floor(t, labels, forecast, e);
+        return status;
+    }
+    status = fetch(t, split, index, n, SQA_MODE_EVAL, &plan, err);
+    if (status == SQA_OK)
+        status = sqa_plan_run(plan, t->seed, 0, &(struct sqa_extents){.rows = n}, NULL, err);
+    if (status == SQA_OK)
+        score_batch(t, plan, e);
+    return status;
+}
+
+enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split, int64_t limit, sqa_example_fn *each,
+                                     void *user, struct sqa_scores *out, struct sqa_err *err)
+{
+    const bool floor = sqa_model_is_floor(t->model);
+    const int64_t count = t->data->count[split], n = limit > 0 && limit < count ? limit : count;
+    const int64_t rows = floor ? 256 : t->recipe.batch;
+    struct evaluation e = {.each = each, .user = user};
+    uint32_t *order = NULL;
+    int32_t *labels = NULL;
+    double *forecast = NULL;
+    enum sqa_status status = floor ? prepare_floor(t, err) : SQA_OK;
+    if (status != SQA_OK)
+        return status;
+    labels = sqa_alloc_array((size_t)rows, sizeof *labels);
+    forecast = sqa_alloc_array((size_t)(rows * (t->task.horizon * t->task.outputs + 1)), sizeof *forecast);
+    if (!labels || !forecast || order_by_length(t->data, split, n, &order) != SQA_OK)
+        status = sqa_fail(err, SQA_NOMEM, "evaluation: no memory; free some memory and run again");
+    for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
+        status = evaluate_batch(t, split, order + i, n - i < rows ? n - i : rows, labels, forecast, &e, err);
+        if (status == SQA_OK && t->interrupted && *t->interrupted)
+            status = sqa_fail(err, SQA_INTERRUPTED, "evaluation: interrupted; run the same command to go on");
+    }
+    sqa_free(order);
+    sqa_free(labels);
+    sqa_free(forecast);
+    if (status == SQA_OK)
+        finish_scores(&e, t->task.kind, out);
+    return status;
+}
+
+/* Training */
+
+static void set_order(struct sqa_trainer *t, int64_t epoch)
+{
+    if (t->order_epoch == epoch)
+        return;
+    sqa_random_permutation(sqa_random_key(t->seed, (uint64_t)epoch, "train/order"), t->order,
+                           (size_t)t->data->count[SQA_TRAIN]);
+    t->order_epoch = epoch;
+}
+
+static enum sqa_status train_step(struct sqa_trainer *t, struct sqa_err *err)
+{
+    const int64_t s = t->step + 1, epoch = t->step / t->steps_per_epoch;
+    const int64_t first = t->step % t->steps_per_epoch * t->recipe.batch;
+    const int64_t left = t->data->count[SQA_TRAIN] - first;
+    const int64_t n = left < t->recipe.batch ? left : t->recipe.batch;
+    struct sqa_plan *plan;
+    const struct sqa_tensor *tensor = NULL;
+    set_order(t, epoch);
+    enum sqa_status status = fetch(t, SQA_TRAIN, t->order + first, n, SQA_MODE_TRAIN, &plan, err);
+    if (status != SQA_OK)
+        return status;
+    const int64_t start = sqa_clock_wall();
+    status = sqa_plan_run(plan, t->seed, (uint64_t)s, &(struct sqa_extents){.rows = n}, NULL, err);
+    if (status != SQA_OK)
+        return status;
+    const double loss = read_real(sqa_plan_output(plan, "loss", &tensor), tensor, 0);
+    const double norm = sqa_optim_step(&t->optim, &t->store, s, sqa_schedule_factor(&t->schedule, s),
+                                       sqa_schedule_beta1(&t->schedule, s), t->threads);
+    t->op_seconds += seconds_since(start);
+    if (!isfinite(loss) || !isfinite(norm))
+        return sqa_fail(err, SQA_NO, "step %lld: the loss is %g and the gradient's norm %g; lower the rate or clip",
+                        (long long)s, loss, norm);
+    t->train_loss_sum += loss * (double)n;
+    t->train_loss_n += n;
+    t->examples += n;
+    t->step = s;
+    return SQA_OK;
+}
+
+static void add_curve(struct sqa_trainer *t, const char *split, double loss, double metric)
+{
+    char step[32], a[32], b[32], c[32], d[32], examples[32];
+    snprintf(step, sizeof step, "%lld", (long long)t->step);
+    snprintf(examples, sizeof examples, "%lld", (long long)t->examples);
+    sqa_format_real(c, t->recipe.rate * sqa_schedule_factor(&t->schedule, t->step));
+    snprintf(d, sizeof d, "%.3f", t->seconds);
+    const char *row[SQA_CURVES_N] = {
+        [SQA_CURVES_key] = t->key ? t->key : "", [SQA_CURVES_step] = step, [SQA_CURVES_split] = split,
+        [SQA_CURVES_loss] = sqa_format_real(a, loss), [SQA_CURVES_metric] = sqa_format_real(b, metric),
+        [SQA_CURVES_rate] = c, [SQA_CURVES_seconds] = d, [SQA_CURVES_examples] = examples,
+    };
+    sqa_table_row(&t->curves, SQA_FILE_CURVES, row);
+}
+
+static bool better(const struct sqa_trainer *t, const struct sqa_scores *now)
+{
+    const struct sqa_scores *best = &t->best_valid;
+    if (t->best_step == 0)
+        return true;
+    if (t->task.kind == SQA_CLASSIFY && (now->accuracy > best->accuracy || now->accuracy < best->accuracy))
+        return now->accuracy > best->accuracy;
+    return now->loss < best->loss;
+}
+
+static enum sqa_status evaluate_now(struct sqa_trainer *t, struct sqa_err *err)
+{
+    struct sqa_scores valid;
+    const double data = t->data_seconds; /* evaluation's fetching does not count as training's */
+    const enum sqa_status status =
+        sqa_trainer_evaluate(t, SQA_VALID, t->recipe.eval_examples, NULL, NULL, &valid, err);
+    t->data_seconds = data;
+    if (status != SQA_OK)
+        return status;
+    t->last_train_loss = t->train_loss_n ? t->train_loss_sum / (double)t->train_loss_n : (double)NAN;
+    t->train_loss_sum = 0;
+    t->train_loss_n = 0;
+    add_curve(t, "train", t->last_train_loss, NAN);
+    add_curve(t, "valid", valid.loss, t->task.kind == SQA_CLASSIFY ? valid.accuracy : valid.mse);
+    const bool select = strcmp(t->recipe.select, "best_valid") == 0;
+    if (!select || better(t, &valid)) {
+        memcpy(t->best, t->store.values, (size_t)t->store.parameter_block * sqa_dtype_size(t->store.real));
+        t->best_valid = valid;
+        t->best_step = t->step;
+        t->worse = 0;
+    } else {
+        t->worse++;
+    }
+    return SQA_OK;
+}
+
+/* Numbers of a checkpoint that are not tensors; doubles as hexadecimal floats, bit for bit. */
+static enum sqa_status save(const struct sqa_trainer *t, const char *path, struct sqa_err *err)
+{
+    char numbers[512];
+    snprintf(numbers, sizeof numbers, "%lld %lld %lld %lld %lld %a %a %a %a %a %a %a %a %a %lld",
+             (long long)t->step, (long long)t->best_step, (long long)t->worse, (long long)t->examples,
+             (long long)t->train_loss_n, t->train_loss_sum, t->last_train_loss, t->best_valid.loss,
+             t->best_valid.accuracy, t->best_valid.mse, t->best_valid.mae, t->data_seconds, t->op_seconds, t->seconds,
+             (long long)t->best_valid.n);
+    const struct sqa_metadata meta[] = {
+        {"seqarena.trainer", numbers}, {"seqarena.curves", sqa_text_get(&t->curves)},
+        {"seqarena.key", t->key ? t->key : ""}};
+    return sqa_checkpoint_write(path, &t->store, 1, t->best, meta, 3, err);
+}
+
+static bool parse_saved(struct sqa_trainer *t, const char *numbers)
+{
+    long long i[6];
+    return sscanf(numbers, "%lld %lld %lld %lld %lld %la %la %la %la %la %la %la %la %la %lld", &i[0], &i[1],
+                  &i[2], &i[3], &i[4], &t->train_loss_sum, &t->last_train_loss, &t->best_valid.loss,
+                  &t->best_valid.accuracy, &t->best_valid.mse, &t->best_valid.mae, &t->data_seconds, &t->op_seconds,
+                  &t->seconds, &i[5]) == 15 &&
+           (t->step = i[0], t->best_step = i[1], t->worse = i[2], t->examples = i[3], t->train_loss_n = i[4],
+            t->best_valid.n = i[5], true);
+}
+
+static enum sqa_status restore(struct sqa_trainer *t, const char *path, struct sqa_err *err)
+{
+    struct sqa_safetensors f = {0};
+    enum sqa_status status = sqa_checkpoint_read(path, &t->store, 1, t->best, &f, err);
+    const char *numbers = status == SQA_OK ? sqa_safetensors_meta(&f, "seqarena.trainer") : NULL;
+    const char *curves = status == SQA_OK ? sqa_safetensors_meta(&f, "seqarena.curves") : NULL;
+    if (status == SQA_OK && (!numbers || !curves || !parse_saved(t, numbers)))
+        status = sqa_fail(err, SQA_INPUT, "%s: not a checkpoint of a run; remove it to start the cell again", path);
+    if (status == SQA_OK)
+        sqa_text_add(&t->curves, curves);
+    sqa_safetensors_clear(&f);
+    return status;
+}
+
+enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, double every, struct sqa_err *err)
+{
+    enum sqa_status status = SQA_OK;
+    if (checkpoint && sqa_file_exists(checkpoint))
+        status = restore(t, checkpoint, err);
+    int64_t saved = sqa_clock_wall();
+    while (status == SQA_OK && t->step < t->steps && !(t->recipe.patience > 0 && t->worse >= t->recipe.patience)) {
+        const int64_t start = sqa_clock_wall();
+        status = train_step(t, err);
+        t->seconds += seconds_since(start);
+        if (status != SQA_OK)
+            break;
+        if (t->step % t->eval_every == 0 || t->step == t->steps)
+            status = evaluate_now(t, err);
+        if (t->progress)
+            t->progress(t->user, t);
+        const bool stop = t->interrupted && *t->interrupted;
+        if (status == SQA_OK && checkpoint && (stop || seconds_since(saved) >= every)) {
+            status = save(t, checkpoint, err);
+            saved = sqa_clock_wall();
+        }
+        if (status == SQA_OK && stop)
+            status = sqa_fail(err, SQA_INTERRUPTED, "step %lld: interrupted; run the same command to go on",
+                              (long long)t->step);
+    }
+    if (status == SQA_OK && t->best_step)
+        memcpy(t->store.values, t->best, (size_t)t->store.parameter_block * sqa_dtype_size(t->store.real));
+    return status;
+}
+
+/* Timing */
+
+enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, struct sqa_plan **plan,
+                                    struct sqa_err *err)
+{
+    const int64_t b = t->recipe.batch, count = t->data->count[SQA_TRAIN];
+    uint32_t index[4096];
+    enum sqa_status status = SQA_OK;
+    if (b > 4096)
+        return sqa_fail(err, SQA_UNSUPPORTED, "batch %lld: timing takes at most 4096 rows; use a smaller batch",
+                        (long long)b);
+    for (int64_t i = 0; i < b; i++)
+        index[i] = (uint32_t)(i % count);
+    /* Full rows: what is timed is the largest batch of the task, whatever the examples at hand. */
+    t->batch->length = t->data->length;
+    if (t->length <= t->data->length) {
+        status = t->data->task->fetch(t->data, SQA_TRAIN, index, b, t->batch, err);
+        if (status != SQA_OK)
+            return status;
+    }
+    t->batch->length = t->length;
+    t->batch->n = b;
+    for (int64_t i = 0; t->batch->tokens && i < b * t->length; i++)
+        t->batch->tokens[i] = 1 + (int32_t)sqa_random_below(t->seed, (uint64_t)i, (uint64_t)(t->task.vocab - 1));
+    for (int64_t i = 0; t->batch->lengths && i < b; i++)
+        t->batch->lengths[i] = (int32_t)t->length;
+    status = sqa_plans_get(&t->plans, (struct sqa_plan_key){mode, b, t->length}, plan, err);
+    if (status == SQA_OK)
+        sqa_feed(*plan, t->batch);
+    return status;
+}
+
+enum sqa_status sqa_trainer_time_step(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,
+                                      double *ns_by_op, struct sqa_err *err)
+{
+    const enum sqa_status status =
+        sqa_plan_run(plan, t->seed, 1, &(struct sqa_extents){.rows = t->recipe.batch}, ns_by_op, err);
+    if (status == SQA_OK && mode == SQA_MODE_TRAIN)
+        sqa_optim_step(&t->optim, &t->store, 1, 0, 0, t->threads);
+    return status;
+}

@@ -1,0 +1,254 @@
+/* verb_data.c - data: look at, check and write out the data of tasks */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/npy.h"
+#include "harness/verbs.h"
+#include "tasks/task.h"
+
+struct options {
+    const char *data, *output, *split;
+    int64_t n;
+};
+static const struct sqa_option table[] = {
+    {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie", offsetof(struct options, data), 0, 0},
+    {"output", 'o', SQA_OPTION_TEXT, "DIR", "directory that export and make write to", offsetof(struct options, output), 0, 0},
+    {"split", 0, SQA_OPTION_TEXT, "NAME", "train, valid or test (default train for show, all for export)",
+     offsetof(struct options, split), 0, 0},
+    {"n", 'n', SQA_OPTION_INT, "N", "examples to show (default 5)", offsetof(struct options, n), 1, 1000000},
+    {.name = NULL},
+};
+static const char *const split_names[SQA_SPLITS] = {"train", "valid", "test"};
+
+static void set_defaults(void *options)
+{
+    ((struct options *)options)->n = 5;
+}
+
+static enum sqa_status split_of(const char *name, int *split, struct sqa_err *err)
+{
+    for (int i = 0; i < SQA_SPLITS; i++)
+        if (strcmp(name, split_names[i]) == 0) {
+            *split = i;
+            return SQA_OK;
+        }
+    return sqa_fail(err, SQA_USAGE, "data: --split %.50s; give train, valid or test", name);
+}
+
+static enum sqa_status show(const struct sqa_dataset *ds, const struct options *o, struct sqa_err *err)
+{
+    struct sqa_text t = {0};
+    int split = SQA_TRAIN;
+    enum sqa_status status = o->split ? split_of(o->split, &split, err) : SQA_OK;
+    if (status == SQA_OK && !ds->task->show)
+        status = sqa_fail(err, SQA_UNSUPPORTED, "data show: %s has nothing to show; use data export", ds->task->id);
+    for (int64_t i = 0; i < o->n && i < ds->count[split] && status == SQA_OK; i++) {
+        status = ds->task->show(ds, (enum sqa_split)split, (uint32_t)i, &t, err);
+        if (t.length && t.text[t.length - 1] != '\n')
+            sqa_text_add(&t, "\n");
+    }
+    if (status == SQA_OK)
+        return sqa_print(&t, NULL, err);
+    sqa_text_clear(&t);
+    return status;
+}
+
+struct facts { /* what verify finds out about one split */
+    int64_t shortest, longest, positions;
+    int64_t labels[256];
+    double sum, squares;
+    int64_t numbers;
+};
+
+static enum sqa_status check_batch(const struct sqa_dataset *ds, const char *split, const struct sqa_batch *b,
+                                   struct facts *f, struct sqa_err *err)
+{
+    for (int64_t i = 0; i < b->n; i++) {
+        const int64_t length = b->lengths ? b->lengths[i] : b->length;
+        f->shortest = length < f->shortest ? length : f->shortest;
+        f->longest = length > f->longest ? length : f->longest;
+        f->positions += length;
+        for (int64_t k = 0; b->tokens && k < b->length; k++)
+            if (b->tokens[i * b->length + k] < 0 || b->tokens[i * b->length + k] >= ds->vocab)
+                return sqa_fail(err, SQA_INPUT, "%s: %s example %u has token %d outside 0 to %lld; check the data files",
+                                ds->spec, split, b->index[i], b->tokens[i * b->length + k], (long long)ds->vocab - 1);
+        if (b->labels && (b->labels[i] < 0 || b->labels[i] >= ds->classes))
+            return sqa_fail(err, SQA_INPUT, "%s: %s example %u has label %d outside 0 to %lld; check the data files",
+                            ds->spec, split, b->index[i], b->labels[i], (long long)ds->classes - 1);
+        if (b->labels)
+            f->labels[b->labels[i] & 255]++;
+    }
+    for (int64_t k = 0; b->y && k < b->n * b->horizon * b->outputs; k++) {
+        if (!isfinite(b->y[k]))
+            return sqa_fail(err, SQA_INPUT, "%s: %s has a value that is not finite; check the data files", ds->spec, split);
+        f->sum += b->y[k];
+        f->squares += b->y[k] * b->y[k];
+        f->numbers++;
+    }
+    return SQA_OK;
+}
+
+static void add_facts(const struct sqa_dataset *ds, int s, const struct facts *f, struct sqa_columns *c)
+{
+    char count[32], lengths[64], detail[160] = "";
+    snprintf(count, sizeof count, "%lld", (long long)ds->count[s]);
+    snprintf(lengths, sizeof lengths, "%lld to %lld, mean %.1f", (long long)f->shortest, (long long)f->longest,
+             (double)f->positions / (double)ds->count[s]);
+    int n = 0;
+    for (int64_t k = 0; ds->classes && k < ds->classes && k < 256 && n < 140; k++)
+        n += snprintf(detail + n, sizeof detail - (size_t)n, "%s%.1f", k ? " " : "",
+                      100 * (double)f->labels[k] / (double)ds->count[s]);
+    if (f->numbers)
+        snprintf(detail, sizeof detail, "targets: mean %.4f, mean square %.4f", f->sum / (double)f->numbers,
+                 f->squares / (double)f->numbers);
+    sqa_columns_add(c, (const char *const[]){split_names[s], count, lengths, ds->split_hash[s], detail});
+}
+
+static enum sqa_status verify(const struct sqa_dataset *ds, struct sqa_err *err)
+{
+    struct sqa_batch *b = sqa_batch_create(ds, 256, ds->length);
+    struct sqa_columns c = {.n = 5, .right = 2};
+    struct sqa_text t = {0};
+    uint32_t index[256];
+    enum sqa_status status = b ? SQA_OK : sqa_fail(err, SQA_NOMEM, "data: no memory; free some memory and run again");
+    sqa_columns_add(&c, (const char *const[]){"split", "examples", "positions", "hash",
+                                              ds->classes ? "labels 0, 1, ... in %" : "values"});
+    for (int s = 0; s < SQA_SPLITS && status == SQA_OK; s++) {
+        struct facts f = {.shortest = INT64_MAX};
+        for (int64_t i = 0; i < ds->count[s] && status == SQA_OK; i += 256) {
+            const int64_t n = ds->count[s] - i < 256 ? ds->count[s] - i : 256;
+            for (int64_t k = 0; k < n; k++)
+                index[k] = (uint32_t)(i + k);
+            b->length = sqa_dataset_batch_length(ds, (enum sqa_split)s, index, n, 1);
+            status = ds->task->fetch(ds, (enum sqa_split)s, index, n, b, err);
+            if (status == SQA_OK)
+                status = check_batch(ds, split_names[s], b, &f, err);
+        }
+        if (status == SQA_OK && ds->count[s] > 0)
+            add_facts(ds, s, &f, &c);
+    }
+    sqa_batch_free(b);
+    sqa_text_printf(&t, "%s\n", ds->full_spec);
+    sqa_columns_print(&c, &t);
+    if (ds->note && *ds->note)
+        sqa_text_printf(&t, "note: %s\n", ds->note);
+    if (status == SQA_OK)
+        return sqa_print(&t, NULL, err);
+    sqa_text_clear(&t);
+    return status;
+}
+
+static enum sqa_status write_array(const char *dir, const char *split, const char *what, const char *type, int rank,
+                                   const int64_t *dim, const double *data, struct sqa_err *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s_%s.npy", dir, split, what);
+    return sqa_npy_write(path, type, rank, dim, data, err);
+}
+
+static double *widen(const int32_t *x, int64_t n)
+{
+    double *y = sqa_alloc_array((size_t)n + 1, sizeof *y);
+    for (int64_t i = 0; y && i < n; i++)
+        y[i] = x[i];
+    return y;
+}
+
+static enum sqa_status export_split(const struct sqa_dataset *ds, int s, const char *dir, struct sqa_err *err)
+{
+    const int64_t n = ds->count[s];
+    struct sqa_batch *b = sqa_batch_create(ds, n, ds->length);
+    uint32_t *index = sqa_alloc_array((size_t)n + 1, sizeof *index);
+    enum sqa_status status = SQA_OK;
+    if (!b || !index)
+        status = sqa_fail(err, SQA_NOMEM, "data export: no memory for %lld examples; export one split at a time",
+                          (long long)n);
+    for (int64_t i = 0; i < n && index; i++)
+        index[i] = (uint32_t)i;
+    if (status == SQA_OK) {
+        b->length = ds->length;
+        status = ds->task->fetch(ds, (enum sqa_split)s, index, n, b, err);
+    }
+    if (status == SQA_OK && b->tokens) {
+        double *tokens = widen(b->tokens, n * ds->length), *labels = widen(b->labels, n);
+        const int64_t dim[2] = {n, ds->length};
+        status = tokens && labels ? write_array(dir, split_names[s], "x", "i4", 2, dim, tokens, err)
+                                  : sqa_fail(err, SQA_NOMEM, "data export: no memory; export one split at a time");
+        if (status == SQA_OK)
+            status = write_array(dir, split_names[s], "y", "i4", 1, dim, labels, err);
+        sqa_free(tokens);
+        sqa_free(labels);
+    } else if (status == SQA_OK) {
+        const int64_t dx[3] = {n, ds->length, ds->channels}, dy[3] = {n, ds->horizon, ds->outputs};
+        status = write_array(dir, split_names[s], "x", "f8", 3, dx, b->x, err);
+        if (status == SQA_OK)
+            status = write_array(dir, split_names[s], "y", "f8", 3, dy, b->y, err);
+    }
+    sqa_batch_free(b);
+    sqa_free(index);
+    return status;
+}
+
+static enum sqa_status export_all(const struct sqa_dataset *ds, const struct options *o, struct sqa_err *err)
+{
+    int only = -1;
+    enum sqa_status status = o->split ? split_of(o->split, &only, err) : SQA_OK;
+    if (status == SQA_OK && !o->output)
+        status = sqa_fail(err, SQA_USAGE, "data: -o is missing; give the directory to write to");
+    if (status == SQA_OK)
+        status = sqa_make_dirs(o->output, err);
+    for (int s = 0; s < SQA_SPLITS && status == SQA_OK; s++)
+        if (only < 0 || only == s)
+            status = export_split(ds, s, o->output, err);
+    if (status == SQA_OK)
+        printf("%s: x and y of %s as .npy\n", o->output, o->split ? o->split : "train, valid, test");
+    return status;
+}
+
+static enum sqa_status list(struct sqa_err *err)
+{
+    struct sqa_columns c = {.n = 3};
+    struct sqa_text t = {0};
+    sqa_columns_add(&c, (const char *const[]){"task", "kind", "where the data come from"});
+    for (int i = 0; sqa_tasks[i]; i++)
+        sqa_columns_add(&c, (const char *const[]){sqa_tasks[i]->id,
+                                                  sqa_tasks[i]->kind == SQA_CLASSIFY ? "classify" : "forecast",
+                                                  sqa_tasks[i]->source});
+    sqa_columns_print(&c, &t);
+    return sqa_print(&t, NULL, err);
+}
+
+static enum sqa_status run(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    const struct options *o = options;
+    const char *what = operands->at[0];
+    const struct sqa_task_env env = {.data_dir = o->data};
+    struct sqa_dataset *ds;
+    if (strcmp(what, "list") == 0)
+        return list(err);
+    const bool exports = strcmp(what, "export") == 0 || strcmp(what, "make") == 0;
+    if (!exports && strcmp(what, "show") != 0 && strcmp(what, "verify") != 0)
+        return sqa_fail(err, SQA_USAGE, "data: '%.100s'; give list, make, show, export or verify", what);
+    if (operands->n < 2)
+        return sqa_fail(err, SQA_USAGE, "data %s: no task; give one of seqarena list tasks", what);
+    enum sqa_status status = sqa_dataset_open(operands->at[1], &env, &ds, err);
+    if (status != SQA_OK)
+        return status;
+    status = exports                       ? export_all(ds, o, err)
+             : strcmp(what, "show") == 0 ? show(ds, o, err)
+                                         : verify(ds, err);
+    sqa_dataset_close(ds);
+    return status;
+}
+
+const struct sqa_verb sqa_verb_data = {
+    .name = "data", .usage = "{list|make|show|export|verify} [TASK] [-o DIR]",
+    .help = "look at, check and write out the data of a task", .options = table, .options_size = sizeof(struct options),
+    .operands_min = 1, .operands_max = 2, .defaults = set_defaults, .run = run,
+    .more = "verify reads every example and prints counts, hashes and balances; export and make write .npy files.\n\n"
+            "examples:\n  seqarena data show listops:min=16,max=64 -n 3\n"
+            "  seqarena data verify etth1:lookback=336 --data DIR\n",
+};

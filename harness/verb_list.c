@@ -1,0 +1,276 @@
+/* verb_list.c - list and describe: what the registries hold */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/memory.h"
+#include "engine/plan.h"
+#include "harness/measure/measure.h"
+#include "harness/plan.h"
+#include "harness/recipe.h"
+#include "harness/verbs.h"
+#include "kernels/kernels.h"
+#include "models/model.h"
+#include "tasks/task.h"
+
+struct options {
+    int names, json;
+};
+static const struct sqa_option options_table[] = {
+    {"names", 0, SQA_OPTION_FLAG, NULL, "names only, one a line", offsetof(struct options, names), 0, 0},
+    {"json", 0, SQA_OPTION_FLAG, NULL, "for machines", offsetof(struct options, json), 0, 0},
+    {.name = NULL},
+};
+
+struct listing { /* rows under construction: name first */
+    struct sqa_columns columns;
+    json_t *json;
+    const char *const *header;
+    void *pattern;
+    int n;
+};
+
+static void add(struct listing *l, const char *const *cells)
+{
+    if (l->pattern && !sqa_pattern_matches(l->pattern, cells[0]))
+        return;
+    json_t *o = json_object();
+    for (int i = 0; i < l->columns.n; i++)
+        json_object_set_new(o, l->header[i], json_string(cells[i] ? cells[i] : ""));
+    json_array_append_new(l->json, o);
+    sqa_columns_add(&l->columns, cells);
+    l->n++;
+}
+
+static void list_models(struct listing *l)
+{
+    for (int i = 0; sqa_variants[i]; i++) {
+        const struct sqa_variant *v = sqa_variants[i];
+        add(l, (const char *const[]){v->id, sqa_slot_name(v->slot), v->title, v->complexity ? v->complexity : "",
+                                     v->missing ? v->missing : ""});
+    }
+}
+
+static void list_tasks(struct listing *l)
+{
+    for (int i = 0; sqa_tasks[i]; i++) {
+        const struct sqa_task *t = sqa_tasks[i];
+        struct sqa_text floors = {0};
+        for (const char *const *f = t->floors; f && *f; f++)
+            sqa_text_printf(&floors, "%s%s", floors.length ? " " : "", *f);
+        add(l, (const char *const[]){t->id, t->kind == SQA_CLASSIFY ? "classify" : "forecast", t->title,
+                                     sqa_text_get(&floors)});
+        sqa_text_clear(&floors);
+    }
+}
+
+static void list_recipes(struct listing *l)
+{
+    struct sqa_text t = {0};
+    sqa_recipe_list(&t);
+    char *text = t.text, *save = NULL;
+    for (char *name = text ? strtok_r(text, "\n", &save) : NULL; name; name = strtok_r(NULL, "\n", &save)) {
+        struct sqa_arena arena = {0};
+        struct sqa_recipe r;
+        const char *frame, *source = "";
+        if (sqa_recipe_resolve(name, "*", "*", "", &arena, &r, &frame, NULL) == SQA_OK && r.source)
+            source = r.source;
+        add(l, (const char *const[]){name, source});
+        sqa_arena_clear(&arena);
+    }
+    sqa_text_clear(&t);
+}
+
+static void list_kernels(struct listing *l)
+{
+    const struct sqa_kernels *simd[8];
+    struct sqa_text forms = {0};
+    sqa_kernels_init();
+    const size_t n = sqa_kernels_simd(simd);
+    sqa_text_add(&forms, "plain");
+    for (size_t i = 0; i < n; i++)
+        sqa_text_printf(&forms, " %s", simd[i]->isa);
+    for (const struct sqa_kernel_check *c = sqa_kernel_checks; c->kernel; c++) {
+        char bound[32];
+        add(l, (const char *const[]){c->kernel, sqa_text_get(&forms), sqa_kernels_f32.isa, sqa_format_real(bound, c->bound)});
+    }
+    sqa_text_clear(&forms);
+}
+
+static void list_counters(struct listing *l)
+{
+    enum { MOST = 256 };
+    struct sqa_counter_info *info = sqa_alloc_array(MOST, sizeof *info);
+    const int n = info ? sqa_counters_try(&sqa_counter_papi, info, MOST) : 0;
+    for (int i = 0; i < n; i++)
+        add(l, (const char *const[]){info[i].name, info[i].available ? "yes" : "no",
+                                     info[i].available ? info[i].help : info[i].reason});
+    sqa_free(info);
+}
+
+static const struct kind {
+    const char *name;
+    int columns;
+    const char *header[6];
+    void (*list)(struct listing *);
+} kinds[] = {
+    {"models", 5, {"id", "slot", "title", "complexity", "missing"}, list_models},
+    {"tasks", 4, {"id", "kind", "title", "floors"}, list_tasks},
+    {"recipes", 2, {"name", "source"}, list_recipes},
+    {"kernels", 4, {"kernel", "forms", "in use", "bound"}, list_kernels},
+    {"counters", 3, {"event", "usable", "what, or why not"}, list_counters},
+};
+
+static enum sqa_status run_list(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    const struct options *o = options;
+    const struct kind *k = NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].name, operands->at[0]) == 0)
+            k = &kinds[i];
+    if (!k && (strcmp(operands->at[0], "tables") == 0 || strcmp(operands->at[0], "suites") == 0))
+        return sqa_fail(err, SQA_UNSUPPORTED, "list: no %s in this build; see models, tasks, recipes, kernels, counters",
+                        operands->at[0]);
+    if (!k)
+        return sqa_fail(err, SQA_USAGE, "list: '%.100s'; give models, tasks, recipes, kernels or counters",
+                        operands->at[0]);
+    struct listing l = {.columns = {.n = k->columns}, .json = json_array(), .header = k->header};
+    struct sqa_text t = {0};
+    enum sqa_status status = SQA_OK;
+    if (operands->n > 1)
+        status = sqa_pattern_compile("list", operands->at[1], &l.pattern, err);
+    if (status != SQA_OK) {
+        json_decref(l.json);
+        return status;
+    }
+    if (!o->names && !o->json)
+        sqa_columns_add(&l.columns, k->header);
+    k->list(&l);
+    if (o->json) {
+        char *text = json_dumps(l.json, JSON_INDENT(2));
+        sqa_text_printf(&t, "%s\n", text ? text : "");
+        free(text); /* jansson's */
+    } else if (o->names) {
+        for (size_t i = 0; i < json_array_size(l.json); i++)
+            sqa_text_printf(&t, "%s\n", json_string_value(json_object_get(json_array_get(l.json, i), k->header[0])));
+    }
+    struct sqa_text table = {0};
+    sqa_columns_print(&l.columns, &table);
+    if (!o->json && !o->names)
+        sqa_text_add(&t, sqa_text_get(&table));
+    sqa_text_clear(&table);
+    json_decref(l.json);
+    if (l.pattern)
+        sqa_pattern_free(l.pattern);
+    if (l.n == 0 && operands->n > 1) {
+        sqa_text_clear(&t);
+        return sqa_fail(err, SQA_USAGE, "list %s: nothing matches '%.200s'; leave the pattern out to see all", k->name,
+                        operands->at[1]);
+    }
+    return sqa_print(&t, NULL, err);
+}
+
+const struct sqa_verb sqa_verb_list = {
+    .name = "list", .usage = "{models|tasks|recipes|kernels|counters} [REGEX]",
+    .help = "what there is: models, tasks, recipes, kernels, counters", .options = options_table,
+    .options_size = sizeof(struct options), .operands_min = 1, .operands_max = 2, .run = run_list,
+};
+
+/* describe */
+
+static void print_params(const struct sqa_param *params, struct sqa_text *t)
+{
+    struct sqa_columns c = {.n = 3};
+    for (const struct sqa_param *p = params; p && p->name; p++) {
+        char left[128], range[96] = "";
+        snprintf(left, sizeof left, "  %s=%s", p->name, p->fallback);
+        if (p->choices)
+            snprintf(range, sizeof range, "%s", p->choices);
+        else if (p->low < p->high)
+            snprintf(range, sizeof range, "%g to %g", p->low, p->high);
+        sqa_columns_add(&c, (const char *const[]){left, range, p->help});
+    }
+    sqa_columns_print(&c, t);
+}
+
+static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
+{
+    static const struct {
+        unsigned bit;
+        const char *text;
+    } traits[] = {{SQA_TRAIT_CAUSAL, "has a causal form (causal=1)"},
+                  {SQA_TRAIT_PADDING, "padding leaves valid outputs unchanged"},
+                  {SQA_TRAIT_EQUIVARIANT, "permuting positions permutes outputs"},
+                  {SQA_TRAIT_SUM_TO_ONE, "mixing weights of a row sum to 1"},
+                  {SQA_TRAIT_CONTROL, "a control, shown beside the floors"},
+                  {SQA_TRAIT_LINEAR_MEMORY, "memory grows linearly in length"}};
+    sqa_text_printf(t, "%s: %s (slot %s)\n", v->id, v->title, sqa_slot_name(v->slot));
+    sqa_text_printf(t, "source      %s\n", v->source ? v->source : "-");
+    if (v->complexity)
+        sqa_text_printf(t, "complexity  %s\n", v->complexity);
+    if (v->missing)
+        sqa_text_printf(t, "missing     %s\n", v->missing);
+    if (v->help)
+        sqa_text_printf(t, "\n%s\n", v->help);
+    sqa_text_add(t, "\nparameters\n");
+    print_params(v->params, t);
+    if (!v->params || !v->params->name)
+        sqa_text_add(t, "  none of its own\n");
+    if (v->slot == SQA_SLOT_MIXER) {
+        sqa_text_add(t, "\nparameters of the frame\n");
+        print_params(sqa_frame_params, t);
+    }
+    sqa_text_add(t, v->traits ? "\npromises (checked by seqarena verify)\n" : "");
+    for (size_t i = 0; i < sizeof traits / sizeof traits[0]; i++)
+        if (v->traits & traits[i].bit)
+            sqa_text_printf(t, "  %s\n", traits[i].text);
+    if (v->identities && v->identities->name)
+        sqa_text_add(t, "\nidentities (checked by seqarena verify)\n");
+    for (const struct sqa_identity *i = v->identities; i && i->name; i++)
+        sqa_text_printf(t, "  %s\n", i->name);
+}
+
+static void describe_task(const struct sqa_task *k, struct sqa_text *t)
+{
+    sqa_text_printf(t, "%s: %s (%s)\nsource      %s\n", k->id, k->title,
+                    k->kind == SQA_CLASSIFY ? "classification" : "forecasting", k->source);
+    if (k->help)
+        sqa_text_printf(t, "\n%s\n", k->help);
+    sqa_text_add(t, "\nparameters\n");
+    print_params(k->params, t);
+    sqa_text_add(t, "\nfloors beside every result\n");
+    for (const char *const *f = k->floors; f && *f; f++)
+        sqa_text_printf(t, "  %s\n", *f);
+    if (!k->floors || !*k->floors)
+        sqa_text_add(t, "  none: it is for timing\n");
+}
+
+static enum sqa_status run_describe(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    const char *name = operands->at[0], *names[512];
+    const struct sqa_variant *v = sqa_variant_find(name);
+    const struct sqa_task *k = sqa_task_find(name);
+    struct sqa_text t = {0};
+    size_t n = 0;
+    (void)options;
+    if (v)
+        describe_variant(v, &t);
+    if (k)
+        describe_task(k, &t);
+    if (v || k)
+        return sqa_print(&t, NULL, err);
+    for (int i = 0; sqa_variants[i] && n < 256; i++)
+        names[n++] = sqa_variants[i]->id;
+    for (int i = 0; sqa_tasks[i] && n < 512; i++)
+        names[n++] = sqa_tasks[i]->id;
+    const char *near = sqa_nearest(name, names, n);
+    return near ? sqa_fail(err, SQA_USAGE, "describe: '%.100s' is unknown; did you mean '%s'? See seqarena list models", name,
+                           near)
+                : sqa_fail(err, SQA_USAGE, "describe: '%.100s' is unknown; see seqarena list models, list tasks", name);
+}
+
+const struct sqa_verb sqa_verb_describe = {
+    .name = "describe", .usage = "NAME", .help = "everything known of a model part or a task", .operands_min = 1,
+    .operands_max = 1, .run = run_describe,
+};

@@ -1,0 +1,160 @@
+/* verb_report.c - report and verify and doctor: thin doors to reports/, models/verify and measure/ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/measure/measure.h"
+#include "harness/plan.h"
+#include "harness/verbs.h"
+#include "models/probe.h"
+#include "reports/report.h"
+
+struct report_options {
+    const char *format, *output;
+};
+static const struct sqa_option report_table[] = {
+    {"format", 'f', SQA_OPTION_TEXT, "md|csv|json", "what to write (default md)", offsetof(struct report_options, format), 0, 0},
+    {"output", 'o', SQA_OPTION_TEXT, "FILE", "write to FILE instead of standard output",
+     offsetof(struct report_options, output), 0, 0},
+    {.name = NULL},
+};
+
+static enum sqa_status run_report(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    const struct report_options *o = options;
+    struct sqa_text t = {0};
+    const enum sqa_status status =
+        sqa_report(operands->at, (size_t)operands->n, o->format ? o->format : "md", &t, err);
+    if (status == SQA_OK)
+        return sqa_print(&t, o->output, err);
+    sqa_text_clear(&t);
+    return status;
+}
+
+const struct sqa_verb sqa_verb_report = {
+    .name = "report", .usage = "RUN... [--format md|csv|json] [-o FILE]",
+    .help = "tables of one or more run directories", .options = report_table,
+    .options_size = sizeof(struct report_options), .operands_min = 1, .operands_max = -1, .run = run_report,
+    .more = "example: seqarena report results/runs/latest -o report.md\n",
+};
+
+/* verify */
+
+struct verify_options {
+    const char *models;
+    int json, quiet;
+};
+static const struct sqa_option verify_table[] = {
+    {"models", 0, SQA_OPTION_TEXT, "RE", "only variants whose id matches", offsetof(struct verify_options, models), 0, 0},
+    {"json", 0, SQA_OPTION_FLAG, NULL, "for machines", offsetof(struct verify_options, json), 0, 0},
+    {"quiet", 'q', SQA_OPTION_FLAG, NULL, "only what fails", offsetof(struct verify_options, quiet), 0, 0},
+    {.name = NULL},
+};
+struct verify_run {
+    const struct verify_options *o;
+    void *pattern;
+    json_t *json;
+    int passed, failed, skipped;
+};
+
+static bool matches(void *user, const char *id)
+{
+    const struct verify_run *v = user;
+    return !v->pattern || sqa_pattern_matches(v->pattern, id);
+}
+
+static void show_check(void *user, const struct sqa_check_result *r)
+{
+    struct verify_run *v = user;
+    const char *word = r->status == SQA_OK ? "ok" : r->status == SQA_UNSUPPORTED ? "skip" : "FAIL";
+    v->passed += r->status == SQA_OK;
+    v->skipped += r->status == SQA_UNSUPPORTED;
+    v->failed += r->status != SQA_OK && r->status != SQA_UNSUPPORTED;
+    if (v->o->json)
+        json_array_append_new(v->json, json_pack("{s:s,s:s,s:s,s:s}", "subject", r->subject, "check", r->check, "result",
+                                                 word, "text", r->text ? r->text : ""));
+    else if (!v->o->quiet || word[0] == 'F')
+        printf("%-4s  %-20s %s%s%s\n", word, r->subject, r->check, r->text && *r->text ? ": " : "", r->text ? r->text : "");
+    fflush(stdout);
+}
+
+static enum sqa_status run_verify(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    const struct verify_options *o = options;
+    struct verify_run v = {.o = o, .json = json_array()};
+    struct sqa_text t = {0};
+    (void)operands;
+    enum sqa_status status = o->models ? sqa_pattern_compile("verify: --models", o->models, &v.pattern, err) : SQA_OK;
+    if (status == SQA_OK)
+        status = sqa_verify(o->models ? matches : NULL, show_check, &v, err);
+    if (status == SQA_OK && v.passed + v.failed == 0)
+        status = sqa_fail(err, SQA_USAGE, "verify: nothing matches '%.200s'; see seqarena list models", o->models);
+    if (status == SQA_OK || status == SQA_NO) {
+        if (o->json) {
+            char *text = json_dumps(v.json, JSON_INDENT(2));
+            sqa_text_printf(&t, "%s\n", text ? text : "");
+            free(text); /* jansson's */
+        } else {
+            sqa_text_printf(&t, "%d passed, %d failed, %d skipped\n", v.passed, v.failed, v.skipped);
+        }
+        const enum sqa_status printed = sqa_print(&t, NULL, err);
+        status = printed != SQA_OK ? printed : status;
+    }
+    if (status == SQA_NO)
+        sqa_fail(err, SQA_NO, "verify: %d checks failed; see the lines that begin with FAIL", v.failed);
+    json_decref(v.json);
+    if (v.pattern)
+        sqa_pattern_free(v.pattern);
+    return status;
+}
+
+const struct sqa_verb sqa_verb_verify = {
+    .name = "verify", .usage = "[--models RE]",
+    .help = "check identities, gradients, costs and SIMD kernels on this machine", .options = verify_table,
+    .options_size = sizeof(struct verify_options), .run = run_verify,
+};
+
+/* doctor */
+
+struct doctor_options {
+    double seconds;
+    int json;
+};
+static const struct sqa_option doctor_table[] = {
+    {"seconds", 0, SQA_OPTION_SECONDS, "TIME", "length of the noise test (default 10s)",
+     offsetof(struct doctor_options, seconds), 0, 0},
+    {"json", 0, SQA_OPTION_FLAG, NULL, "for machines", offsetof(struct doctor_options, json), 0, 0},
+    {.name = NULL},
+};
+
+static void doctor_defaults(void *options)
+{
+    ((struct doctor_options *)options)->seconds = 10;
+}
+
+static enum sqa_status run_doctor(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    const struct doctor_options *o = options;
+    struct sqa_text t = {0};
+    json_t *json = NULL;
+    (void)operands;
+    const enum sqa_status status = sqa_doctor(o->seconds, &t, o->json ? &json : NULL, err);
+    if (status != SQA_OK) {
+        sqa_text_clear(&t);
+        return status;
+    }
+    if (json) {
+        char *text = json_dumps(json, JSON_INDENT(2));
+        sqa_text_clear(&t);
+        sqa_text_printf(&t, "%s\n", text ? text : "");
+        free(text); /* jansson's */
+        json_decref(json);
+    }
+    return sqa_print(&t, NULL, err);
+}
+
+const struct sqa_verb sqa_verb_doctor = {
+    .name = "doctor", .usage = "[--seconds TIME] [--json]", .help = "what this machine can measure, and how noisily",
+    .options = doctor_table, .options_size = sizeof(struct doctor_options), .defaults = doctor_defaults,
+    .run = run_doctor,
+};

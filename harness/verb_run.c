@@ -1,0 +1,217 @@
+/* verb_run.c - run and bench, and the hidden verb of their children */
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/cell.h"
+#include "harness/drive.h"
+#include "harness/measure/measure.h"
+#include "harness/verbs.h"
+#include "models/model.h"
+
+struct options {
+    struct sqa_selection s;
+    const char *output, *data, *phase, *counters, *dtype;
+    double budget, memory, checkpoint;
+    int64_t rounds, jobs;
+    int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights;
+};
+
+#define AT(field) offsetof(struct options, field)
+#define SELECTION                                                                                                      \
+    {"model", 0, SQA_OPTION_LIST, "SPEC", "a model, such as performer:features=128 (again for more)", AT(s.models),    \
+     0, 0},                                                                                                            \
+        {"models", 0, SQA_OPTION_TEXT, "RE", "all models whose id matches the pattern", AT(s.models_pattern), 0, 0},   \
+        {"task", 0, SQA_OPTION_LIST, "SPEC", "a task, such as listops:min=16,max=64 (again for more)", AT(s.tasks), 0, \
+         0},                                                                                                           \
+        {"tasks", 0, SQA_OPTION_TEXT, "RE", "all tasks whose id matches the pattern", AT(s.tasks_pattern), 0, 0},      \
+        {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file: smoke, lite, ... (seqarena list recipes)", AT(s.scale), 0, \
+         0},                                                                                                           \
+        {"train", 0, SQA_OPTION_TEXT, "K=V,...", "overrides of the recipe, such as rate=1e-3,steps=500", AT(s.train),  \
+         0, 0},                                                                                                        \
+        {"batch", 0, SQA_OPTION_INT, "N", "rows a step, instead of the recipe's", AT(s.batch), 1, 65536},              \
+        {"threads", 0, SQA_OPTION_INT, "N", "threads of a cell (default 1)", AT(s.threads), 1, 1024},                  \
+        {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie (else $SEQARENA_DATA, ./data)", AT(data), 0, 0},     \
+        {"rounds", 0, SQA_OPTION_INT, "N", "rounds of interleaved measurement; 0: none", AT(rounds), 0, 10000},        \
+        {"counters", 0, SQA_OPTION_TEXT, "NAMES", "counters read around each sample: software, hardware or names",     \
+         AT(counters), 0, 0},                                                                                          \
+        {"profile", 0, SQA_OPTION_FLAG, NULL, "write ops.csv: time of every op", AT(profile), 0, 0},                   \
+        {"budget", 0, SQA_OPTION_SECONDS, "TIME", "most time of one cell, such as 90s or 2h", AT(budget), 0, 0},       \
+        {"memory", 0, SQA_OPTION_BYTES, "SIZE", "most address space of one cell, such as 2G", AT(memory), 0, 0},       \
+        {"output", 'o', SQA_OPTION_TEXT, "DIR", "run directory; an unfinished one is continued", AT(output), 0, 0},    \
+        {"mixed", 0, SQA_OPTION_FLAG, NULL, "continue a directory that another build began", AT(mixed), 0, 0},         \
+        {"retry", 0, SQA_OPTION_FLAG, NULL, "run cells again that did not end well", AT(retry), 0, 0},                 \
+        {"dry-run", 'n', SQA_OPTION_FLAG, NULL, "only list the cells", AT(dry_run), 0, 0},                             \
+        {"quiet", 'q', SQA_OPTION_FLAG, NULL, "no progress", AT(quiet), 0, 0}
+
+static const struct sqa_option run_options[] = {
+    SELECTION,
+    {"seeds", 0, SQA_OPTION_INT, "N", "train with N seeds, counted from --seed", AT(s.seeds), 1, 10000},
+    {"seed", 0, SQA_OPTION_INT, "K", "first training seed (default 1)", AT(s.seed), 0, 1e15},
+    {"jobs", 'j', SQA_OPTION_INT, "N", "cells trained at the same time (default: processors / threads)", AT(jobs), 1,
+     24},
+    {"checkpoint", 0, SQA_OPTION_SECONDS, "TIME", "time between checkpoints (default 20s)", AT(checkpoint), 0, 0},
+    {"no-examples", 0, SQA_OPTION_FLAG, NULL, "no examples.csv (needed for paired intervals)", AT(no_examples), 0, 0},
+    {"keep-weights", 0, SQA_OPTION_FLAG, NULL, "write DIR/weights/KEY.safetensors", AT(keep_weights), 0, 0},
+    {.name = NULL},
+};
+static const struct sqa_option bench_options[] = {
+    SELECTION,
+    {"lengths", 0, SQA_OPTION_LIST, "1K,2K,...", "lengths to measure at (default 1K)", AT(s.lengths), 0, 0},
+    {"phase", 0, SQA_OPTION_TEXT, "infer,train", "what to measure (default both)", AT(phase), 0, 0},
+    {"dtype", 0, SQA_OPTION_TEXT, "f32", "compute type", AT(dtype), 0, 0},
+    {"seed", 0, SQA_OPTION_INT, "K", "seed of weights and tokens (default 1)", AT(s.seed), 0, 1e15},
+    {.name = NULL},
+};
+
+static void common_defaults(struct options *o)
+{
+    o->s.seed = 1;
+    o->s.seeds = 1;
+    o->s.threads = 1;
+    o->checkpoint = 20;
+}
+
+static void run_defaults(void *options)
+{
+    struct options *o = options;
+    common_defaults(o);
+    o->rounds = 5;
+    o->s.scale = "lite";
+}
+
+static void bench_defaults(void *options)
+{
+    struct options *o = options;
+    common_defaults(o);
+    o->rounds = 10;
+    o->s.scale = "bench";
+}
+
+static enum sqa_status dry_run(const struct sqa_run_plan *p, struct sqa_err *err)
+{
+    struct sqa_columns c = {.n = 6, .right = 8};
+    struct sqa_text t = {0};
+    sqa_columns_add(&c, (const char *const[]){"key", "model", "task", "seed", "built as", "recipe"});
+    for (int i = 0; i < p->n; i++) {
+        char seed[32];
+        snprintf(seed, sizeof seed, "%lld", (long long)p->cells[i].seed);
+        const struct sqa_cell *cell = &p->cells[i];
+        sqa_columns_add(&c, (const char *const[]){cell->key, cell->model, cell->task, cell->floor ? "-" : seed,
+                                                  cell->model_text, cell->floor ? "(floor)" : cell->recipe});
+    }
+    sqa_columns_print(&c, &t);
+    sqa_text_printf(&t, "%d cells\n", p->n);
+    return sqa_print(&t, NULL, err);
+}
+
+static enum sqa_status set_phases(struct sqa_run_plan *p, const char *phase, struct sqa_err *err)
+{
+    int train = 1, infer = 1;
+    if (phase) {
+        train = strcmp(phase, "train") == 0;
+        infer = strcmp(phase, "infer") == 0;
+        if (strcmp(phase, "infer,train") == 0 || strcmp(phase, "train,infer") == 0)
+            train = infer = 1;
+        if (!train && !infer)
+            return sqa_fail(err, SQA_USAGE, "bench: --phase %.100s; give infer, train or infer,train", phase);
+    }
+    for (int i = 0; i < p->n; i++) {
+        p->cells[i].train = train;
+        p->cells[i].infer = infer;
+    }
+    return SQA_OK;
+}
+
+static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
+{
+    struct sqa_run_plan p = {
+        .verb = bench ? "bench" : "run", .rounds = o->rounds, .turn_ms = bench ? 100 : 30, .budget = o->budget,
+        .memory = o->memory, .checkpoint = o->checkpoint, .jobs = o->jobs, .examples = !bench && !o->no_examples,
+        .profile = o->profile || bench, .keep_weights = o->keep_weights, .counters = o->counters ? o->counters : "",
+        .data_dir = o->data,
+    };
+    const struct sqa_drive_options drive = {.dir = o->output, .mixed = o->mixed, .retry = o->retry, .quiet = o->quiet,
+                                            .argc = sqa_argc, .argv = sqa_argv};
+    enum sqa_status status = SQA_OK;
+    if (o->dtype && strcmp(o->dtype, "f32") != 0)
+        return sqa_fail(err, SQA_UNSUPPORTED, "bench: --dtype %.50s is not in this build; use f32", o->dtype);
+    status = sqa_plan_cells(&p, &o->s, bench, err);
+    if (status == SQA_OK)
+        status = set_phases(&p, o->phase, err);
+    if (status == SQA_OK)
+        status = o->dry_run ? dry_run(&p, err) : sqa_drive(&p, &drive, err);
+    sqa_run_plan_clear(&p);
+    return status;
+}
+
+static enum sqa_status run_run(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    struct options *o = options;
+    (void)operands;
+    if (o->jobs == 0) {
+        const int64_t free = sqa_processors() / o->s.threads;
+        o->jobs = free < 1 ? 1 : free > 24 ? 24 : free;
+    }
+    return go(o, 0, err);
+}
+
+static enum sqa_status run_bench(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    (void)operands;
+    return go(options, 1, err);
+}
+
+const struct sqa_verb sqa_verb_run = {
+    .name = "run", .usage = "--model SPEC... --task SPEC... [options]",
+    .help = "train, test and measure models on tasks",
+    .more = "Floors of each task and the control mixers are added, so that no table stands without them. The run\n"
+            "directory is printed; give it to `seqarena report`. A killed run goes on where it was: the same command\n"
+            "with -o DIR.\n\n"
+            "examples:\n"
+            "  seqarena run --models '^(transformer|local)$' --task listops:min=16,max=64 --scale smoke\n"
+            "  seqarena run --model dlinear --task etth1:lookback=336 --scale etth-published --seeds 3\n",
+    .options = run_options, .options_size = sizeof(struct options), .defaults = run_defaults,
+    .run = run_run,
+};
+const struct sqa_verb sqa_verb_bench = {
+    .name = "bench", .usage = "--model SPEC... [options]", .help = "time models without training them",
+    .more = "Without a task: random tokens, vocabulary 32, 10 classes, lite sizes, no dropout. Children of all cells\n"
+            "live together and get turns in rotation; every sample is kept in samples.csv.\n\n"
+            "example:\n  seqarena bench --models 'transformer|local' --lengths 1K,2K,4K --batch 4\n",
+    .options = bench_options, .options_size = sizeof(struct options), .defaults = bench_defaults,
+    .run = run_bench,
+};
+
+/* The child: seqarena cell DIR KEY fit|train|infer DATA */
+static enum sqa_status run_cell(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    struct sqa_run_plan p = {0};
+    json_t *doc = NULL;
+    (void)options;
+    enum sqa_status status = sqa_plan_read(operands->at[0], &p, &doc, err);
+    if (status == SQA_OK) {
+        const char *data = operands->n > 3 ? operands->at[3] : "";
+        p.data_dir = *data ? data : NULL;
+        const struct sqa_child c = {.dir = operands->at[0], .plan = &p, .cell = sqa_plan_find(&p, operands->at[1]),
+                                    .in = stdin, .out = stdout};
+        if (!c.cell)
+            status = sqa_fail(err, SQA_INPUT, "%s: no cell %s; see cells.csv", c.dir, operands->at[1]);
+        else if (strcmp(operands->at[2], "fit") == 0)
+            status = sqa_cell_train(&c, err);
+        else
+            status = sqa_cell_measure(&c, operands->at[2], err);
+    }
+    if (status != SQA_OK) {
+        err->text[strcspn(err->text, "\n")] = '\0';
+        printf("error %s %s\n", sqa_status_name(status), err->text);
+        fflush(stdout);
+    }
+    json_decref(doc);
+    sqa_run_plan_clear(&p);
+    return status;
+}
+
+const struct sqa_verb sqa_verb_cell = {
+    .name = "cell", .usage = "DIR KEY fit|train|infer [DATA]", .help = "one cell of a run (what run starts)",
+    .run = run_cell, .operands_min = 3, .operands_max = 4, .hidden = 1,
+};

@@ -1,0 +1,289 @@
+/* verb_weights.c - export and predict: weights out, forward passes in */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/npy.h"
+#include "engine/checkpoint.h"
+#include "harness/measure/measure.h"
+#include "harness/settings.h"
+#include "harness/verbs.h"
+
+struct export_options {
+    const char *task, *scale, *train, *output, *data;
+    int64_t seed, length, threads;
+    int init_only, quiet;
+};
+#define AT(field) offsetof(struct export_options, field)
+static const struct sqa_option export_table[] = {
+    {"task", 0, SQA_OPTION_TEXT, "SPEC", "task the model is for", AT(task), 0, 0},
+    {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file (default lite)", AT(scale), 0, 0},
+    {"train", 0, SQA_OPTION_TEXT, "K=V,...", "overrides of the recipe", AT(train), 0, 0},
+    {"seed", 0, SQA_OPTION_INT, "K", "training seed (default 1)", AT(seed), 0, 1e15},
+    {"init-only", 0, SQA_OPTION_FLAG, NULL, "initial weights, without training", AT(init_only), 0, 0},
+    {"length", 0, SQA_OPTION_INT, "L", "positions (default the task's)", AT(length), 1, 1 << 24},
+    {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", AT(threads), 1, 1024},
+    {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie", AT(data), 0, 0},
+    {"output", 'o', SQA_OPTION_TEXT, "FILE", "safetensors file to write", AT(output), 0, 0},
+    {"quiet", 'q', SQA_OPTION_FLAG, NULL, "no progress", AT(quiet), 0, 0},
+    {.name = NULL},
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+static void export_defaults(void *options)
+{
+    struct export_options *o = options;
+    o->scale = "lite";
+    o->seed = 1;
+    o->threads = 1;
+}
+
+static void show_progress(void *user, const struct sqa_trainer *t)
+{
+    int64_t *last = user;
+    if (sqa_clock_wall() - *last < 200000000 && t->step < t->steps)
+        return;
+    *last = sqa_clock_wall();
+    fprintf(stderr, "\r\033[K%s: step %lld of %lld%s", t->model->short_form, (long long)t->step, (long long)t->steps,
+            t->step == t->steps ? "\n" : "");
+}
+
+static enum sqa_status write_weights(const struct sqa_trainer *t, const char *path, struct sqa_err *err)
+{
+    char signature[256];
+    snprintf(signature, sizeof signature, "%d %lld %lld %lld %lld %lld %lld %lld", (int)t->task.kind,
+             (long long)t->task.vocab, (long long)t->task.classes, (long long)t->task.length,
+             (long long)t->task.channels, (long long)t->task.outputs, (long long)t->task.horizon,
+             (long long)t->task.season);
+    const struct sqa_metadata meta[] = {{"seqarena.model", t->model->full_form},
+                                        {"seqarena.task", t->data->full_spec},
+                                        {"seqarena.signature", signature}};
+    return sqa_checkpoint_write(path, &t->store, 0, NULL, meta, 3, err);
+}
+
+static enum sqa_status run_export(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    const struct export_options *o = options;
+    struct sqa_arena arena = {0};
+    struct sqa_trainer *t = NULL;
+    int64_t last = 0;
+    if (!o->task)
+        return sqa_fail(err, SQA_USAGE, "export: --task is missing; give the task that the model is for");
+    if (!o->output)
+        return sqa_fail(err, SQA_USAGE, "export: -o is missing; give the file to write");
+    struct sigaction a = {.sa_handler = on_signal};
+    sigaction(SIGINT, &a, NULL);
+    const struct sqa_cell_settings s = {.model = operands->at[0], .task = o->task, .scale = o->scale,
+                                        .train = o->train, .data_dir = o->data, .seed = o->seed, .length = o->length,
+                                        .threads = (int)o->threads, .trainable = !o->init_only,
+                                        .interrupted = &interrupted};
+    enum sqa_status status = sqa_open_settings(&s, &arena, &t, err);
+    if (status == SQA_OK && !o->init_only) {
+        if (!o->quiet && isatty(2)) {
+            t->progress = show_progress;
+            t->user = &last;
+        }
+        status = sqa_trainer_run(t, NULL, 0, err);
+    }
+    if (status == SQA_OK)
+        status = write_weights(t, o->output, err);
+    if (status == SQA_OK && !o->quiet)
+        printf("%s: %lld parameters\n", o->output, (long long)t->store.parameter_count);
+    sqa_trainer_close(t);
+    sqa_arena_clear(&arena);
+    return status;
+}
+
+const struct sqa_verb sqa_verb_export = {
+    .name = "export", .usage = "MODEL --task SPEC [--init-only] -o FILE.safetensors",
+    .help = "write the weights of a model, trained or initial", .options = export_table,
+    .options_size = sizeof(struct export_options), .operands_min = 1, .operands_max = 1, .defaults = export_defaults,
+    .run = run_export,
+    .more = "Names are those of the model: embed.table, blocks.0.mixer.wq.w (in, out), head.out.b, ... A product is\n"
+            "x w + b, so a matrix is the transpose of PyTorch's Linear.weight.\n",
+};
+
+/* predict */
+
+struct predict_options {
+    const char *weights, *input, *output;
+    int64_t batch, threads;
+};
+static const struct sqa_option predict_table[] = {
+    {"weights", 0, SQA_OPTION_TEXT, "FILE", "safetensors file of export", offsetof(struct predict_options, weights), 0, 0},
+    {"input", 0, SQA_OPTION_TEXT, "FILE", ".npy: tokens (n, L), 0 is padding; or reals (n, L, C)",
+     offsetof(struct predict_options, input), 0, 0},
+    {"output", 'o', SQA_OPTION_TEXT, "FILE", ".npy to write: logits (n, classes) or forecasts (n, H, C)",
+     offsetof(struct predict_options, output), 0, 0},
+    {"batch", 0, SQA_OPTION_INT, "N", "rows at a time (default 32)", offsetof(struct predict_options, batch), 1, 65536},
+    {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", offsetof(struct predict_options, threads), 1, 1024},
+    {.name = NULL},
+};
+
+static void predict_defaults(void *options)
+{
+    struct predict_options *o = options;
+    o->batch = 32;
+    o->threads = 1;
+}
+
+struct predictor {
+    struct sqa_model *model;
+    struct sqa_signature task;
+    struct sqa_store store;
+    struct sqa_plans plans;
+};
+
+static enum sqa_status build(void *user, const struct sqa_plan_key *key, struct sqa_graph *g, struct sqa_err *err)
+{
+    struct predictor *p = user;
+    return sqa_model_graph(p->model, &p->task, &p->store, SQA_MODE_INFER, key->batch, key->length, g, err);
+}
+
+static bool read_signature(const char *text, struct sqa_signature *s)
+{
+    int kind;
+    long long v[7];
+    if (!text || sscanf(text, "%d %lld %lld %lld %lld %lld %lld %lld", &kind, &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
+                        &v[6]) != 8)
+        return false;
+    for (int i = 0; i < 7; i++)
+        if (v[i] < 0 || v[i] > (long long)1 << 32)
+            return false;
+    *s = (struct sqa_signature){.kind = kind == SQA_FORECAST ? SQA_FORECAST : SQA_CLASSIFY, .vocab = v[0],
+                                .classes = v[1], .length = v[2], .channels = v[3], .outputs = v[4], .horizon = v[5],
+                                .season = v[6]};
+    return kind == SQA_FORECAST ? v[4] > 0 && v[5] > 0 : v[1] > 0;
+}
+
+static enum sqa_status open_predictor(struct predictor *p, const struct predict_options *o, struct sqa_err *err)
+{
+    struct sqa_safetensors f = {0};
+    struct sqa_graph g;
+    enum sqa_status status = sqa_safetensors_read(o->weights, &f, err);
+    if (status != SQA_OK)
+        return status;
+    const char *model = sqa_safetensors_meta(&f, "seqarena.model");
+    if (!model || !read_signature(sqa_safetensors_meta(&f, "seqarena.signature"), &p->task))
+        status = sqa_fail(err, SQA_INPUT, "%s: no seqarena.model and seqarena.signature in its metadata; write it with "
+                          "seqarena export", o->weights);
+    if (status == SQA_OK)
+        status = sqa_model_parse(model, &p->model, err);
+    sqa_safetensors_clear(&f);
+    if (status == SQA_OK)
+        status = sqa_model_check(p->model, &p->task, err);
+    if (status != SQA_OK)
+        return status;
+    sqa_kernels_init();
+    sqa_store_init(&p->store, SQA_F32, 0);
+    sqa_graph_init(&g, SQA_F32, false);
+    status = sqa_model_graph(p->model, &p->task, &p->store, SQA_MODE_INFER, 1, p->task.length, &g, err);
+    sqa_graph_clear(&g);
+    if (status == SQA_OK)
+        status = sqa_store_seal(&p->store, false, err);
+    if (status == SQA_OK)
+        status = sqa_checkpoint_read(o->weights, &p->store, 0, NULL, NULL, err);
+    return status == SQA_OK ? sqa_plans_init(&p->plans, build, p, SQA_F32, (int)o->threads, 4, err) : status;
+}
+
+static enum sqa_status check_input(const struct predictor *p, const struct sqa_npy *x, const char *path,
+                                   struct sqa_err *err)
+{
+    const bool tokens = p->task.vocab > 0;
+    if (tokens ? x->rank != 2 : x->rank != 3 || x->dim[2] != p->task.channels)
+        return sqa_fail(err, SQA_INPUT, "%s: has %d dimensions%s; the model takes %s (%lld channels)", path, x->rank,
+                        x->rank == 3 && !tokens ? " and another number of channels" : "",
+                        tokens ? "tokens (n, length)" : "reals (n, length, channels)", (long long)p->task.channels);
+    if (x->dim[1] < 1 || x->dim[1] > p->task.length || (!tokens && x->dim[1] != p->task.length))
+        return sqa_fail(err, SQA_INPUT, "%s: length %lld; the model takes %s %lld", path, (long long)x->dim[1],
+                        tokens ? "1 to" : "exactly", (long long)p->task.length);
+    for (size_t i = 0; tokens && i < x->count; i++)
+        if (!(x->data[i] >= 0 && x->data[i] < (double)p->task.vocab))
+            return sqa_fail(err, SQA_INPUT, "%s: token %g in row %zu; the model takes 0 to %lld", path, x->data[i],
+                            i / (size_t)x->dim[1], (long long)p->task.vocab - 1);
+    return SQA_OK;
+}
+
+static enum sqa_status predict_rows(struct predictor *p, const struct sqa_npy *x, int64_t first, int64_t n, double *y,
+                                    int64_t width, struct sqa_err *err)
+{
+    const int64_t length = x->dim[1], row = length * (p->task.vocab ? 1 : p->task.channels);
+    struct sqa_plan *plan;
+    const struct sqa_tensor *tensor = NULL;
+    enum sqa_status status = sqa_plans_get(&p->plans, (struct sqa_plan_key){SQA_MODE_INFER, n, length}, &plan, err);
+    if (status != SQA_OK)
+        return status;
+    int32_t *tokens = sqa_plan_input(plan, "tokens", NULL), *lengths = sqa_plan_input(plan, "lengths", NULL);
+    float *reals = sqa_plan_input(plan, "x", NULL);
+    for (int64_t i = 0; i < n; i++) {
+        const double *from = x->data + (first + i) * row;
+        int32_t valid = 0;
+        for (int64_t k = 0; k < row; k++) {
+            if (tokens) {
+                tokens[i * row + k] = (int32_t)from[k];
+                valid = from[k] > 0 ? (int32_t)k + 1 : valid;
+            } else if (reals) {
+                reals[i * row + k] = (float)from[k];
+            }
+        }
+        if (lengths)
+            lengths[i] = valid;
+    }
+    status = sqa_plan_run(plan, 0, 0, &(struct sqa_extents){.rows = n}, NULL, err);
+    if (status != SQA_OK)
+        return status;
+    const float *out = sqa_plan_output(plan, p->task.kind == SQA_CLASSIFY ? "logits" : "forecast", &tensor);
+    for (int64_t i = 0; i < n * width; i++)
+        y[first * width + i] = (double)out[i];
+    return SQA_OK;
+}
+
+static enum sqa_status run_predict(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    const struct predict_options *o = options;
+    struct predictor p = {0};
+    struct sqa_npy x = {0};
+    double *y = NULL;
+    (void)operands;
+    if (!o->weights || !o->input || !o->output)
+        return sqa_fail(err, SQA_USAGE, "predict: %s is missing; usage: seqarena predict --weights F --input X.npy -o Y.npy",
+                        !o->weights ? "--weights" : !o->input ? "--input" : "-o");
+    enum sqa_status status = open_predictor(&p, o, err);
+    if (status == SQA_OK)
+        status = sqa_npy_read(o->input, &x, err);
+    if (status == SQA_OK)
+        status = check_input(&p, &x, o->input, err);
+    if (status == SQA_OK) {
+        const bool classes = p.task.kind == SQA_CLASSIFY;
+        const int64_t width = classes ? p.task.classes : p.task.horizon * p.task.outputs, n = x.dim[0];
+        const int64_t dim[3] = {n, classes ? p.task.classes : p.task.horizon, p.task.outputs};
+        y = sqa_alloc_array((size_t)(n * width) + 1, sizeof *y);
+        if (!y)
+            status = sqa_fail(err, SQA_NOMEM, "predict: no memory; free some memory and run again");
+        for (int64_t i = 0; i < n && status == SQA_OK; i += o->batch)
+            status = predict_rows(&p, &x, i, n - i < o->batch ? n - i : o->batch, y, width, err);
+        if (status == SQA_OK)
+            status = sqa_npy_write(o->output, "f4", classes ? 2 : 3, dim, y, err);
+    }
+    sqa_free(y);
+    sqa_npy_clear(&x);
+    sqa_plans_clear(&p.plans);
+    sqa_store_clear(&p.store);
+    sqa_model_free(p.model);
+    return status;
+}
+
+const struct sqa_verb sqa_verb_predict = {
+    .name = "predict", .usage = "--weights F.safetensors --input X.npy -o Y.npy", .help = "a forward pass from weights",
+    .options = predict_table, .options_size = sizeof(struct predict_options), .defaults = predict_defaults,
+    .run = run_predict,
+};

@@ -1,0 +1,350 @@
+/*
+ * checks.c - SIMD forms against the plain f64 form, on random inputs
+ *
+ * Each run fills inputs (the same numbers as float and as double) from a key, calls both forms and returns the
+ * largest difference over the largest result. Bounds leave a factor of about 4 over what was seen. Sizes beyond what
+ * the static buffers hold are cut. Not for several threads at once.
+ */
+#include <math.h>
+#include <stddef.h>
+
+#include "kernels/kernels.h"
+#include "kernels/philox.h"
+
+enum { MAX = 16384, BUFFERS = 12 };
+
+static struct {
+    float f[MAX];
+    double d[MAX];
+} buffer[BUFFERS];
+static double workspace_f[1 << 17], workspace_d[1 << 17];
+static int32_t ids[MAX];
+
+/* Buffer b becomes n numbers in [low, high), exact in both types. */
+static void fill(int b, uint64_t key, size_t n, double low, double high)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t word[4];
+        sqa_philox(key, (uint64_t)b << 32 | i / 4, word);
+        const float x = (float)(low + (high - low) * (double)word[i % 4] * 0x1p-32);
+        buffer[b].f[i] = x;
+        buffer[b].d[i] = (double)x;
+    }
+}
+
+/* Largest difference over the largest result, or over `floor` where results may all be near 0 by cancellation. */
+static double error_over(int b, size_t n, double floor)
+{
+    double worst = 0, scale = floor;
+    for (size_t i = 0; i < n; i++) {
+        const double want = buffer[b].d[i], diff = fabs((double)buffer[b].f[i] - want);
+        worst = diff > worst || isnan(diff) ? diff : worst;
+        scale = fabs(want) > scale ? fabs(want) : scale;
+    }
+    return worst / scale;
+}
+
+static double error_of(int b, size_t n) { return error_over(b, n, 1e-30); }
+static double larger(double a, double b) { return a > b || isnan(a) ? a : b; }
+static double ratio(double got, double want, double scale) { return fabs(got - want) / scale; }
+static size_t at_most(size_t n, size_t limit) { return n < limit ? n : limit; }
+static const struct sqa_kernels *plain(void) { return sqa_kernels_plain(1); }
+
+/* Functions of which the argument must be positive get |x| + 1/8. */
+static double unary_range(enum sqa_unary f, double *low)
+{
+    const int positive = f == SQA_UNARY_LOG || f == SQA_UNARY_SQRT || f == SQA_UNARY_RSQRT || f == SQA_UNARY_RECIP;
+    *low = positive ? 0.125 : -8;
+    return 8;
+}
+
+static double run_unary(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    n = at_most(n, MAX);
+    double worst = 0;
+    for (int f = 0; f < SQA_UNARY_N; f++) {
+        double low, high = unary_range((enum sqa_unary)f, &low);
+        fill(0, key, n, low, high);
+/* The calls, of table k and element type T (f or d) of the buffers, are written once and done for both tables. */
+#define CALLS(k, T) k->unary((enum sqa_unary)f, buffer[0].T, buffer[1].T, n);
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        worst = larger(error_of(1, n), worst);
+    }
+    return worst;
+}
+
+static double run_unary_grad(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    n = at_most(n, MAX);
+    double worst = 0;
+    fill(1, key, n, -2, 2);
+    for (int f = 0; f < SQA_UNARY_N; f++) {
+        double low, high = unary_range((enum sqa_unary)f, &low);
+        fill(0, key, n, low, high);
+#define CALLS(k, T) k->unary_grad((enum sqa_unary)f, buffer[0].T, buffer[1].T, buffer[2].T, n);
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        worst = larger(error_of(2, n), worst);
+    }
+    return worst;
+}
+
+static double run_binary(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    n = at_most(n, MAX);
+    double worst = 0;
+    fill(0, key, n, -4, 4);
+    fill(1, key, n, 0.5, 4);
+    for (int f = 0; f < SQA_BINARY_N; f++) {
+#define CALLS(k, T)                                                                                                  \
+    k->binary((enum sqa_binary)f, buffer[0].T, buffer[1].T, buffer[2].T, n);                                         \
+    k->binary_scalar((enum sqa_binary)f, buffer[0].T, 1.5, buffer[3].T, n);
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        worst = larger(larger(error_of(2, n), error_of(3, n)), worst);
+    }
+    return worst;
+}
+
+static double run_affine(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    n = at_most(n, MAX);
+    fill(0, key, n, -4, 4);
+    fill(1, key, n, -4, 4);
+#define CALLS(k, T)                                                                                                  \
+    k->axpy(0.625, buffer[0].T, buffer[1].T, n);                                                                     \
+    k->affine(-1.75, buffer[0].T, 0.375, buffer[2].T, n);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return larger(error_of(1, n), error_of(2, n));
+}
+
+static double run_sum(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    n = at_most(n, MAX);
+    fill(0, key, n, -4, 4);
+    const double scale = 1 + 16 * (double)n;
+    const double a = ratio(simd->sum(buffer[0].f, n), plain()->sum(buffer[0].d, n), scale);
+    const double b = ratio(simd->sum_squares(buffer[0].f, n), plain()->sum_squares(buffer[0].d, n), scale);
+    const double top = n ? plain()->max(buffer[0].d, n) : 0, c = ratio(n ? simd->max(buffer[0].f, n) : 0, top, 1);
+    return larger(larger(a, b), c);
+}
+
+static double run_sum_rows(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t width = at_most(n, 512), rows = 16;
+    fill(0, key, MAX, -4, 4);
+    fill(1, key, width, -4, 4);
+#define CALLS(k, T) k->sum_rows(buffer[0].T, rows, width, width + 3, buffer[1].T, 1);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return error_of(1, width);
+}
+
+static double run_softmax(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t rows = 4;
+    n = at_most(n, MAX / rows);
+    fill(0, key, rows * n, -16, 16);
+    fill(1, key, rows * n, -2, 2);
+#define CALLS(k, T)                                                                                                  \
+    k->softmax(buffer[0].T, buffer[2].T, rows, n);                                                                   \
+    k->softmax_grad(buffer[2].T, buffer[1].T, buffer[3].T, rows, n);                                                 \
+    k->log_sum_exp(buffer[0].T, buffer[4].T, rows, n);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return larger(larger(error_of(2, rows * n), error_over(3, rows * n, 1)), n ? error_over(4, rows, 1) : 0);
+}
+
+static double run_layernorm(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t rows = 4;
+    n = at_most(n, MAX / rows);
+    fill(0, key, rows * n, -3, 5);
+    fill(1, key, n, 0.5, 2);
+    fill(2, key, n, -1, 1);
+    double worst = 0;
+    for (int rms = 0; rms < 2; rms++) {
+#define CALLS(k, T)                                                                                                  \
+    k->layernorm(buffer[0].T, buffer[1].T, buffer[2].T, buffer[3].T, buffer[4].T, buffer[5].T, rows, n, 1e-5, rms);
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        if (n > 1)
+            worst = larger(larger(error_of(3, rows * n), error_of(5, rows)), worst);
+    }
+    return worst;
+}
+
+static double run_layernorm_grad(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t rows = 4;
+    n = at_most(n, MAX / rows);
+    fill(0, key, rows * n, -3, 5);
+    fill(1, key, n, 0.5, 2);
+    fill(2, key, rows, 0.5, 1.5); /* mean */
+    fill(3, key, rows, 0.3, 0.6); /* rstd */
+    fill(4, key, rows * n, -2, 2);
+    double worst = 0;
+    for (int rms = 0; rms < 2; rms++) {
+        fill(6, key, n, -1, 1);
+        fill(7, key, n, -1, 1);
+        simd->layernorm_grad(buffer[0].f, buffer[1].f, buffer[2].f, buffer[3].f, buffer[4].f, buffer[5].f,
+                             buffer[6].f, buffer[7].f, rows, n, rms, 1);
+        plain()->layernorm_grad(buffer[0].d, buffer[1].d, buffer[2].d, buffer[3].d, buffer[4].d, buffer[5].d,
+                                buffer[6].d, buffer[7].d, rows, n, rms, 1);
+        for (int b = 5; b < 8 && n; b++)
+            worst = larger(error_of(b, b == 5 ? rows * n : n), worst);
+    }
+    return worst;
+}
+
+static double run_cross_entropy(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t rows = 4;
+    n = at_most(n, MAX / rows);
+    fill(0, key, rows * n, -8, 8);
+    fill(1, key, rows, 0, 1);
+    for (size_t r = 0; r < rows; r++)
+        ids[r] = (int32_t)(n ? (key + 7 * r) % n : 0);
+#define CALLS(k, T)                                                                                                  \
+    k->cross_entropy(buffer[0].T, ids, buffer[2].T, rows, n);                                                        \
+    k->cross_entropy_grad(buffer[0].T, ids, buffer[1].T, buffer[3].T, rows, n);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return n ? larger(error_over(2, rows, 1), error_over(3, rows * n, 1)) : 0;
+}
+
+static double run_dropout(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    n = at_most(n, MAX);
+    fill(0, key, n, -4, 4);
+#define CALLS(k, T) k->dropout(key, key % 100, 0.9, buffer[0].T, buffer[1].T, n);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return error_of(1, n);
+}
+
+static double run_optimiser(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const struct sqa_adamw s = {1e-3, 0.9, 0.999, 1e-8, 0.01, 0.271, 2.997e-3, 0.5};
+    n = at_most(n, MAX);
+    for (int b = 0; b < 5; b++)
+        fill(b, key, n, b == 3 ? 0.01 : -1, 1);
+#define CALLS(k, T)                                                                                                  \
+    k->adamw(&s, buffer[0].T, buffer[1].T, buffer[2].T, buffer[3].T, n);                                             \
+    k->sgd(0.1, 0.9, 1e-3, 0.5, buffer[4].T, buffer[1].T, buffer[2].T, n);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return larger(larger(error_of(0, n), error_of(2, n)), larger(error_of(3, n), error_of(4, n)));
+}
+
+/* Sizes and flags vary with the key. Buffers 0..2: q, k, v; 3: o; 4: lse; 5: dO; 6..8: dQ, dK, dV. */
+static struct sqa_attention_bwd attention_case(int f64, uint64_t key, size_t n)
+{
+    uint32_t word[4];
+    sqa_philox(key, 0, word);
+    const int64_t length = (int64_t)at_most(n, 256), d = 1 + word[0] % 64, dv = 1 + word[1] % 64;
+    struct sqa_attention_bwd b = {.f = {.queries = length,
+                                        .keys = length - length / 5,
+                                        .d = d,
+                                        .dv = dv,
+                                        .scale = 1 / sqrt((double)d),
+                                        .causal = word[2] % 2,
+                                        .keep = word[3] % 2 ? 0.8 : 1,
+                                        .dropout_key = key},
+                                  .do_stride = dv,
+                                  .dq_stride = d,
+                                  .dk_stride = d,
+                                  .dv_stride = dv};
+    b.f.q_stride = b.f.k_stride = d;
+    b.f.v_stride = b.f.o_stride = dv;
+#define SIDE(i) f64 ? (void *)buffer[i].d : (void *)buffer[i].f
+    b.f.q = SIDE(0);
+    b.f.k = SIDE(1);
+    b.f.v = SIDE(2);
+    b.f.o = SIDE(3);
+    b.f.lse = SIDE(4);
+    b.dout = SIDE(5);
+    b.dq = SIDE(6);
+    b.dk = SIDE(7);
+    b.dv = SIDE(8);
+    return b;
+}
+
+static double attention_error(const struct sqa_kernels *simd, uint64_t key, size_t n, int backward)
+{
+    const struct sqa_attention_bwd f = attention_case(0, key, n), d = attention_case(1, key, n);
+    const size_t rows = (size_t)f.f.queries, keys = (size_t)f.f.keys, w = (size_t)f.f.d, wv = (size_t)f.f.dv;
+    if (simd->attention_workspace(f.f.d, f.f.dv) > sizeof workspace_f)
+        return HUGE_VAL;
+    for (int b = 0; b < 6; b++)
+        fill(b, key, MAX, -2, 2);
+    simd->attention(&f.f, workspace_f);
+    plain()->attention(&d.f, workspace_d);
+    if (!backward)
+        return rows ? larger(error_of(3, rows * wv), error_of(4, rows)) : 0;
+    simd->attention_bwd(&f, workspace_f);
+    plain()->attention_bwd(&d, workspace_d);
+    return larger(error_over(6, rows * w, 1), larger(error_over(7, keys * w, 1), error_of(8, keys * wv)));
+}
+
+static double run_attention(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    return attention_error(simd, key, n, 0);
+}
+
+static double run_attention_bwd(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    return attention_error(simd, key, n, 1);
+}
+
+static double run_fft(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const int64_t length = (int64_t)(n ? at_most(n, 4096) : 1);
+    for (int b = 0; b < 4; b++)
+        fill(b, key, (size_t)length, -1, 1);
+    fill(6, key, simd->fft_spectrum(length), -1, 1);
+#define CALLS(k, T, ws)                                                                                              \
+    k->fft_forward(buffer[0].T, NULL, length, buffer[4].T, ws);                                                      \
+    k->fft_forward(buffer[1].T, buffer[2].T, length, buffer[5].T, ws);                                               \
+    k->fft_apply(buffer[4].T, buffer[5].T, 0, length, buffer[7].T, ws);                                              \
+    k->fft_apply(buffer[4].T, buffer[5].T, 1, length, buffer[8].T, ws);                                              \
+    k->fft_accumulate(buffer[4].T, buffer[5].T, buffer[6].T, length);                                                \
+    k->fft_kernel_grad(buffer[6].T, length, buffer[9].T, buffer[10].T, ws);
+    CALLS(simd, f, workspace_f)
+    CALLS(plain(), d, workspace_d)
+    double worst = 0;
+    for (int b = 7; b < 11; b++)
+        worst = larger(error_of(b, (size_t)length), worst);
+    return worst;
+}
+
+const struct sqa_kernel_check sqa_kernel_checks[] = {
+    {"unary", 2e-6, run_unary},
+    {"unary_grad", 2e-6, run_unary_grad},
+    {"binary", 5e-7, run_binary},
+    {"affine", 5e-7, run_affine},
+    {"sum", 1e-12, run_sum},
+    {"sum_rows", 5e-7, run_sum_rows},
+    {"softmax", 4e-6, run_softmax},
+    {"layernorm", 4e-6, run_layernorm},
+    {"layernorm_grad", 4e-6, run_layernorm_grad},
+    {"cross_entropy", 2e-6, run_cross_entropy},
+    {"dropout", 5e-7, run_dropout},
+    {"optimiser", 1e-6, run_optimiser},
+    {"attention", 1e-5, run_attention},
+    {"attention_bwd", 4e-5, run_attention_bwd},
+    {"fft", 4e-6, run_fft},
+    {NULL, 0, NULL},
+};

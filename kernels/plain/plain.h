@@ -1,0 +1,74 @@
+/*
+ * plain.h - names of every kernel form, and what the files of kernels/plain/ share
+ *
+ * Each file of kernels/plain/ is compiled twice, with -DSQA_REAL=float -DSQA_REAL_NAME=f32 and with double and f64.
+ * K(name) is then sqa_k_<name>_f32 or _f64. SIMD forms have the same prototypes: sqa_k_<name>_f32_avx2. Sums run in
+ * double for both types. What each kernel computes stands in kernels/kernels.h.
+ */
+#ifndef SQA_KERNELS_PLAIN_PLAIN_H
+#define SQA_KERNELS_PLAIN_PLAIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+
+/* clang-format off */
+#define SQA_KERNELS_DECLARE(T) \
+    void sqa_k_gemm_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda, \
+                        const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
+    void sqa_k_unary_##T(enum sqa_unary f, const void *x, void *y, size_t n); \
+    void sqa_k_unary_grad_##T(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n); \
+    void sqa_k_binary_##T(enum sqa_binary f, const void *a, const void *b, void *y, size_t n); \
+    void sqa_k_binary_scalar_##T(enum sqa_binary f, const void *a, double b, void *y, size_t n); \
+    void sqa_k_affine_##T(double a, const void *x, double b, void *y, size_t n); \
+    void sqa_k_axpy_##T(double a, const void *x, void *y, size_t n); \
+    double sqa_k_sum_##T(const void *x, size_t n); \
+    double sqa_k_sum_squares_##T(const void *x, size_t n); \
+    double sqa_k_max_##T(const void *x, size_t n); \
+    void sqa_k_sum_rows_##T(const void *x, size_t rows, size_t n, size_t stride, void *y, int accumulate); \
+    void sqa_k_softmax_##T(const void *x, void *y, size_t rows, size_t n); \
+    void sqa_k_softmax_grad_##T(const void *y, const void *dy, void *dx, size_t rows, size_t n); \
+    void sqa_k_log_sum_exp_##T(const void *x, void *y, size_t rows, size_t n); \
+    void sqa_k_layernorm_##T(const void *x, const void *gain, const void *bias, void *y, void *mean, void *rstd, \
+                             size_t rows, size_t n, double eps, int rms); \
+    void sqa_k_layernorm_grad_##T(const void *x, const void *gain, const void *mean, const void *rstd, \
+                                  const void *dy, void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms, \
+                                  int accumulate); \
+    void sqa_k_embedding_##T(const void *table, const int32_t *id, void *y, size_t rows, size_t n, size_t vocab); \
+    void sqa_k_embedding_grad_##T(const int32_t *id, const void *dy, void *dtable, size_t rows, size_t n, \
+                                  size_t vocab); \
+    void sqa_k_cross_entropy_##T(const void *x, const int32_t *label, void *loss, size_t rows, size_t n); \
+    void sqa_k_cross_entropy_grad_##T(const void *x, const int32_t *label, const void *dloss, void *dx, size_t rows, \
+                                      size_t n); \
+    void sqa_k_dropout_##T(uint64_t key, uint64_t first, double keep, const void *x, void *y, size_t n); \
+    size_t sqa_k_attention_workspace_##T(int64_t d, int64_t dv); \
+    void sqa_k_attention_##T(const struct sqa_attention *a, void *workspace); \
+    void sqa_k_attention_bwd_##T(const struct sqa_attention_bwd *a, void *workspace); \
+    size_t sqa_k_fft_spectrum_##T(int64_t n); \
+    size_t sqa_k_fft_workspace_##T(int64_t n); \
+    void sqa_k_fft_forward_##T(const void *u, const void *k2, int64_t n, void *spectrum, void *workspace); \
+    void sqa_k_fft_apply_##T(const void *u_spectrum, const void *k_spectrum, int adjoint, int64_t n, void *y, \
+                             void *workspace); \
+    void sqa_k_fft_accumulate_##T(const void *u_spectrum, const void *dy_spectrum, void *acc, int64_t n); \
+    void sqa_k_fft_kernel_grad_##T(const void *acc, int64_t n, void *dk, void *dk2, void *workspace); \
+    void sqa_k_adamw_##T(const struct sqa_adamw *s, void *w, const void *g, void *m, void *v, size_t n); \
+    void sqa_k_sgd_##T(double rate, double momentum, double decay, double grad_scale, void *w, const void *g, \
+                       void *m, size_t n); \
+    void sqa_k_copy_strided_##T(const void *x, int rank, const int64_t *dim, const int64_t *stride, void *y); \
+    void sqa_k_from_f64_##T(const double *x, void *y, size_t n); \
+    void sqa_k_to_f64_##T(const void *x, double *y, size_t n);
+/* clang-format on */
+
+SQA_KERNELS_DECLARE(f32)
+SQA_KERNELS_DECLARE(f64)
+SQA_KERNELS_DECLARE(f32_avx2)
+
+#ifdef SQA_REAL
+typedef SQA_REAL real;
+#define SQA_PASTE(name, type) sqa_k_##name##_##type
+#define SQA_PASTE2(name, type) SQA_PASTE(name, type)
+#define K(name) SQA_PASTE2(name, SQA_REAL_NAME)
+#endif
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * linformer.c - softmax attention to a fixed number of mixed keys
+ *
+ * Computes  softmax(q (E^T k)^T / sqrt(d)) (F^T v) with E, F (max_length, r) over positions, shared by all heads
+ * Shapes    x (B, L, D) -> (B, L, D); E and F are cut to their first L rows; mixed keys and values (B, r, H, d)
+ * Cost      projections, two mixings 4 B L r D, and L r pairs a head of 4 d + 5 flops
+ * Source    Wang et al. 2020, arXiv:2006.04768, equation (7). E, F ~ N(0, 1 / r) as in its analysis. One E = F for all
+ *           heads is its key-value sharing and what the LRA code does (google-research/long-range-arena:
+ *           lra_benchmarks/models/linformer/linformer_attention.py; there Xavier-uniform, rank 16). Rank 256 is the
+ *           lite protocol's
+ * Departs   keys and values at padding are set to 0 before they are mixed (the LRA code mixes padding in)
+ */
+#include <math.h>
+#include <string.h>
+
+#include "models/probe.h"
+
+struct self {
+    int64_t rank, share;
+};
+
+static const struct sqa_param params[] = {
+    {"rank", "mixed keys", SQA_PARAM_INT, "256", 1, 1 << 16, .offset = offsetof(struct self, rank)},
+    {"share", "keys and values are mixed by the same matrix", SQA_PARAM_BOOL, "1",
+     .offset = offsetof(struct self, share)},
+    {.name = NULL},
+};
+
+static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
+                             struct sqa_err *err)
+{
+    (void)self, (void)task;
+    if (frame->causal)
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "linformer: mixed keys hold all positions, so there is no causal form; use "
+                        "causal=0, or linear_transformer or performer");
+    return SQA_OK;
+}
+
+/* The matrix of that name, its first L rows. */
+static struct sqa_tensor *mixing(const struct self *s, struct sqa_context *c, const char *name)
+{
+    const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1 / sqrt((double)s->rank)};
+    struct sqa_tensor *e = sqa_param_tensor(c, name, SQA_GROUP_REGULAR, init, SQA_DIMS(c->max_length, s->rank));
+
+    return c->length == c->max_length ? e : sqa_slice(c->g, e, 0, 0, c->length);
+}
+
+/* x (B, L, H, d) -> (B, r, H, d) */
+static struct sqa_tensor *mix(const struct self *s, struct sqa_context *c, struct sqa_tensor *e, struct sqa_tensor *x)
+{
+    const int64_t B = c->batch, D = c->frame.dim, H = c->frame.heads;
+
+    x = sqa_reshape(c->g, sqa_mask_rows(c->g, x, c->lengths), SQA_DIMS(B, c->length, D));
+    return sqa_reshape(c->g, sqa_matmul(c->g, e, x, true, false), SQA_DIMS(B, s->rank, H, D / H));
+}
+
+static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const struct self *s = self;
+    const struct sqa_heads h = sqa_project_heads(c, x);
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+                                            .dropout = c->frame.attention_dropout};
+    struct sqa_tensor *e = mixing(s, c, "e"), *f = s->share ? e : mixing(s, c, "f");
+
+    return sqa_merge_heads(c, sqa_attention(c->g, h.q, mix(s, c, e, h.k), mix(s, c, f, h.v), NULL, spec));
+}
+
+static double flops(const void *self, const struct sqa_context *c)
+{
+    const struct self *s = self;
+    const double rows = (double)(c->batch * c->length), r = (double)s->rank, D = (double)c->frame.dim;
+
+    return sqa_heads_flops(c) + rows * r * (8 * D + 5 * (double)c->frame.heads);
+}
+
+/* Identities */
+
+enum { B = 2, L = 8, D = 8, H = 2, W = D / H, BLOCK = 2, BLOCKS = L / BLOCK };
+
+static void identity_mixing(struct sqa_store *s, void *user)
+{
+    (void)user;
+    sqa_probe_set_identity(s, "mixer.e");
+    sqa_probe_set_identity(s, "mixer.f");
+}
+
+static enum sqa_status full_rank(struct sqa_err *err)
+{
+    static const char *const items[] = {"linformer:rank=8", "linformer:rank=8,share=0"};
+    double x[B * L * D], y[B * L * D], expect[B * L * D];
+    struct sqa_probe p = {
+        .item = "transformer", .batch = B, .length = L, .dim = D, .heads = H, .seed = 5, .real = SQA_F64};
+    enum sqa_status status;
+
+    sqa_probe_normal(1, x, B * L * D);
+    status = sqa_probe_run(&p, x, expect, err);
+    for (int i = 0; i < 2 && status == SQA_OK; i++) {
+        p.item = items[i];
+        p.edit = identity_mixing;
+        status = sqa_probe_run(&p, x, y, err);
+        if (status == SQA_OK)
+            status = sqa_probe_expect(items[i], sqa_probe_difference(y, expect, B * L * D), 1e-13, err);
+    }
+    return status;
+}
+
+/* E averages blocks of positions; queries, keys and values are the inputs, read back unchanged. */
+static void block_means(struct sqa_store *s, void *user)
+{
+    static const char *const names[] = {"mixer.wq.w", "mixer.wk.w", "mixer.wv.w", "mixer.wo.w"};
+    double e[L * BLOCKS] = {0};
+
+    (void)user;
+    for (int t = 0; t < L; t++)
+        e[t * BLOCKS + t / BLOCK] = 1.0 / BLOCK;
+    sqa_probe_set(s, "mixer.e", e);
+    for (int i = 0; i < 4; i++)
+        sqa_probe_set_identity(s, names[i]);
+}
+
+static void attend_to_means(const double *x, double *y)
+{
+    double mean[BLOCKS * D] = {0};
+
+    for (int i = 0; i < L * D; i++)
+        mean[i / D / BLOCK * D + i % D] += x[i] / BLOCK;
+    memset(y, 0, L * D * sizeof *y);
+    for (int t = 0; t < L; t++)
+        for (int h = 0; h < H; h++) {
+            double p[BLOCKS], sum = 0;
+
+            for (int j = 0; j < BLOCKS; j++) {
+                double score = 0;
+
+                for (int e = h * W; e < (h + 1) * W; e++)
+                    score += x[t * D + e] * mean[j * D + e];
+                p[j] = exp(score / sqrt(W));
+                sum += p[j];
+            }
+            for (int j = 0; j < BLOCKS; j++)
+                for (int e = h * W; e < (h + 1) * W; e++)
+                    y[t * D + e] += p[j] / sum * mean[j * D + e];
+        }
+}
+
+static const struct sqa_probe block_probe = {
+    .item = "linformer:rank=4", .batch = 1, .length = L, .dim = D, .heads = H, .real = SQA_F64, .edit = block_means};
+
+static enum sqa_status attends_to_block_means(struct sqa_err *err)
+{
+    double x[L * D], y[L * D], expect[L * D];
+    enum sqa_status status;
+
+    sqa_probe_normal(2, x, L * D);
+    attend_to_means(x, expect);
+    status = sqa_probe_run(&block_probe, x, y, err);
+    return status == SQA_OK
+               ? sqa_probe_expect("attention to block means", sqa_probe_difference(y, expect, L * D), 1e-13, err)
+               : status;
+}
+
+/* Columns of the block mean sum to 1, so a constant input, which is its own values, comes back. */
+static enum sqa_status constants_stay(struct sqa_err *err)
+{
+    double x[L * D], y[L * D];
+    enum sqa_status status;
+
+    sqa_probe_normal(3, x, D);
+    for (int t = 1; t < L; t++)
+        memcpy(x + t * D, x, D * sizeof *x);
+    status = sqa_probe_run(&block_probe, x, y, err);
+    return status == SQA_OK ? sqa_probe_expect("a constant sequence", sqa_probe_difference(y, x, L * D), 1e-13, err)
+                            : status;
+}
+
+static enum sqa_status sees_order(struct sqa_err *err)
+{
+    double x[L * D], y[L * D], reversed[L * D], z[L * D], back[L * D];
+    const struct sqa_probe p = {
+        .item = "linformer:rank=4", .batch = 1, .length = L, .dim = D, .heads = H, .real = SQA_F64};
+    enum sqa_status status;
+
+    sqa_probe_normal(4, x, L * D);
+    for (int t = 0; t < L; t++)
+        memcpy(reversed + t * D, x + (L - 1 - t) * D, D * sizeof *x);
+    status = sqa_probe_run(&p, x, y, err);
+    if (status == SQA_OK)
+        status = sqa_probe_run(&p, reversed, z, err);
+    for (int t = 0; t < L && status == SQA_OK; t++)
+        memcpy(back + t * D, z + (L - 1 - t) * D, D * sizeof *x);
+    if (status == SQA_OK && sqa_probe_difference(back, y, L * D) < 1e-3)
+        status =
+            sqa_fail(err, SQA_NO, "linformer: reversed input gives reversed output; E must tell positions apart");
+    return status;
+}
+
+static const struct sqa_identity identities[] = {
+    {"rank = length and identity mixing: softmax attention", full_rank},
+    {"block-mean mixing: attention to block means", attends_to_block_means},
+    {"mixing columns that sum to 1: constants stay", constants_stay},
+    {"positions are not interchangeable", sees_order},
+    {.name = NULL},
+};
+
+const struct sqa_variant sqa_variant_linformer = {
+    .id = "linformer",
+    .slot = SQA_SLOT_MIXER,
+    .title = "Linformer",
+    .source = "Wang et al. 2020, arXiv:2006.04768, equation (7)",
+    .complexity = "O(L r D) time, O(L D) memory",
+    .help = "Keys and values are mixed over positions into `rank` rows by a learned matrix, to which every position "
+            "attends. "
+            "The matrix is tied to positions: it is made for the task's greatest length and cut for shorter batches.",
+    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY,
+    .params = params,
+    .self_size = sizeof(struct self),
+    .check = check,
+    .build = build,
+    .flops = flops,
+    .identities = identities,
+};

@@ -1,0 +1,41 @@
+/*
+ * mlp_head.c - two-layer head
+ *
+ * Computes  y = relu(x W1 + b1) W2 + b2
+ * Shapes    x (B, D) -> logits (B, classes), or forecast (B, horizon, outputs); W1 (D, F), F = ffn of the frame
+ * Cost      B (2 D F + 2 F + 2 F n + n) flops for n outputs
+ * Source    the lite protocol (mlpen/Nystromformer, LRA/code)
+ * Departs   nothing
+ */
+#include "models/model.h"
+
+static int64_t outputs(const struct sqa_signature *task)
+{
+    return task->kind == SQA_CLASSIFY ? task->classes : task->horizon * task->outputs;
+}
+
+static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    (void)self;
+    const struct sqa_signature *task = c->task;
+    struct sqa_tensor *h = sqa_unary(c->g, SQA_UNARY_RELU, sqa_dense_layer(c, "in", x, c->frame.ffn, true));
+    struct sqa_tensor *y = sqa_dense_layer(c, "out", h, outputs(task), true);
+    return task->kind == SQA_CLASSIFY ? y : sqa_reshape(c->g, y, SQA_DIMS(c->batch, task->horizon, task->outputs));
+}
+
+static double flops(const void *self, const struct sqa_context *c)
+{
+    (void)self;
+    const double d = (double)c->frame.dim, f = (double)c->frame.ffn, n = (double)outputs(c->task);
+    return (double)c->batch * (2 * d * f + 2 * f + 2 * f * n + n);
+}
+
+const struct sqa_variant sqa_variant_mlp_head = {
+    .id = "mlp_head",
+    .slot = SQA_SLOT_HEAD,
+    .title = "Two-layer head",
+    .source = "the lite protocol (mlpen/Nystromformer)",
+    .complexity = "O(D F) time",
+    .build = build,
+    .flops = flops,
+};

@@ -1,0 +1,262 @@
+/*
+ * model.c - the frame: embed, position, blocks, pool, head, loss; and what variants build with
+ *
+ * Parameters are named by scope: embed.table, position.table, blocks.I.mixer.wq.w, head.out.w. The block's shape is the
+ * residual variant's; one that needs a norm after the last block adds it there (prenorm). Rows of padding run through
+ * the blocks; mixers and pools leave them out by c->lengths.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/plan.h"
+#include "models/model.h"
+
+static const struct sqa_init zero = {.kind = SQA_INIT_ZERO};
+
+static const char *entry_name(struct sqa_context *c, const char *name, char full[512])
+{
+    snprintf(full, 512, "%s%s%s", c->g->scope, c->g->scope[0] ? "." : "", name);
+    return full;
+}
+
+static struct sqa_entry *declare(struct sqa_context *c, const char *name, enum sqa_entry_kind kind,
+                                 enum sqa_group group, struct sqa_init init, int rank, const int64_t *dim)
+{
+    char full[512];
+    struct sqa_err err = {0};
+    if (c->g->status != SQA_OK)
+        return NULL;
+    struct sqa_entry *e =
+        sqa_store_declare(c->store, entry_name(c, name, full), kind, group, rank, dim, init, &err);
+    if (!e)
+        sqa_graph_fail(c->g, err.code, "%s", err.text);
+    return e;
+}
+
+struct sqa_tensor *sqa_param_tensor(struct sqa_context *c, const char *name, enum sqa_group group,
+                                    struct sqa_init init, int rank, const int64_t *dim)
+{
+    struct sqa_entry *e = declare(c, name, SQA_PARAMETER, group, init, rank, dim);
+    return e ? sqa_value(c->g, e) : NULL;
+}
+
+struct sqa_entry *sqa_state_entry(struct sqa_context *c, const char *name, struct sqa_init init, int rank,
+                                  const int64_t *dim)
+{
+    return declare(c, name, SQA_STATE, SQA_GROUP_NO_DECAY, init, rank, dim);
+}
+
+struct sqa_tensor *sqa_dense_layer(struct sqa_context *c, const char *name, struct sqa_tensor *x, int64_t out,
+                                   bool bias)
+{
+    if (!x)
+        return NULL;
+    char w[128], b[128];
+    snprintf(w, sizeof w, "%s.w", name);
+    snprintf(b, sizeof b, "%s.b", name);
+    struct sqa_tensor *weight = sqa_param_tensor(c, w, SQA_GROUP_REGULAR, (struct sqa_init){.kind = SQA_INIT_XAVIER},
+                                                 SQA_DIMS(x->dim[x->rank - 1], out));
+    struct sqa_tensor *offset = bias ? sqa_param_tensor(c, b, SQA_GROUP_NO_DECAY, zero, SQA_DIMS(out)) : NULL;
+    return sqa_linear(c->g, x, weight, offset);
+}
+
+struct sqa_heads sqa_project_heads(struct sqa_context *c, struct sqa_tensor *x)
+{
+    static const char *const names[3] = {"wq", "wk", "wv"};
+    struct sqa_tensor *t[3] = {NULL, NULL, NULL};
+    const struct sqa_frame *f = &c->frame;
+    for (int i = 0; i < 3 && x; i++) {
+        t[i] = sqa_dense_layer(c, names[i], x, f->dim, f->bias != 0);
+        t[i] = sqa_reshape(c->g, t[i], SQA_DIMS(x->dim[0], x->dim[1], f->heads, f->dim / f->heads));
+    }
+    return (struct sqa_heads){t[0], t[1], t[2]};
+}
+
+struct sqa_tensor *sqa_merge_heads(struct sqa_context *c, struct sqa_tensor *o)
+{
+    if (!o)
+        return NULL;
+    struct sqa_tensor *x = sqa_reshape(c->g, o, SQA_DIMS(o->dim[0], o->dim[1], c->frame.dim));
+    return sqa_dense_layer(c, "wo", x, c->frame.dim, c->frame.bias != 0);
+}
+
+double sqa_heads_flops(const struct sqa_context *c)
+{
+    const double rows = (double)c->batch * (double)c->length, d = (double)c->frame.dim;
+    return 4 * rows * d * (2 * d + (c->frame.bias ? 1 : 0));
+}
+
+/* Builds an item in its own scope; the shape of x must stay. */
+static struct sqa_tensor *build_same(struct sqa_context *c, const struct sqa_item *item, const char *scope,
+                                     struct sqa_tensor *x)
+{
+    if (!x)
+        return NULL;
+    const size_t mark = sqa_scope_push(c->g, "%s", scope);
+    struct sqa_tensor *y = item->variant->build(item->self, c, x);
+    char a[96], b[96];
+    if (y && !sqa_same_shape(x, y))
+        y = sqa_graph_fail(c->g, SQA_SHAPE, "%s: it made %s of %s at %s; a %s keeps the shape", item->variant->id,
+                           sqa_shape_text(y, a), sqa_shape_text(x, b), c->g->scope, sqa_slot_name(item->variant->slot));
+    sqa_scope_pop(c->g, mark);
+    return y;
+}
+
+struct sqa_tensor *sqa_build_mixer(struct sqa_context *c, struct sqa_tensor *x)
+{
+    return build_same(c, &c->model->mixer[c->layer % c->model->mixers], "mixer", x);
+}
+
+struct sqa_tensor *sqa_build_channel(struct sqa_context *c, struct sqa_tensor *x)
+{
+    return build_same(c, &c->model->slot[SQA_SLOT_CHANNEL], "channel", x);
+}
+
+struct sqa_tensor *sqa_build_norm(struct sqa_context *c, const char *name, struct sqa_tensor *x)
+{
+    return build_same(c, &c->model->slot[SQA_SLOT_NORM], name, x);
+}
+
+static enum sqa_status check_item(const struct sqa_model *m, const struct sqa_item *item,
+                                  const struct sqa_signature *task, struct sqa_err *err)
+{
+    const struct sqa_variant *v = item->variant;
+    if (!v)
+        return SQA_OK;
+    if (v->missing)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: not in this build: %s", v->id, v->missing);
+    if (v->slot == SQA_SLOT_MIXER && m->frame.causal && !(v->traits & SQA_TRAIT_CAUSAL))
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: it has no causal form; leave causal=1 out or take another mixer",
+                        v->id);
+    return v->check ? v->check(item->self, &m->frame, task, err) : SQA_OK;
+}
+
+enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_signature *task, struct sqa_err *err)
+{
+    const char *name = m->preset.variant->id;
+    if (task->length < 1)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: the task has no positions; give it a length of 1 or more", name);
+    if (task->kind == SQA_CLASSIFY && task->classes < 1)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: the task has no classes; give it at least one", name);
+    if (task->kind == SQA_FORECAST && (task->horizon < 1 || task->outputs < 1 || task->outputs > task->channels))
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "%s: a forecast of %lld rows and %lld of %lld channels; horizon and outputs are at least 1, "
+                        "outputs at most the channels",
+                        name, (long long)task->horizon, (long long)task->outputs, (long long)task->channels);
+    if (task->vocab < 1 && task->channels < 1)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: the task has neither tokens nor channels; give it one of them",
+                        name);
+    if (m->preset.variant->slot != SQA_SLOT_MIXER)
+        return check_item(m, &m->preset, task, err);
+    enum sqa_status status = SQA_OK;
+    for (int i = 0; i < m->mixers && status == SQA_OK; i++)
+        status = check_item(m, &m->mixer[i], task, err);
+    for (int s = 0; s < SQA_SLOTS && status == SQA_OK; s++)
+        status = check_item(m, &m->slot[s], task, err);
+    return status;
+}
+
+static struct sqa_tensor *embed(struct sqa_context *c, struct sqa_tensor *in)
+{
+    const size_t mark = sqa_scope_push(c->g, "embed");
+    struct sqa_tensor *x;
+    if (c->task->vocab > 0) {
+        const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 0.02};
+        x = sqa_embedding(c->g,
+                          sqa_param_tensor(c, "table", SQA_GROUP_REGULAR, init,
+                                           SQA_DIMS(c->task->vocab, c->frame.dim)),
+                          in);
+    } else {
+        x = sqa_dense_layer(c, "in", in, c->frame.dim, true);
+    }
+    sqa_scope_pop(c->g, mark);
+    return x;
+}
+
+static struct sqa_tensor *build_item(struct sqa_context *c, enum sqa_slot slot, struct sqa_tensor *x)
+{
+    if (!x)
+        return NULL;
+    const struct sqa_item *item = &c->model->slot[slot];
+    const size_t mark = sqa_scope_push(c->g, "%s", sqa_slot_name(slot));
+    struct sqa_tensor *y = item->variant->build(item->self, c, x);
+    sqa_scope_pop(c->g, mark);
+    return y;
+}
+
+static struct sqa_tensor *frame(struct sqa_context *c, struct sqa_tensor *in)
+{
+    struct sqa_tensor *x = build_same(c, &c->model->slot[SQA_SLOT_POSITION], "position", embed(c, in));
+    x = sqa_dropout(c->g, x, c->frame.dropout);
+    for (c->layer = 0; c->layer < c->frame.layers; c->layer++) {
+        const size_t mark = sqa_scope_push(c->g, "blocks.%d", c->layer);
+        const struct sqa_item *residual = &c->model->slot[SQA_SLOT_RESIDUAL];
+        x = x ? residual->variant->build(residual->self, c, x) : NULL;
+        sqa_scope_pop(c->g, mark);
+    }
+    return build_item(c, SQA_SLOT_HEAD, build_item(c, SQA_SLOT_POOL, x));
+}
+
+static struct sqa_tensor *losses(struct sqa_context *c, struct sqa_tensor *y)
+{
+    const struct sqa_signature *task = c->task;
+    if (task->kind == SQA_CLASSIFY)
+        return sqa_cross_entropy(c->g, y, sqa_input(c->g, "labels", SQA_I32, SQA_DIMS(c->batch)));
+    struct sqa_tensor *target =
+        sqa_input(c->g, "y", c->g->real, SQA_DIMS(c->batch, task->horizon, task->outputs));
+    return sqa_mean(c->g, sqa_squared_error(c->g, y, target), 6u, false);
+}
+
+static bool right_shape(const struct sqa_context *c, const struct sqa_tensor *y)
+{
+    if (c->task->kind == SQA_CLASSIFY)
+        return y->rank == 2 && y->dim[0] == c->batch && y->dim[1] == c->task->classes;
+    return y->rank == 3 && y->dim[0] == c->batch && y->dim[1] == c->task->horizon && y->dim[2] == c->task->outputs;
+}
+
+enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_signature *task, struct sqa_store *store,
+                                enum sqa_mode mode, int64_t batch, int64_t length, struct sqa_graph *g,
+                                struct sqa_err *err)
+{
+    const struct sqa_variant *v = m->preset.variant;
+    const enum sqa_status status = sqa_model_check(m, task, err);
+    if (status != SQA_OK)
+        return status;
+    if (v->slot == SQA_SLOT_FLOOR)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: a floor has no graph; it is scored by see and predict", v->id);
+    if (batch < 1 || length < 1 || length > task->length)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: a batch of %lld rows of %lld; rows are at least 1, positions 1 .. %lld",
+                        v->id, (long long)batch, (long long)length, (long long)task->length);
+    g->training = mode == SQA_MODE_TRAIN;
+    g->model = m->short_form;
+    struct sqa_context c = {.g = g, .store = store, .model = m, .task = task, .frame = m->frame, .batch = batch,
+                            .length = length, .max_length = task->length};
+    struct sqa_tensor *in;
+    if (task->vocab > 0) {
+        in = sqa_input(g, "tokens", SQA_I32, SQA_DIMS(batch, length));
+        c.lengths = sqa_input(g, "lengths", SQA_I32, SQA_DIMS(batch));
+    } else {
+        in = sqa_input(g, "x", g->real, SQA_DIMS(batch, length, task->channels));
+    }
+    struct sqa_tensor *y = v->slot == SQA_SLOT_MODEL ? v->build(m->preset.self, &c, in) : frame(&c, in);
+    y = sqa_dense(g, y);
+    char text[96];
+    if (y && !right_shape(&c, y))
+        y = sqa_graph_fail(g, SQA_SHAPE, "%s: it made %s; the task wants (batch, classes) or (batch, horizon, outputs)",
+                           v->id, sqa_shape_text(y, text));
+    if (mode != SQA_MODE_TRAIN)
+        sqa_output(g, y, task->kind == SQA_CLASSIFY ? "logits" : "forecast");
+    if (mode != SQA_MODE_INFER) {
+        struct sqa_tensor *each = losses(&c, y);
+        if (mode == SQA_MODE_EVAL) {
+            sqa_output(g, each, "losses");
+        } else {
+            struct sqa_tensor *loss = sqa_mean(g, each, 1u, false);
+            sqa_output(g, loss, "loss");
+            sqa_backward(g, loss, store);
+        }
+    }
+    if (g->status != SQA_OK && err)
+        *err = g->err;
+    return g->status;
+}

@@ -1,0 +1,254 @@
+/*
+ * transformer.c - multi-head softmax attention
+ *
+ * Computes  o = softmax(q k^T / sqrt(d)) v over valid keys (j <= i when causal), heads merged by Wo
+ * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d), d = D / H
+ * Cost      projections, and for each of the P allowed (query, key) pairs of a head 4 d + 5 flops (two products,
+ *           softmax); P = L^2, causal L (L + 1) / 2. Tiled (Dao et al., arXiv:2205.14135): no L x L matrix in memory
+ * Source    Vaswani et al. 2017, arXiv:1706.03762, section 3.2
+ * Departs   dropout on the weights after normalisation, which is common in code and not in the paper's text
+ */
+#include <math.h>
+
+#include "models/probe.h"
+
+static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const struct sqa_heads h = sqa_project_heads(c, x);
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+                                            .causal = c->frame.causal != 0,
+                                            .dropout = c->frame.attention_dropout};
+
+    (void)self;
+    return sqa_merge_heads(c, sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec));
+}
+
+static double flops(const void *self, const struct sqa_context *c)
+{
+    const double L = (double)c->length, pairs = c->frame.causal ? L * (L + 1) / 2 : L * L;
+
+    (void)self;
+    return sqa_heads_flops(c) + (double)c->batch * pairs * (4 * (double)c->frame.dim + 5 * (double)c->frame.heads);
+}
+
+/* Identities */
+
+enum { B = 2, L = 9, D = 8, H = 2, W = D / H };
+
+static const int32_t ragged[B] = {L, 6};
+
+struct weights {
+    double wq[D * D], wk[D * D], wv[D * D], wo[D * D];
+};
+
+static void set_weights(struct sqa_store *s, void *user)
+{
+    const struct weights *w = user;
+
+    sqa_probe_set(s, "mixer.wq.w", w->wq);
+    sqa_probe_set(s, "mixer.wk.w", w->wk);
+    sqa_probe_set(s, "mixer.wv.w", w->wv);
+    sqa_probe_set(s, "mixer.wo.w", w->wo);
+}
+
+static void project(const double *x, const double *w, double *y)
+{
+    for (int t = 0; t < L; t++)
+        for (int j = 0; j < D; j++) {
+            y[t * D + j] = 0;
+            for (int i = 0; i < D; i++)
+                y[t * D + j] += x[t * D + i] * w[i * D + j];
+        }
+}
+
+/* One sequence, by the definition. */
+static void dense(const struct weights *w, const double *x, int valid, bool causal, double *y)
+{
+    double q[L * D], k[L * D], v[L * D], o[L * D] = {0};
+
+    project(x, w->wq, q);
+    project(x, w->wk, k);
+    project(x, w->wv, v);
+    for (int h = 0; h < H; h++)
+        for (int i = 0; i < L; i++) {
+            const int keys = causal && i + 1 < valid ? i + 1 : valid;
+            double p[L], sum = 0;
+
+            for (int j = 0; j < keys; j++) {
+                double score = 0;
+
+                for (int e = h * W; e < (h + 1) * W; e++)
+                    score += q[i * D + e] * k[j * D + e];
+                p[j] = exp(score / sqrt(W));
+                sum += p[j];
+            }
+            for (int j = 0; j < keys; j++)
+                for (int e = h * W; e < (h + 1) * W; e++)
+                    o[i * D + e] += p[j] / sum * v[j * D + e];
+        }
+    project(o, w->wo, y);
+}
+
+static enum sqa_status equals_dense(struct sqa_err *err)
+{
+    double x[B * L * D], y[B * L * D], expect[B * L * D];
+    struct weights w;
+
+    sqa_probe_normal(1, x, B * L * D);
+    sqa_probe_normal(2, w.wq, D * D);
+    sqa_probe_normal(3, w.wk, D * D);
+    sqa_probe_normal(4, w.wv, D * D);
+    sqa_probe_normal(5, w.wo, D * D);
+    for (int mode = 0; mode < 4; mode++) {
+        const bool causal = mode & 1;
+        const int32_t *lengths = mode & 2 ? ragged : NULL;
+        const struct sqa_probe p = {.item = "transformer",
+                                    .batch = B,
+                                    .length = L,
+                                    .dim = D,
+                                    .heads = H,
+                                    .causal = causal,
+                                    .lengths = lengths,
+                                    .real = SQA_F64,
+                                    .edit = set_weights,
+                                    .user = &w};
+        enum sqa_status status = sqa_probe_run(&p, x, y, err);
+
+        for (int b = 0; b < B && status == SQA_OK; b++) {
+            const int valid = lengths ? lengths[b] : L;
+
+            dense(&w, x + b * L * D, valid, causal, expect + b * L * D);
+            status = sqa_probe_expect("transformer against dense attention",
+                                      sqa_probe_difference(y + b * L * D, expect + b * L * D, (size_t)(valid * D)),
+                                      1e-12, err);
+        }
+        if (status != SQA_OK)
+            return status;
+    }
+    return SQA_OK;
+}
+
+/* Values are the inputs themselves, read back unchanged. */
+static void open_values(struct sqa_store *s, void *user)
+{
+    sqa_probe_set_identity(s, "mixer.wv.w");
+    sqa_probe_set_identity(s, "mixer.wo.w");
+    if (user != NULL)
+        sqa_probe_set_constant(s, user, 0.0);
+}
+
+static enum sqa_status zero_queries(struct sqa_err *err)
+{
+    char name[] = "mixer.wq.w";
+    double x[B * L * D], y[B * L * D], mean[D] = {0};
+    const struct sqa_probe p = {.item = "transformer",
+                                .batch = B,
+                                .length = L,
+                                .dim = D,
+                                .heads = H,
+                                .lengths = ragged,
+                                .real = SQA_F64,
+                                .edit = open_values,
+                                .user = name};
+    enum sqa_status status;
+
+    sqa_probe_normal(6, x, B * L * D);
+    status = sqa_probe_run(&p, x, y, err);
+    for (int b = 0; b < B && status == SQA_OK; b++) {
+        for (int e = 0; e < D; e++) {
+            mean[e] = 0;
+            for (int t = 0; t < ragged[b]; t++)
+                mean[e] += x[(b * L + t) * D + e] / ragged[b];
+        }
+        for (int t = 0; t < ragged[b] && status == SQA_OK; t++)
+            status = sqa_probe_expect("mean of the valid values", sqa_probe_difference(y + (b * L + t) * D, mean, D),
+                                      1e-13, err);
+    }
+    return status;
+}
+
+/* Input 0 is 1 everywhere and every value is input 0. */
+static void constant_values(struct sqa_store *s, void *user)
+{
+    double w[D * D] = {0};
+
+    (void)user;
+    for (int e = 0; e < D; e++)
+        w[e] = 1;
+    sqa_probe_set(s, "mixer.wv.w", w);
+    sqa_probe_set_identity(s, "mixer.wo.w");
+}
+
+static enum sqa_status weights_sum_to_one(struct sqa_err *err)
+{
+    double x[B * L * D], y[B * L * D], ones[B * L * D];
+    enum sqa_status status = SQA_OK;
+
+    sqa_probe_normal(7, x, B * L * D);
+    for (int t = 0; t < B * L; t++)
+        x[t * D] = 1;
+    for (int i = 0; i < B * L * D; i++)
+        ones[i] = 1;
+    for (int causal = 0; causal < 2 && status == SQA_OK; causal++) {
+        const struct sqa_probe p = {.item = "transformer",
+                                    .batch = B,
+                                    .length = L,
+                                    .dim = D,
+                                    .heads = H,
+                                    .causal = causal != 0,
+                                    .real = SQA_F64,
+                                    .edit = constant_values};
+
+        status = sqa_probe_run(&p, x, y, err);
+        if (status == SQA_OK)
+            status = sqa_probe_expect("values 1 give 1", sqa_probe_difference(y, ones, B * L * D), 1e-13, err);
+    }
+    return status;
+}
+
+static enum sqa_status inside_hull(struct sqa_err *err)
+{
+    double x[B * L * D], y[B * L * D], outside = 0;
+    const struct sqa_probe p = {
+        .item = "transformer", .batch = B, .length = L, .dim = D, .heads = H, .real = SQA_F64, .edit = open_values};
+    enum sqa_status status;
+
+    sqa_probe_normal(8, x, B * L * D);
+    status = sqa_probe_run(&p, x, y, err);
+    if (status != SQA_OK)
+        return status;
+    for (int b = 0; b < B; b++)
+        for (int e = 0; e < D; e++) {
+            double low = HUGE_VAL, high = -HUGE_VAL;
+
+            for (int t = 0; t < L; t++) {
+                low = fmin(low, x[(b * L + t) * D + e]);
+                high = fmax(high, x[(b * L + t) * D + e]);
+            }
+            for (int t = 0; t < L; t++)
+                outside = fmax(outside, fmax(low - y[(b * L + t) * D + e], y[(b * L + t) * D + e] - high));
+        }
+    return sqa_probe_expect("outputs outside the hull of the values", outside, 1e-13, err);
+}
+
+static const struct sqa_identity identities[] = {
+    {"equals dense attention by its definition, causal and padded", equals_dense},
+    {"queries 0: the mean of the valid values", zero_queries},
+    {"weights of a row sum to 1", weights_sum_to_one},
+    {"outputs lie in the hull of the values", inside_hull},
+    {.name = NULL},
+};
+
+const struct sqa_variant sqa_variant_transformer = {
+    .id = "transformer",
+    .slot = SQA_SLOT_MIXER,
+    .title = "Softmax attention",
+    .source = "Vaswani et al. 2017, arXiv:1706.03762, section 3.2",
+    .complexity = "O(L^2 D) time, O(L D) memory",
+    .help = "Every position attends to every valid one. Computed in tiles with the online softmax, exactly.",
+    .traits =
+        SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
+    .build = build,
+    .flops = flops,
+    .identities = identities,
+};

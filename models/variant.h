@@ -1,0 +1,143 @@
+/*
+ * variant.h - the registry of model parts, and what a part's file provides
+ *
+ * A variant is one file models/ID.c with one `const struct sqa_variant sqa_variant_ID = {`; the registry is generated
+ * from the files, and list, help, docs, tests and reports come from it. A model is slots filled with variants:
+ *
+ *     embed + position -> layers x residual { norm, mixer, channel } -> norm -> pool -> head
+ *
+ * or one variant of slot `model` that builds everything (dlinear), or a floor (a baseline without training).
+ * Model code reaches arithmetic through engine ops only.
+ */
+#ifndef SQA_MODELS_VARIANT_H
+#define SQA_MODELS_VARIANT_H
+
+#include "base/batch.h"
+#include "base/param.h"
+#include "base/text.h"
+#include "engine/ops.h"
+#include "engine/store.h"
+
+#define SQA_SLOT_LIST(X)                                                                                               \
+    X(MIXER, mixer, "mixes positions: x (B, L, D) -> (B, L, D)")                                                       \
+    X(CHANNEL, channel, "works on each position alone: (B, L, D) -> (B, L, D)")                                        \
+    X(NORM, norm, "(B, L, D) -> (B, L, D)")                                                                            \
+    X(RESIDUAL, residual, "where norms and residual sums stand in a block")                                            \
+    X(POSITION, position, "adds positions: (B, L, D) -> (B, L, D)")                                                    \
+    X(POOL, pool, "(B, L, D) -> (B, D)")                                                                               \
+    X(HEAD, head, "(B, D) -> logits (B, classes) or forecast (B, horizon, outputs)")                                   \
+    X(MODEL, model, "a whole model")                                                                                   \
+    X(FLOOR, floor, "a baseline without training")
+enum sqa_slot {
+#define X(NAME, name, help) SQA_SLOT_##NAME,
+    SQA_SLOT_LIST(X)
+#undef X
+        SQA_SLOTS
+};
+
+/* What a model must know of a task. */
+struct sqa_signature {
+    enum sqa_task_kind kind;
+    int64_t vocab, classes;             /* tokens; vocab 0: real inputs */
+    int64_t length;                     /* largest number of positions */
+    int64_t channels, outputs, horizon; /* real inputs and forecasts */
+    int64_t season;
+};
+
+/* Parameters that belong to every model of the frame (and the ones a `model` variant may use). */
+struct sqa_frame {
+    int64_t layers, dim, heads, ffn;
+    double dropout, attention_dropout;
+    int64_t causal;
+    int64_t bias; /* sqa_project_heads and sqa_merge_heads add biases (the lite protocol: yes; the LRA paper: no) */
+};
+extern const struct sqa_param sqa_frame_params[]; /* defaults are the lite protocol's: 2, 64, 2, 128, 0.1, 0.1, 0, 1 */
+
+struct sqa_model; /* model.h */
+
+/* What a building function gets. Auxiliary streams pass from block to block. */
+struct sqa_context {
+    struct sqa_graph *g;
+    struct sqa_store *store;
+    const struct sqa_model *model;
+    const struct sqa_signature *task;
+    struct sqa_frame frame;
+    int64_t batch, length; /* of this graph */
+    int64_t max_length;    /* length-tied parameters are made for this many positions and sliced */
+    int layer;             /* 0 .. layers - 1 */
+    struct sqa_tensor *lengths; /* i32 (B): valid positions, or NULL when all are */
+    struct sqa_tensor *aux[4];
+};
+
+/* Parameters and state of the current scope: entry "SCOPE.name", made on the first build. NULL after a failure. */
+struct sqa_tensor *sqa_param_tensor(struct sqa_context *c, const char *name, enum sqa_group group,
+                                    struct sqa_init init, int rank, const int64_t *dim);
+struct sqa_entry *sqa_state_entry(struct sqa_context *c, const char *name, struct sqa_init init, int rank,
+                                  const int64_t *dim);
+/* x w + b with "name.w" (in, out), Xavier-uniform, and, when bias, "name.b" (out), zero. */
+struct sqa_tensor *sqa_dense_layer(struct sqa_context *c, const char *name, struct sqa_tensor *x, int64_t out,
+                                   bool bias);
+/* q, k, v projections of x as (B, L, H, d): "wq.w", "wk.w", "wv.w" (and "wq.b", ... when frame.bias); heads from the
+ * frame. With sqa_merge_heads: 4 B L D (2 D + bias) flops; sqa_heads_flops says so for closed forms. */
+struct sqa_heads {
+    struct sqa_tensor *q, *k, *v;
+};
+struct sqa_heads sqa_project_heads(struct sqa_context *c, struct sqa_tensor *x);
+/* o (B, L, H, d) -> x (B, L, D) by "wo.w". */
+struct sqa_tensor *sqa_merge_heads(struct sqa_context *c, struct sqa_tensor *o);
+double sqa_heads_flops(const struct sqa_context *c);
+
+struct sqa_identity {
+    const char *name; /* "rank = length and identity projections: softmax attention" */
+    /* SQA_OK when it holds; SQA_NO with the numbers in err when it does not. */
+    enum sqa_status (*run)(struct sqa_err *err);
+};
+
+/* Traits: promises that generic checks test for every mixer (models/verify.c). */
+enum {
+    SQA_TRAIT_CAUSAL = 1,      /* has a causal form (frame parameter causal = 1) */
+    SQA_TRAIT_PADDING = 2,     /* appended padding of any content leaves valid outputs unchanged */
+    SQA_TRAIT_EQUIVARIANT = 4, /* permuting positions permutes outputs */
+    SQA_TRAIT_SUM_TO_ONE = 8,  /* mixing weights of a row sum to 1 */
+    SQA_TRAIT_CONTROL = 16,    /* a control, shown beside the floors */
+    SQA_TRAIT_LINEAR_MEMORY = 32, /* planned memory grows linearly in L */
+    SQA_TRAIT_FRAME = 64, /* slot model: reads the frame's parameters (without it they are refused) */
+};
+
+struct sqa_variant {
+    const char *id;         /* lower case, equals the file name */
+    enum sqa_slot slot;
+    const char *title;
+    const char *source;     /* paper, arXiv id, equation */
+    const char *complexity; /* "O(L^2 d) time, O(L d) memory" */
+    const char *help;       /* a paragraph for `describe`, NULL: none */
+    unsigned traits;
+    const struct sqa_param *params; /* ends with { .name = NULL }; NULL: none */
+    size_t self_size;
+    /* Refuses what cannot be built, with a sentence that says what can. NULL: everything goes. */
+    enum sqa_status (*check)(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
+                             struct sqa_err *err);
+    /* x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure. */
+    struct sqa_tensor *(*build)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
+    /* residual slot only: one block; the mixer, channel and norms are reached through model.h. */
+    /* Closed form of the forward flops that build adds, for c->batch, c->length (dropout off). NULL: not stated. */
+    double (*flops)(const void *self, const struct sqa_context *c);
+    const struct sqa_identity *identities; /* ends with { NULL } */
+
+    /* Slot floor: state is self (self_size, zeroed before params are set; may hold counts in fixed arrays or memory
+     * from arena). see() is called with every training batch in turn (NULL: nothing to learn); predict writes labels
+     * (n) or a forecast (n, horizon, outputs). */
+    enum sqa_status (*begin)(void *self, const struct sqa_signature *task, struct sqa_arena *arena,
+                             struct sqa_err *err);
+    enum sqa_status (*see)(void *self, const struct sqa_batch *b, struct sqa_err *err);
+    enum sqa_status (*predict)(void *self, const struct sqa_batch *b, int32_t *labels, double *forecast,
+                               struct sqa_err *err);
+
+    const char *missing; /* why it cannot run in this build, or NULL */
+};
+
+extern const struct sqa_variant *const sqa_variants[]; /* ends with NULL; order of file names */
+const struct sqa_variant *sqa_variant_find(const char *id);
+const char *sqa_slot_name(enum sqa_slot s);
+
+#endif

@@ -1,0 +1,25 @@
+/* markdown.h - the parts of a Markdown report (private to reports/) */
+#ifndef SQA_REPORTS_MARKDOWN_H
+#define SQA_REPORTS_MARKDOWN_H
+
+#include "base/text.h"
+#include "reports/pool.h"
+
+void sqa_markdown_summary(struct sqa_text *out, const struct sqa_pool *pool);
+void sqa_markdown_quality(struct sqa_text *out, const struct sqa_pool *pool);
+enum sqa_status sqa_markdown_cost(struct sqa_text *out, const struct sqa_pool *pool,
+                                  struct sqa_err *err) SQA_MUST_CHECK;
+void sqa_markdown_runs(struct sqa_text *out, const struct sqa_pool *pool);
+/* The whole report. */
+enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err) SQA_MUST_CHECK;
+
+/* "41.20 [39.05, 43.38]" of a metric (accuracy in %, the others as they are), "41.20" without an interval, "" when
+ * absent; with_sign puts "+" before positive numbers. Returns buf. */
+enum { SQA_FIGURE_SIZE = 128 };
+char *sqa_figure_metric(char buf[SQA_FIGURE_SIZE], const struct sqa_estimate *e, int metric, bool with_sign);
+/* The same through one of sqa_format_ns, _bytes, _count: "1.23 [1.20, 1.27] ms". */
+char *sqa_figure_unit(char buf[SQA_FIGURE_SIZE], const struct sqa_estimate *e, char *(*format)(char[32], double));
+/* "test accuracy %", "test MSE". */
+const char *sqa_metric_title(int metric);
+
+#endif

@@ -1,0 +1,230 @@
+/* stats.c - see stats.h */
+#include "reports/stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+
+static const struct sqa_interval no_interval = {(double)NAN, (double)NAN};
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void sqa_sort_reals(double *x, size_t n)
+{
+    if (n > 1)
+        qsort(x, n, sizeof *x, by_value);
+}
+
+double sqa_quantile(const double *x, size_t n, double p)
+{
+    if (n == 0)
+        return (double)NAN;
+    const double place = p * (double)(n - 1);
+    const size_t i = (size_t)place;
+    return i + 1 < n ? x[i] + (place - (double)i) * (x[i + 1] - x[i]) : x[n - 1];
+}
+
+double sqa_mean(const double *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
+    return n ? sum / (double)n : (double)NAN;
+}
+
+double sqa_deviation(const double *x, size_t n)
+{
+    const double mean = sqa_mean(x, n);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (x[i] - mean) * (x[i] - mean);
+    return n > 1 ? sqrt(sum / (double)(n - 1)) : (double)NAN;
+}
+
+double sqa_normal_cdf(double z)
+{
+    return 0.5 * erfc(-z / sqrt(2.0));
+}
+
+/* Continued fraction of the incomplete beta function by Lentz's method (Abramowitz and Stegun 26.5.8). */
+static double beta_fraction(double a, double b, double x)
+{
+    const double tiny = 1e-300;
+    double c = 1, d = 1 - (a + b) * x / (a + 1);
+    d = 1 / (fabs(d) < tiny ? tiny : d);
+    double h = d;
+    for (int m = 1; m < 500; m++) {
+        const double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+        const double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+        const double terms[2] = {even, odd};
+        double step = 1;
+        for (int i = 0; i < 2; i++) {
+            d = 1 + terms[i] * d;
+            c = 1 + terms[i] / c;
+            d = 1 / (fabs(d) < tiny ? tiny : d);
+            c = fabs(c) < tiny ? tiny : c;
+            step = c * d;
+            h *= step;
+        }
+        if (fabs(step - 1) < 1e-15)
+            break;
+    }
+    return h;
+}
+
+/* Regularised incomplete beta function I_x(a, b). */
+static double beta_part(double a, double b, double x)
+{
+    if (x <= 0 || x >= 1)
+        return x <= 0 ? 0 : 1;
+    const double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
+    if (x < (a + 1) / (a + b + 2))
+        return front * beta_fraction(a, b, x) / a;
+    return 1 - front * beta_fraction(b, a, 1 - x) / b;
+}
+
+double sqa_t_cdf(double t, double df)
+{
+    const double tail = 0.5 * beta_part(df / 2, 0.5, df / (df + t * t));
+    return t > 0 ? 1 - tail : tail;
+}
+
+/* The x with f(x, df) == p, f rising. */
+static double invert(double (*f)(double, double), double p, double df)
+{
+    double low = -1, high = 1;
+    while (f(low, df) > p && low > -1e300)
+        low *= 2;
+    while (f(high, df) < p && high < 1e300)
+        high *= 2;
+    for (int i = 0; i < 200 && high - low > 1e-14 * fmax(1, fabs(low)); i++) {
+        const double middle = 0.5 * (low + high);
+        *(f(middle, df) < p ? &low : &high) = middle;
+    }
+    return 0.5 * (low + high);
+}
+
+static double normal_of(double z, double df)
+{
+    (void)df;
+    return sqa_normal_cdf(z);
+}
+
+double sqa_normal_quantile(double p)
+{
+    return invert(normal_of, p, 0);
+}
+
+double sqa_t_quantile(double p, double df)
+{
+    return p < 0.5 ? -invert(sqa_t_cdf, 1 - p, df) : invert(sqa_t_cdf, p, df);
+}
+
+struct sqa_interval sqa_wilson(double k, double n, double level)
+{
+    if (!(n > 0))
+        return no_interval;
+    const double z = sqa_normal_quantile(0.5 + level / 2);
+    const double p = k / n, z2 = z * z / n;
+    const double middle = (p + z2 / 2) / (1 + z2);
+    const double half = z / (1 + z2) * sqrt(p * (1 - p) / n + z2 / (4 * n));
+    return (struct sqa_interval){fmax(0, middle - half), fmin(1, middle + half)};
+}
+
+struct sqa_interval sqa_t_interval(const double *x, size_t n, double level)
+{
+    if (n < 2)
+        return no_interval;
+    const double mean = sqa_mean(x, n);
+    const double half = sqa_t_quantile(0.5 + level / 2, (double)(n - 1)) * sqa_deviation(x, n) / sqrt((double)n);
+    return (struct sqa_interval){mean - half, mean + half};
+}
+
+struct sqa_interval sqa_median_interval(const double *x, size_t n, double level)
+{
+    /* The k-th from either end, k the largest with 2 P(Binomial(n, 1/2) < k) <= 1 - level. */
+    const double real_n = (double)n;
+    double below = 0;
+    size_t k = 0;
+    while (k < n / 2 + 1) {
+        const double i = (double)k;
+        below += exp(lgamma(real_n + 1) - lgamma(i + 1) - lgamma(real_n - i + 1) - real_n * log(2.0));
+        if (2 * below > 1 - level)
+            break;
+        k++;
+    }
+    return k ? (struct sqa_interval){x[k - 1], x[n - k]} : no_interval;
+}
+
+/* A reader of one stream that hands out 32-bit words, four a block. */
+struct words {
+    uint64_t key, block;
+    uint32_t word[4];
+    int left;
+};
+
+static size_t below(struct words *w, size_t n)
+{
+    if (w->left == 0) {
+        sqa_random_block(w->key, w->block++, w->word);
+        w->left = 4;
+    }
+    return (size_t)((uint64_t)w->word[--w->left] * n >> 32);
+}
+
+/* Mean of one resample; column has room for one value an example, weight for one a seed. */
+static double resample(const double *d, size_t seeds, size_t examples, size_t block, struct words *w, double *column,
+                       double *weight)
+{
+    for (size_t s = 0; s < seeds; s++)
+        weight[s] = 0;
+    for (size_t s = 0; s < seeds; s++)
+        weight[below(w, seeds)] += 1;
+    for (size_t e = 0; e < examples; e++)
+        column[e] = 0;
+    for (size_t s = 0; s < seeds; s++)
+        for (size_t e = 0; e < examples; e++)
+            column[e] += weight[s] * d[s * examples + e];
+    double sum = 0;
+    for (size_t done = 0; done < examples;) {
+        size_t e = examples > 1 ? below(w, examples) : 0;
+        for (size_t i = 0; i < block && done < examples; i++, done++) {
+            sum += column[e];
+            e = e + 1 < examples ? e + 1 : 0;
+        }
+    }
+    return sum / ((double)seeds * (double)examples);
+}
+
+enum sqa_status sqa_bootstrap_crossed(const double *d, size_t seeds, size_t examples, size_t block, size_t resamples,
+                                      uint64_t key, double level, struct sqa_interval *out, struct sqa_err *err)
+{
+    *out = no_interval;
+    if (seeds == 0 || examples == 0 || resamples == 0 || (seeds == 1 && examples == 1))
+        return SQA_OK;
+    double *means = sqa_alloc_array(resamples, sizeof *means);
+    double *work = sqa_alloc_array(seeds + examples, sizeof *work);
+    if (!means || !work) {
+        sqa_free(means);
+        sqa_free(work);
+        return sqa_fail(err, SQA_NOMEM,
+                        "report: no memory to resample %zu x %zu values; free some memory and run again", seeds,
+                        examples);
+    }
+    for (size_t i = 0; i < resamples; i++) {
+        struct words w = {.key = sqa_random_mix(key, i)};
+        means[i] = resample(d, seeds, examples, block ? block : 1, &w, work, work + examples);
+    }
+    sqa_sort_reals(means, resamples);
+    out->low = sqa_quantile(means, resamples, 0.5 - level / 2);
+    out->high = sqa_quantile(means, resamples, 0.5 + level / 2);
+    sqa_free(means);
+    sqa_free(work);
+    return SQA_OK;
+}

@@ -1,0 +1,38 @@
+/*
+ * table.h - writing result rows and joining them
+ *
+ * A row is an array of texts, one for each column of its schema, NULL or "" for a missing value. Rows are appended to
+ * a text that starts with the header line; sqa_file_write puts it on disk in one piece.
+ *
+ * Run directory:   DIR/parts/KEY/{cells,samples,curves,ops,examples}.csv   one finished cell, renamed into place whole
+ *                  DIR/{cells,...}.csv                                     the parts joined in plan order
+ */
+#ifndef SQA_RESULTS_TABLE_H
+#define SQA_RESULTS_TABLE_H
+
+#include "base/csv.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "results/schema.h"
+
+/* Appends the header line of file (SQA_FILE_...). */
+void sqa_table_begin(struct sqa_text *out, int file);
+/* Appends one row; fields has sqa_schemas[file].n entries. fields[0] (schema) is filled in when NULL. */
+void sqa_table_row(struct sqa_text *out, int file, const char *const *fields);
+
+/* Rebuilds DIR/<file> for every file from DIR/parts/<keys[i]>/, in the order of keys, skipping absent parts; files
+ * that no part has are not written. Atomic per file; the same parts give the same bytes. */
+enum sqa_status sqa_table_join(const char *dir, const char *const *keys, size_t n, struct sqa_err *err) SQA_MUST_CHECK;
+
+/* A run directory read for reporting. The JSON document is kept as text for reports/, which parses it. */
+struct sqa_run_files {
+    char *dir;
+    char *json; /* run.json, 0-terminated; NULL when absent */
+    size_t json_size;
+    struct sqa_sheet sheet[SQA_FILES]; /* nrow == 0 when the file is absent */
+};
+/* SQA_INPUT with one sentence when DIR is no run directory or a file is torn or lacks the key columns. */
+enum sqa_status sqa_run_files_read(const char *dir, struct sqa_run_files *run, struct sqa_err *err) SQA_MUST_CHECK;
+void sqa_run_files_clear(struct sqa_run_files *run);
+
+#endif

@@ -1,0 +1,387 @@
+/* test_mixers.c - the mixers: their identities, gradients, padding, causality, cost and state under many settings */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "engine/gradcheck.h"
+#include "engine/plan.h"
+#include "models/causal_linear.h"
+#include "models/probe.h"
+
+static const char *const ids[] = {"transformer", "local", "linformer", "linear_transformer",
+                                  "performer",   "s4d",   "no_mixer",  "mean_mixer"};
+
+/* Settings beyond the defaults, and whether they have a causal form. */
+static const struct {
+    const char *item;
+    bool causal;
+} settings[] = {
+    {"transformer", true},
+    {"local:window=1", true},
+    {"local:window=4", true},
+    {"local:window=5,layout=strided", true},
+    {"local:window=64", true},
+    {"linformer:rank=3", false},
+    {"linformer:rank=3,share=0", false},
+    {"linformer:rank=40", false},
+    {"linear_transformer:chunk=1", true},
+    {"linear_transformer:chunk=4", true},
+    {"linear_transformer", true},
+    {"performer:features=6,chunk=4", true},
+    {"performer:features=5,orthogonal=0,eps=0.01,chunk=3", true},
+    {"performer:features=7,kernel=relu,chunk=4", true},
+    {"performer:features=0,kernel=relu", true},
+    {"s4d:state=6,dt_max=1", true},
+    {"s4d:state=2,init=inv", true},
+    {"no_mixer", true},
+    {"mean_mixer", true},
+};
+enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H = 2, MORE = 17 };
+
+static const int32_t ragged[B] = {L, 6};
+
+#define CHECK(status, err, item)                                                                                     \
+    do {                                                                                                             \
+        if ((status) != SQA_OK)                                                                                      \
+            fail_msg("%s: %s", item, (err).text);                                                                    \
+    } while (0)
+#define CHECK_BOUND(value, bound, item)                                                                              \
+    do {                                                                                                             \
+        if (!((value) <= (bound)))                                                                                   \
+            fail_msg("%s: %g, bound %g", item, value, (double)(bound));                                              \
+    } while (0)
+
+static struct sqa_probe probe_of(int setting, bool causal)
+{
+    return (struct sqa_probe){.item = settings[setting].item,
+                              .batch = B,
+                              .length = L,
+                              .dim = D,
+                              .heads = H,
+                              .causal = causal,
+                              .real = SQA_F64,
+                              .seed = 3};
+}
+
+static void test_identities(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        const struct sqa_variant *v = sqa_variant_find(ids[i]);
+
+        assert_non_null(v);
+        assert_non_null(v->identities);
+        for (const struct sqa_identity *each = v->identities; each->name != NULL; each++) {
+            struct sqa_err err = {0};
+            const enum sqa_status status = each->run(&err);
+
+            if (status != SQA_OK)
+                fail_msg("%s: %s: %s", v->id, each->name, err.text);
+        }
+    }
+}
+
+static void test_gradients(void **state)
+{
+    static const int64_t lengths[] = {1, 2, 5, L};
+
+    (void)state;
+    for (int i = 0; i < 2 * SETTINGS; i++)
+        for (size_t k = 0; k < 2 * sizeof lengths / sizeof lengths[0]; k++) {
+            struct sqa_probe p = probe_of(i / 2, i % 2 != 0);
+            struct sqa_err err = {0};
+            int32_t valid[B];
+            double worst = 0;
+
+            if (p.causal && !settings[i / 2].causal)
+                continue;
+            p.length = lengths[k / 2];
+            p.max_length = L;
+            for (int b = 0; b < B; b++)
+                valid[b] = (int32_t)(p.length - b * (p.length / 2));
+            p.lengths = k % 2 ? valid : NULL;
+            CHECK(sqa_probe_gradient(&p, &worst, &err), err, p.item);
+            CHECK_BOUND(worst, 1e-6, p.item);
+        }
+}
+
+/* The same rows alone and with junk behind them. */
+static void test_padding(void **state)
+{
+    double x[B * L * D], padded[B * MORE * D], y[B * L * D], z[B * MORE * D];
+
+    (void)state;
+    sqa_probe_normal(1, x, B * L * D);
+    sqa_probe_normal(2, padded, B * MORE * D);
+    for (int b = 0; b < B; b++)
+        memcpy(padded + b * MORE * D, x + b * L * D, L * D * sizeof *x);
+    for (int i = 0; i < 2 * SETTINGS; i++) {
+        struct sqa_probe p = probe_of(i / 2, i % 2 != 0);
+        struct sqa_err err = {0};
+
+        if ((p.causal && !settings[i / 2].causal) || strstr(p.item, "strided") != NULL)
+            continue; /* strided blocks depend on the padded length */
+        p.max_length = MORE;
+        p.lengths = ragged;
+        CHECK(sqa_probe_run(&p, x, y, &err), err, p.item);
+        p.length = MORE;
+        CHECK(sqa_probe_run(&p, padded, z, &err), err, p.item);
+        for (int b = 0; b < B; b++)
+            CHECK_BOUND(sqa_probe_difference(z + b * MORE * D, y + b * L * D, (size_t)(ragged[b] * D)), 1e-12,
+                        p.item);
+    }
+}
+
+/* A row without any valid position gives numbers, not NaN. */
+static void test_empty_rows(void **state)
+{
+    static const int32_t empty[B] = {0, L};
+    double x[B * L * D], y[B * L * D];
+
+    (void)state;
+    sqa_probe_normal(1, x, B * L * D);
+    for (int i = 0; i < 2 * SETTINGS; i++) {
+        struct sqa_probe p = probe_of(i / 2, i % 2 != 0);
+        struct sqa_err err = {0};
+        double worst = 0;
+
+        if (p.causal && !settings[i / 2].causal)
+            continue;
+        p.lengths = empty;
+        CHECK(sqa_probe_run(&p, x, y, &err), err, p.item);
+        for (int k = 0; k < B * L * D; k++)
+            if (!isfinite(y[k]))
+                fail_msg("%s: output %d is %g", p.item, k, y[k]);
+        CHECK(sqa_probe_gradient(&p, &worst, &err), err, p.item);
+        CHECK_BOUND(worst, 1e-6, p.item);
+    }
+}
+
+static void test_causality(void **state)
+{
+    double x[B * L * D], y[B * L * D], z[B * L * D];
+
+    (void)state;
+    sqa_probe_normal(1, x, B * L * D);
+    for (int i = 0; i < SETTINGS; i++) {
+        const struct sqa_probe p = probe_of(i, true);
+        struct sqa_err err = {0};
+
+        if (!settings[i].causal) {
+            assert_int_equal(sqa_probe_run(&p, x, y, &err), SQA_UNSUPPORTED);
+            continue;
+        }
+        CHECK(sqa_probe_run(&p, x, y, &err), err, p.item);
+        for (int t = 0; t < L; t++) {
+            double kept[D];
+
+            memcpy(kept, x + t * D, sizeof kept);
+            sqa_probe_normal(100 + (uint64_t)t, x + t * D, D);
+            CHECK(sqa_probe_run(&p, x, z, &err), err, p.item);
+            memcpy(x + t * D, kept, sizeof kept);
+            CHECK_BOUND(sqa_probe_difference(z, y, (size_t)(t * D)), 1e-13, p.item);
+        }
+    }
+}
+
+static void test_cost(void **state)
+{
+    static const int64_t lengths[] = {1, 7, 64, 200};
+
+    (void)state;
+    for (int i = 0; i < 2 * SETTINGS; i++)
+        for (size_t k = 0; k < 2 * sizeof lengths / sizeof lengths[0]; k++) {
+            struct sqa_probe p = probe_of(i / 2, i % 2 != 0);
+            struct sqa_err err = {0};
+            const int32_t valid[B] = {1, 1};
+            double graph, closed, memory;
+
+            if (p.causal && !settings[i / 2].causal)
+                continue;
+            p.length = lengths[k / 2];
+            p.lengths = k % 2 ? valid : NULL;
+            CHECK(sqa_probe_cost(&p, false, &graph, &closed, &memory, &err), err, p.item);
+            if (fabs(graph - closed) > 1e-9 * graph)
+                fail_msg("%s at length %d: graph %.17g, closed form %.17g", p.item, (int)p.length, graph, closed);
+        }
+}
+
+static void test_threads(void **state)
+{
+    enum { LONG = 300 };
+    static double x[B * LONG * D], y[B * LONG * D], z[B * LONG * D];
+
+    (void)state;
+    sqa_probe_normal(1, x, B * LONG * D);
+    for (int i = 0; i < 2 * SETTINGS; i++) {
+        struct sqa_probe p = probe_of(i / 2, i % 2 != 0);
+        struct sqa_err err = {0};
+
+        if (p.causal && !settings[i / 2].causal)
+            continue;
+        p.real = SQA_F32;
+        p.length = LONG;
+        CHECK(sqa_probe_run(&p, x, y, &err), err, p.item);
+        p.threads = 3;
+        CHECK(sqa_probe_run(&p, x, z, &err), err, p.item);
+        assert_memory_equal(y, z, sizeof y);
+    }
+}
+
+/* Every allocation fails once. */
+static void test_allocation_failures(void **state)
+{
+    double x[B * L * D], y[B * L * D];
+
+    (void)state;
+    sqa_probe_normal(1, x, B * L * D);
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        const struct sqa_probe p = {.item = ids[i], .batch = B, .length = L, .dim = D, .heads = H, .lengths = ragged};
+        enum sqa_status status = SQA_NOMEM;
+
+        for (long n = 1; status != SQA_OK; n++) {
+            struct sqa_err err = {0};
+
+            sqa_alloc_fail_at(n);
+            status = sqa_probe_run(&p, x, y, &err);
+            sqa_alloc_fail_at(0);
+            if (status != SQA_OK && status != SQA_NOMEM)
+                fail_msg("%s: %s", ids[i], err.text);
+        }
+    }
+}
+
+static void test_refusals(void **state)
+{
+    static const struct {
+        const char *item, *says;
+        bool causal;
+    } rows[] = {
+        {"linformer", "causal", true},
+        {"performer:features=0", "features from 1", false},
+        {"s4d:state=3", "even", false},
+        {"s4d:dt_min=0.2", "dt_max", false},
+    };
+    double x[B * L * D], y[B * L * D];
+
+    (void)state;
+    sqa_probe_normal(1, x, B * L * D);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct sqa_probe p = {
+            .item = rows[i].item, .batch = B, .length = L, .dim = D, .heads = H, .causal = rows[i].causal};
+        struct sqa_err err = {0};
+
+        assert_int_not_equal(sqa_probe_run(&p, x, y, &err), SQA_OK);
+        if (strstr(err.text, rows[i].says) == NULL)
+            fail_msg("%s: \"%s\" does not say \"%s\"", rows[i].item, err.text, rows[i].says);
+    }
+}
+
+static bool equal_rows(const double *a, const double *b, size_t n)
+{
+    return sqa_probe_difference(a, b, n) == 0;
+}
+
+/* W changes after every third step, and equally when the steps are run again. */
+static void test_redraw(void **state)
+{
+    enum { M = 6, W = 4, STEPS = 6 };
+    static const struct sqa_signature task = {.kind = SQA_CLASSIFY, .classes = 3, .length = L, .channels = 2};
+    double first[STEPS][M * W], w[M * W], before[M * W];
+
+    (void)state;
+    for (int again = 0; again < 2; again++) {
+        struct sqa_err err = {0};
+        struct sqa_model *m;
+        struct sqa_store store;
+        struct sqa_graph g;
+        struct sqa_memory memory = {0};
+        struct sqa_plan *plan;
+        const struct sqa_entry *e;
+
+        CHECK(sqa_model_parse("performer:features=6,redraw=3,dim=8,heads=2,layers=1", &m, &err), err, "parse");
+        sqa_store_init(&store, SQA_F32, 9);
+        sqa_graph_init(&g, SQA_F32, true);
+        CHECK(sqa_model_graph(m, &task, &store, SQA_MODE_TRAIN, B, L, &g, &err), err, "graph");
+        CHECK(sqa_store_seal(&store, true, &err), err, "seal");
+        CHECK(sqa_plan_make(&g, &memory, 1, &plan, &err), err, "plan");
+        e = sqa_store_find(&store, "blocks.0.mixer.features");
+        assert_non_null(e);
+        assert_int_equal(e->kind, SQA_STATE);
+        for (int step = 0; step < STEPS; step++) {
+            float *x = sqa_plan_input(plan, "x", NULL);
+            int32_t *labels = sqa_plan_input(plan, "labels", NULL);
+
+            for (int i = 0; i < B * L * 2; i++)
+                x[i] = 0.1f * (float)i;
+            labels[0] = labels[1] = 1;
+            sqa_entry_get(&store, e, before);
+            CHECK(sqa_plan_run(plan, 9, (uint64_t)step, NULL, NULL, &err), err, "run");
+            sqa_entry_get(&store, e, w);
+            assert_int_equal(equal_rows(w, before, M * W), (step + 1) % 3 != 0);
+            for (int i = 0; i < 3; i++) { /* rows of the first block stay orthogonal */
+                double along = 0;
+
+                for (int k = 0; k < W; k++)
+                    along += w[i * W + k] * w[(i + 1) * W + k];
+                assert_true(fabs(along) < 1e-5);
+            }
+            if (again)
+                assert_true(equal_rows(w, first[step], M * W));
+            memcpy(first[step], w, sizeof w);
+        }
+        sqa_plan_free(plan);
+        sqa_memory_clear(&memory);
+        sqa_store_clear(&store);
+        sqa_model_free(m);
+    }
+}
+
+/* causal_linear alone: each output's gradient where only one is used. */
+static struct sqa_tensor *one_output(void *user, struct sqa_graph *g, struct sqa_tensor *const *in)
+{
+    struct sqa_tensor *den, *num = sqa_causal_linear(g, in[0], in[1], in[2], 3, &den);
+
+    return *(const int *)user ? den : num;
+}
+
+static void test_causal_linear(void **state)
+{
+    static const struct sqa_gradcheck_input inputs[3] = {
+        {.dtype = SQA_F64, .rank = 4, .dim = {2, 7, 2, 3}},
+        {.dtype = SQA_F64, .rank = 4, .dim = {2, 7, 2, 3}},
+        {.dtype = SQA_F64, .rank = 4, .dim = {2, 7, 2, 5}},
+    };
+
+    (void)state;
+    for (int which = 0; which < 2; which++) {
+        struct sqa_err err = {0};
+        double worst = 0;
+
+        CHECK(sqa_gradcheck(one_output, &which, 3, inputs, 5, &worst, &err), err, "causal_linear");
+        CHECK_BOUND(worst, 1e-6, "causal_linear");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_identities),    cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_padding),       cmocka_unit_test(test_empty_rows),
+        cmocka_unit_test(test_causality),     cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_threads),       cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_redraw),
+        cmocka_unit_test(test_causal_linear),
+    };
+
+    sqa_kernels_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

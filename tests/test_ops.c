@@ -1,0 +1,867 @@
+/* test_ops.c - every common op: gradients, f32 against f64, views and broadcasts, edge sizes, threads */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "engine/gradcheck.h"
+#include "engine/ops.h"
+#include "engine/plan.h"
+
+typedef struct sqa_tensor tensor;
+typedef struct sqa_graph graph;
+
+enum { MAX_IN = 6 };
+
+/* One case: a builder, its inputs, and the ops that its graph must contain. f32 runs compare y and gradients. */
+struct op_case {
+    const char *name;
+    tensor *(*build)(void *user, graph *g, tensor *const *in);
+    struct sqa_gradcheck_input in[MAX_IN];
+    int n;
+    const char *ops;  /* space separated */
+    double tolerance; /* f32 against f64, of the largest number; 0: 1e-5 */
+};
+
+/* Builders: in the order of engine/ops */
+
+#define BUILD(NAME, ...)                                         \
+    static tensor *NAME(void *user, graph *g, tensor *const *in) \
+    {                                                            \
+        (void)user;                                              \
+        (void)in;                                                \
+        return __VA_ARGS__;                                      \
+    }
+
+static tensor *t01(graph *g, tensor *x)
+{
+    return sqa_transpose(g, x, 0, 1);
+}
+
+/* Every unary function in turn, each of a dense and of a transposed view. */
+static tensor *unary_all(graph *g, tensor *x, enum sqa_unary first, enum sqa_unary last)
+{
+    tensor *y = NULL;
+
+    for (int f = (int)first; f <= (int)last; f++) {
+        tensor *z = sqa_add(g, sqa_unary(g, (enum sqa_unary)f, x),
+                            t01(g, sqa_square(g, sqa_unary(g, (enum sqa_unary)f, t01(g, x)))));
+
+        y = y == NULL ? z : sqa_add(g, y, sqa_affine(g, 1 + 0.1 * f, z, 0));
+    }
+    return y;
+}
+
+BUILD(fill, sqa_add(g, sqa_fill(g, 2.5, SQA_DIMS(2, 3)), in[0]))
+BUILD(reshape, sqa_square(g, sqa_reshape(g, t01(g, sqa_reshape(g, in[0], SQA_DIMS(3, -1))), SQA_DIMS(2, 2, 3))))
+BUILD(permute, sqa_square(g, sqa_permute(g, in[0], (const int[]){2, 0, 1})))
+BUILD(slice, sqa_square(g, sqa_slice(g, sqa_slice(g, in[0], 1, 1, 2), 0, 1, 3)))
+BUILD(broadcast, sqa_square(g, sqa_broadcast(g, sqa_sum(g, in[0], 2, true), SQA_DIMS(2, 4, 3))))
+BUILD(copy, sqa_square(g, sqa_dense(g, sqa_permute(g, in[0], (const int[]){2, 1, 0}))))
+BUILD(concat0, sqa_square(g, sqa_concat(g, 0, 3, (tensor *[]){in[0], t01(g, in[1]), in[0]})))
+BUILD(concat1, sqa_square(g, sqa_concat(g, 1, 2, (tensor *[]){in[0], in[1]})))
+BUILD(pad, sqa_affine(g, 2, sqa_square(g, sqa_pad(g, sqa_pad(g, in[0], 1, 2, 1), 0, 0, 3)), 1))
+BUILD(reverse, sqa_mul(g, sqa_reverse(g, in[0], 1), sqa_reverse(g, t01(g, in[1]), 0)))
+BUILD(cumsum,
+      sqa_square(g, sqa_add(g, sqa_cumsum(g, in[0], 0), sqa_cumsum(g, t01(g, sqa_cumsum(g, t01(g, in[0]), 0)), 1))))
+BUILD(unary_any, unary_all(g, in[0], SQA_UNARY_ABS, SQA_UNARY_COS))
+BUILD(unary_signed, sqa_add(g, unary_all(g, in[0], SQA_UNARY_NEG, SQA_UNARY_EXP), sqa_square(g, in[0])))
+BUILD(unary_positive, unary_all(g, in[0], SQA_UNARY_LOG, SQA_UNARY_RECIP))
+BUILD(add_row, sqa_square(g, sqa_add(g, in[0], in[1])))
+BUILD(sub_both, sqa_square(g, sqa_sub(g, in[0], in[1])))
+BUILD(mul_strided, sqa_mul(g, t01(g, in[0]), sqa_slice(g, in[1], 1, 1, 3)))
+BUILD(mul_self, sqa_mul(g, sqa_mul(g, in[0], in[0]), t01(g, in[0])))
+BUILD(div_any, sqa_div(g, in[0], in[1]))
+BUILD(max_any, sqa_binary(g, SQA_BINARY_MAX, in[0], in[1]))
+BUILD(affine, sqa_square(g, sqa_affine(g, -2, t01(g, in[0]), 0.5)))
+BUILD(sum_all, sqa_square(g, sqa_sum(g, in[0], 7, false)))
+BUILD(sum_ends, sqa_square(g, sqa_sum(g, in[0], 5, false)))
+BUILD(sum_mid, sqa_square(g, sqa_sum(g, in[0], 2, true)))
+BUILD(sum_none, sqa_square(g, sqa_sum(g, in[0], 0, false)))
+BUILD(mean_last, sqa_square(g, sqa_mean(g, in[0], 4, false)))
+BUILD(max_mid, sqa_square(g, sqa_max_over(g, in[0], 2, true)))
+BUILD(max_ends, sqa_square(g, sqa_max_over(g, in[0], 5, false)))
+BUILD(max_all, sqa_max_over(g, in[0], 7, false))
+BUILD(matmul_nn, sqa_square(g, sqa_matmul(g, in[0], in[1], false, false)))
+BUILD(matmul_tn, sqa_square(g, sqa_matmul(g, in[0], in[1], true, false)))
+BUILD(matmul_nt, sqa_square(g, sqa_matmul(g, in[0], in[1], false, true)))
+BUILD(matmul_tt, sqa_square(g, sqa_matmul(g, in[0], in[1], true, true)))
+BUILD(matmul_heads, sqa_matmul(g, sqa_permute(g, in[0], (const int[]){0, 2, 1, 3}),
+                               sqa_permute(g, in[1], (const int[]){0, 2, 3, 1}), false, false))
+BUILD(matmul_odd, sqa_matmul(g, sqa_permute(g, in[0], (const int[]){3, 1, 0, 2}),
+                             sqa_broadcast(g, sqa_slice(g, in[1], 0, 0, 1), SQA_DIMS(2, 2)), false, false))
+BUILD(sum_tn, sqa_square(g, sqa_matmul_sum(g, in[0], in[1], true, false)))
+BUILD(sum_nt, sqa_square(g, sqa_matmul_sum(g, in[0], in[1], false, true)))
+BUILD(sum_nn, sqa_square(g, sqa_matmul_sum(g, in[0], in[1], false, false)))
+BUILD(sum_tt, sqa_square(g, sqa_matmul_sum(g, in[0], in[1], true, true)))
+BUILD(linear, sqa_linear(g, in[0], in[1], in[2]))
+BUILD(softmax, sqa_softmax(g, sqa_affine(g, 2, in[0], 0)))
+BUILD(log_sum_exp, sqa_log_sum_exp(g, t01(g, in[0])))
+BUILD(layernorm, sqa_layernorm(g, in[0], in[1], in[2], 1e-5, false))
+BUILD(layernorm_bare, sqa_unary(g, SQA_UNARY_GELU, sqa_layernorm(g, in[0], NULL, NULL, 1e-5, false)))
+BUILD(layernorm_bias, sqa_layernorm(g, in[0], NULL, in[1], 1e-5, false))
+BUILD(rmsnorm, sqa_layernorm(g, in[0], in[1], NULL, 1e-5, true))
+BUILD(embedding, sqa_square(g, sqa_embedding(g, in[0], in[1])))
+BUILD(mask_rows, sqa_square(g, sqa_mask_rows(g, in[0], in[1])))
+BUILD(mean_rows, sqa_square(g, sqa_mean_rows(g, in[0], in[1])))
+BUILD(mean_rows_full, sqa_square(g, sqa_mean_rows(g, in[0], NULL)))
+BUILD(dropout, sqa_square(g, sqa_dropout(g, sqa_dropout(g, in[0], 0.3), 0.5)))
+BUILD(cross_entropy, sqa_cross_entropy(g, in[0], in[1]))
+BUILD(squared_error, sqa_squared_error(g, in[0], in[1]))
+BUILD(absolute_error, sqa_absolute_error(g, in[0], in[1]))
+BUILD(attention, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){0.5, false, 0}))
+BUILD(attention_causal, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){0.7, true, 0}))
+BUILD(attention_drop, sqa_attention(g, in[0], in[1], in[2], NULL, (struct sqa_attention_spec){0.7, false, 0.4}))
+/* q, k, v of one fused projection (B, L, 3, H, d); and heads before positions */
+BUILD(attention_fused, sqa_attention(g, sqa_reshape(g, sqa_slice(g, in[0], 2, 0, 1), SQA_DIMS(2, 5, 2, 4)),
+                                     sqa_permute(g, in[1], (const int[]){0, 2, 1, 3}),
+                                     sqa_permute(g, in[2], (const int[]){0, 3, 1, 2}), NULL,
+                                     (struct sqa_attention_spec){0.5, true, 0}))
+BUILD(fftconv, sqa_fftconv(g, in[0], in[1], NULL))
+BUILD(fftconv_two, sqa_fftconv(g, t01(g, in[0]), in[1], in[2]))
+
+/* Second derivatives: the gradient of sum(f(x)^2 / 2 ...) as y */
+
+static tensor *gradient_of(graph *g, tensor *y, tensor *x)
+{
+    tensor *loss = y == NULL ? NULL : sqa_sum(g, sqa_mul(g, y, y), (1u << y->rank) - 1, false), *dx = NULL;
+
+    sqa_gradients(g, loss, &x, 1, &dx);
+    return dx;
+}
+
+BUILD(second_square, gradient_of(g, sqa_square(g, in[0]), in[0]))
+BUILD(second_tanh, gradient_of(g, sqa_unary(g, SQA_UNARY_TANH, in[0]), in[0]))
+BUILD(second_mul, gradient_of(g, sqa_mul(g, in[0], in[1]), in[1]))
+BUILD(second_div, gradient_of(g, sqa_div(g, in[0], in[1]), in[1]))
+BUILD(second_matmul, gradient_of(g, sqa_matmul(g, in[0], in[1], false, false), in[1]))
+BUILD(second_matmul_batch, gradient_of(g, sqa_matmul(g, in[0], in[1], true, true), in[0]))
+BUILD(second_softmax, gradient_of(g, sqa_softmax(g, in[0]), in[0]))
+BUILD(second_embedding, gradient_of(g, sqa_embedding(g, in[0], in[1]), in[0]))
+BUILD(second_mean_rows, gradient_of(g, sqa_mean_rows(g, in[0], in[1]), in[0]))
+BUILD(second_unary, gradient_of(g, unary_all(g, in[0], SQA_UNARY_RELU, SQA_UNARY_COS), in[0]))
+BUILD(second_positive, gradient_of(g, unary_all(g, in[0], SQA_UNARY_LOG, SQA_UNARY_RECIP), in[0]))
+BUILD(second_shape, gradient_of(g,
+                                sqa_mul(g, sqa_cumsum(g, sqa_pad(g, sqa_reverse(g, in[0], 1), 1, 1, 0), 0),
+                                        sqa_dense(g, sqa_concat(g, 1, 2, (tensor *[]){in[0], in[1]}))),
+                                in[0]))
+
+#define R(...)                                                                                        \
+    {                                                                                                 \
+        .dtype = SQA_F64, .rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / 8), .dim = { __VA_ARGS__ } \
+    }
+#define R0               \
+    {                    \
+        .dtype = SQA_F64 \
+    }
+#define U(LOW, HIGH, ...)                                                                                          \
+    {                                                                                                              \
+        .dtype = SQA_F64, .rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / 8), .dim = {__VA_ARGS__}, .low = (LOW), \
+        .high = (HIGH)                                                                                             \
+    }
+#define N(LOW, HIGH, ...)                                                                                          \
+    {                                                                                                              \
+        .dtype = SQA_I32, .rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / 8), .dim = {__VA_ARGS__}, .low = (LOW), \
+        .high = (HIGH)                                                                                             \
+    }
+#define L(VALUES)                                                                    \
+    {                                                                                \
+        .dtype = SQA_I32, .rank = 1, .dim = {sizeof(VALUES) / 4}, .values = (VALUES) \
+    }
+
+static const int32_t lengths3[] = {5, 0, 3}, lengths2[] = {2, 9}, labels[] = {3, 0, -1, 2, 7};
+
+static const struct op_case cases[] = {
+    {"fill", fill, {R(2, 3)}, 1, "fill", 0},
+    {"reshape", reshape, {R(3, 4)}, 1, "reshape permute copy", 0},
+    {"permute", permute, {R(2, 3, 4)}, 1, "permute", 0},
+    {"slice", slice, {R(5, 4)}, 1, "slice pad", 0},
+    {"broadcast", broadcast, {R(2, 5, 3)}, 1, "broadcast sum", 0},
+    {"broadcast 1", broadcast, {R(2, 5, 1)}, 1, "broadcast sum", 0},
+    {"copy", copy, {R(2, 3, 4)}, 1, "copy", 0},
+    {"concat 0", concat0, {R(2, 3), R(3, 4)}, 2, "concat", 0},
+    {"concat 1", concat1, {R(2, 3, 2), R(2, 1, 2)}, 2, "concat", 0},
+    {"pad", pad, {R(2, 3)}, 1, "pad slice", 0},
+    {"reverse", reverse, {R(2, 5), R(5, 2)}, 2, "reverse", 0},
+    {"cumsum", cumsum, {R(4, 3)}, 1, "cumsum", 0},
+    {"unary any", unary_any, {R(4, 5)}, 1, "abs relu gelu tanh sigmoid silu softplus elu1 sin cos unary_grad", 0},
+    {"unary signed", unary_signed, {U(-2, 2, 3, 5)}, 1, "neg exp", 0},
+    {"unary positive", unary_positive, {U(0.5, 2, 3, 5)}, 1, "log sqrt rsqrt square recip", 0},
+    {"add row", add_row, {R(4, 3), R(3)}, 2, "add sum", 0},
+    {"add column", add_row, {R(4, 3), R(4, 1)}, 2, "add", 0},
+    {"add scalar", add_row, {R(4, 3), R0}, 2, "add", 0},
+    {"add scalar left", add_row, {R0, R(4, 3)}, 2, "add", 0},
+    {"sub outer", sub_both, {R(5, 1), R(1, 2)}, 2, "sub neg", 0},
+    {"sub row left", sub_both, {R(2), R(3, 4, 2)}, 2, "sub", 0},
+    {"sub column left", sub_both, {R(3, 1), R(2, 3, 4)}, 2, "sub", 0},
+    {"mul strided", mul_strided, {R(3, 4), R(4, 5)}, 2, "mul", 0},
+    {"mul middle", second_mul, {R(2, 1, 3), R(2, 4, 3)}, 2, "mul", 0},
+    {"mul self", mul_self, {R(3, 3)}, 1, "mul", 0},
+    {"div", div_any, {R(4, 3), U(0.5, 2, 4, 1)}, 2, "div", 0},
+    {"div left", div_any, {R(4, 1), U(0.5, 2, 3)}, 2, "div", 0},
+    {"max", max_any, {R(4, 3), R(3)}, 2, "max", 0},
+    {"affine", affine, {R(2, 3)}, 1, "affine", 0},
+    {"sum all", sum_all, {R(2, 3, 4)}, 1, "sum", 0},
+    {"sum ends", sum_ends, {R(2, 3, 4)}, 1, "sum", 0},
+    {"sum mid", sum_mid, {R(2, 3, 4)}, 1, "sum", 0},
+    {"sum none", sum_none, {R(2, 3)}, 1, "square", 0},
+    {"sum long", sum_mid, {R(2, 300, 1)}, 1, "sum", 0},
+    {"mean", mean_last, {R(2, 3, 4)}, 1, "sum affine", 0},
+    {"max mid", max_mid, {R(2, 5, 4)}, 1, "max_over max_over_grad", 0},
+    {"max ends", max_ends, {R(2, 5, 4)}, 1, "max_over", 0},
+    {"max all", max_all, {R(2, 5, 4)}, 1, "max_over", 0},
+    {"matmul", matmul_nn, {R(3, 4), R(4, 5)}, 2, "matmul matmul_sum", 0},
+    {"matmul 1", matmul_nn, {R(1, 1), R(1, 1)}, 2, "matmul", 0},
+    {"matmul row", matmul_nn, {R(2, 1, 5), R(5, 1)}, 2, "matmul", 0},
+    {"matmul tn", matmul_tn, {R(4, 3), R(4, 5)}, 2, "matmul", 0},
+    {"matmul nt", matmul_nt, {R(3, 4), R(5, 4)}, 2, "matmul", 0},
+    {"matmul tt", matmul_tt, {R(4, 3), R(5, 4)}, 2, "matmul", 0},
+    {"matmul flat", matmul_nn, {R(2, 3, 4), R(4, 5)}, 2, "matmul matmul_sum", 0},
+    {"matmul flat nt", matmul_nt, {R(2, 3, 2, 4), R(5, 4)}, 2, "matmul matmul_sum", 0},
+    {"matmul flat tn", matmul_tn, {R(2, 4, 3), R(4, 5)}, 2, "matmul matmul_sum", 0},
+    {"matmul left", matmul_nn, {R(3, 4), R(2, 4, 5)}, 2, "matmul matmul_sum", 0},
+    {"matmul left tt", matmul_tt, {R(4, 3), R(2, 5, 4)}, 2, "matmul matmul_sum", 0},
+    {"matmul batch", matmul_nn, {R(2, 3, 4), R(2, 4, 5)}, 2, "matmul", 0},
+    {"matmul part", matmul_nn, {R(2, 1, 3, 4), R(2, 3, 4, 5)}, 2, "matmul sum", 0},
+    {"matmul cross", matmul_tt, {R(2, 1, 4, 3), R(3, 5, 4)}, 2, "matmul sum", 0},
+    {"matmul one", matmul_nn, {R(2, 3, 4), R(1, 4, 2)}, 2, "matmul matmul_sum", 0},
+    {"matmul heads", matmul_heads, {R(2, 3, 2, 4), R(2, 5, 2, 4)}, 2, "matmul", 0},
+    {"matmul odd", matmul_odd, {R(2, 2, 2, 3), R(2, 2)}, 2, "matmul copy", 0},
+    {"matmul_sum flat", sum_tn, {R(2, 4, 3), R(2, 4, 5)}, 2, "matmul_sum", 0},
+    {"matmul_sum nt", sum_nt, {R(2, 3, 4), R(2, 5, 4)}, 2, "matmul_sum", 0},
+    {"matmul_sum row", sum_tn, {R(5, 1, 3), R(5, 1, 2)}, 2, "matmul_sum", 0},
+    {"matmul_sum shared", sum_nn, {R(2, 3, 4), R(4, 5)}, 2, "matmul_sum", 0},
+    {"matmul_sum cross", sum_tt, {R(2, 1, 4, 3), R(3, 5, 4)}, 2, "matmul_sum", 0},
+    {"linear", linear, {R(2, 3, 4), R(4, 5), R(5)}, 3, "matmul add", 0},
+    {"softmax", softmax, {R(3, 5)}, 1, "softmax softmax_grad", 0},
+    {"softmax 1", softmax, {R(3, 1)}, 1, "softmax", 0},
+    {"log_sum_exp", log_sum_exp, {R(3, 5)}, 1, "log_sum_exp exp", 0},
+    {"layernorm", layernorm, {R(2, 3, 5), R(5), R(5)}, 3, "layernorm layernorm_grad", 1e-4},
+    {"layernorm bare", layernorm_bare, {R(4, 5)}, 1, "layernorm layernorm_grad", 1e-4},
+    {"layernorm bias", layernorm_bias, {R(4, 5), R(5)}, 2, "layernorm layernorm_grad", 1e-4},
+    {"layernorm rows", layernorm, {R(600, 3), R(3), R(3)}, 3, "layernorm layernorm_grad", 1e-3},
+    {"rmsnorm", rmsnorm, {R(3, 5), R(5)}, 2, "layernorm layernorm_grad", 1e-4},
+    {"embedding", embedding, {R(4, 3), N(-1, 6, 2, 5)}, 2, "embedding embedding_grad", 0},
+    {"mask_rows", mask_rows, {R(3, 5, 2), L(lengths3)}, 2, "mask_rows", 0},
+    {"mean_rows", mean_rows, {R(3, 5, 2), L(lengths3)}, 2, "mean_rows spread_rows", 0},
+    {"mean_rows full", mean_rows_full, {R(3, 5, 2)}, 1, "sum affine", 0},
+    {"dropout", dropout, {R(7, 11)}, 1, "dropout", 0},
+    {"cross_entropy", cross_entropy, {R(5, 4), L(labels)}, 2, "cross_entropy cross_entropy_grad", 0},
+    {"squared_error", squared_error, {R(5, 4), R(5, 4)}, 2, "square", 0},
+    {"absolute_error", absolute_error, {R(5, 4), R(5, 4)}, 2, "abs", 0},
+    {"attention",
+     attention,
+     {R(3, 4, 2, 3), R(3, 5, 2, 3), R(3, 5, 2, 2), L(lengths3)},
+     4,
+     "attention attention_bwd",
+     1e-4},
+    {"attention causal",
+     attention_causal,
+     {R(2, 5, 1, 4), R(2, 5, 1, 4), R(2, 5, 1, 4), L(lengths2)},
+     4,
+     "attention attention_bwd",
+     1e-4},
+    {"attention dropout",
+     attention_drop,
+     {R(2, 5, 2, 3), R(2, 5, 2, 3), R(2, 5, 2, 3)},
+     3,
+     "attention attention_bwd",
+     1e-4},
+    {"attention 1", attention_drop, {R(1, 1, 1, 1), R(1, 2, 1, 1), R(1, 2, 1, 1)}, 3, "attention", 1e-4},
+    {"attention fused",
+     attention_fused,
+     {R(2, 5, 3, 2, 4), R(2, 2, 5, 4), R(2, 2, 4, 5)},
+     3,
+     "attention attention_bwd copy",
+     1e-4},
+    {"fftconv", fftconv, {R(2, 7, 3), R(3, 7)}, 2, "fftconv fftconv_bwd", 1e-4},
+    {"fftconv 1", fftconv, {R(2, 1, 2), R(2, 1)}, 2, "fftconv", 1e-4},
+    {"fftconv 10 wide", fftconv, {R(2, 5, 10), R(10, 5)}, 2, "fftconv", 1e-4},
+    {"fftconv two", fftconv_two, {R(8, 2, 3), R(3, 8), R(3, 8)}, 3, "fftconv fftconv_bwd", 1e-4},
+    {"second square", second_square, {R(2, 3)}, 1, "square mul", 0},
+    {"second tanh", second_tanh, {R(2, 3)}, 1, "tanh", 0},
+    {"second mul", second_mul, {R(2, 3), R(3)}, 2, "mul sum", 0},
+    {"second div", second_div, {R(2, 3), U(0.5, 2, 3)}, 2, "div", 1e-4},
+    {"second matmul", second_matmul, {R(2, 3, 4), R(4, 2)}, 2, "matmul matmul_sum", 0},
+    {"second matmul batch", second_matmul_batch, {R(2, 1, 4, 3), R(3, 2, 4)}, 2, "matmul sum", 0},
+    {"second softmax", second_softmax, {R(3, 4)}, 1, "softmax softmax_grad", 1e-4},
+    {"second embedding", second_embedding, {R(4, 3), N(0, 4, 5)}, 2, "embedding embedding_grad", 0},
+    {"second mean_rows", second_mean_rows, {R(3, 5, 2), L(lengths3)}, 2, "spread_rows mean_rows", 0},
+    {"second unary", second_unary, {R(3, 4)}, 1, "unary_grad sigmoid", 1e-4},
+    {"second positive", second_positive, {U(0.5, 2, 3, 2)}, 1, "mul", 1e-3},
+    {"second shape", second_shape, {R(2, 3), R(2, 1)}, 2, "cumsum reverse pad slice concat", 0},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+static tensor *call(const struct op_case *c, graph *g, tensor *const *in)
+{
+    return c->build(NULL, g, in);
+}
+
+/* Gradients against differences */
+
+static tensor *call_case(void *user, graph *g, tensor *const *in)
+{
+    const struct op_case *c = user;
+
+    return call(c, g, in);
+}
+
+static void gradients_agree(void **state)
+{
+    int bad = 0;
+
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        struct op_case c = cases[i];
+        struct sqa_err err = {SQA_OK, ""};
+        double worst = 0;
+        const enum sqa_status status = sqa_gradcheck(call_case, &c, c.n, c.in, 1000 + (uint64_t)i, &worst, &err);
+
+        if (status != SQA_OK || !(worst < 1e-6)) {
+            print_error("%s: error %g %s\n", c.name, worst, err.text);
+            bad++;
+        }
+    }
+    assert_int_equal(bad, 0);
+}
+
+/* A plan with y and all gradients of sum(y w) */
+
+static const struct sqa_gradcheck_input *input_of(const struct op_case *c, int i)
+{
+    return &c->in[i];
+}
+
+static struct sqa_plan *plan_of(const struct op_case *c, enum sqa_dtype real, int threads, struct sqa_memory *m)
+{
+    struct sqa_plan *p = NULL;
+    struct sqa_err err = {SQA_OK, ""};
+    tensor *in[MAX_IN], *wrt[MAX_IN] = {0}, *dx[MAX_IN], *y;
+    char name[16];
+    graph g;
+
+    sqa_graph_init(&g, real, true);
+    for (int i = 0; i < c->n; i++) {
+        const struct sqa_gradcheck_input *x = input_of(c, i);
+
+        (void)snprintf(name, sizeof name, "x%d", i);
+        in[i] = sqa_input(&g, name, x->dtype == SQA_I32 ? SQA_I32 : real, x->rank, x->dim);
+        if (x->dtype != SQA_I32)
+            sqa_require_grad(wrt[i] = in[i]);
+    }
+    y = call(c, &g, in);
+    assert_non_null(y);
+    sqa_gradients(&g, sqa_sum(&g, sqa_square(&g, y), (1u << y->rank) - 1, false), wrt, (size_t)c->n, dx);
+    sqa_output(&g, sqa_affine(&g, 1, y, 0), "y");
+    for (int i = 0; i < c->n; i++) {
+        (void)snprintf(name, sizeof name, "g%d", i);
+        if (dx[i] != NULL)
+            sqa_output(&g, sqa_affine(&g, 1, dx[i], 0), name);
+    }
+    if (sqa_plan_make(&g, m, threads, &p, &err) != SQA_OK)
+        fail_msg("%s: %s", c->name, err.text);
+    p->poison = true;
+    return p;
+}
+
+static void run_case(const struct op_case *c, struct sqa_plan *p)
+{
+    struct sqa_err err = {SQA_OK, ""};
+    char name[16];
+
+    for (int i = 0; i < c->n; i++) {
+        const struct sqa_gradcheck_input *x = input_of(c, i);
+        const tensor *t;
+        void *to;
+
+        (void)snprintf(name, sizeof name, "x%d", i);
+        to = sqa_plan_input(p, name, &t);
+        for (int64_t k = 0; to != NULL && t->buffer->last >= 0 && k < sqa_numel(t); k++) {
+            const double u = sqa_random_uniform((uint64_t)i + 50, (uint64_t)k);
+            const double v =
+                x->low < x->high ? x->low + u * (x->high - x->low) : sqa_random_normal((uint64_t)i + 50, (uint64_t)k);
+
+            if (t->dtype == SQA_I32)
+                ((int32_t *)to)[k] = x->values != NULL ? x->values[k] : (int32_t)floor(v);
+            else if (t->dtype == SQA_F64)
+                ((double *)to)[k] = (double)(float)v;
+            else
+                ((float *)to)[k] = (float)v;
+        }
+    }
+    if (sqa_plan_run(p, 3, 4, NULL, NULL, &err) != SQA_OK)
+        fail_msg("%s: %s", c->name, err.text);
+}
+
+static double value_at(const tensor *t, const void *data, int64_t k)
+{
+    return t->dtype == SQA_F64 ? ((const double *)data)[k] : (double)((const float *)data)[k];
+}
+
+static void floats_are_near(void **state)
+{
+    int bad = 0;
+
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        const struct op_case *c = &cases[i];
+        const double tolerance = c->tolerance > 0 ? c->tolerance : 1e-5;
+        struct sqa_memory m32 = {0}, m64 = {0};
+        struct sqa_plan *p32 = plan_of(c, SQA_F32, 1, &m32), *p64 = plan_of(c, SQA_F64, 1, &m64);
+
+        run_case(c, p32);
+        run_case(c, p64);
+        for (int o = -1; o < c->n; o++) {
+            const tensor *t32, *t64;
+            const void *a, *b;
+            char name[16];
+            double top = 1e-3, worst = 0;
+
+            (void)snprintf(name, sizeof name, o < 0 ? "y" : "g%d", o);
+            a = sqa_plan_output(p32, name, &t32);
+            b = sqa_plan_output(p64, name, &t64);
+            for (int64_t k = 0; a != NULL && k < sqa_numel(t64); k++) {
+                const double d = fabs(value_at(t32, a, k) - value_at(t64, b, k));
+
+                top = fmax(top, fabs(value_at(t64, b, k)));
+                worst = d > worst || isnan(d) ? d : worst;
+            }
+            if (!(worst <= tolerance * top)) {
+                print_error("%s: %s: error %g of %g\n", c->name, name, worst, top);
+                bad++;
+            }
+        }
+        sqa_plan_free(p32);
+        sqa_plan_free(p64);
+        sqa_memory_clear(&m32);
+        sqa_memory_clear(&m64);
+    }
+    assert_int_equal(bad, 0);
+}
+
+/* Each op that a case names stands in its graph; every op of the list stands in some case. */
+static void cases_cover_all_ops(void **state)
+{
+    static const char *const elsewhere[] = {"input", "value", "assign"};
+    int bad = 0;
+
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        struct sqa_memory m = {0};
+        struct sqa_plan *p = plan_of(&cases[i], SQA_F64, 1, &m);
+        char names[256], *save = NULL;
+
+        (void)snprintf(names, sizeof names, "%s", cases[i].ops);
+        for (char *op = strtok_r(names, " ", &save); op != NULL; op = strtok_r(NULL, " ", &save)) {
+            bool found = false;
+
+            for (const struct sqa_node *n = p->graph.first; n != NULL; n = n->next)
+                found = found || strcmp(n->op->name, op) == 0;
+            if (!found) {
+                print_error("%s: no %s in the graph\n", cases[i].name, op);
+                bad++;
+            }
+        }
+        sqa_plan_free(p);
+        sqa_memory_clear(&m);
+    }
+    for (int i = 0; sqa_ops[i] != NULL; i++) {
+        bool found = sqa_ops[i]->help != NULL && sqa_ops[i]->help[0] != '\0' && sqa_ops[i]->shape != NULL;
+        bool named = false;
+
+        for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++)
+            named = named || strcmp(sqa_ops[i]->name, elsewhere[k]) == 0;
+        for (int k = 0; k < CASES && !named; k++) {
+            const char *at = strstr(cases[k].ops, sqa_ops[i]->name);
+            const size_t len = strlen(sqa_ops[i]->name);
+
+            for (; at != NULL && !named; at = strstr(at + 1, sqa_ops[i]->name))
+                named = (at == cases[k].ops || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0');
+        }
+        if (!found || !named) {
+            print_error("op %s: %s\n", sqa_ops[i]->name, found ? "no case" : "no help or shape");
+            bad++;
+        }
+    }
+    assert_int_equal(bad, 0);
+}
+
+/* Large shapes, so that work is really cut: the same bits for 1, 2 and 3 threads. */
+static const struct op_case large[] = {
+    {"add row", add_row, {R(700, 130), R(130)}, 2, "", 0},
+    {"add column", add_row, {R(700, 130), R(700, 1)}, 2, "", 0},
+    {"mul strided", mul_strided, {R(3, 40000), R(40000, 5)}, 2, "", 0},
+    {"unary", unary_any, {R(300, 201)}, 1, "", 0},
+    {"sum", sum_ends, {R(200, 30, 33)}, 1, "", 0},
+    {"sum all", sum_all, {R(50, 30, 100)}, 1, "", 0},
+    {"max", max_mid, {R(20, 60, 70)}, 1, "", 0},
+    {"cumsum", cumsum, {R(300, 300)}, 1, "", 0},
+    {"copy", copy, {R(40, 50, 60)}, 1, "", 0},
+    {"matmul", matmul_nn, {R(3, 500, 40), R(40, 30)}, 2, "", 0},
+    {"matmul batch", matmul_nt, {R(6, 4, 50, 40), R(6, 4, 70, 40)}, 2, "", 0},
+    {"matmul tall", matmul_tn, {R(5000, 20), R(5000, 30)}, 2, "", 0},
+    {"matmul_sum", sum_tn, {R(4, 2500, 20), R(4, 2500, 30)}, 2, "", 0},
+    {"matmul_sum wide", sum_tn, {R(2, 20, 300), R(2, 20, 301)}, 2, "", 0},
+    {"matmul_sum nt", sum_nt, {R(50, 30, 40), R(50, 20, 40)}, 2, "", 0},
+    {"softmax", softmax, {R(900, 100)}, 1, "", 0},
+    {"log_sum_exp", log_sum_exp, {R(900, 100)}, 1, "", 0},
+    {"layernorm", layernorm, {R(3, 700, 64), R(64), R(64)}, 3, "", 0},
+    {"embedding", embedding, {R(50, 40), N(-1, 52, 40, 50)}, 2, "", 0},
+    {"mask_rows", mask_rows, {R(3, 500, 64), L(lengths3)}, 2, "", 0},
+    {"mean_rows", mean_rows, {R(3, 500, 64), L(lengths3)}, 2, "", 0},
+    {"dropout", dropout, {R(500, 211)}, 1, "", 0},
+    {"cross_entropy", cross_entropy, {R(4000, 30), N(-1, 30, 4000)}, 2, "", 0},
+    {"attention", attention_causal, {R(2, 70, 3, 16), R(2, 70, 3, 16), R(2, 70, 3, 16), L(lengths2)}, 4, "", 0},
+    {"attention dropout", attention_drop, {R(2, 70, 3, 16), R(2, 70, 3, 16), R(2, 70, 3, 16)}, 3, "", 0},
+    {"fftconv", fftconv_two, {R(300, 3, 20), R(20, 300), R(20, 300)}, 3, "", 0},
+};
+
+static void threads_do_not_matter(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        const struct op_case *c = &large[i];
+        struct sqa_memory m[3] = {{0}};
+        struct sqa_plan *p[3];
+
+        for (int t = 0; t < 3; t++) {
+            p[t] = plan_of(c, SQA_F32, t + 1, &m[t]);
+            run_case(c, p[t]);
+        }
+        for (int o = -1; o < c->n; o++) {
+            char name[16];
+            const tensor *x;
+            const void *one;
+
+            (void)snprintf(name, sizeof name, o < 0 ? "y" : "g%d", o);
+            one = sqa_plan_output(p[0], name, &x);
+            for (int t = 1; t < 3 && one != NULL; t++)
+                if (memcmp(one, sqa_plan_output(p[t], name, NULL), (size_t)sqa_numel(x) * 4) != 0)
+                    fail_msg("%s: %s differs with %d threads", c->name, name, t + 1);
+        }
+        for (int t = 0; t < 3; t++) {
+            sqa_plan_free(p[t]);
+            sqa_memory_clear(&m[t]);
+        }
+    }
+}
+
+/* Large shapes once more, f32 against f64: cut work gives the right numbers. */
+static void large_is_right(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        const struct op_case *c = &large[i];
+        struct sqa_memory m32 = {0}, m64 = {0};
+        struct sqa_plan *p32 = plan_of(c, SQA_F32, 2, &m32), *p64 = plan_of(c, SQA_F64, 2, &m64);
+        const tensor *t32, *t64;
+        const void *a, *b;
+        double top = 0, worst = 0;
+
+        run_case(c, p32);
+        run_case(c, p64);
+        a = sqa_plan_output(p32, "y", &t32);
+        b = sqa_plan_output(p64, "y", &t64);
+        for (int64_t k = 0; k < sqa_numel(t64); k++) {
+            const double d = fabs(value_at(t32, a, k) - value_at(t64, b, k));
+
+            top = fmax(top, fabs(value_at(t64, b, k)));
+            worst = d > worst || isnan(d) ? d : worst;
+        }
+        if (!(worst <= 1e-4 * top))
+            fail_msg("%s: error %g of %g", c->name, worst, top);
+        sqa_plan_free(p32);
+        sqa_plan_free(p64);
+        sqa_memory_clear(&m32);
+        sqa_memory_clear(&m64);
+    }
+}
+
+/* Values that are known */
+
+struct expected {
+    const char *name;
+    tensor *(*build)(void *user, graph *g, tensor *const *in);
+    struct sqa_gradcheck_input in[MAX_IN];
+    int n, count;
+    double x[MAX_IN][24], y[24];
+};
+
+BUILD(only_max, sqa_max_over(g, in[0], 2, false))
+BUILD(only_cumsum, sqa_cumsum(g, in[0], 1))
+BUILD(only_reverse, sqa_reverse(g, in[0], 1))
+BUILD(only_matmul, sqa_matmul(g, in[0], in[1], false, true))
+BUILD(only_sum, sqa_sum(g, in[0], 1, false))
+BUILD(only_two, sqa_fftconv(g, in[0], in[1], in[2]))
+BUILD(only_mean, sqa_mean_rows(g, in[0], in[1]))
+BUILD(only_mask, sqa_mask_rows(g, in[0], in[1]))
+BUILD(only_embedding, sqa_embedding(g, in[0], in[1]))
+BUILD(only_concat, sqa_concat(g, 1, 2, (tensor *[]){in[0], in[1]}))
+BUILD(only_pad, sqa_pad(g, in[0], 0, 1, 2))
+BUILD(only_empty, sqa_add(g, sqa_sum(g, in[0], 1, false), sqa_matmul(g, t01(g, in[0]), in[0], false, false)))
+BUILD(only_attention, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){1, false, 0}))
+
+static const struct expected known[] = {
+    {"max", only_max, {R(2, 3)}, 1, 2, {{1, 5, 5, -3, -2, -7}}, {5, -2}},
+    {"cumsum", only_cumsum, {R(2, 3)}, 1, 6, {{1, 2, 3, 4, 5, 6}}, {1, 3, 6, 4, 9, 15}},
+    {"reverse", only_reverse, {R(2, 3)}, 1, 6, {{1, 2, 3, 4, 5, 6}}, {3, 2, 1, 6, 5, 4}},
+    {"matmul", only_matmul, {R(1, 2), R(3, 2)}, 2, 3, {{1, 2}, {1, 0, 0, 1, 1, 1}}, {1, 2, 3}},
+    {"sum", only_sum, {R(3, 2)}, 1, 2, {{1, 2, 3, 4, 5, 6}}, {9, 12}},
+    {"fftconv",
+     only_two,
+     {R(1, 3, 1), R(1, 3), R(1, 3)},
+     3,
+     3,
+     {{1, 2, 3}, {1, 10, 100}, {0.5, 0.25, 0}},
+     {1 + 1 + 0.75, 2 + 10 + 1.5, 3 + 20 + 100}},
+    {"mean_rows", only_mean, {R(2, 2, 1), N(0, 0, 2)}, 2, 2, {{3, 5, 7, 9}, {2, 0}}, {4, 0}},
+    {"mask_rows", only_mask, {R(2, 2, 1), N(0, 0, 2)}, 2, 4, {{3, 5, 7, 9}, {1, 0}}, {3, 0, 0, 0}},
+    {"embedding", only_embedding, {R(2, 2), N(0, 0, 4)}, 2, 8, {{1, 2, 3, 4}, {1, 0, 2, -1}}, {3, 4, 1, 2}},
+    {"concat", only_concat, {R(2, 1), R(2, 2)}, 2, 6, {{1, 4}, {2, 3, 5, 6}}, {1, 2, 3, 4, 5, 6}},
+    {"pad", only_pad, {R(1, 2)}, 1, 8, {{1, 2}}, {0, 0, 1, 2}},
+    {"empty", only_empty, {R(0, 2)}, 1, 4, {{0}}, {0}},
+    {"attention",
+     only_attention,
+     {R(2, 1, 1, 1), R(2, 2, 1, 1), R(2, 2, 1, 1), N(0, 0, 2)},
+     4,
+     2,
+     {{0, 3}, {1, 2, 3, 4}, {10, 20, 30, 40}, {2, 0}},
+     {15, 0}},
+};
+
+static void known_values(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const struct expected *e = &known[i];
+        struct sqa_err err = {SQA_OK, ""};
+        struct sqa_memory m = {0};
+        struct sqa_plan *p = NULL;
+        tensor *in[MAX_IN];
+        const tensor *t;
+        const double *y;
+        char name[16];
+        graph g;
+
+        sqa_graph_init(&g, SQA_F64, false);
+        for (int k = 0; k < e->n; k++) {
+            (void)snprintf(name, sizeof name, "x%d", k);
+            in[k] = sqa_input(&g, name, e->in[k].dtype, e->in[k].rank, e->in[k].dim);
+        }
+        sqa_output(&g, e->build(NULL, &g, in), "y");
+        if (sqa_plan_make(&g, &m, 1, &p, &err) != SQA_OK)
+            fail_msg("%s: %s", e->name, err.text);
+        for (int k = 0; k < e->n; k++) {
+            void *to;
+
+            (void)snprintf(name, sizeof name, "x%d", k);
+            to = sqa_plan_input(p, name, &t);
+            for (int64_t j = 0; j < sqa_numel(t); j++) {
+                if (t->dtype == SQA_I32)
+                    ((int32_t *)to)[j] = (int32_t)e->x[k][j];
+                else
+                    ((double *)to)[j] = e->x[k][j];
+            }
+        }
+        assert_int_equal(sqa_plan_run(p, 0, 0, NULL, NULL, &err), SQA_OK);
+        y = sqa_plan_output(p, "y", &t);
+        for (int k = 0; k < e->count; k++)
+            if (!(fabs(y[k] - e->y[k]) < 1e-12))
+                fail_msg("%s: element %d is %g, not %g", e->name, k, y[k], e->y[k]);
+        sqa_plan_free(p);
+        sqa_memory_clear(&m);
+    }
+}
+
+/* Failures are sentences */
+
+BUILD(bad_add, sqa_add(g, in[0], in[1]))
+BUILD(bad_matmul, sqa_matmul(g, in[0], in[1], false, true))
+BUILD(bad_reshape, sqa_reshape(g, in[0], SQA_DIMS(-1, 4)))
+BUILD(bad_slice, sqa_slice(g, in[0], 1, 2, 5))
+BUILD(bad_sum, sqa_sum(g, in[0], 8, false))
+BUILD(bad_norm, sqa_layernorm(g, in[0], in[1], NULL, 1e-5, false))
+BUILD(bad_concat, sqa_concat(g, 0, 2, (tensor *[]){in[0], in[1]}))
+BUILD(bad_dropout, sqa_dropout(g, in[0], 1))
+BUILD(bad_labels, sqa_cross_entropy(g, in[0], in[1]))
+BUILD(bad_attention, sqa_attention(g, in[0], in[0], in[1], NULL, (struct sqa_attention_spec){1, false, 0}))
+BUILD(bad_fftconv, sqa_fftconv(g, in[0], in[1], NULL))
+BUILD(bad_missing, sqa_mul(g, in[0], NULL))
+BUILD(bad_second, gradient_of(g, sqa_layernorm(g, in[0], NULL, NULL, 1e-5, false), in[0]))
+BUILD(bad_second_max, gradient_of(g, sqa_max_over(g, in[0], 1, false), in[0]))
+
+static const struct {
+    const char *name;
+    tensor *(*build)(void *user, graph *g, tensor *const *in);
+    struct sqa_gradcheck_input in[MAX_IN];
+    int n;
+    enum sqa_status status;
+    const char *words[3];
+} failures[] = {
+    {"add", bad_add, {R(2, 3), R(2)}, 2, SQA_SHAPE, {"add", "(2, 3)", "(2)"}},
+    {"matmul", bad_matmul, {R(2, 3), R(4, 5)}, 2, SQA_SHAPE, {"matmul", "(2, 3)", "(4, 5) transposed"}},
+    {"reshape", bad_reshape, {R(2, 3)}, 1, SQA_SHAPE, {"reshape", "(2, 3)", "(-1, 4)"}},
+    {"slice", bad_slice, {R(2, 3)}, 1, SQA_SHAPE, {"slice", "(2, 3)", "axis 1"}},
+    {"sum", bad_sum, {R(2, 3)}, 1, SQA_SHAPE, {"sum", "(2, 3)", ""}},
+    {"layernorm", bad_norm, {R(2, 3), R(2)}, 2, SQA_SHAPE, {"gain", "(2, 3)", "(2)"}},
+    {"concat", bad_concat, {R(2, 3), R(2, 4)}, 2, SQA_SHAPE, {"concat", "(2, 3)", "(2, 4)"}},
+    {"dropout", bad_dropout, {R(2, 3)}, 1, SQA_SHAPE, {"dropout", "below 1", ""}},
+    {"labels", bad_labels, {R(2, 3), R(2)}, 2, SQA_SHAPE, {"labels f64 (2)", "i32 (N)", ""}},
+    {"attention", bad_attention, {R(2, 3, 2, 4), R(2, 4, 2, 4)}, 2, SQA_SHAPE, {"(2, 3, 2, 4)", "(2, 4, 2, 4)", ""}},
+    {"fftconv", bad_fftconv, {R(2, 3, 4), R(4, 4)}, 2, SQA_SHAPE, {"(4, 4)", "(2, 3, 4)", ""}},
+    {"missing", bad_missing, {R(2)}, 1, SQA_SHAPE, {"mul", "missing", ""}},
+    {"second layernorm", bad_second, {R(2, 3)}, 1, SQA_UNSUPPORTED, {"layernorm_grad", "no derivative", ""}},
+    {"second max", bad_second_max, {R(2, 3)}, 1, SQA_UNSUPPORTED, {"max_over_grad", "no derivative", ""}},
+};
+
+static void failures_are_sentences(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        struct sqa_err err = {SQA_OK, ""};
+        double worst;
+        const enum sqa_status status =
+            sqa_gradcheck(failures[i].build, NULL, failures[i].n, failures[i].in, 1, &worst, &err);
+
+        assert_int_equal(status, failures[i].status);
+        for (int k = 0; k < 3; k++)
+            if (strstr(err.text, failures[i].words[k]) == NULL)
+                fail_msg("%s: \"%s\" does not say \"%s\"", failures[i].name, err.text, failures[i].words[k]);
+        assert_non_null(strstr(err.text, "; "));
+    }
+}
+
+/* Cost */
+
+static double flops_of(const struct op_case *c, const char *op)
+{
+    struct sqa_memory m = {0};
+    struct sqa_plan *p = plan_of(c, SQA_F32, 1, &m);
+    double sum = 0;
+
+    for (const struct sqa_node *n = p->graph.first; n != NULL; n = n->next)
+        if (strcmp(n->op->name, op) == 0)
+            sum += n->op->flops(n);
+    sqa_plan_free(p);
+    sqa_memory_clear(&m);
+    return sum;
+}
+
+static void costs_follow_the_rule(void **state)
+{
+    static const struct op_case mm = {"", matmul_nn, {R(2, 3, 4), R(4, 5)}, 2, "", 0};
+    static const struct op_case full = {"", attention_drop, {R(2, 6, 3, 4), R(2, 5, 3, 4), R(2, 5, 3, 8)}, 3, "", 0};
+    static const struct op_case causal = {
+        "", attention_causal, {R(2, 5, 1, 4), R(2, 5, 1, 4), R(2, 5, 1, 4), L(lengths2)}, 4, "", 0};
+    static const struct op_case norm = {"", layernorm, {R(2, 3, 5), R(5), R(5)}, 3, "", 0};
+    static const struct op_case fft = {"", fftconv, {R(2, 8, 3), R(3, 8)}, 2, "", 0};
+
+    (void)state;
+    assert_true(flops_of(&mm, "matmul") == 2.0 * 2 * 3 * 4 * 5 * 2); /* forward and the gradient of a */
+    assert_true(flops_of(&mm, "matmul_sum") == 2.0 * 2 * 3 * 4 * 5); /* the gradient of b */
+    assert_true(flops_of(&full, "attention") == 6.0 * 6 * 5 * (2 * 4 + 2 * 8 + 5));
+    assert_true(flops_of(&full, "attention_bwd") == 6.0 * 6 * 5 * (2 * (3 * 4 + 2 * 8) + 8));
+    assert_true(flops_of(&causal, "attention") == 2.0 * 15 * (4 * 4 + 5));
+    assert_true(flops_of(&norm, "layernorm") == 7.0 * 30);
+    assert_true(flops_of(&fft, "fftconv") == 3 * (2 * (2 * 2.5 * 16 * 4 + 6.0 * 9) + 2.5 * 16 * 4));
+}
+
+/* Store gradients through the checker that models use */
+
+static tensor *tiny_model(void *user, graph *g)
+{
+    struct sqa_store *s = user;
+    tensor *w = sqa_value(g, sqa_store_find(s, "w")), *b = sqa_value(g, sqa_store_find(s, "b"));
+
+    return sqa_dropout(g, sqa_unary(g, SQA_UNARY_GELU, sqa_linear(g, w, w, b)), 0.2);
+}
+
+static void store_gradients_agree(void **state)
+{
+    const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1};
+    struct sqa_err err = {SQA_OK, ""};
+    struct sqa_store s;
+    double worst = 1;
+
+    (void)state;
+    sqa_store_init(&s, SQA_F64, 5);
+    assert_non_null(sqa_store_declare(&s, "w", SQA_PARAMETER, SQA_GROUP_REGULAR, SQA_DIMS(3, 3), init, &err));
+    assert_non_null(sqa_store_declare(&s, "b", SQA_PARAMETER, SQA_GROUP_REGULAR, SQA_DIMS(3), init, &err));
+    assert_int_equal(sqa_store_seal(&s, true, &err), SQA_OK);
+    assert_int_equal(sqa_gradcheck_store(tiny_model, NULL, &s, &s, 5, 9, &worst, &err), SQA_OK);
+    assert_true(worst < 1e-6);
+    sqa_store_clear(&s);
+}
+
+/* A wrong derivative is found: half of it is hidden. */
+static tensor *wrong(void *user, graph *g, tensor *const *in)
+{
+    tensor *d = sqa_dropout(g, in[0], 0.5);
+
+    (void)user;
+    if (d != NULL)
+        d->needs_grad = false;
+    return sqa_mul(g, in[0], d);
+}
+
+static void wrong_gradients_are_found(void **state)
+{
+    static const struct sqa_gradcheck_input in[] = {R(4, 5)};
+    struct sqa_err err = {SQA_OK, ""};
+    double worst = 0;
+
+    (void)state;
+    assert_int_equal(sqa_gradcheck(wrong, NULL, 1, in, 3, &worst, &err), SQA_OK);
+    assert_true(worst > 0.1);
+}
+
+/* The n-th allocation fails: a status, no crash, no leak. */
+static void out_of_memory_is_a_status(void **state)
+{
+    static const int picks[] = {3, 40, 44, 60, 75, 85};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof picks / sizeof *picks; i++) {
+        struct op_case c = cases[picks[i]];
+
+        for (long n = 1;; n++) {
+            struct sqa_err err = {SQA_OK, ""};
+            double worst;
+            enum sqa_status status;
+
+            sqa_alloc_fail_at(n);
+            status = sqa_gradcheck(call_case, &c, c.n, c.in, 1, &worst, &err);
+            sqa_alloc_fail_at(0);
+            if (status == SQA_OK)
+                break;
+            assert_int_equal(status, SQA_NOMEM);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_agree),
+        cmocka_unit_test(floats_are_near),
+        cmocka_unit_test(cases_cover_all_ops),
+        cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(large_is_right),
+        cmocka_unit_test(known_values),
+        cmocka_unit_test(failures_are_sentences),
+        cmocka_unit_test(costs_follow_the_rule),
+        cmocka_unit_test(store_gradients_agree),
+        cmocka_unit_test(wrong_gradients_are_found),
+        cmocka_unit_test(out_of_memory_is_a_status),
+    };
+
+    sqa_kernels_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,480 @@
+/* test_report.c - reports/: small run directories made here, and what the report says of them
+ *
+ * tests/ref/report_small.md is the whole Markdown report of one of them; SEQARENA_UPDATE_REF=1 writes it anew. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "reports/pool.h"
+#include "reports/report.h"
+#include "results/table.h"
+
+static char top[1024], dir[64];
+
+enum { EXAMPLES = 60, SAMPLES = 12 };
+
+struct files {
+    struct sqa_text text[SQA_FILES];
+};
+
+/* One training cell of a made-up run. */
+struct made {
+    const char *model, *task, *scale;
+    int seed;
+    const char *status, *message;
+    double skill; /* of 0..1 */
+    int forecast, examples, samples;
+    const char *note;
+};
+
+static void set(const char **fields, struct sqa_arena *arena, int column, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void set(const char **fields, struct sqa_arena *arena, int column, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    fields[column] = sqa_arena_strdup(arena, text);
+    assert_non_null(fields[column]);
+}
+
+/* Examples are hard or easy for everyone, and a little different for each seed. */
+static double score(const struct made *m, int example)
+{
+    const uint64_t key = sqa_random_key((uint64_t)m->seed, 0, m->model);
+    const double hard = sqa_random_uniform(1, (uint64_t)example), own = sqa_random_uniform(key, (uint64_t)example);
+    if (m->forecast)
+        return 0.1 + 0.5 * (1 - m->skill) + 0.1 * hard + 0.02 * own;
+    return 0.8 * hard + 0.2 * own < m->skill;
+}
+
+static double put_examples(struct files *f, const struct made *m, const char *key, struct sqa_arena *arena)
+{
+    double sum = 0;
+    for (int i = 0; i < EXAMPLES; i++) {
+        const char *e[SQA_EXAMPLES_N] = {NULL};
+        const double s = score(m, i);
+        sum += s;
+        e[SQA_EXAMPLES_key] = key;
+        set(e, arena, SQA_EXAMPLES_index, "%d", i);
+        if (!m->forecast) {
+            set(e, arena, SQA_EXAMPLES_target, "%d", i % 10);
+            set(e, arena, SQA_EXAMPLES_output, "%d", s > 0 ? i % 10 : (i + 1) % 10);
+        }
+        set(e, arena, SQA_EXAMPLES_loss, "%.9g", m->forecast ? s : 0.5);
+        if (m->examples)
+            sqa_table_row(&f->text[SQA_FILE_EXAMPLES], SQA_FILE_EXAMPLES, e);
+    }
+    return sum / EXAMPLES;
+}
+
+static void put_costs(struct files *f, const struct made *m, const char **c, const char *key, const char *phase,
+                      double work, struct sqa_arena *arena)
+{
+    const double ns = 1e6 * work * (1 + 0.2 * (double)strlen(m->model));
+    set(c, arena, SQA_CELLS_flops, "%.0f", 4e6 * work);
+    set(c, arena, SQA_CELLS_bytes, "%.0f", 2e5 * work);
+    set(c, arena, SQA_CELLS_mem_planned_bytes, "%.0f", 3e6 * work);
+    set(c, arena, SQA_CELLS_mem_own_bytes, "%.0f", 4e6 * work + 1e4 * m->seed);
+    set(c, arena, SQA_CELLS_latency_ns_median, "%.0f", ns);
+    set(c, arena, SQA_CELLS_latency_samples, "%d", SAMPLES);
+    set(c, arena, SQA_CELLS_throughput_tokens_per_s, "%.6g", 64 * 8 / ns * 1e9);
+    for (int i = 0; i < SAMPLES && m->samples; i++) {
+        const char *s[SQA_SAMPLES_N] = {NULL};
+        s[SQA_SAMPLES_key] = key;
+        s[SQA_SAMPLES_phase] = phase;
+        set(s, arena, SQA_SAMPLES_round, "0");
+        set(s, arena, SQA_SAMPLES_index, "%d", i);
+        set(s, arena, SQA_SAMPLES_ns, "%.0f", ns * (1 + 0.01 * (i - SAMPLES / 2)));
+        sqa_table_row(&f->text[SQA_FILE_SAMPLES], SQA_FILE_SAMPLES, s);
+    }
+}
+
+static void put_cell(struct files *f, const struct made *m)
+{
+    struct sqa_arena arena = {0};
+    const char *c[SQA_CELLS_N] = {NULL};
+    char key[128];
+    const int floor = strcmp(m->model, "majority") == 0 || strcmp(m->model, "first_token") == 0;
+    const int ok = strcmp(m->status, "ok") == 0;
+    snprintf(key, sizeof key, "%s-%s-%d", m->task, m->model, m->seed);
+    c[SQA_CELLS_key] = key;
+    c[SQA_CELLS_phase] = "train";
+    c[SQA_CELLS_model] = m->model;
+    c[SQA_CELLS_task] = m->task;
+    c[SQA_CELLS_scale] = m->scale;
+    c[SQA_CELLS_status] = m->status;
+    c[SQA_CELLS_message] = m->message;
+    c[SQA_CELLS_note] = m->note;
+    c[SQA_CELLS_floor] = floor ? "1" : NULL;
+    c[SQA_CELLS_recipe_source] = floor ? NULL : "smoke.ini, row 3";
+    set(c, &arena, SQA_CELLS_seed, "%d", m->seed);
+    if (ok) {
+        const double x = put_examples(f, m, key, &arena);
+        set(c, &arena, SQA_CELLS_length, "64");
+        set(c, &arena, SQA_CELLS_batch, "8");
+        set(c, &arena, SQA_CELLS_dtype, "f32");
+        set(c, &arena, SQA_CELLS_threads, "1");
+        set(c, &arena, SQA_CELLS_params, "%d", floor ? 0 : 12345);
+        set(c, &arena, SQA_CELLS_test_n, "%d", EXAMPLES);
+        set(c, &arena, m->forecast ? SQA_CELLS_test_mse : SQA_CELLS_test_accuracy, "%.9g", x);
+        set(c, &arena, m->forecast ? SQA_CELLS_valid_mse : SQA_CELLS_valid_accuracy, "%.9g", x * 0.9);
+        if (m->forecast) {
+            set(c, &arena, SQA_CELLS_test_mae, "%.9g", 0.8 * x);
+            set(c, &arena, SQA_CELLS_horizon, "24");
+        }
+        if (!floor) {
+            set(c, &arena, SQA_CELLS_steps, "200");
+            put_costs(f, m, c, key, "train", 3, &arena);
+        }
+    }
+    sqa_table_row(&f->text[SQA_FILE_CELLS], SQA_FILE_CELLS, c);
+    if (ok && !floor) {
+        c[SQA_CELLS_phase] = "infer";
+        c[SQA_CELLS_test_accuracy] = c[SQA_CELLS_valid_accuracy] = c[SQA_CELLS_test_mse] = NULL;
+        put_costs(f, m, c, key, "infer", 1, &arena);
+        sqa_table_row(&f->text[SQA_FILE_CELLS], SQA_FILE_CELLS, c);
+    }
+    sqa_arena_clear(&arena);
+}
+
+static void make_run(const char *name, const struct made *cells, size_t n, const char *json)
+{
+    struct files f = {0};
+    struct sqa_err err = {0};
+    char path[256];
+    for (int i = 0; i < SQA_FILES; i++)
+        sqa_table_begin(&f.text[i], i);
+    for (size_t i = 0; i < n; i++)
+        put_cell(&f, &cells[i]);
+    assert_int_equal(sqa_make_dirs(name, &err), SQA_OK);
+    for (int i = 0; i < SQA_FILES; i++) {
+        snprintf(path, sizeof path, "%s/%s", name, sqa_schemas[i].file);
+        assert_false(f.text[i].failed);
+        assert_int_equal(sqa_file_write(path, f.text[i].text, f.text[i].length, &err), SQA_OK);
+        sqa_text_clear(&f.text[i]);
+    }
+    snprintf(path, sizeof path, "%s/run.json", name);
+    if (json)
+        assert_int_equal(sqa_file_write(path, json, strlen(json), &err), SQA_OK);
+}
+
+static char *report(const char *format, size_t n, const char *const *dirs)
+{
+    struct sqa_text out = {0};
+    struct sqa_err err = {0};
+    if (sqa_report(dirs, n, format, &out, &err) != SQA_OK)
+        fail_msg("%s", err.text);
+    return out.text;
+}
+
+static void has(const char *text, const char *part)
+{
+    if (text == NULL || strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in\n%s", part, text ? text : "nothing");
+}
+
+#define MODEL(model, seed, skill)                                                \
+    {                                                                            \
+        model, "listops:max=64", "smoke", seed, "ok", NULL, skill, 0, 1, 1, NULL \
+    }
+#define FORECAST(model, seed, skill)                                               \
+    {                                                                              \
+        model, "etth1:horizon=24", "smoke", seed, "ok", NULL, skill, 1, 0, 0, NULL \
+    }
+static const struct made small[] = {
+    MODEL("transformer", 0, 0.62),
+    MODEL("transformer", 1, 0.66),
+    MODEL("no_mixer", 0, 0.40),
+    MODEL("no_mixer", 1, 0.40),
+    MODEL("majority", 0, 0.15),
+    MODEL("first_token", 0, 0.42),
+    {"performer:features=64", "listops:max=64", "smoke", 0, "ok", NULL, 0.38, 0, 1, 1, "features are drawn once"},
+    {"performer:features=64", "listops:max=64", "smoke", 1, "diverged", "the loss is NaN | at step 17", 0, 0, 0, 0,
+     NULL},
+    FORECAST("transformer", 0, 0.60),
+    FORECAST("transformer", 1, 0.70),
+    FORECAST("dlinear", 0, 0.61),
+    FORECAST("dlinear", 1, 0.72),
+};
+static const char small_json[] =
+    "{\"schema\": \"seqarena.run/1\", \"version\": \"0.1\", \"build\": \"gcc-abc\","
+    " \"started\": \"2026-01-02T03:04:05Z\", \"command\": [\"seqarena\", \"run\", \"--models\", \"^(a|b)$\", "
+    "\"it's\"],"
+    " \"plan\": {\"hash\": \"00ff\", \"cells\": [{\"key\": \"listops:max=64-transformer-0\"}, {\"key\": \"later\"}, "
+    "3]},"
+    " \"titles\": {\"models\": {\"transformer\": \"Transformer (Vaswani et al. 2017)\", \"performer\": "
+    "\"Performer\"},"
+    "  \"tasks\": {\"listops\": \"ListOps (Long Range Arena)\"}, \"controls\": [\"no_mixer\", \"mean_mixer\"],"
+    "  \"floors\": [\"majority\"]},"
+    " \"environment\": {\"cpu\": {\"model\": \"Example CPU | 9000\", \"logical\": 2, \"isa\": \"avx2 fma\"},"
+    "  \"memory_bytes\": 8000000000, \"os\": \"Linux\", \"kernel\": \"6.1\", \"compiler\": \"gcc 12.2\","
+    "  \"libraries\": {\"openblas\": \"0.3.21\"}, \"load_average\": [0.5, 0.25], \"governor\": null,"
+    "  \"counters\": {\"available\": [\"instructions\"], \"missing\": [{\"name\": \"cycles\", \"reason\": \"not "
+    "offered\"}]}}}";
+
+static void test_small(void **state)
+{
+    (void)state;
+    char path[1200];
+    struct sqa_err err = {0};
+    make_run("run", small, sizeof small / sizeof small[0], small_json);
+    char *text = report("md", 1, (const char *const[]){"run"});
+    snprintf(path, sizeof path, "%s/tests/ref/report_small.md", top);
+    if (getenv("SEQARENA_UPDATE_REF"))
+        assert_int_equal(sqa_file_write(path, text, strlen(text), &err), SQA_OK);
+    char *expected = NULL;
+    size_t size = 0;
+    if (sqa_file_read(path, 1 << 20, &expected, &size, &err) != SQA_OK)
+        fail_msg("%s", err.text);
+    assert_string_equal(text, expected);
+    sqa_free(expected);
+    sqa_free(text);
+}
+
+static void test_csv(void **state)
+{
+    (void)state;
+    make_run("run", small, sizeof small / sizeof small[0], NULL);
+    char *text = report("csv", 1, (const char *const[]){"run"});
+    has(text, "task,scale,model,metric,n_seeds,n_examples,mean,low,high,method,reference\n");
+    has(text, "\nlistops:max=64,smoke,majority,params,1,,0,0,0,counted,\n");
+    has(text, "\nlistops:max=64,smoke,transformer,steps,2,,200,200,200,counted,\n");
+    has(text, "\nlistops:max=64,smoke,transformer,test_accuracy,2,60,");
+    has(text, ",bootstrap,first_token\n");
+    has(text, "\nlistops:max=64,smoke,transformer,infer_latency_ns,2,24,");
+    has(text, "\netth1:horizon=24,smoke,dlinear,infer_latency_ns,2,24,2400000,,,,\n");
+    sqa_free(text);
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    make_run("run", small, sizeof small / sizeof small[0], small_json);
+    char *text = report("json", 1, (const char *const[]){"run"});
+    json_error_t error;
+    json_t *root = json_loads(text, 0, &error);
+    assert_non_null(root);
+    assert_true(json_array_size(json_object_get(root, "values")) > 50);
+    assert_int_equal(json_array_size(json_object_get(root, "failed")), 1);
+    const json_t *run = json_array_get(json_object_get(root, "runs"), 0);
+    assert_string_equal(json_string_value(json_object_get(run, "version")), "0.1");
+    assert_int_equal(json_integer_value(json_object_get(run, "cells_waiting")), 1);
+    assert_null(strstr(text, ": NaN"));
+    assert_null(strstr(text, ": nan"));
+    json_decref(root);
+    sqa_free(text);
+}
+
+/* What the numbers must be, from counting by hand. */
+static void test_figures(void **state)
+{
+    (void)state;
+    struct sqa_pool pool;
+    struct sqa_err err = {0};
+    make_run("run", small, sizeof small / sizeof small[0], small_json);
+    assert_int_equal(sqa_pool_read((const char *const[]){"run"}, 1, &pool, &err), SQA_OK);
+    assert_int_equal(sqa_summarise(&pool, &err), SQA_OK);
+    assert_int_equal(pool.n_cells, 12);
+    assert_int_equal(pool.n_groups, 2);
+    const struct sqa_pool_group *g = &pool.groups[0];
+    static const char *const order[] = {"majority", "first_token", "no_mixer", "transformer",
+                                        "performer:features=64"};
+    assert_int_equal(g->n, 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(g->entries[i]->label, order[i]);
+    assert_string_equal(g->floor->model, "first_token");
+    assert_string_equal(g->best->model, "transformer");
+    double transformer = 0, floor = 0;
+    for (int i = 0; i < EXAMPLES; i++) {
+        transformer += score(&small[0], i) + score(&small[1], i);
+        floor += score(&small[5], i);
+    }
+    const struct sqa_pool_entry *e = g->entries[3];
+    const double mean = transformer / (2 * EXAMPLES), difference = mean - floor / EXAMPLES;
+    assert_true(e->value[SQA_VALUE_test_accuracy].mean > mean - 1e-8);
+    assert_true(e->value[SQA_VALUE_test_accuracy].mean < mean + 1e-8);
+    assert_true(e->difference[SQA_AGAINST_FLOOR].mean > difference - 1e-8);
+    assert_true(e->difference[SQA_AGAINST_FLOOR].mean < difference + 1e-8);
+    assert_true(e->difference[SQA_AGAINST_FLOOR].low > 0);
+    assert_true(e->difference[SQA_AGAINST_FLOOR].low < difference);
+    assert_true(e->difference[SQA_AGAINST_FLOOR].high > difference);
+    assert_int_equal(e->difference[SQA_AGAINST_FLOOR].n_seeds, 2);
+    assert_int_equal(e->difference[SQA_AGAINST_FLOOR].n_examples, EXAMPLES);
+    assert_int_equal(e->over_floor, SQA_VERDICT_BETTER);
+    assert_int_equal(g->entries[4]->over_floor, SQA_VERDICT_NOT_BETTER);
+    assert_int_equal(g->entries[4]->n, 2); /* the cell that diverged knows no settings, and still counts here */
+    assert_string_equal(g->entries[4]->value[SQA_VALUE_test_accuracy].method, "Wilson");
+    assert_null(e->against[SQA_AGAINST_MEAN_MIXER]);
+    /* Forecasting without examples: t over two seeds, no floor. */
+    g = &pool.groups[1];
+    assert_int_equal(g->metric, SQA_VALUE_test_mse);
+    assert_null(g->floor);
+    assert_string_equal(g->best->model, "dlinear");
+    assert_string_equal(g->best->value[SQA_VALUE_test_mse].method, "t");
+    sqa_pool_clear(&pool);
+}
+
+static void test_two_runs(void **state)
+{
+    (void)state;
+    static const struct made older[] = {MODEL("transformer", 0, 0.9), MODEL("transformer", 1, 0.9)};
+    static const struct made newer[] = {MODEL("transformer", 0, 0.1), MODEL("no_mixer", 0, 0.2)};
+    make_run("old", older, 2, "{\"started\": \"2026-01-01T00:00:00Z\", \"build\": \"a\"}");
+    make_run("new", newer, 2, "{\"started\": \"2026-02-01T00:00:00Z\", \"build\": \"b\"}");
+    char *one = report("md", 2, (const char *const[]){"new", "old"});
+    has(one, "2 rows stood in several of the directories; the newest was taken");
+    has(one, "different builds");
+    char *csv = report("csv", 2, (const char *const[]){"new", "old"});
+    char *turned = report("csv", 2, (const char *const[]){"old", "new"});
+    double sum = 0;
+    char expected[128];
+    for (int i = 0; i < EXAMPLES; i++)
+        sum += score(&newer[0], i) + score(&older[1], i);
+    snprintf(expected, sizeof expected, "transformer,test_accuracy,2,60,%.6f", sum / (2 * EXAMPLES));
+    expected[strlen(expected) - 3] = '\0';
+    has(csv, expected);
+    has(turned, expected);
+    sqa_free(one);
+    sqa_free(csv);
+    sqa_free(turned);
+}
+
+static void test_settings(void **state)
+{
+    (void)state;
+    struct sqa_err err = {0};
+    const char *cells = "schema,key,phase,model,task,scale,length,batch,dtype,seed,status,latency_ns_median,recipe\n"
+                        "1,a,infer,m,random,lite,128,4,f32,0,ok,1000,lr=1;seed=0\n"
+                        "1,b,infer,m,random,lite,256,4,f32,0,ok,2000,lr=1;seed=0\n"
+                        "1,c,infer,m,random,lite,256,4,bf16,0,ok,1500,lr=1;seed=0\n"
+                        "1,d,infer,m,random,lite,256,4,bf16,1,ok,1700,lr=1;seed=1\n"
+                        "1,e,infer,n,random,lite,256,4,bf16,1,ok,1700,lr=2\n";
+    assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
+    assert_int_equal(sqa_file_write("run/cells.csv", cells, strlen(cells), &err), SQA_OK);
+    char *csv = report("csv", 1, (const char *const[]){"run"});
+    has(csv, "\"m [length=128, dtype=f32]\",infer_latency_ns,1,,1000,,,,\n");
+    has(csv, "\"m [length=256, dtype=bf16]\",infer_latency_ns,2,,1600,,,,\n");
+    has(csv, ",n,infer_latency_ns,1,,1700,,,,\n");
+    char *md = report("md", 1, (const char *const[]){"run"});
+    has(md, "### `random`, scale lite: inference, length 256, batch 4, bf16\n");
+    has(md, "No run.json");
+    assert_null(strstr(md, "## Results"));
+    sqa_free(csv);
+    sqa_free(md);
+}
+
+static void refused(const char *format, size_t n, const char *directory, enum sqa_status status, const char *what)
+{
+    struct sqa_text out = {0};
+    struct sqa_err err = {0};
+    assert_int_equal(sqa_report(&directory, n, format, &out, &err), status);
+    has(err.text, what);
+    sqa_text_clear(&out);
+}
+
+static void write_json(const char *json)
+{
+    struct sqa_err err = {0};
+    assert_int_equal(sqa_make_dirs("odd", &err), SQA_OK);
+    assert_int_equal(sqa_file_write("odd/run.json", json, strlen(json), &err), SQA_OK);
+}
+
+static void test_odd(void **state)
+{
+    (void)state;
+    refused("html", 1, "run", SQA_UNSUPPORTED, "later version");
+    refused("latex", 1, "run", SQA_UNSUPPORTED, "later version");
+    refused("jsno", 1, "run", SQA_USAGE, "did you mean json?");
+    refused("md", 0, "run", SQA_USAGE, "no run directory");
+    refused("md", 1, "nowhere", SQA_INPUT, "nowhere: no such run directory");
+    write_json("{\"version\": ");
+    refused("md", 1, "odd", SQA_INPUT, "odd/run.json: line 1");
+    write_json("3");
+    refused("md", 1, "odd", SQA_INPUT, "odd/run.json: line 1");
+    static const char *const lenient[] = {
+        "[]",
+        "{\"version\": 3, \"started\": [], \"command\": \"x\", \"plan\": 1, \"titles\": [], \"environment\": 7}",
+        "{\"command\": [1, null], \"plan\": {\"cells\": {}}, \"titles\": {\"models\": 1, \"floors\": \"x\"}}",
+        "{\"environment\": {\"cpu\": 3, \"memory_bytes\": \"big\", \"a\": {\"b\": [{\"c\": [[]]}, 1]}}}",
+        "{\"environment\": {\"counters\": {\"available\": [{}], \"missing\": [1, \"x\", {\"name\": 3}]}}}",
+    };
+    for (size_t i = 0; i < sizeof lenient / sizeof lenient[0]; i++) {
+        static const char *const formats[] = {"md", "csv", "json"};
+        write_json(lenient[i]);
+        for (size_t k = 0; k < 3; k++) {
+            char *text = report(formats[k], 1, (const char *const[]){"odd"});
+            assert_true(strlen(text) > 10);
+            sqa_free(text);
+        }
+    }
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    static const char *const formats[] = {"md", "csv", "json"};
+    static const struct made few[] = {MODEL("transformer", 0, 0.6), MODEL("first_token", 0, 0.3)};
+    make_run("run", few, 2, small_json);
+    for (size_t k = 0; k < 3; k++) {
+        enum sqa_status status = SQA_NOMEM;
+        /* The first ones each, then in strides: later ones repeat. */
+        for (long n = 1; status != SQA_OK; n += n < 400 ? 1 : 7) {
+            struct sqa_text out = {0};
+            struct sqa_err err = {0};
+            assert_true(n < 20000);
+            sqa_alloc_fail_at(n);
+            status = sqa_report((const char *const[]){"run"}, 1, formats[k], &out, &err);
+            sqa_alloc_fail_at(0);
+            if (status != SQA_OK && status != SQA_NOMEM)
+                fail_msg("allocation %ld: %s", n, err.text);
+            sqa_text_clear(&out);
+        }
+    }
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    const char *base = getenv("TMPDIR");
+    snprintf(dir, sizeof dir, "%.40s/sqa_report_XXXXXX", base ? base : "/tmp");
+    return mkdtemp(dir) && getcwd(top, sizeof top) && chdir(dir) == 0 ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    static const char *const runs[] = {"run", "old", "new", "odd"};
+    char path[256];
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        for (int file = 0; file <= SQA_FILES; file++) {
+            snprintf(path, sizeof path, "%s/%s", runs[i], file < SQA_FILES ? sqa_schemas[file].file : "run.json");
+            unlink(path);
+        }
+        rmdir(runs[i]);
+    }
+    return chdir(top) == 0 ? rmdir(dir) : -1;
+}
+
+#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_DIR(test_small),    IN_DIR(test_csv),      IN_DIR(test_json), IN_DIR(test_figures),
+        IN_DIR(test_two_runs), IN_DIR(test_settings), IN_DIR(test_odd),  IN_DIR(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
