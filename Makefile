@@ -49,6 +49,9 @@ TESTS   := $(sort $(wildcard tests/test_*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz_*.c))
 LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc
 
+# V=1 shows whole command lines.
+say = $(if $(V),,@echo '  $(1)  $@';)
+
 .PHONY: all deps demo check check-unit check-cli install asan ubsan format format-check layers fuzz corpus clean headers FORCE
 all: $(B)/seqarena
 
@@ -66,23 +69,23 @@ $(B):
 	@mkdir -p $@
 
 $(B)/seqarena: $(B)/harness/main.o $(LIB_OBJ)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 $(B)/kernels/plain/%.f32.o: kernels/plain/%.c | $(LISTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -DSQA_REAL=float -DSQA_REAL_NAME=f32 -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CFLAGS_ALL) -DSQA_REAL=float -DSQA_REAL_NAME=f32 -MMD -MP -c -o $@ $<
 $(B)/kernels/plain/%.f64.o: kernels/plain/%.c | $(LISTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -DSQA_REAL=double -DSQA_REAL_NAME=f64 -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CFLAGS_ALL) -DSQA_REAL=double -DSQA_REAL_NAME=f64 -MMD -MP -c -o $@ $<
 $(B)/kernels/avx2/%.o: kernels/avx2/%.c | $(LISTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -mavx2 -mfma -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CFLAGS_ALL) -mavx2 -mfma -MMD -MP -c -o $@ $<
 $(B)/harness/main.o $(B)/harness/measure/environment.o: EXTRA = -DSQA_COMMIT='"$(COMMIT)"' -DSQA_COMPILER_FLAGS='"$(OPT)"'
 $(B)/%.o: %.c | $(LISTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(EXTRA) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CFLAGS_ALL) $(EXTRA) -MMD -MP -c -o $@ $<
 
 $(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 deps:
 	@tests/install-packages.sh $(PACKAGE_NAMES)

@@ -142,6 +142,10 @@ char *sqa_format_real(char buf[32], double v)
         return buf;
     if (v == 0) /* the sign of zero carries nothing for a reader */
         return strcpy(buf, "0");
+    if (v == floor(v) && fabs(v) < 1e15) { /* counts stay whole: 1000, not 1e+03 */
+        snprintf(buf, 32, "%.0f", v);
+        return buf;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(buf, 32, "%.*g", digits, v);
         if (strtod(buf, NULL) == v)

@@ -389,7 +389,8 @@ static enum sqa_status train_step(struct sqa_trainer *t, struct sqa_err *err)
     status = sqa_plan_run(plan, t->seed, (uint64_t)s, &(struct sqa_extents){.rows = n}, NULL, err);
     if (status != SQA_OK)
         return status;
-    const double loss = read_real(sqa_plan_output(plan, "loss", &tensor), tensor, 0);
+    const void *out = sqa_plan_output(plan, "loss", &tensor);
+    const double loss = read_real(out, tensor, 0);
     const double norm = sqa_optim_step(&t->optim, &t->store, s, sqa_schedule_factor(&t->schedule, s),
                                        sqa_schedule_beta1(&t->schedule, s), t->threads);
     t->op_seconds += seconds_since(start);

@@ -44,11 +44,30 @@ static double error_over(int b, size_t n, double floor)
     return worst / scale;
 }
 
-static double error_of(int b, size_t n) { return error_over(b, n, 1e-30); }
-static double larger(double a, double b) { return a > b || isnan(a) ? a : b; }
-static double ratio(double got, double want, double scale) { return fabs(got - want) / scale; }
-static size_t at_most(size_t n, size_t limit) { return n < limit ? n : limit; }
-static const struct sqa_kernels *plain(void) { return sqa_kernels_plain(1); }
+static double error_of(int b, size_t n)
+{
+    return error_over(b, n, 1e-30);
+}
+
+static double larger(double a, double b)
+{
+    return a > b || isnan(a) ? a : b;
+}
+
+static double ratio(double got, double want, double scale)
+{
+    return fabs(got - want) / scale;
+}
+
+static size_t at_most(size_t n, size_t limit)
+{
+    return n < limit ? n : limit;
+}
+
+static const struct sqa_kernels *plain(void)
+{
+    return sqa_kernels_plain(1);
+}
 
 /* Functions of which the argument must be positive get |x| + 1/8. */
 static double unary_range(enum sqa_unary f, double *low)
@@ -99,8 +118,8 @@ static double run_binary(const struct sqa_kernels *simd, uint64_t key, size_t n)
     fill(0, key, n, -4, 4);
     fill(1, key, n, 0.5, 4);
     for (int f = 0; f < SQA_BINARY_N; f++) {
-#define CALLS(k, T)                                                                                                  \
-    k->binary((enum sqa_binary)f, buffer[0].T, buffer[1].T, buffer[2].T, n);                                         \
+#define CALLS(k, T)                                                          \
+    k->binary((enum sqa_binary)f, buffer[0].T, buffer[1].T, buffer[2].T, n); \
     k->binary_scalar((enum sqa_binary)f, buffer[0].T, 1.5, buffer[3].T, n);
         CALLS(simd, f)
         CALLS(plain(), d)
@@ -115,8 +134,8 @@ static double run_affine(const struct sqa_kernels *simd, uint64_t key, size_t n)
     n = at_most(n, MAX);
     fill(0, key, n, -4, 4);
     fill(1, key, n, -4, 4);
-#define CALLS(k, T)                                                                                                  \
-    k->axpy(0.625, buffer[0].T, buffer[1].T, n);                                                                     \
+#define CALLS(k, T)                              \
+    k->axpy(0.625, buffer[0].T, buffer[1].T, n); \
     k->affine(-1.75, buffer[0].T, 0.375, buffer[2].T, n);
     CALLS(simd, f)
     CALLS(plain(), d)
@@ -153,9 +172,9 @@ static double run_softmax(const struct sqa_kernels *simd, uint64_t key, size_t n
     n = at_most(n, MAX / rows);
     fill(0, key, rows * n, -16, 16);
     fill(1, key, rows * n, -2, 2);
-#define CALLS(k, T)                                                                                                  \
-    k->softmax(buffer[0].T, buffer[2].T, rows, n);                                                                   \
-    k->softmax_grad(buffer[2].T, buffer[1].T, buffer[3].T, rows, n);                                                 \
+#define CALLS(k, T)                                                  \
+    k->softmax(buffer[0].T, buffer[2].T, rows, n);                   \
+    k->softmax_grad(buffer[2].T, buffer[1].T, buffer[3].T, rows, n); \
     k->log_sum_exp(buffer[0].T, buffer[4].T, rows, n);
     CALLS(simd, f)
     CALLS(plain(), d)
@@ -172,7 +191,7 @@ static double run_layernorm(const struct sqa_kernels *simd, uint64_t key, size_t
     fill(2, key, n, -1, 1);
     double worst = 0;
     for (int rms = 0; rms < 2; rms++) {
-#define CALLS(k, T)                                                                                                  \
+#define CALLS(k, T) \
     k->layernorm(buffer[0].T, buffer[1].T, buffer[2].T, buffer[3].T, buffer[4].T, buffer[5].T, rows, n, 1e-5, rms);
         CALLS(simd, f)
         CALLS(plain(), d)
@@ -214,8 +233,8 @@ static double run_cross_entropy(const struct sqa_kernels *simd, uint64_t key, si
     fill(1, key, rows, 0, 1);
     for (size_t r = 0; r < rows; r++)
         ids[r] = (int32_t)(n ? (key + 7 * r) % n : 0);
-#define CALLS(k, T)                                                                                                  \
-    k->cross_entropy(buffer[0].T, ids, buffer[2].T, rows, n);                                                        \
+#define CALLS(k, T)                                           \
+    k->cross_entropy(buffer[0].T, ids, buffer[2].T, rows, n); \
     k->cross_entropy_grad(buffer[0].T, ids, buffer[1].T, buffer[3].T, rows, n);
     CALLS(simd, f)
     CALLS(plain(), d)
@@ -240,8 +259,8 @@ static double run_optimiser(const struct sqa_kernels *simd, uint64_t key, size_t
     n = at_most(n, MAX);
     for (int b = 0; b < 5; b++)
         fill(b, key, n, b == 3 ? 0.01 : -1, 1);
-#define CALLS(k, T)                                                                                                  \
-    k->adamw(&s, buffer[0].T, buffer[1].T, buffer[2].T, buffer[3].T, n);                                             \
+#define CALLS(k, T)                                                      \
+    k->adamw(&s, buffer[0].T, buffer[1].T, buffer[2].T, buffer[3].T, n); \
     k->sgd(0.1, 0.9, 1e-3, 0.5, buffer[4].T, buffer[1].T, buffer[2].T, n);
     CALLS(simd, f)
     CALLS(plain(), d)
@@ -315,12 +334,12 @@ static double run_fft(const struct sqa_kernels *simd, uint64_t key, size_t n)
     for (int b = 0; b < 4; b++)
         fill(b, key, (size_t)length, -1, 1);
     fill(6, key, simd->fft_spectrum(length), -1, 1);
-#define CALLS(k, T, ws)                                                                                              \
-    k->fft_forward(buffer[0].T, NULL, length, buffer[4].T, ws);                                                      \
-    k->fft_forward(buffer[1].T, buffer[2].T, length, buffer[5].T, ws);                                               \
-    k->fft_apply(buffer[4].T, buffer[5].T, 0, length, buffer[7].T, ws);                                              \
-    k->fft_apply(buffer[4].T, buffer[5].T, 1, length, buffer[8].T, ws);                                              \
-    k->fft_accumulate(buffer[4].T, buffer[5].T, buffer[6].T, length);                                                \
+#define CALLS(k, T, ws)                                                 \
+    k->fft_forward(buffer[0].T, NULL, length, buffer[4].T, ws);         \
+    k->fft_forward(buffer[1].T, buffer[2].T, length, buffer[5].T, ws);  \
+    k->fft_apply(buffer[4].T, buffer[5].T, 0, length, buffer[7].T, ws); \
+    k->fft_apply(buffer[4].T, buffer[5].T, 1, length, buffer[8].T, ws); \
+    k->fft_accumulate(buffer[4].T, buffer[5].T, buffer[6].T, length);   \
     k->fft_kernel_grad(buffer[6].T, length, buffer[9].T, buffer[10].T, ws);
     CALLS(simd, f, workspace_f)
     CALLS(plain(), d, workspace_d)

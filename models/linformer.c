@@ -4,8 +4,8 @@
  * Computes  softmax(q (E^T k)^T / sqrt(d)) (F^T v) with E, F (max_length, r) over positions, shared by all heads
  * Shapes    x (B, L, D) -> (B, L, D); E and F are cut to their first L rows; mixed keys and values (B, r, H, d)
  * Cost      projections, two mixings 4 B L r D, and L r pairs a head of 4 d + 5 flops
- * Source    Wang et al. 2020, arXiv:2006.04768, equation (7). E, F ~ N(0, 1 / r) as in its analysis. One E = F for all
- *           heads is its key-value sharing and what the LRA code does (google-research/long-range-arena:
+ * Source    Wang et al. 2020, arXiv:2006.04768, equation (7). E, F ~ N(0, 1 / r) as in its analysis. One E = F for
+ *           all heads is its key-value sharing and what the LRA code does (google-research/long-range-arena:
  *           lra_benchmarks/models/linformer/linformer_attention.py; there Xavier-uniform, rank 16). Rank 256 is the
  *           lite protocol's
  * Departs   keys and values at padding are set to 0 before they are mixed (the LRA code mixes padding in)

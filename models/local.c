@@ -9,7 +9,7 @@
  * Source    local attention of Long Range Arena, Tay et al. 2020, arXiv:2011.04006; window 50 is its default
  *           (google-research/long-range-arena: lra_benchmarks/models/local/local_attention.py)
  * Departs   that code's blocks are strided sets although its paper describes contiguous ones: both are here, and
- *           contiguous is the default. It pads a full block when w divides L and counts padding as valid: neither here.
+ *           contiguous is the default. It pads a full block when w divides L and counts padding as valid; not here.
  *           Strided blocks depend on the padded length, so the promise about padding holds for contiguous ones
  */
 #include <math.h>

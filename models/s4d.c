@@ -7,8 +7,8 @@
  * Shapes    x (B, L, D) -> (B, L, D); log_dt (D), log_a_re and a_im (D, N / 2), c (1 or 2, D, N / 2, 2), d (D)
  * Cost      a batch: kernels, 2 L N D flops each and small tables, and their transforms; a sequence: two transforms
  *           and a spectral product a channel, 4 L D^2 for Wout, 7 L D
- * Source    Gu et al. 2022, arXiv:2206.11893 (initial values lin, inv). Parameters, C ~ complex N(0, 1), D ~ N(0, 1) and
- *           the output: state-spaces/s4: models/s4/s4d.py; the two-sided form: models/s4/s4.py there
+ * Source    Gu et al. 2022, arXiv:2206.11893 (initial values lin, inv). Parameters, C ~ complex N(0, 1), D ~ N(0, 1)
+ *           and the output: state-spaces/s4: models/s4/s4d.py; the two-sided form: models/s4/s4.py there
  * Departs   dropout before Wout is not tied over time; input at padding is 0
  */
 #include <math.h>

@@ -30,7 +30,7 @@ double sqa_quantile(const double *x, size_t n, double p)
     return i + 1 < n ? x[i] + (place - (double)i) * (x[i + 1] - x[i]) : x[n - 1];
 }
 
-double sqa_mean(const double *x, size_t n)
+double sqa_stats_mean(const double *x, size_t n)
 {
     double sum = 0;
     for (size_t i = 0; i < n; i++)
@@ -40,7 +40,7 @@ double sqa_mean(const double *x, size_t n)
 
 double sqa_deviation(const double *x, size_t n)
 {
-    const double mean = sqa_mean(x, n);
+    const double mean = sqa_stats_mean(x, n);
     double sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += (x[i] - mean) * (x[i] - mean);
@@ -141,7 +141,7 @@ struct sqa_interval sqa_t_interval(const double *x, size_t n, double level)
 {
     if (n < 2)
         return no_interval;
-    const double mean = sqa_mean(x, n);
+    const double mean = sqa_stats_mean(x, n);
     const double half = sqa_t_quantile(0.5 + level / 2, (double)(n - 1)) * sqa_deviation(x, n) / sqrt((double)n);
     return (struct sqa_interval){mean - half, mean + half};
 }

@@ -98,7 +98,7 @@ static enum sqa_status crossed(const struct pair *pairs, size_t n, size_t block,
         const uint64_t key = sqa_random_key(1, 0, "report/bootstrap");
         status = sqa_bootstrap_crossed(d, n, common, block, RESAMPLES, key, LEVEL, &interval, err);
         *out = nothing;
-        out->mean = sqa_mean(d, n * common);
+        out->mean = sqa_stats_mean(d, n * common);
         out->n_seeds = n;
         out->n_examples = common;
         set_interval(out, interval, "bootstrap");
@@ -245,7 +245,7 @@ static enum sqa_status estimate(const struct sqa_pool *pool, struct sqa_pool_ent
     collect(pool, e, v, w);
     if (w->n == 0)
         return SQA_OK;
-    out->mean = all_equal(w->x, w->n) ? w->x[0] : sqa_mean(w->x, w->n);
+    out->mean = all_equal(w->x, w->n) ? w->x[0] : sqa_stats_mean(w->x, w->n);
     out->n_seeds = w->n;
     switch (v->by) {
     case SQA_BY_LABELS:
@@ -311,7 +311,7 @@ static enum sqa_status difference(const struct sqa_pool *pool, const struct sqa_
     if (examples && n)
         return crossed(w->pairs, n, block_of(pool, w->pairs[0].a), out, err);
     if (n >= 2) {
-        out->mean = sqa_mean(w->x, n);
+        out->mean = sqa_stats_mean(w->x, n);
         out->n_seeds = n;
         w->n = n;
         set_interval(out, over_seeds(w), "t");

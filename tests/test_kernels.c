@@ -1,9 +1,10 @@
 /*
  * test_kernels.c - every table of kernels against the plain f64 table, and gradients against finite differences
  *
- * Candidates are the plain f32 table and each SIMD table of this machine. Inputs are random, extreme (infinities, not a
- * number, denormals, logits of 1e4) and of odd sizes; every buffer has a guard behind it. SEQARENA_BENCH=1 also prints
- * speeds, which are never asserted. Attention and FFT have tests of their own: test_kernels_attention.c, _fft.c.
+ * Candidates are the plain f32 table and each SIMD table of this machine. Inputs are random, extreme (infinities, not
+ * a number, denormals, logits of 1e4) and of odd sizes; every buffer has a guard behind it. SEQARENA_BENCH=1 also
+ * prints speeds, which are never asserted. Attention and FFT have tests of their own: test_kernels_attention.c,
+ * _fft.c.
  */
 #include <math.h>
 #include <stdarg.h>
@@ -35,10 +36,10 @@ static const struct sqa_kernels *reference;
 static const size_t sizes[] = {0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 257};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-static const float special[] = {0,       -0.0f, 1,      -1,     0.625f, -0.625f, 1e-40f,  -1e-40f,   1e-30f,    -1e-30f,
-                                1e4f,    -1e4f, 87.3f,  -87.3f, 88.7f,  -88.7f,  -103.9f, 1.18e-38f, INFINITY,  -INFINITY,
-                                NAN,     20,    -20,    0.5f,   5.5f,   -5.5f,   13,      -13,       3.4e38f,   -3.4e38f,
-                                -0.2f,   0.7f,  1.414f, 1.415f, 0.707f, 0.7072f};
+static const float special[] = {0,        -0.0f,     1,        -1,    0.625f, -0.625f, 1e-40f, -1e-40f, 1e-30f,
+                                -1e-30f,  1e4f,      -1e4f,    87.3f, -87.3f, 88.7f,   -88.7f, -103.9f, 1.18e-38f,
+                                INFINITY, -INFINITY, NAN,      20,    -20,    0.5f,    5.5f,   -5.5f,   13,
+                                -13,      3.4e38f,   -3.4e38f, -0.2f, 0.7f,   1.414f,  1.415f, 0.707f,  0.7072f};
 enum { SPECIALS = sizeof special / sizeof *special };
 
 static void set(int b, size_t i, float x)
@@ -56,7 +57,8 @@ static void fill(int b, uint64_t key, size_t n, double scale)
         set(b, i, 12345);
 }
 
-/* |got - want| <= bound (|want| + scale); results beyond float are infinite, below its normal range anything small. */
+/* |got - want| <= bound (|want| + scale); results beyond float are infinite, below its normal range anything small.
+ */
 static int close_to(float got, double want, double bound, double scale)
 {
     if (isnan(want) || isnan(got))
@@ -70,8 +72,8 @@ static void expect(const char *kernel, const struct sqa_kernels *k, int b, size_
 {
     for (size_t i = 0; i < n; i++)
         if (!close_to(F(b)[i], D(b)[i], bound, scale))
-            fail_msg("%s %s: n %zu, element %zu of buffer %d: got %.9g, want %.9g (bound %g, scale %g)", k->isa, kernel,
-                     n, i, b, (double)F(b)[i], D(b)[i], bound, scale);
+            fail_msg("%s %s: n %zu, element %zu of buffer %d: got %.9g, want %.9g (bound %g, scale %g)", k->isa,
+                     kernel, n, i, b, (double)F(b)[i], D(b)[i], bound, scale);
     for (size_t i = n; i < n + GUARD; i++)
         if (F(b)[i] != 12345)
             fail_msg("%s %s: n %zu: wrote %zu past the end of buffer %d", k->isa, kernel, n, i - n, b);
@@ -95,14 +97,14 @@ static const char *const unary_names[SQA_UNARY_N] = {
 static const struct {
     double value, value_scale, grad, grad_scale;
 } unary_bounds[SQA_UNARY_N] = {
-    [SQA_UNARY_NEG] = {0, 0, 1e-7, 0},          [SQA_UNARY_EXP] = {2e-7, 0, 3e-7, 0},
-    [SQA_UNARY_LOG] = {2e-7, 0, 2e-7, 0},       [SQA_UNARY_SQRT] = {1e-7, 0, 3e-7, 0},
-    [SQA_UNARY_RSQRT] = {2e-7, 0, 4e-7, 0},     [SQA_UNARY_SQUARE] = {1e-7, 0, 2e-7, 0},
-    [SQA_UNARY_RECIP] = {1e-7, 0, 3e-7, 0},     [SQA_UNARY_ABS] = {0, 0, 1e-7, 0},
-    [SQA_UNARY_RELU] = {0, 0, 1e-7, 0},         [SQA_UNARY_GELU] = {1e-5, 0, 1e-5, 0.05},
-    [SQA_UNARY_TANH] = {5e-7, 0, 1e-6, 0},      [SQA_UNARY_SIGMOID] = {4e-7, 0, 1e-6, 0},
-    [SQA_UNARY_SILU] = {5e-7, 0, 1e-6, 1},      [SQA_UNARY_SOFTPLUS] = {6e-7, 0, 6e-7, 0},
-    [SQA_UNARY_ELU1] = {3e-7, 0, 3e-7, 0},      [SQA_UNARY_SIN] = {2e-7, 0, 3e-7, 0},
+    [SQA_UNARY_NEG] = {0, 0, 1e-7, 0},      [SQA_UNARY_EXP] = {2e-7, 0, 3e-7, 0},
+    [SQA_UNARY_LOG] = {2e-7, 0, 2e-7, 0},   [SQA_UNARY_SQRT] = {1e-7, 0, 3e-7, 0},
+    [SQA_UNARY_RSQRT] = {2e-7, 0, 4e-7, 0}, [SQA_UNARY_SQUARE] = {1e-7, 0, 2e-7, 0},
+    [SQA_UNARY_RECIP] = {1e-7, 0, 3e-7, 0}, [SQA_UNARY_ABS] = {0, 0, 1e-7, 0},
+    [SQA_UNARY_RELU] = {0, 0, 1e-7, 0},     [SQA_UNARY_GELU] = {1e-5, 0, 1e-5, 0.05},
+    [SQA_UNARY_TANH] = {5e-7, 0, 1e-6, 0},  [SQA_UNARY_SIGMOID] = {4e-7, 0, 1e-6, 0},
+    [SQA_UNARY_SILU] = {5e-7, 0, 1e-6, 1},  [SQA_UNARY_SOFTPLUS] = {6e-7, 0, 6e-7, 0},
+    [SQA_UNARY_ELU1] = {3e-7, 0, 3e-7, 0},  [SQA_UNARY_SIN] = {2e-7, 0, 3e-7, 0},
     [SQA_UNARY_COS] = {2e-7, 0, 3e-7, 0},
 };
 
@@ -165,9 +167,9 @@ static void test_ulp(void **state)
         enum sqa_unary f;
         double low, high, bound;
     } rows[] = {
-        {SQA_UNARY_EXP, -87, 88.7, 1.5},     {SQA_UNARY_EXP, -1, 1, 1.5},       {SQA_UNARY_LOG, 1e-3, 10, 1.5},
-        {SQA_UNARY_LOG, 0.9, 1.1, 1.5},      {SQA_UNARY_TANH, -10, 10, 3},      {SQA_UNARY_SIGMOID, -80, 20, 4},
-        {SQA_UNARY_SOFTPLUS, -80, 20, 4},    {SQA_UNARY_GELU, -3, 6, 16},
+        {SQA_UNARY_EXP, -87, 88.7, 1.5},  {SQA_UNARY_EXP, -1, 1, 1.5},  {SQA_UNARY_LOG, 1e-3, 10, 1.5},
+        {SQA_UNARY_LOG, 0.9, 1.1, 1.5},   {SQA_UNARY_TANH, -10, 10, 3}, {SQA_UNARY_SIGMOID, -80, 20, 4},
+        {SQA_UNARY_SOFTPLUS, -80, 20, 4}, {SQA_UNARY_GELU, -3, 6, 16},
     };
     for (size_t c = 0; c < candidates; c++)
         for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
@@ -463,7 +465,8 @@ static void check_gemm(int ta, int tb, size_t m, size_t n, size_t k, double alph
 static void test_gemm(void **state)
 {
     (void)state;
-    static const size_t shapes[][3] = {{0, 3, 4}, {3, 0, 4}, {3, 4, 0}, {1, 1, 1}, {5, 7, 3}, {33, 17, 9}, {8, 40, 31}};
+    static const size_t shapes[][3] = {{0, 3, 4}, {3, 0, 4},   {3, 4, 0},  {1, 1, 1},
+                                       {5, 7, 3}, {33, 17, 9}, {8, 40, 31}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (int t = 0; t < 4; t++)
             for (int beta = 0; beta < 3; beta++)
@@ -527,7 +530,8 @@ static double loss_gain(const double *g, size_t n)
     return weighted(scratch, n * ROWS);
 }
 
-static void expect_gradient(const char *what, double (*f)(const double *, size_t), double *x, const double *dx, size_t n)
+static void expect_gradient(const char *what, double (*f)(const double *, size_t), double *x, const double *dx,
+                            size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const double want = difference(f, x, i, n);
@@ -550,7 +554,8 @@ static void test_finite_differences(void **state)
     }
     for (int f = 0; f < SQA_UNARY_N; f++) {
         double at[N * ROWS];
-        const int positive = f == SQA_UNARY_LOG || f == SQA_UNARY_SQRT || f == SQA_UNARY_RSQRT || f == SQA_UNARY_RECIP;
+        const int positive =
+            f == SQA_UNARY_LOG || f == SQA_UNARY_SQRT || f == SQA_UNARY_RSQRT || f == SQA_UNARY_RECIP;
         for (size_t i = 0; i < N * ROWS; i++)
             at[i] = positive ? 0.5 + fabs(x[i]) : 2 * x[i];
         function = (enum sqa_unary)f;
@@ -619,13 +624,20 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choice),        cmocka_unit_test(test_unary),
-        cmocka_unit_test(test_ulp),           cmocka_unit_test(test_binary),
-        cmocka_unit_test(test_reduce),        cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_cross_entropy), cmocka_unit_test(test_layernorm),
-        cmocka_unit_test(test_optimisers),    cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_embedding_and_copy), cmocka_unit_test(test_gemm),
-        cmocka_unit_test(test_finite_differences), cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_unary),
+        cmocka_unit_test(test_ulp),
+        cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_layernorm),
+        cmocka_unit_test(test_optimisers),
+        cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_embedding_and_copy),
+        cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_finite_differences),
+        cmocka_unit_test(test_checks),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -45,11 +45,16 @@ static double *numbers(size_t n, uint64_t key, double scale)
 static struct arrays make_arrays(const struct shape *s, uint64_t key, double size)
 {
     return (struct arrays){
-        .q = numbers(s->queries * s->d, key, size),    .k = numbers(s->keys * s->d, key + 1, size),
-        .v = numbers(s->keys * s->dv, key + 2, 1),     .dout = numbers(s->queries * s->dv, key + 3, 1),
-        .o = numbers(s->queries * s->dv, 0, 0),        .lse = numbers(s->queries, 0, 0),
-        .dq = numbers(s->queries * s->d, 0, 0),        .dk = numbers(s->keys * s->d, 0, 0),
-        .dv = numbers(s->keys * s->dv, 0, 0),          .p = numbers(s->queries * s->keys, 0, 0),
+        .q = numbers(s->queries * s->d, key, size),
+        .k = numbers(s->keys * s->d, key + 1, size),
+        .v = numbers(s->keys * s->dv, key + 2, 1),
+        .dout = numbers(s->queries * s->dv, key + 3, 1),
+        .o = numbers(s->queries * s->dv, 0, 0),
+        .lse = numbers(s->queries, 0, 0),
+        .dq = numbers(s->queries * s->d, 0, 0),
+        .dk = numbers(s->keys * s->d, 0, 0),
+        .dv = numbers(s->keys * s->dv, 0, 0),
+        .p = numbers(s->queries * s->keys, 0, 0),
         .factor = numbers(s->queries * s->keys, 0, 0),
     };
 }
@@ -61,7 +66,10 @@ static void free_arrays(struct arrays *a)
         free(all[i]);
 }
 
-static int is_allowed(const struct shape *s, size_t i, size_t j) { return !s->causal || j <= i; }
+static int is_allowed(const struct shape *s, size_t i, size_t j)
+{
+    return !s->causal || j <= i;
+}
 
 static double dot(const double *x, const double *y, size_t n)
 {
@@ -170,11 +178,31 @@ static void check(const struct sqa_kernels *k, const struct shape *s, uint64_t k
     double *lse_d = malloc((s->queries + 1) * sizeof *lse_d);
     assert_true(lse && workspace && lse_d);
     const int64_t sd = (int64_t)s->d + PAD, sv = (int64_t)s->dv + PAD;
-    const struct sqa_attention_bwd b = {
-        .f = {.queries = (int64_t)s->queries, .keys = (int64_t)s->keys, .d = (int64_t)s->d, .dv = (int64_t)s->dv,
-              .scale = s->scale, .causal = s->causal, .keep = s->keep, .dropout_key = key, .q = q, .k = kk, .v = v,
-              .q_stride = sd, .k_stride = sd, .v_stride = sv, .o_stride = sv, .o = o, .lse = lse},
-        .dout = dout, .dq = dq, .dk = dk, .dv = dv, .do_stride = sv, .dq_stride = sd, .dk_stride = sd, .dv_stride = sv};
+    const struct sqa_attention_bwd b = {.f = {.queries = (int64_t)s->queries,
+                                              .keys = (int64_t)s->keys,
+                                              .d = (int64_t)s->d,
+                                              .dv = (int64_t)s->dv,
+                                              .scale = s->scale,
+                                              .causal = s->causal,
+                                              .keep = s->keep,
+                                              .dropout_key = key,
+                                              .q = q,
+                                              .k = kk,
+                                              .v = v,
+                                              .q_stride = sd,
+                                              .k_stride = sd,
+                                              .v_stride = sv,
+                                              .o_stride = sv,
+                                              .o = o,
+                                              .lse = lse},
+                                        .dout = dout,
+                                        .dq = dq,
+                                        .dk = dk,
+                                        .dv = dv,
+                                        .do_stride = sv,
+                                        .dq_stride = sd,
+                                        .dk_stride = sd,
+                                        .dv_stride = sv};
     k->attention(&b.f, workspace);
     expect("o", k, s, o, a.o, s->queries, s->dv, bound);
     k->to_f64(lse, lse_d, s->queries);
@@ -194,7 +222,10 @@ static void check(const struct sqa_kernels *k, const struct shape *s, uint64_t k
 static const struct sqa_kernels *table[10];
 static size_t tables;
 
-static double bound_of(const struct sqa_kernels *k) { return k->size == sizeof(double) ? 1e-12 : 4e-6; }
+static double bound_of(const struct sqa_kernels *k)
+{
+    return k->size == sizeof(double) ? 1e-12 : 4e-6;
+}
 
 static void test_lengths(void **state)
 {
@@ -220,10 +251,12 @@ static void test_shapes(void **state)
 {
     (void)state;
     static const struct shape shapes[] = {
-        {0, 0, 4, 4, 0, 1, 1},       {5, 0, 4, 6, 0, 1, 1},         {5, 0, 4, 6, 1, 0.5, 1},    {0, 5, 4, 4, 0, 1, 1},
-        {1, 300, 8, 8, 0, 1, 0.3},   {300, 1, 8, 8, 0, 0.5, 0.3},   {300, 1, 8, 8, 1, 1, 0.3},  {40, 200, 16, 16, 1, 1, 0.3},
-        {200, 40, 16, 16, 1, 1, 1},  {192, 96, 32, 32, 1, 0.8, .2}, {48, 96, 32, 64, 0, 1, .2}, {193, 97, 64, 32, 1, 1, .2},
-        {385, 289, 3, 5, 1, 0.3, 1}, {97, 193, 17, 1, 0, 0, 0.5},   {33, 100, 1, 1, 1, 0.99, 1}, {50, 50, 8, 8, 0, 1, 0},
+        {0, 0, 4, 4, 0, 1, 1},         {5, 0, 4, 6, 0, 1, 1},        {5, 0, 4, 6, 1, 0.5, 1},
+        {0, 5, 4, 4, 0, 1, 1},         {1, 300, 8, 8, 0, 1, 0.3},    {300, 1, 8, 8, 0, 0.5, 0.3},
+        {300, 1, 8, 8, 1, 1, 0.3},     {40, 200, 16, 16, 1, 1, 0.3}, {200, 40, 16, 16, 1, 1, 1},
+        {192, 96, 32, 32, 1, 0.8, .2}, {48, 96, 32, 64, 0, 1, .2},   {193, 97, 64, 32, 1, 1, .2},
+        {385, 289, 3, 5, 1, 0.3, 1},   {97, 193, 17, 1, 0, 0, 0.5},  {33, 100, 1, 1, 1, 0.99, 1},
+        {50, 50, 8, 8, 0, 1, 0},
     };
     for (size_t t = 0; t < tables; t++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
@@ -255,9 +288,22 @@ static void test_not_a_number(void **state)
             wide[i] = sqa_random_normal(4, i);
         wide[5 * W + 1] = (double)NAN;
         k->from_f64(wide, x, L * W);
-        const struct sqa_attention a = {.queries = L, .keys = L, .d = W, .dv = W, .scale = 1, .causal = 1, .keep = 1,
-                                        .q = x, .k = x, .v = x, .q_stride = W, .k_stride = W, .v_stride = W,
-                                        .o_stride = W, .o = o, .lse = lse};
+        const struct sqa_attention a = {.queries = L,
+                                        .keys = L,
+                                        .d = W,
+                                        .dv = W,
+                                        .scale = 1,
+                                        .causal = 1,
+                                        .keep = 1,
+                                        .q = x,
+                                        .k = x,
+                                        .v = x,
+                                        .q_stride = W,
+                                        .k_stride = W,
+                                        .v_stride = W,
+                                        .o_stride = W,
+                                        .o = o,
+                                        .lse = lse};
         k->attention(&a, workspace);
         k->to_f64(o, back, L * W);
         for (size_t i = 0; i < L; i++)
@@ -329,12 +375,30 @@ static void bench_attention(const struct sqa_kernels *k, float *x, int64_t lengt
     const size_t n = (size_t)(length * d);
     struct bench b = {.k = k, .workspace = malloc(k->attention_workspace(d, d))};
     assert_non_null(b.workspace);
-    b.b = (struct sqa_attention_bwd){
-        .f = {.queries = length, .keys = length, .d = d, .dv = d, .scale = 1 / sqrt((double)d), .causal = causal,
-              .keep = keep, .q = x, .k = x + n, .v = x + 2 * n, .q_stride = d, .k_stride = d, .v_stride = d,
-              .o_stride = d, .o = x + 3 * n, .lse = x + 8 * n},
-        .dout = x + 4 * n, .dq = x + 5 * n, .dk = x + 6 * n, .dv = x + 7 * n,
-        .do_stride = d, .dq_stride = d, .dk_stride = d, .dv_stride = d};
+    b.b = (struct sqa_attention_bwd){.f = {.queries = length,
+                                           .keys = length,
+                                           .d = d,
+                                           .dv = d,
+                                           .scale = 1 / sqrt((double)d),
+                                           .causal = causal,
+                                           .keep = keep,
+                                           .q = x,
+                                           .k = x + n,
+                                           .v = x + 2 * n,
+                                           .q_stride = d,
+                                           .k_stride = d,
+                                           .v_stride = d,
+                                           .o_stride = d,
+                                           .o = x + 3 * n,
+                                           .lse = x + 8 * n},
+                                     .dout = x + 4 * n,
+                                     .dq = x + 5 * n,
+                                     .dk = x + 6 * n,
+                                     .dv = x + 7 * n,
+                                     .do_stride = d,
+                                     .dq_stride = d,
+                                     .dk_stride = d,
+                                     .dv_stride = d};
     const double pairs = (double)length * (double)length * (causal ? 0.5 : 1) * (double)d * 1e-9;
     const double forward = best_time(bench_forward, &b);
     printf("%s attention L %d d %d causal %d keep %g: forward %.1f GFLOP/s, backward %.1f GFLOP/s\n", k->isa,
@@ -360,7 +424,7 @@ static void test_speed(void **state)
         bench_attention(k, x, 1024, d, 0, 1);
     bench_attention(k, x, 1024, 64, 1, 1);
     bench_attention(k, x, 1024, 64, 0, 0.9);
-    static const enum sqa_unary functions[] = {SQA_UNARY_EXP, SQA_UNARY_GELU, SQA_UNARY_SILU, SQA_UNARY_TANH,
+    static const enum sqa_unary functions[] = {SQA_UNARY_EXP,     SQA_UNARY_GELU,     SQA_UNARY_SILU, SQA_UNARY_TANH,
                                                SQA_UNARY_SIGMOID, SQA_UNARY_SOFTPLUS, SQA_UNARY_SIN};
     static const char *const names[] = {"exp", "gelu", "silu", "tanh", "sigmoid", "softplus", "sin (not SIMD)"};
     b.n = 4096;

@@ -21,7 +21,7 @@ static const struct sqa_kernels *table[10];
 static size_t tables;
 
 struct direct {
-    double u[MAX], k[MAX], k2[MAX], dy[MAX];    /* inputs */
+    double u[MAX], k[MAX], k2[MAX], dy[MAX];   /* inputs */
     double y[MAX], du[MAX], dk[MAX], dk2[MAX]; /* direct sums */
 };
 

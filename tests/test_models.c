@@ -554,7 +554,7 @@ static void wrong_gradients_and_costs_show(void **state)
     double worst = 0;
     struct sqa_err err = {0};
     (void)state;
-    const double a[3] = {1, 2, 3}, b[3] = {1, 2.5, 3}, c[3] = {1, NAN, 3};
+    const double a[3] = {1, 2, 3}, b[3] = {1, 2.5, 3}, c[3] = {1, (double)NAN, 3};
     assert_near(sqa_probe_difference(a, b, 3), 0.125, 1e-15);
     assert_true(isnan(sqa_probe_difference(c, b, 3)) && isnan(sqa_probe_difference(b, c, 3)));
     assert_int_equal(sqa_probe_expect("x", sqa_probe_difference(c, b, 3), 1, &err), SQA_NO);

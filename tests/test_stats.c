@@ -29,7 +29,7 @@ static void test_quantiles(void **state)
     near(sqa_quantile(x, 4, 0), 1, 0);
     near(sqa_quantile(x, 4, 1), 10, 0);
     assert_true(isnan(sqa_quantile(x, 0, 0.5)));
-    near(sqa_mean(x, 4), 5.25, 0);
+    near(sqa_stats_mean(x, 4), 5.25, 0);
     near(sqa_deviation(x, 4), 4.031128874149275, 1e-14);
     assert_true(isnan(sqa_deviation(x, 1)));
 }
@@ -118,7 +118,7 @@ static void test_bootstrap(void **state)
     static double d[SEEDS * N], seed_only[SEEDS];
     for (size_t i = 0; i < N; i++)
         d[i] = sqa_random_normal(1, i);
-    const double half = 1.96 * sqa_deviation(d, N) / sqrt((double)N), mean = sqa_mean(d, N);
+    const double half = 1.96 * sqa_deviation(d, N) / sqrt((double)N), mean = sqa_stats_mean(d, N);
     struct sqa_interval i = boot(d, 1, N, 1, 7); /* one seed: the plain bootstrap of a mean */
     near(i.low, mean - half, 0.1 * half);
     near(i.high, mean + half, 0.1 * half);

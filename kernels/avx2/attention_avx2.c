@@ -30,10 +30,10 @@ void sqa_attention_factors(const struct sqa_attention *a, ptrdiff_t i0, ptrdiff_
 }
 
 struct forward {
-    float *kt, *v;         /* key tile: (d, STRIDE_K) and (TILE_K, vs) */
-    float *q, *o;          /* panel: (PANEL_Q, qs), (PANEL_Q, vs) */
-    float *s, *factor;     /* query tile: (TILE_Q, STRIDE_K) */
-    float *top, *sum;      /* panel: maximum, and sum in 8 lanes */
+    float *kt, *v;     /* key tile: (d, STRIDE_K) and (TILE_K, vs) */
+    float *q, *o;      /* panel: (PANEL_Q, qs), (PANEL_Q, vs) */
+    float *s, *factor; /* query tile: (TILE_Q, STRIDE_K) */
+    float *top, *sum;  /* panel: maximum, and sum in 8 lanes */
     ptrdiff_t qs, vs;
 };
 

@@ -12,21 +12,29 @@
 #include "kernels/kernels.h"
 
 enum {
-    TILE_Q = 48,  /* queries a tile: blocks of 6 rows */
-    TILE_K = 96,  /* keys a tile: panels of 16 columns, and blocks of 6 rows when transposed */
+    TILE_Q = 48,   /* queries a tile: blocks of 6 rows */
+    TILE_K = 96,   /* keys a tile: panels of 16 columns, and blocks of 6 rows when transposed */
     PANEL_Q = 192, /* queries that share one packing of a key tile in the forward pass */
     STRIDE_K = TILE_K + 16,
 };
 
-/* Rows of a packed matrix: width padded to 16, and an odd number of cache lines so that columns spread over the cache. */
+/* Rows of a packed matrix: width padded to 16, and an odd number of cache lines so that columns spread over the
+ * cache. */
 static inline ptrdiff_t packed_stride(ptrdiff_t width)
 {
     const ptrdiff_t lines = (width + 15) / 16;
     return 16 * (lines + (lines % 2 == 0));
 }
 
-static inline ptrdiff_t round_up(ptrdiff_t x, ptrdiff_t unit) { return (x + unit - 1) / unit * unit; }
-static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static inline ptrdiff_t round_up(ptrdiff_t x, ptrdiff_t unit)
+{
+    return (x + unit - 1) / unit * unit;
+}
+
+static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
+{
+    return a < b ? a : b;
+}
 
 /* The next `count` floats of the workspace, on a cache line. */
 static inline float *take(char **at, ptrdiff_t count)
@@ -36,7 +44,10 @@ static inline float *take(char **at, ptrdiff_t count)
     return p;
 }
 
-static inline char *aligned(void *workspace) { return (char *)workspace + (-(uintptr_t)workspace & 63); }
+static inline char *aligned(void *workspace)
+{
+    return (char *)workspace + (-(uintptr_t)workspace & 63);
+}
 
 /* Keys of the tile at j0 that some query of i0 .. i0 + rows - 1 may see; <= 0: none. */
 static inline ptrdiff_t visible(const struct sqa_attention *a, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t j0)

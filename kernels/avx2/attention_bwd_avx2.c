@@ -2,7 +2,8 @@
  * attention_bwd_avx2.c - gradients of softmax attention in tiles, five products; AVX2 and FMA, f32
  *
  * For each key tile, for each query tile: S = Q K^T and dP = dO V^T, P from lse, then dV += P^T dO, dK += dS^T Q and
- * dQ += dS K. dK and dV of the key tile stay in the workspace; dQ is added to the caller's rows in the order of tiles.
+ * dQ += dS K. dK and dV of the key tile stay in the workspace; dQ is added to the caller's rows in the order of
+ * tiles.
  */
 #include <math.h>
 #include <string.h>
@@ -13,11 +14,11 @@
 #include "kernels/plain/plain.h"
 
 struct backward {
-    float *kt, *vt;           /* key tile: (d, STRIDE_K), (dv, STRIDE_K) */
-    float *k, *dk, *dv;       /* key tile: (TILE_K, qs), (TILE_K, qs), (TILE_K, vs) */
-    float *q, *dq, *dout;     /* query tile: (TILE_Q, qs), (TILE_Q, qs), (TILE_Q, vs) */
-    float *p, *ds, *factor;   /* (TILE_Q, STRIDE_K) */
-    float *lse, *delta;       /* (TILE_Q): log-sum-exp in log 2 units; sum of dO O */
+    float *kt, *vt;         /* key tile: (d, STRIDE_K), (dv, STRIDE_K) */
+    float *k, *dk, *dv;     /* key tile: (TILE_K, qs), (TILE_K, qs), (TILE_K, vs) */
+    float *q, *dq, *dout;   /* query tile: (TILE_Q, qs), (TILE_Q, qs), (TILE_Q, vs) */
+    float *p, *ds, *factor; /* (TILE_Q, STRIDE_K) */
+    float *lse, *delta;     /* (TILE_Q): log-sum-exp in log 2 units; sum of dO O */
     ptrdiff_t qs, vs;
 };
 
@@ -90,7 +91,8 @@ static void load_queries(const struct sqa_attention_bwd *b, const struct backwar
     }
 }
 
-static void add_dq(const struct sqa_attention_bwd *b, const struct backward *w, ptrdiff_t i0, ptrdiff_t rows, int first)
+static void add_dq(const struct sqa_attention_bwd *b, const struct backward *w, ptrdiff_t i0, ptrdiff_t rows,
+                   int first)
 {
     const __m256 scale = set8((float)b->f.scale);
     for (ptrdiff_t r = 0; r < rows; r++) {

@@ -11,7 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static inline __m256 set8(float x) { return _mm256_set1_ps(x); }
+static inline __m256 set8(float x)
+{
+    return _mm256_set1_ps(x);
+}
 
 static inline __m256i mask8(size_t left)
 {
@@ -59,11 +62,30 @@ static inline double sum4d(__m256d x)
     return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
 }
 
-static inline __m256 fma8(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
-static inline __m256 abs8(__m256 x) { return _mm256_andnot_ps(set8(-0.0f), x); }
-static inline __m256 neg8(__m256 x) { return _mm256_xor_ps(set8(-0.0f), x); }
-static inline __m256 greater8(__m256 a, __m256 b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
-static inline __m256 select8(__m256 mask, __m256 yes, __m256 no) { return _mm256_blendv_ps(no, yes, mask); }
+static inline __m256 fma8(__m256 a, __m256 b, __m256 c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+static inline __m256 abs8(__m256 x)
+{
+    return _mm256_andnot_ps(set8(-0.0f), x);
+}
+
+static inline __m256 neg8(__m256 x)
+{
+    return _mm256_xor_ps(set8(-0.0f), x);
+}
+
+static inline __m256 greater8(__m256 a, __m256 b)
+{
+    return _mm256_cmp_ps(a, b, _CMP_GT_OQ);
+}
+
+static inline __m256 select8(__m256 mask, __m256 yes, __m256 no)
+{
+    return _mm256_blendv_ps(no, yes, mask);
+}
 
 /* 2^n for integers n = -127 (gives 0) .. 128 (gives inf) in the low bits of t */
 static inline __m256 power8(__m256i t)
@@ -87,7 +109,8 @@ static inline __m256 exp2_neg8(__m256 x)
     return _mm256_mul_ps(p, power8(_mm256_castps_si256(t)));
 }
 
-/* e^x over the whole range, denormal results included: n = round(x / ln 2), r = x - n ln 2, e^r 2^(n/2) 2^(n - n/2) */
+/* e^x over the whole range, denormal results included: n = round(x / ln 2), r = x - n ln 2, e^r 2^(n/2) 2^(n - n/2)
+ */
 static inline __m256 exp8(__m256 x)
 {
     const __m256 magic = set8(0x1.8p23f);
@@ -115,8 +138,8 @@ static inline __m256 log8(__m256 x)
     __m256 e = _mm256_cvtepi32_ps(_mm256_srai_epi32(bits, 23));
     e = _mm256_sub_ps(e, _mm256_and_ps(tiny, set8(23.0f)));
     const __m256i low = _mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff));
-    const __m256 f = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_add_epi32(low, _mm256_set1_epi32(0x3f3504f3))),
-                                   set8(1.0f));
+    const __m256 f =
+        _mm256_sub_ps(_mm256_castsi256_ps(_mm256_add_epi32(low, _mm256_set1_epi32(0x3f3504f3))), set8(1.0f));
     __m256 p = set8(0.0674663828f);
     p = fma8(p, f, set8(-0.116756512f));
     p = fma8(p, f, set8(0.11888163f));

@@ -34,8 +34,8 @@ static inline struct complex8 load(const float *re, const float *im, int64_t at)
 }
 
 /* x[0..3] -> y[0..3], twiddles w1, w2 and w1 w2 */
-static inline __attribute__((always_inline)) void butterfly(const float *re, const float *im, int64_t at, int64_t step,
-                                                            struct complex8 w1, struct complex8 w2,
+static inline __attribute__((always_inline)) void butterfly(const float *re, const float *im, int64_t at,
+                                                            int64_t step, struct complex8 w1, struct complex8 w2,
                                                             struct complex8 y[4])
 {
     const struct complex8 a = load(re, im, at), b = load(re, im, at + step), c = load(re, im, at + 2 * step),

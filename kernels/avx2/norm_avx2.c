@@ -32,8 +32,8 @@ static void row_moments(const float *x, size_t n, int rms, float *mean, double *
     *variance = n ? (double)sum8(squares) / (double)n - rest * rest : 0;
 }
 
-void sqa_k_layernorm_f32_avx2(const void *x_, const void *gain_, const void *bias_, void *y_, void *mean_, void *rstd_,
-                              size_t rows, size_t n, double eps, int rms)
+void sqa_k_layernorm_f32_avx2(const void *x_, const void *gain_, const void *bias_, void *y_, void *mean_,
+                              void *rstd_, size_t rows, size_t n, double eps, int rms)
 {
     const float *x = x_, *gain = gain_, *bias = bias_;
     float *y = y_, *mean = mean_, *rstd = rstd_;

@@ -20,7 +20,8 @@ static inline __m256i philox_mul8(__m256i x, __m256i m, __m256i *high)
 /* Counters: low words c0, high words c1. out[b]: the eight pieces of block b as 32-bit numbers. */
 static inline void philox8(uint64_t key, __m256i c0, __m256i c1, __m256i out[8])
 {
-    const __m256i m0 = _mm256_set1_epi64x((long long)SQA_PHILOX_M0), m1 = _mm256_set1_epi64x((long long)SQA_PHILOX_M1);
+    const __m256i m0 = _mm256_set1_epi64x((long long)SQA_PHILOX_M0),
+                  m1 = _mm256_set1_epi64x((long long)SQA_PHILOX_M1);
     __m256i c2 = _mm256_setzero_si256(), c3 = _mm256_setzero_si256();
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     for (int round = 0; round < 10; round++) {

@@ -4,7 +4,10 @@
 #include "kernels/avx2/avx2.h"
 #include "kernels/plain/plain.h"
 
-static inline __m256d wide4(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+static inline __m256d wide4(const float *p)
+{
+    return _mm256_cvtps_pd(_mm_loadu_ps(p));
+}
 
 double sqa_k_sum_f32_avx2(const void *x_, size_t n)
 {

@@ -11,7 +11,10 @@ static void scale_row(float a, float *y, size_t n)
         store8(y + i, n - i, _mm256_mul_ps(set8(a), load8(y + i, n - i)));
 }
 
-static float finite_or_zero(float top) { return top == -INFINITY ? 0 : top; }
+static float finite_or_zero(float top)
+{
+    return top == -INFINITY ? 0 : top;
+}
 
 void sqa_k_softmax_f32_avx2(const void *x_, void *y_, size_t rows, size_t n)
 {
@@ -49,7 +52,10 @@ void sqa_k_log_sum_exp_f32_avx2(const void *x_, void *y_, size_t rows, size_t n)
     }
 }
 
-static int is_class(int32_t label, size_t n) { return label >= 0 && (size_t)label < n; }
+static int is_class(int32_t label, size_t n)
+{
+    return label >= 0 && (size_t)label < n;
+}
 
 void sqa_k_cross_entropy_f32_avx2(const void *x_, const int32_t *label, void *loss_, size_t rows, size_t n)
 {
@@ -64,8 +70,8 @@ void sqa_k_cross_entropy_f32_avx2(const void *x_, const int32_t *label, void *lo
     }
 }
 
-void sqa_k_cross_entropy_grad_f32_avx2(const void *x_, const int32_t *label, const void *dloss_, void *dx_, size_t rows,
-                                       size_t n)
+void sqa_k_cross_entropy_grad_f32_avx2(const void *x_, const int32_t *label, const void *dloss_, void *dx_,
+                                       size_t rows, size_t n)
 {
     const float *x = x_, *dloss = dloss_;
     float *dx = dx_;

@@ -14,9 +14,9 @@ static inline __attribute__((always_inline)) void block(ptrdiff_t k, const float
 {
 #define LOAD(r) c##r##0 = _mm256_loadu_ps(c + r * cs), c##r##1 = _mm256_loadu_ps(c + r * cs + 8);
 #define ZERO(r) c##r##0 = _mm256_setzero_ps(), c##r##1 = _mm256_setzero_ps();
-#define STEP(r)                                                                                                        \
-    x = _mm256_broadcast_ss(a + r * am);                                                                               \
-    c##r##0 = fma8(x, b0, c##r##0);                                                                                    \
+#define STEP(r)                          \
+    x = _mm256_broadcast_ss(a + r * am); \
+    c##r##0 = fma8(x, b0, c##r##0);      \
     c##r##1 = fma8(x, b1, c##r##1);
 #define STORE(r) _mm256_storeu_ps(c + r * cs, c##r##0), _mm256_storeu_ps(c + r * cs + 8, c##r##1);
 #define NAMES(r) __m256 c##r##0, c##r##1;
@@ -42,8 +42,8 @@ void sqa_tile_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdif
             block(k, a + i * as, as, 1, b + j, bs, c + i * cs + j, cs, accumulate);
 }
 
-void sqa_tile_columns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b, ptrdiff_t bs,
-                      float *c, ptrdiff_t cs, int accumulate)
+void sqa_tile_columns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b,
+                      ptrdiff_t bs, float *c, ptrdiff_t cs, int accumulate)
 {
     for (ptrdiff_t j = 0; j < n; j += 16)
         for (ptrdiff_t i = 0; i < m; i += 6)
@@ -77,8 +77,8 @@ void sqa_tile_transpose(const float *from, ptrdiff_t from_stride, ptrdiff_t rows
         for (ptrdiff_t c = 0; c < width; c += 8) {
             __m256 x[8];
             for (ptrdiff_t i = 0; i < 8; i++)
-                x[i] = r + i < rows ? load8(from + (r + i) * from_stride + c, (size_t)(width - c))
-                                    : _mm256_setzero_ps();
+                x[i] =
+                    r + i < rows ? load8(from + (r + i) * from_stride + c, (size_t)(width - c)) : _mm256_setzero_ps();
             transpose8(x, to + c * to_stride + r, to_stride, width - c);
         }
 }

@@ -12,8 +12,8 @@
 
 void sqa_tile_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b, ptrdiff_t bs,
                    float *c, ptrdiff_t cs, int accumulate);
-void sqa_tile_columns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b, ptrdiff_t bs,
-                      float *c, ptrdiff_t cs, int accumulate);
+void sqa_tile_columns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b,
+                      ptrdiff_t bs, float *c, ptrdiff_t cs, int accumulate);
 
 /* to[c][r] = from[r][c] for r < rows, c < width; columns rows .. 8 * ceil(rows / 8) - 1 of `to` become 0. */
 void sqa_tile_transpose(const float *from, ptrdiff_t from_stride, ptrdiff_t rows, ptrdiff_t width, float *to,

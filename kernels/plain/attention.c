@@ -1,9 +1,9 @@
 /*
  * attention.c - softmax attention of one head with the online softmax, one query at a time
  *
- * The definition. Forward: running maximum, running sum and running output of a query; the output is rescaled whenever
- * the maximum grows. Backward: P again from lse, then the products of the definition, one (query, key) pair at a time.
- * Sums are in double; the workspace holds one row of v and one row of q.
+ * The definition. Forward: running maximum, running sum and running output of a query; the output is rescaled
+ * whenever the maximum grows. Backward: P again from lse, then the products of the definition, one (query, key) pair
+ * at a time. Sums are in double; the workspace holds one row of v and one row of q.
  */
 #include <math.h>
 #include <string.h>

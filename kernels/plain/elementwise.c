@@ -7,9 +7,25 @@
 static const real half = (real)0.5, sqrt_half = (real)0.70710678118654752440,
                   inv_sqrt_2pi = (real)0.39894228040143267794;
 
-static real sigmoid(real x) { return 1 / (1 + exp(-x)); }
-static real normal_cdf(real x) { return half * erfc(-x * sqrt_half); }
-static real normal_pdf(real x) { return inv_sqrt_2pi * exp(-half * x * x); }
+static real sigmoid(real x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+static real square(real x)
+{
+    return x * x;
+}
+
+static real normal_cdf(real x)
+{
+    return half * erfc(-x * sqrt_half);
+}
+
+static real normal_pdf(real x)
+{
+    return inv_sqrt_2pi * exp(-half * x * x);
+}
 
 /* e / (1 + e)^2 with e = exp(-|x|): sigmoid'(x) without cancellation. tanh'(x) = 4 sigmoid'(2 x). */
 static real sigmoid_slope(real x)
@@ -25,40 +41,40 @@ static real silu_slope(real x)
 }
 
 /* name, value at v, derivative at v */
-#define FUNCTIONS(X)                                                                                                   \
-    X(neg, -v, -1)                                                                                                     \
-    X(exp, exp(v), exp(v))                                                                                             \
-    X(log, log(v), 1 / v)                                                                                              \
-    X(sqrt, sqrt(v), half / sqrt(v))                                                                                   \
-    X(rsqrt, 1 / sqrt(v), -half / (v * sqrt(v)))                                                                       \
-    X(square, v *v, 2 * v)                                                                                             \
-    X(recip, 1 / v, -1 / (v * v))                                                                                      \
-    X(abs, fabs(v), (real)(v > 0) - (real)(v < 0))                                                                     \
-    X(relu, v < 0 ? 0 : v, (real)(v > 0))                                                                              \
-    X(gelu, v *normal_cdf(v), normal_cdf(v) + v * normal_pdf(v))                                                       \
-    X(tanh, tanh(v), 4 * sigmoid_slope(2 * v))                                                                         \
-    X(sigmoid, sigmoid(v), sigmoid_slope(v))                                                                           \
-    X(silu, v *sigmoid(v), silu_slope(v))                                                                              \
-    X(softplus, (v > 0 ? v : 0) + log1p(exp(-fabs(v))), sigmoid(v))                                                    \
-    X(elu1, v > 0 ? v + 1 : exp(v), v > 0 ? 1 : exp(v))                                                                \
-    X(sin, sin(v), cos(v))                                                                                             \
+#define FUNCTIONS(X)                                                \
+    X(neg, -v, -1)                                                  \
+    X(exp, exp(v), exp(v))                                          \
+    X(log, log(v), 1 / v)                                           \
+    X(sqrt, sqrt(v), half / sqrt(v))                                \
+    X(rsqrt, 1 / sqrt(v), -half / (v * sqrt(v)))                    \
+    X(square, square(v), 2 * v)                                     \
+    X(recip, 1 / v, -1 / (v * v))                                   \
+    X(abs, fabs(v), (real)(v > 0) - (real)(v < 0))                  \
+    X(relu, v < 0 ? 0 : v, (real)(v > 0))                           \
+    X(gelu, normal_cdf(v) * v, normal_cdf(v) + v * normal_pdf(v))   \
+    X(tanh, tanh(v), 4 * sigmoid_slope(2 * v))                      \
+    X(sigmoid, sigmoid(v), sigmoid_slope(v))                        \
+    X(silu, sigmoid(v) * v, silu_slope(v))                          \
+    X(softplus, (v > 0 ? v : 0) + log1p(exp(-fabs(v))), sigmoid(v)) \
+    X(elu1, v > 0 ? v + 1 : exp(v), v > 0 ? 1 : exp(v))             \
+    X(sin, sin(v), cos(v))                                          \
     X(cos, cos(v), -sin(v))
 
-#define DEFINE(name, value, slope)                                                                                     \
-    static void name##_all(const real *x, real *y, size_t n)                                                           \
-    {                                                                                                                  \
-        for (size_t i = 0; i < n; i++) {                                                                               \
-            const real v = x[i];                                                                                       \
-            y[i] = (real)(value);                                                                                      \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void name##_grad_all(const real *x, const real *dy, real *dx, size_t n)                                     \
-    {                                                                                                                  \
-        for (size_t i = 0; i < n; i++) {                                                                               \
-            const real v = x[i];                                                                                       \
-            (void)v;                                                                                                   \
-            dx[i] = dy[i] * (real)(slope);                                                                             \
-        }                                                                                                              \
+#define DEFINE(name, value, slope)                                                 \
+    static void name##_all(const real *x, real *y, size_t n)                       \
+    {                                                                              \
+        for (size_t i = 0; i < n; i++) {                                           \
+            const real v = x[i];                                                   \
+            y[i] = (real)(value);                                                  \
+        }                                                                          \
+    }                                                                              \
+    static void name##_grad_all(const real *x, const real *dy, real *dx, size_t n) \
+    {                                                                              \
+        for (size_t i = 0; i < n; i++) {                                           \
+            const real v = x[i];                                                   \
+            (void)v;                                                               \
+            dx[i] = dy[i] * (real)(slope);                                         \
+        }                                                                          \
     }
 FUNCTIONS(DEFINE)
 
@@ -82,22 +98,32 @@ void K(unary_grad)(enum sqa_unary f, const void *x, const void *dy, void *dx, si
     table[f](x, dy, dx, n);
 }
 
-#define EACH(value)                                                                                                    \
-    for (size_t i = 0; i < n; i++)                                                                                     \
-        y[i] = (value);                                                                                                \
-    break
+#define EACH(value)                \
+    for (size_t i = 0; i < n; i++) \
+    y[i] = (value)
 
 void K(binary)(enum sqa_binary f, const void *a_, const void *b_, void *y_, size_t n)
 {
     const real *a = a_, *b = b_;
     real *y = y_;
     switch (f) {
-    case SQA_BINARY_ADD: EACH(a[i] + b[i]);
-    case SQA_BINARY_SUB: EACH(a[i] - b[i]);
-    case SQA_BINARY_MUL: EACH(a[i] * b[i]);
-    case SQA_BINARY_DIV: EACH(a[i] / b[i]);
-    case SQA_BINARY_MAX: EACH(a[i] > b[i] ? a[i] : b[i]);
-    case SQA_BINARY_N: break;
+    case SQA_BINARY_ADD:
+        EACH(a[i] + b[i]);
+        break;
+    case SQA_BINARY_SUB:
+        EACH(a[i] - b[i]);
+        break;
+    case SQA_BINARY_MUL:
+        EACH(a[i] * b[i]);
+        break;
+    case SQA_BINARY_DIV:
+        EACH(a[i] / b[i]);
+        break;
+    case SQA_BINARY_MAX:
+        EACH(a[i] > b[i] ? a[i] : b[i]);
+        break;
+    case SQA_BINARY_N:
+        break;
     }
 }
 
@@ -106,12 +132,23 @@ void K(binary_scalar)(enum sqa_binary f, const void *a_, double b_, void *y_, si
     const real *a = a_, b = (real)b_;
     real *y = y_;
     switch (f) {
-    case SQA_BINARY_ADD: EACH(a[i] + b);
-    case SQA_BINARY_SUB: EACH(a[i] - b);
-    case SQA_BINARY_MUL: EACH(a[i] * b);
-    case SQA_BINARY_DIV: EACH(a[i] / b);
-    case SQA_BINARY_MAX: EACH(a[i] > b ? a[i] : b);
-    case SQA_BINARY_N: break;
+    case SQA_BINARY_ADD:
+        EACH(a[i] + b);
+        break;
+    case SQA_BINARY_SUB:
+        EACH(a[i] - b);
+        break;
+    case SQA_BINARY_MUL:
+        EACH(a[i] * b);
+        break;
+    case SQA_BINARY_DIV:
+        EACH(a[i] / b);
+        break;
+    case SQA_BINARY_MAX:
+        EACH(a[i] > b ? a[i] : b);
+        break;
+    case SQA_BINARY_N:
+        break;
     }
 }
 

@@ -2,8 +2,8 @@
  * fft.c - causal long convolution of one channel by the real FFT; layout of spectra in plain/fft.h
  *
  * A row of n numbers is padded with zeros to N = power of two >= 2 n, so that the circular convolution of N points
- * equals the linear one on the first n. k2 lies backwards at the end of the padded row: lag -(i + 1) is index N - 1 - i.
- * N real numbers are transformed as N / 2 complex ones, x[2 j] + i x[2 j + 1], and separated.
+ * equals the linear one on the first n. k2 lies backwards at the end of the padded row: lag -(i + 1) is index N - 1 -
+ * i. N real numbers are transformed as N / 2 complex ones, x[2 j] + i x[2 j + 1], and separated.
  */
 #include <string.h>
 
@@ -18,11 +18,17 @@ static int64_t half_size(int64_t n)
     return h;
 }
 
-size_t K(fft_spectrum)(int64_t n) { return 2 * (size_t)half_size(n); }
-size_t K(fft_workspace)(int64_t n) { return 4 * (size_t)half_size(n) * sizeof(real); }
+size_t K(fft_spectrum)(int64_t n)
+{
+    return 2 * (size_t)half_size(n);
+}
+size_t K(fft_workspace)(int64_t n)
+{
+    return 4 * (size_t)half_size(n) * sizeof(real);
+}
 
-/* Transform Z of the packed numbers -> spectrum X. With E, O the transforms of even and odd points, W = exp(-2 pi i / N):
- * Z[k] = E[k] + i O[k], X[k] = E[k] + W^k O[k], X[h - k] = conj(E[k] - W^k O[k]). */
+/* Transform Z of the packed numbers -> spectrum X. With E, O the transforms of even and odd points, W = exp(-2 pi i /
+ * N): Z[k] = E[k] + i O[k], X[k] = E[k] + W^k O[k], X[h - k] = conj(E[k] - W^k O[k]). */
 static void separate(int64_t h, const real *re, const real *im, real *restrict xr, real *restrict xi)
 {
     const real *wr, *wi;
@@ -33,7 +39,7 @@ static void separate(int64_t h, const real *re, const real *im, real *restrict x
     for (int64_t k = 1; k <= h / 2; k++) {
         const real er = half * (re[k] + re[h - k]), ei = half * (im[k] - im[h - k]);
         const real or = half * (im[k] + im[h - k]), oi = half * (re[h - k] - re[k]);
-        const real tr = wr[h + k] * or - wi[h + k] * oi, ti = wr[h + k] * oi + wi[h + k] * or;
+        const real tr = wr[h + k] * or -wi[h + k] * oi, ti = wr[h + k] * oi + wi[h + k] * or ;
         xr[k] = er + tr;
         xi[k] = ei + ti;
         xr[h - k] = er - tr;
@@ -53,9 +59,9 @@ static void join(int64_t h, const real *xr, const real *xi, real *restrict re, r
         const real tr = xr[k] - xr[h - k], ti = xi[k] + xi[h - k];
         const real or = wr[h + k] * tr + wi[h + k] * ti, oi = wr[h + k] * ti - wi[h + k] * tr;
         re[k] = er - oi;
-        im[k] = ei + or;
+        im[k] = ei + or ;
         re[h - k] = er + oi;
-        im[h - k] = or - ei;
+        im[h - k] = or -ei;
     }
 }
 

@@ -1,4 +1,5 @@
-/* fft_complex.c - twiddle tables, and the complex FFT: Stockham's radix 4 (no bit reversal), one radix-2 pass if odd */
+/* fft_complex.c - twiddle tables, and the complex FFT: Stockham's radix 4 (no bit reversal), one radix-2 pass if odd
+ */
 #include <assert.h>
 #include <math.h>
 #include <pthread.h>
@@ -41,8 +42,8 @@ struct arrays {
     real *out_re, *out_im;
 };
 
-static void butterfly4(const struct arrays *x, int64_t in, int64_t in_step, int64_t out, int64_t s, real w1r, real w1i,
-                       real w2r, real w2i)
+static void butterfly4(const struct arrays *x, int64_t in, int64_t in_step, int64_t out, int64_t s, real w1r,
+                       real w1i, real w2r, real w2i)
 {
     const real w3r = w1r * w2r - w1i * w2i, w3i = w1r * w2i + w1i * w2r;
     const real *re = x->re + in, *im = x->im + in;

@@ -1,8 +1,8 @@
 /* gemm.c - matrix product, the definition: one dot product in double per element of C */
 #include "kernels/plain/plain.h"
 
-void K(gemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a_, int64_t lda, const void *b_,
-             int64_t ldb, double beta, void *c_, int64_t ldc)
+void K(gemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a_, int64_t lda,
+             const void *b_, int64_t ldb, double beta, void *c_, int64_t ldc)
 {
     const real *a = a_, *b = b_;
     real *c = c_;

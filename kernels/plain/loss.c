@@ -4,7 +4,10 @@
 
 #include "kernels/plain/plain.h"
 
-static int is_class(int32_t label, size_t n) { return label >= 0 && (size_t)label < n; }
+static int is_class(int32_t label, size_t n)
+{
+    return label >= 0 && (size_t)label < n;
+}
 
 /* Sum of exp(x - top), top = max of the row. */
 static double shifted_sum(const real *x, size_t n, real *top)

@@ -3,8 +3,8 @@
 
 #include "kernels/plain/plain.h"
 
-void K(layernorm)(const void *x_, const void *gain_, const void *bias_, void *y_, void *mean_, void *rstd_, size_t rows,
-                  size_t n, double eps, int rms)
+void K(layernorm)(const void *x_, const void *gain_, const void *bias_, void *y_, void *mean_, void *rstd_,
+                  size_t rows, size_t n, double eps, int rms)
 {
     const real *x = x_, *gain = gain_, *bias = bias_;
     real *y = y_, *mean = mean_, *rstd = rstd_;

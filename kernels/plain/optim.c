@@ -21,7 +21,8 @@ void K(adamw)(const struct sqa_adamw *s, void *w_, const void *g_, void *m_, voi
 void K(sgd)(double rate_, double momentum_, double decay_, double grad_scale, void *w_, const void *g_, void *m_,
             size_t n)
 {
-    const real rate = (real)rate_, momentum = (real)momentum_, decay = (real)decay_, scale = (real)grad_scale, *g = g_;
+    const real rate = (real)rate_, momentum = (real)momentum_, decay = (real)decay_, scale = (real)grad_scale,
+               *g = g_;
     real *w = w_, *m = m_;
     for (size_t i = 0; i < n; i++) {
         real step = g[i] * scale + decay * w[i];
