@@ -306,7 +306,7 @@ static struct sqa_tensor *named(const struct sqa_plan *p, const char *name, bool
 void *sqa_plan_input(struct sqa_plan *p, const char *name, const struct sqa_tensor **tensor)
 {
     const struct sqa_tensor *t = named(p, name, true);
-    if (!t)
+    if (!t || t->buffer->last < 0) /* read by no node: it has no place */
         return NULL;
     set_pointers(p);
     if (tensor)

@@ -39,7 +39,8 @@ struct sqa_extents {
     int64_t rows;           /* real rows; must equal the planned ones unless every op can use extents */
     const int32_t *offsets; /* packed batches, or NULL */
 };
-/* Before a run: where to write an input of that name (dense); NULL when the graph has none. */
+/* Before a run: where to write an input of that name (dense); NULL when the graph has none or
+ * no node reads it. */
 void *sqa_plan_input(struct sqa_plan *p, const char *name, const struct sqa_tensor **tensor);
 /* After a run: an output's numbers as they lie; tensor gives type and strides. */
 const void *sqa_plan_output(struct sqa_plan *p, const char *name, const struct sqa_tensor **tensor);

@@ -61,7 +61,7 @@ static enum sqa_status write_json(const struct sqa_child *c, const char *name, j
     char *text = json_dumps(o, JSON_INDENT(1));
     enum sqa_status status = text ? write_text(c, name, text, strlen(text), err)
                                   : sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", name);
-    free(text); /* jansson's */
+    sqa_free(text);
     return status;
 }
 

@@ -280,7 +280,7 @@ static enum sqa_status finish(struct drive *d, int cell, enum sqa_status code, c
     } else {
         d->bad++;
         clear_line(d);
-        if (!d->o->quiet)
+        if (d->terminal)
             fprintf(stderr, "seqarena: %s on %s, seed %lld: %s: %s\n", c->model, c->task, (long long)c->seed, status,
                     message);
         if (d->first_code == SQA_OK) {
@@ -543,7 +543,7 @@ static enum sqa_status write_run_json(struct drive *d, struct sqa_err *err)
     snprintf(path, sizeof path, "%s/run.json", d->dir);
     status = text ? sqa_file_write(path, text, strlen(text), err)
                   : sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", path);
-    free(text); /* jansson's */
+    sqa_free(text);
     json_decref(doc);
     return status;
 }
@@ -717,8 +717,8 @@ enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options
     else if (status == SQA_OK && d->ok == 0 && d->bad > 0 && d->first_code != SQA_OK)
         status = sqa_fail(err, d->first_code == SQA_NO ? SQA_PARTIAL : d->first_code, "%s", d->first_error);
     else if (status == SQA_OK && d->bad > 0)
-        status = sqa_fail(err, SQA_PARTIAL, "%s: %d of %d cells did not finish; see the column message of cells.csv",
-                          d->dir, d->bad, p->n);
+        status = sqa_fail(err, SQA_PARTIAL, "%s: %d of %d cells did not finish; see the column message of cells.csv "
+                          "(the first: %.600s)", d->dir, d->bad, p->n, d->first_error);
     if (status == SQA_OK || status == SQA_PARTIAL)
         if (!o->quiet)
             printf("%s\n", d->dir);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/memory.h"
 #include "harness/options.h"
 #include "harness/verbs.h"
@@ -70,10 +72,7 @@ static enum sqa_status dispatch(int argc, char **argv, struct sqa_err *err)
     static struct sqa_texts operands;
     int wants_help = 0;
     if (argc < 2) {
-        sqa_program_help(&help);
-        fputs(sqa_text_get(&help), stderr);
-        sqa_text_clear(&help);
-        return sqa_fail(err, SQA_USAGE, "no verb; see the list above");
+        return sqa_fail(err, SQA_USAGE, "no verb; see seqarena --help");
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
         sqa_text_printf(&help, "seqarena %s (%s, compiler %s)\n", SQA_VERSION, SQA_COMMIT, __VERSION__);
@@ -107,6 +106,7 @@ static enum sqa_status dispatch(int argc, char **argv, struct sqa_err *err)
 int main(int argc, char **argv)
 {
     struct sqa_err err = {.text = ""};
+    json_set_alloc_funcs(sqa_alloc, sqa_free); /* only base/ calls malloc */
     sqa_argc = argc;
     sqa_argv = argv;
     const enum sqa_status status = dispatch(argc, argv, &err);

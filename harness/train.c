@@ -77,10 +77,10 @@ enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa
         t->task.length = o->length;
     t->length = t->task.length;
     status = sqa_model_check(t->model, &t->task, err);
-    if (status != SQA_OK || sqa_model_is_floor(t->model)) {
+    if (status != SQA_OK)
+        goto fail;
+    if (sqa_model_is_floor(t->model)) {
         *out = t;
-        if (status != SQA_OK)
-            goto fail;
         return SQA_OK;
     }
     sqa_kernels_init();

@@ -103,7 +103,7 @@ static void print_json(const struct sqa_trainer *t, const struct line *lines, in
                             "ns", total->ns, "ops", ops);
     char *text = json_dumps(doc, JSON_INDENT(2));
     sqa_text_printf(out, "%s\n", text ? text : "");
-    free(text); /* jansson's */
+    sqa_free(text);
     json_decref(doc);
 }
 

@@ -150,7 +150,7 @@ static enum sqa_status run_list(void *options, const struct sqa_texts *operands,
     if (o->json) {
         char *text = json_dumps(l.json, JSON_INDENT(2));
         sqa_text_printf(&t, "%s\n", text ? text : "");
-        free(text); /* jansson's */
+        sqa_free(text);
     } else if (o->names) {
         for (size_t i = 0; i < json_array_size(l.json); i++)
             sqa_text_printf(&t, "%s\n", json_string_value(json_object_get(json_array_get(l.json, i), k->header[0])));

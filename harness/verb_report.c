@@ -93,7 +93,7 @@ static enum sqa_status run_verify(void *options, const struct sqa_texts *operand
         if (o->json) {
             char *text = json_dumps(v.json, JSON_INDENT(2));
             sqa_text_printf(&t, "%s\n", text ? text : "");
-            free(text); /* jansson's */
+            sqa_free(text);
         } else {
             sqa_text_printf(&t, "%d passed, %d failed, %d skipped\n", v.passed, v.failed, v.skipped);
         }
@@ -147,7 +147,7 @@ static enum sqa_status run_doctor(void *options, const struct sqa_texts *operand
         char *text = json_dumps(json, JSON_INDENT(2));
         sqa_text_clear(&t);
         sqa_text_printf(&t, "%s\n", text ? text : "");
-        free(text); /* jansson's */
+        sqa_free(text);
         json_decref(json);
     }
     return sqa_print(&t, NULL, err);

@@ -75,7 +75,7 @@ static void run_defaults(void *options)
 {
     struct options *o = options;
     common_defaults(o);
-    o->rounds = 5;
+    o->rounds = 8;
     o->s.scale = "lite";
 }
 

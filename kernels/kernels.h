@@ -111,7 +111,7 @@ struct sqa_kernels {
     void (*embedding_grad)(const int32_t *id, const void *dy, void *dtable, size_t rows, size_t n, size_t vocab);
 
     /* loss[i] = log sum exp(x[i]) - x[i][label[i]]; a label outside 0..n-1 gives loss 0 and gradient 0.
-     * grad: dx[i] = scale[0] * dloss[i] * (softmax(x[i]) - onehot), dloss may be NULL (ones). */
+     * grad: dx[i] = dloss[i] * (softmax(x[i]) - onehot), dloss may be NULL (ones). */
     void (*cross_entropy)(const void *x, const int32_t *label, void *loss, size_t rows, size_t n);
     void (*cross_entropy_grad)(const void *x, const int32_t *label, const void *dloss, void *dx, size_t rows,
                                size_t n);
@@ -128,7 +128,7 @@ struct sqa_kernels {
      * part sum_{s>t} k2[s-t-1] u[s]. Rows are dense. spectrum: sqa_fft_spectrum(n) elements.
      * transform: spectrum = FFT of the zero-padded row (kernel rows: k and k2 merged at length 2L).
      * apply: y = first n of the inverse of spectrum(u) * spectrum(k) (conjugate k when `adjoint`).
-     * Workspace: fft_workspace(n) bytes. Any n >= 1 (padded to a power of two >= 2 n). */
+     * Workspace: fft_workspace(n) bytes. 1 <= n <= 2^20 (padded to a power of two >= 2 n). */
     size_t (*fft_spectrum)(int64_t n);
     size_t (*fft_workspace)(int64_t n);
     void (*fft_forward)(const void *u, const void *k2, int64_t n, void *spectrum, void *workspace);

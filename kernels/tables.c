@@ -45,18 +45,17 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
                     (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
-#define ROW(T, name) .name = sqa_k_##name##_##T,
-#define PLAIN_TABLE(T, REAL, GEMM)                                                                               \
-    {                                                                                                            \
-        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM,                                                      \
-        ROW(T, unary) ROW(T, unary_grad) ROW(T, binary) ROW(T, binary_scalar) ROW(T, affine) ROW(T, axpy)        \
-            ROW(T, sum) ROW(T, sum_squares) ROW(T, max) ROW(T, sum_rows) ROW(T, softmax) ROW(T, softmax_grad)    \
-                ROW(T, log_sum_exp) ROW(T, layernorm) ROW(T, layernorm_grad) ROW(T, embedding)                   \
-                    ROW(T, embedding_grad) ROW(T, cross_entropy) ROW(T, cross_entropy_grad) ROW(T, dropout)      \
-                        ROW(T, attention_workspace) ROW(T, attention) ROW(T, attention_bwd) ROW(T, fft_spectrum) \
-                            ROW(T, fft_workspace) ROW(T, fft_forward) ROW(T, fft_apply) ROW(T, fft_accumulate)   \
-                                ROW(T, fft_kernel_grad) ROW(T, adamw) ROW(T, sgd) ROW(T, copy_strided)           \
-                                    ROW(T, from_f64) ROW(T, to_f64)                                              \
+#define ROW(T, name) .name = sqa_k_##name##_##T
+#define PLAIN_TABLE(T, REAL, GEMM)                                                                                  \
+    {                                                                                                               \
+        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary),      \
+        ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares), ROW(T, max),         \
+        ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp), ROW(T, layernorm),            \
+        ROW(T, layernorm_grad), ROW(T, embedding), ROW(T, embedding_grad), ROW(T, cross_entropy),                   \
+        ROW(T, cross_entropy_grad), ROW(T, dropout), ROW(T, attention_workspace), ROW(T, attention),                \
+        ROW(T, attention_bwd), ROW(T, fft_spectrum), ROW(T, fft_workspace), ROW(T, fft_forward), ROW(T, fft_apply), \
+        ROW(T, fft_accumulate), ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided),          \
+        ROW(T, from_f64), ROW(T, to_f64)                                                                            \
     }
 
 static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);
@@ -65,17 +64,19 @@ struct sqa_kernels sqa_kernels_f32 = PLAIN_TABLE(f32, float, gemm_f32);
 struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 
 #if HAVE_AVX2
+/* clang-format off */
 #define SET(name) t->name = sqa_k_##name##_f32_avx2;
 static void set_avx2(struct sqa_kernels *t)
 {
     t->isa = "avx2";
-    SET(unary)
-    SET(unary_grad) SET(binary) SET(binary_scalar) SET(affine) SET(axpy) SET(dropout) SET(sum) SET(sum_squares)
-        SET(max) SET(sum_rows) SET(softmax) SET(softmax_grad) SET(log_sum_exp) SET(cross_entropy)
-            SET(cross_entropy_grad) SET(layernorm) SET(layernorm_grad) SET(adamw) SET(sgd) SET(attention_workspace)
-                SET(attention) SET(attention_bwd) SET(fft_forward) SET(fft_apply) SET(fft_accumulate)
-                    SET(fft_kernel_grad)
+    SET(unary) SET(unary_grad) SET(binary) SET(binary_scalar) SET(affine) SET(axpy) SET(dropout)
+    SET(sum) SET(sum_squares) SET(max) SET(sum_rows)
+    SET(softmax) SET(softmax_grad) SET(log_sum_exp) SET(cross_entropy) SET(cross_entropy_grad)
+    SET(layernorm) SET(layernorm_grad) SET(adamw) SET(sgd)
+    SET(attention_workspace) SET(attention) SET(attention_bwd)
+    SET(fft_forward) SET(fft_apply) SET(fft_accumulate) SET(fft_kernel_grad)
 }
+/* clang-format on */
 
 static int can_avx2(void)
 {
@@ -116,12 +117,18 @@ static void find_cpu_flags(void)
     cpu_flags[0] = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-#define FLAG(name) add_flag(__builtin_cpu_supports(name), name);
-    FLAG("sse4.2")
-    FLAG("avx") FLAG("avx2") FLAG("fma") FLAG("avx512f") FLAG("avx512bw") FLAG("avx512vl") FLAG("avx512vnni")
-        FLAG("avx512bf16")
+#define FLAG(name) add_flag(__builtin_cpu_supports(name), name) /* wants a literal */
+    FLAG("sse4.2");
+    FLAG("avx");
+    FLAG("avx2");
+    FLAG("fma");
+    FLAG("avx512f");
+    FLAG("avx512bw");
+    FLAG("avx512vl");
+    FLAG("avx512vnni");
+    FLAG("avx512bf16");
 #endif
-            add_flag(cpu_flags[0] == 0, "none");
+    add_flag(cpu_flags[0] == 0, "none");
 }
 
 void sqa_kernels_init(void)

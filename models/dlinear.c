@@ -1,10 +1,10 @@
 /*
  * dlinear.c - linear forecasts of trend and remainder
  *
- * Computes  trend = moving average of x (ends replicated), season = x - trend, y = trend Wt + bt + season Ws + bs, over
- *           time, each channel alone
- * Shapes    x (B, L, C) -> y (B, H, outputs): the last `outputs` channels; W (L, H), b (H), shared by the channels, or
- *           W (outputs, L, H), b (outputs, 1, H) when individual
+ * Computes  trend = moving average of x (ends replicated), season = x - trend, y = trend Wt + bt + season Ws + bs,
+ *           over time, each channel alone
+ * Shapes    x (B, L, C) -> y (B, H, outputs): the last `outputs` channels; W (L, H), b (H), shared by the channels,
+ *           or W (outputs, L, H), b (outputs, 1, H) when individual
  * Cost      B outputs (4 L H + 4 L + 3 H) flops
  * Source    Zeng et al. 2022, arXiv:2205.13504, section 4.2; cure-lab/LTSF-Linear, models/DLinear.py
  * Departs   with fewer outputs than channels, models for channels that are not forecast are left out
@@ -17,11 +17,11 @@ struct self {
     int64_t kernel, individual;
 };
 
-static const struct sqa_param params[] = {
-    {"kernel", "rows of the moving average, odd", SQA_PARAM_INT, "25", 1, 1 << 20, offsetof(struct self, kernel), NULL},
-    {"individual", "1: weights of its own for each channel", SQA_PARAM_BOOL, "0", 0, 0,
-     offsetof(struct self, individual), NULL},
-    {.name = NULL}};
+static const struct sqa_param params[] = {{"kernel", "rows of the moving average, odd", SQA_PARAM_INT, "25", 1,
+                                           1 << 20, offsetof(struct self, kernel), NULL},
+                                          {"individual", "1: weights of its own for each channel", SQA_PARAM_BOOL,
+                                           "0", 0, 0, offsetof(struct self, individual), NULL},
+                                          {.name = NULL}};
 
 /* The op: a sliding sum in double over the last axis; the adjoint slides over dy and gathers what the ends were
  * replicated for. kernel 1 is a copy. */
@@ -34,33 +34,33 @@ static int64_t clamp(int64_t t, int64_t n)
     return t < 0 ? 0 : t >= n ? n - 1 : t;
 }
 
-#define DEFINE(T, forward, backward)                                                                                   \
-    static void forward(const T *x, T *y, int64_t n, int64_t kernel)                                                   \
-    {                                                                                                                  \
-        const int64_t half = kernel / 2;                                                                               \
-        double sum = 0;                                                                                                \
-        for (int64_t o = -half; o <= half; o++)                                                                        \
-            sum += (double)x[clamp(o, n)];                                                                             \
-        for (int64_t t = 0; t < n; t++) {                                                                              \
-            y[t] = kernel == 1 ? x[t] : (T)(sum / (double)kernel);                                                     \
-            sum += (double)x[clamp(t + half + 1, n)] - (double)x[clamp(t - half, n)];                                  \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void backward(const T *dy, T *dx, int64_t n, int64_t kernel)                                                \
-    {                                                                                                                  \
-        const int64_t half = kernel / 2;                                                                               \
-        double sum = 0, first = 0, last = 0;                                                                           \
-        for (int64_t t = 0; t < n; t++) {                                                                              \
-            first += t < half ? (double)dy[t] * (double)(half - t) : 0;                                                \
-            last += n - 1 - t < half ? (double)dy[t] * (double)(half - (n - 1 - t)) : 0;                               \
-        }                                                                                                              \
-        for (int64_t t = 0; t < half && t < n; t++)                                                                    \
-            sum += (double)dy[t];                                                                                      \
-        for (int64_t t = 0; t < n; t++) {                                                                              \
-            sum += t + half < n ? (double)dy[t + half] : 0;                                                            \
-            sum -= t - half > 0 ? (double)dy[t - half - 1] : 0;                                                        \
-            dx[t] = (T)((sum + (t == 0 ? first : 0) + (t == n - 1 ? last : 0)) / (double)kernel);                      \
-        }                                                                                                              \
+#define DEFINE(T, forward, backward)                                                              \
+    static void forward(const T *x, T *y, int64_t n, int64_t kernel)                              \
+    {                                                                                             \
+        const int64_t half = kernel / 2;                                                          \
+        double sum = 0;                                                                           \
+        for (int64_t o = -half; o <= half; o++)                                                   \
+            sum += (double)x[clamp(o, n)];                                                        \
+        for (int64_t t = 0; t < n; t++) {                                                         \
+            y[t] = kernel == 1 ? x[t] : (T)(sum / (double)kernel);                                \
+            sum += (double)x[clamp(t + half + 1, n)] - (double)x[clamp(t - half, n)];             \
+        }                                                                                         \
+    }                                                                                             \
+    static void backward(const T *dy, T *dx, int64_t n, int64_t kernel)                           \
+    {                                                                                             \
+        const int64_t half = kernel / 2;                                                          \
+        double sum = 0, first = 0, last = 0;                                                      \
+        for (int64_t t = 0; t < n; t++) {                                                         \
+            first += t < half ? (double)dy[t] * (double)(half - t) : 0;                           \
+            last += n - 1 - t < half ? (double)dy[t] * (double)(half - (n - 1 - t)) : 0;          \
+        }                                                                                         \
+        for (int64_t t = 0; t < half && t < n; t++)                                               \
+            sum += (double)dy[t];                                                                 \
+        for (int64_t t = 0; t < n; t++) {                                                         \
+            sum += t + half < n ? (double)dy[t + half] : 0;                                       \
+            sum -= t - half > 0 ? (double)dy[t - half - 1] : 0;                                   \
+            dx[t] = (T)((sum + (t == 0 ? first : 0) + (t == n - 1 ? last : 0)) / (double)kernel); \
+        }                                                                                         \
     }
 DEFINE(float, forward_f32, backward_f32)
 DEFINE(double, forward_f64, backward_f64)
@@ -180,8 +180,10 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const int order[3] = {s->individual ? 2 : 0, s->individual ? 0 : 2, 1};
     const int back[3] = {s->individual ? 1 : 0, 2, s->individual ? 0 : 1};
     if (c->length != c->max_length)
-        return sqa_graph_fail(c->g, SQA_UNSUPPORTED, "dlinear: its weights are for %lld rows, not %lld; give the whole "
-                              "look-back", (long long)c->max_length, (long long)c->length);
+        return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
+                              "dlinear: its weights are for %lld rows, not %lld; give the whole "
+                              "look-back",
+                              (long long)c->max_length, (long long)c->length);
     x = sqa_dense(c->g, sqa_permute(c->g, sqa_slice(c->g, x, 2, c->task->channels - o, o), order));
     struct sqa_tensor *trend = x ? sqa_apply(c->g, &moving_average, &a, sizeof a, 1, &x) : NULL;
     struct sqa_tensor *season = sqa_sub(c->g, x, trend);
@@ -201,8 +203,8 @@ static double flops(const void *self, const struct sqa_context *c)
 
 enum { L = 30, H = 5, B = 2, C = 3, ROWS = B * L * C, OUT = B * H * C };
 
-static enum sqa_status forecast(const char *spec, const double *x, void (*edit)(struct sqa_store *, void *), void *user,
-                                double y[OUT], struct sqa_err *err)
+static enum sqa_status forecast(const char *spec, const double *x, void (*edit)(struct sqa_store *, void *),
+                                void *user, double y[OUT], struct sqa_err *err)
 {
     const struct sqa_probe_whole p = {
         .model = spec,
@@ -294,6 +296,28 @@ static enum sqa_status channels_alone(struct sqa_err *err)
     return SQA_OK;
 }
 
+/* <A x, y> = <x, A' y> for lengths and kernels on both sides of each other. */
+static enum sqa_status adjoint(struct sqa_err *err)
+{
+    enum { LONGEST = 12 };
+    double x[LONGEST], y[LONGEST], ax[LONGEST], ay[LONGEST], worst = 0;
+    sqa_probe_normal(1, x, LONGEST);
+    sqa_probe_normal(2, y, LONGEST);
+    for (int64_t n = 1; n <= LONGEST; n++) {
+        for (int64_t kernel = 1; kernel < 2 * LONGEST + 4; kernel += 2) {
+            double left = 0, right = 0;
+            forward_f64(x, ax, n, kernel);
+            backward_f64(y, ay, n, kernel);
+            for (int64_t t = 0; t < n; t++) {
+                left += ax[t] * y[t];
+                right += x[t] * ay[t];
+            }
+            worst = fmax(worst, fabs(left - right));
+        }
+    }
+    return sqa_probe_expect("moving average against its adjoint", worst, 1e-13, err);
+}
+
 static enum sqa_status parameter_count(struct sqa_err *err)
 {
     static double x[96], y[720];
@@ -305,9 +329,9 @@ static enum sqa_status parameter_count(struct sqa_err *err)
         .real = SQA_F64,
         .x = x};
     const enum sqa_status status = sqa_probe_whole(&p, y, &n, err);
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("parameters at L = 96, H = 720 against 139680",
-                                               fabs((double)n - 139680), 0, err);
+    return status != SQA_OK
+               ? status
+               : sqa_probe_expect("parameters at L = 96, H = 720 against 139680", fabs((double)n - 139680), 0, err);
 }
 
 static const struct sqa_identity identities[] = {
@@ -315,6 +339,7 @@ static const struct sqa_identity identities[] = {
     {"a constant series has no season", constant_series},
     {"a straight line has no season but near its ends", straight_line},
     {"a channel's forecast is its own affair", channels_alone},
+    {"the moving average's gradient is its adjoint", adjoint},
     {"139680 parameters at L = 96, H = 720, as published", parameter_count},
     {NULL, NULL}};
 

@@ -4,8 +4,8 @@
  * Computes  label = argmax_c count[token 0][c]; a first token never seen in training: the majority label
  * Shapes    labels (n)
  * Cost      O(examples) once
- * Source    a floor: for ListOps the best guess from the outermost operator alone, about 36 % on LRA's lists, which is
- *           what most published scores are
+ * Source    a floor: for ListOps the best guess from the outermost operator alone, about 36 % on LRA's lists, which
+ *           is what most published scores are
  * Departs   nothing
  */
 #include "models/variant.h"
@@ -22,7 +22,8 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
     (void)frame;
     if (task->kind == SQA_CLASSIFY && task->vocab > 0)
         return SQA_OK;
-    return sqa_fail(err, SQA_UNSUPPORTED, "first_token: it guesses labels from tokens; for forecasts take repeat_last");
+    return sqa_fail(err, SQA_UNSUPPORTED,
+                    "first_token: it guesses labels from tokens; for forecasts take repeat_last");
 }
 
 static enum sqa_status begin(void *self, const struct sqa_signature *task, struct sqa_arena *arena,
@@ -37,8 +38,9 @@ static enum sqa_status begin(void *self, const struct sqa_signature *task, struc
     s->count = NULL;
     if (task->classes < INT64_MAX / 16 / (task->vocab + 1))
         s->count = sqa_arena_alloc(arena, (size_t)((task->vocab + 1) * task->classes) * sizeof *s->count);
-    return s->count ? SQA_OK : sqa_fail(err, SQA_NOMEM, "first_token: no memory for %lld x %lld counts; free some memory",
-                                        (long long)task->vocab, (long long)task->classes);
+    return s->count ? SQA_OK
+                    : sqa_fail(err, SQA_NOMEM, "first_token: no memory for %lld x %lld counts; free some memory",
+                               (long long)task->vocab, (long long)task->classes);
 }
 
 static int64_t first(const struct self *s, const struct sqa_batch *b, int64_t i)

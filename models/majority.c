@@ -32,8 +32,9 @@ static enum sqa_status begin(void *self, const struct sqa_signature *task, struc
         return status;
     s->classes = task->classes;
     s->count = sqa_arena_alloc(arena, (size_t)task->classes * sizeof *s->count);
-    return s->count ? SQA_OK : sqa_fail(err, SQA_NOMEM, "majority: no memory for %lld counts; free some memory",
-                                        (long long)task->classes);
+    return s->count ? SQA_OK
+                    : sqa_fail(err, SQA_NOMEM, "majority: no memory for %lld counts; free some memory",
+                               (long long)task->classes);
 }
 
 static enum sqa_status see(void *self, const struct sqa_batch *b, struct sqa_err *err)

@@ -5,8 +5,8 @@
  * Shapes    x (B, L, D) -> y (B, D)
  * Cost      O(B L D) flops, counted by the op
  * Source    the lite protocol (mlpen/Nystromformer, LRA/code)
- * Departs   from the lite protocol, which divides by the padded length: there a prediction depends on the padding of its
- *           batch, here it does not
+ * Departs   from the lite protocol, which divides by the padded length: there a prediction depends on the padding of
+ *           its batch, here it does not
  */
 #include "models/model.h"
 

@@ -1,9 +1,9 @@
 /*
  * model.c - the frame: embed, position, blocks, pool, head, loss; and what variants build with
  *
- * Parameters are named by scope: embed.table, position.table, blocks.I.mixer.wq.w, head.out.w. The block's shape is the
- * residual variant's; one that needs a norm after the last block adds it there (prenorm). Rows of padding run through
- * the blocks; mixers and pools leave them out by c->lengths.
+ * Parameters are named by scope: embed.table, position.table, blocks.I.mixer.wq.w, head.out.w. The block's shape is
+ * the residual variant's; one that needs a norm after the last block adds it there (prenorm). Rows of padding run
+ * through the blocks; mixers and pools leave them out by c->lengths.
  */
 #include <stdio.h>
 #include <string.h>
@@ -26,8 +26,7 @@ static struct sqa_entry *declare(struct sqa_context *c, const char *name, enum s
     struct sqa_err err = {0};
     if (c->g->status != SQA_OK)
         return NULL;
-    struct sqa_entry *e =
-        sqa_store_declare(c->store, entry_name(c, name, full), kind, group, rank, dim, init, &err);
+    struct sqa_entry *e = sqa_store_declare(c->store, entry_name(c, name, full), kind, group, rank, dim, init, &err);
     if (!e)
         sqa_graph_fail(c->g, err.code, "%s", err.text);
     return e;
@@ -97,7 +96,8 @@ static struct sqa_tensor *build_same(struct sqa_context *c, const struct sqa_ite
     char a[96], b[96];
     if (y && !sqa_same_shape(x, y))
         y = sqa_graph_fail(c->g, SQA_SHAPE, "%s: it made %s of %s at %s; a %s keeps the shape", item->variant->id,
-                           sqa_shape_text(y, a), sqa_shape_text(x, b), c->g->scope, sqa_slot_name(item->variant->slot));
+                           sqa_shape_text(y, a), sqa_shape_text(x, b), c->g->scope,
+                           sqa_slot_name(item->variant->slot));
     sqa_scope_pop(c->g, mark);
     return y;
 }
@@ -162,10 +162,8 @@ static struct sqa_tensor *embed(struct sqa_context *c, struct sqa_tensor *in)
     struct sqa_tensor *x;
     if (c->task->vocab > 0) {
         const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 0.02};
-        x = sqa_embedding(c->g,
-                          sqa_param_tensor(c, "table", SQA_GROUP_REGULAR, init,
-                                           SQA_DIMS(c->task->vocab, c->frame.dim)),
-                          in);
+        x = sqa_embedding(
+            c->g, sqa_param_tensor(c, "table", SQA_GROUP_REGULAR, init, SQA_DIMS(c->task->vocab, c->frame.dim)), in);
     } else {
         x = sqa_dense_layer(c, "in", in, c->frame.dim, true);
     }
@@ -202,8 +200,7 @@ static struct sqa_tensor *losses(struct sqa_context *c, struct sqa_tensor *y)
     const struct sqa_signature *task = c->task;
     if (task->kind == SQA_CLASSIFY)
         return sqa_cross_entropy(c->g, y, sqa_input(c->g, "labels", SQA_I32, SQA_DIMS(c->batch)));
-    struct sqa_tensor *target =
-        sqa_input(c->g, "y", c->g->real, SQA_DIMS(c->batch, task->horizon, task->outputs));
+    struct sqa_tensor *target = sqa_input(c->g, "y", c->g->real, SQA_DIMS(c->batch, task->horizon, task->outputs));
     return sqa_mean(c->g, sqa_squared_error(c->g, y, target), 6u, false);
 }
 
@@ -225,12 +222,19 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
     if (v->slot == SQA_SLOT_FLOOR)
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: a floor has no graph; it is scored by see and predict", v->id);
     if (batch < 1 || length < 1 || length > task->length)
-        return sqa_fail(err, SQA_UNSUPPORTED, "%s: a batch of %lld rows of %lld; rows are at least 1, positions 1 .. %lld",
-                        v->id, (long long)batch, (long long)length, (long long)task->length);
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "%s: a batch of %lld rows of %lld; rows are at least 1, positions 1 .. %lld", v->id,
+                        (long long)batch, (long long)length, (long long)task->length);
     g->training = mode == SQA_MODE_TRAIN;
     g->model = m->short_form;
-    struct sqa_context c = {.g = g, .store = store, .model = m, .task = task, .frame = m->frame, .batch = batch,
-                            .length = length, .max_length = task->length};
+    struct sqa_context c = {.g = g,
+                            .store = store,
+                            .model = m,
+                            .task = task,
+                            .frame = m->frame,
+                            .batch = batch,
+                            .length = length,
+                            .max_length = task->length};
     struct sqa_tensor *in;
     if (task->vocab > 0) {
         in = sqa_input(g, "tokens", SQA_I32, SQA_DIMS(batch, length));
@@ -242,8 +246,9 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
     y = sqa_dense(g, y);
     char text[96];
     if (y && !right_shape(&c, y))
-        y = sqa_graph_fail(g, SQA_SHAPE, "%s: it made %s; the task wants (batch, classes) or (batch, horizon, outputs)",
-                           v->id, sqa_shape_text(y, text));
+        y = sqa_graph_fail(g, SQA_SHAPE,
+                           "%s: it made %s; the task wants (batch, classes) or (batch, horizon, outputs)", v->id,
+                           sqa_shape_text(y, text));
     if (mode != SQA_MODE_TRAIN)
         sqa_output(g, y, task->kind == SQA_CLASSIFY ? "logits" : "forecast");
     if (mode != SQA_MODE_INFER) {

@@ -2,8 +2,8 @@
  * nlinear.c - linear forecast of the differences from the last value
  *
  * Computes  y = (x - x[L - 1]) W + b + x[L - 1], over time, each channel alone
- * Shapes    x (B, L, C) -> y (B, H, outputs): the last `outputs` channels; W (L, H), b (H), shared by the channels, or
- *           W (outputs, L, H), b (outputs, 1, H) when individual
+ * Shapes    x (B, L, C) -> y (B, H, outputs): the last `outputs` channels; W (L, H), b (H), shared by the channels,
+ *           or W (outputs, L, H), b (outputs, 1, H) when individual
  * Cost      B outputs (2 L H + L + 2 H) flops
  * Source    Zeng et al. 2022, arXiv:2205.13504, section 4.2; cure-lab/LTSF-Linear, models/NLinear.py
  * Departs   with fewer outputs than channels, models for channels that are not forecast are left out
@@ -16,10 +16,9 @@ struct self {
     int64_t individual;
 };
 
-static const struct sqa_param params[] = {
-    {"individual", "1: weights of its own for each channel", SQA_PARAM_BOOL, "0", 0, 0,
-     offsetof(struct self, individual), NULL},
-    {.name = NULL}};
+static const struct sqa_param params[] = {{"individual", "1: weights of its own for each channel", SQA_PARAM_BOOL,
+                                           "0", 0, 0, offsetof(struct self, individual), NULL},
+                                          {.name = NULL}};
 
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
@@ -40,8 +39,10 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const int order[3] = {s->individual ? 2 : 0, s->individual ? 0 : 2, 1};
     const int back[3] = {s->individual ? 1 : 0, 2, s->individual ? 0 : 1};
     if (c->length != l)
-        return sqa_graph_fail(c->g, SQA_UNSUPPORTED, "nlinear: its weights are for %lld rows, not %lld; give the whole "
-                              "look-back", (long long)l, (long long)c->length);
+        return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
+                              "nlinear: its weights are for %lld rows, not %lld; give the whole "
+                              "look-back",
+                              (long long)l, (long long)c->length);
     x = sqa_dense(c->g, sqa_permute(c->g, sqa_slice(c->g, x, 2, c->task->channels - o, o), order));
     struct sqa_tensor *last = sqa_slice(c->g, x, 2, l - 1, 1);
     struct sqa_tensor *rest = sqa_sub(c->g, x, last), *y;
@@ -96,9 +97,9 @@ static enum sqa_status zero_weights(struct sqa_err *err)
     for (int i = 0; i < OUT; i++)
         want[i] = x[(i / (H * C) * L + L - 1) * C + i % C];
     const enum sqa_status status = forecast("nlinear", x, clear, y, err);
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("zero weights against the last value",
-                                               sqa_probe_difference(y, want, OUT), 0, err);
+    return status != SQA_OK
+               ? status
+               : sqa_probe_expect("zero weights against the last value", sqa_probe_difference(y, want, OUT), 0, err);
 }
 
 static enum sqa_status shift(struct sqa_err *err)
@@ -112,9 +113,9 @@ static enum sqa_status shift(struct sqa_err *err)
         status = forecast("nlinear", x, NULL, z, err);
     for (int i = 0; i < OUT; i++)
         z[i] -= 3;
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("f(x + 3) - 3 against f(x)", sqa_probe_difference(y, z, OUT), 1e-12,
-                                               err);
+    return status != SQA_OK
+               ? status
+               : sqa_probe_expect("f(x + 3) - 3 against f(x)", sqa_probe_difference(y, z, OUT), 1e-12, err);
 }
 
 static enum sqa_status channels_alone(struct sqa_err *err)

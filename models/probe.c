@@ -1,8 +1,8 @@
 /*
  * probe.c - see probe.h
  *
- * A rig is a model, its store and one plan. For gradients of an item x is itself a parameter ("probe.x") of the store,
- * so that one backward pass gives all gradients.
+ * A rig is a model, its store and one plan. For gradients of an item x is itself a parameter ("probe.x") of the
+ * store, so that one backward pass gives all gradients.
  */
 #include "models/probe.h"
 
@@ -97,7 +97,8 @@ static void put_ids(struct rig *r, const char *name, const int32_t *given, int64
     int32_t *to = input_of(r, name, &t);
     const uint64_t key = sqa_random_key(r->seed, 0, name);
     for (int64_t i = 0; to && i < sqa_numel(t); i++)
-        to[i] = given ? given[i] : (int32_t)(low + (int64_t)sqa_random_below(key, (uint64_t)i, (uint64_t)(high - low)));
+        to[i] =
+            given ? given[i] : (int32_t)(low + (int64_t)sqa_random_below(key, (uint64_t)i, (uint64_t)(high - low)));
 }
 
 /* Inputs are written before each run: their place is taken by others during it. */
@@ -171,8 +172,10 @@ static enum sqa_status parse_item(const struct sqa_probe *p, struct rig *r, stru
     if (status != SQA_OK)
         return status;
     if (!v || r->model->preset.variant->slot != SQA_SLOT_MIXER || p->dim < 1 || p->heads < 1 || p->dim % p->heads)
-        return sqa_fail(err, SQA_USAGE, "probe: %.100s with dim %lld and heads %lld; give a mixer, and a dim that is a "
-                        "multiple of heads", p->item, (long long)p->dim, (long long)p->heads);
+        return sqa_fail(err, SQA_USAGE,
+                        "probe: %.100s with dim %lld and heads %lld; give a mixer, and a dim that is a "
+                        "multiple of heads",
+                        p->item, (long long)p->dim, (long long)p->heads);
     struct sqa_frame *f = &r->model->frame;
     f->layers = 1;
     f->dim = p->dim;
@@ -190,8 +193,8 @@ static struct sqa_tensor *make_x(struct rig *r, struct sqa_graph *g, bool train,
     const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1};
     if (!train)
         return sqa_input(g, "x", g->real, pooled ? 2 : 3, dim);
-    struct sqa_entry *e = sqa_store_declare(&r->store, "probe.x", SQA_PARAMETER, SQA_GROUP_REGULAR,
-                                            pooled ? 2 : 3, dim, init, err);
+    struct sqa_entry *e =
+        sqa_store_declare(&r->store, "probe.x", SQA_PARAMETER, SQA_GROUP_REGULAR, pooled ? 2 : 3, dim, init, err);
     return e ? sqa_value(g, e) : sqa_graph_fail(g, SQA_NOMEM, "probe: x could not be made");
 }
 
@@ -210,8 +213,13 @@ static enum sqa_status open_item(const struct sqa_probe *p, bool train, const do
     sqa_store_init(&r->store, p->real, p->seed);
     sqa_graph_init(&g, p->real, train);
     g.model = r->model->short_form;
-    r->c = (struct sqa_context){.g = &g, .store = &r->store, .model = r->model, .task = &r->task,
-                                .frame = r->model->frame, .batch = p->batch, .length = p->length,
+    r->c = (struct sqa_context){.g = &g,
+                                .store = &r->store,
+                                .model = r->model,
+                                .task = &r->task,
+                                .frame = r->model->frame,
+                                .batch = p->batch,
+                                .length = p->length,
                                 .max_length = longest};
     struct sqa_tensor *in = make_x(r, &g, train, err), *y = NULL;
     if (p->lengths)
@@ -288,7 +296,8 @@ static enum sqa_status loss_at(struct rig *r, struct sqa_entry *e, const double 
 /* Error along one random unit direction of one entry; the best of a few step sizes, since rounding and curvature ask
  * for different ones. base and direction have e->count numbers. */
 static enum sqa_status one_direction(struct rig *r, struct sqa_entry *e, const double *gradient, double norm,
-                                     uint64_t key, double *base, double *direction, double *error, struct sqa_err *err)
+                                     uint64_t key, double *base, double *direction, double *error,
+                                     struct sqa_err *err)
 {
     static const double steps[STEPS] = {1e-3, 1e-4, 1e-5};
     static const double at[POINTS] = {1, -1, 2, -2}, weight[POINTS] = {8, -8, -1, 1}; /* fourth order */
@@ -303,7 +312,7 @@ static enum sqa_status one_direction(struct rig *r, struct sqa_entry *e, const d
     }
     enum sqa_status status = SQA_OK;
     *error = HUGE_VAL;
-    for (int k = 0; k < STEPS && *error > GOOD && status == SQA_OK; k++) {
+    for (int k = 0; k<STEPS && * error> GOOD && status == SQA_OK; k++) {
         double numeric = 0;
         for (int i = 0; i < POINTS && status == SQA_OK; i++) {
             double loss = 0;
@@ -368,10 +377,13 @@ static enum sqa_status open_whole(const struct sqa_probe_whole *p, enum sqa_mode
     r->model->frame.dropout = r->model->frame.attention_dropout = 0;
     sqa_store_init(&r->store, real, p->seed);
     sqa_graph_init(&g, real, false);
-    r->c = (struct sqa_context){.task = &r->task, .frame = r->model->frame, .batch = p->batch,
-                                .length = p->task.length, .max_length = p->task.length};
-    const enum sqa_status built =
-        sqa_model_graph(r->model, &r->task, &r->store, mode, p->batch, p->task.length, &g, err);
+    const int64_t length = p->length ? p->length : p->task.length;
+    r->c = (struct sqa_context){.task = &r->task,
+                                .frame = r->model->frame,
+                                .batch = p->batch,
+                                .length = length,
+                                .max_length = p->task.length};
+    const enum sqa_status built = sqa_model_graph(r->model, &r->task, &r->store, mode, p->batch, length, &g, err);
     if (built != SQA_OK) {
         sqa_graph_clear(&g);
         return built;
@@ -415,66 +427,4 @@ enum sqa_status sqa_probe_whole_gradient(const struct sqa_probe_whole *p, double
         status = check_gradients(&r, worst, err);
     close_rig(&r);
     return status;
-}
-
-/* Small tools */
-
-void sqa_probe_normal(uint64_t key, double *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = sqa_random_normal(key, i);
-}
-
-double sqa_probe_difference(const double *a, const double *b, size_t n)
-{
-    double difference = 0, largest = 0;
-    for (size_t i = 0; i < n; i++) {
-        const double d = fabs(a[i] - b[i]);
-        if (!(d <= difference)) /* a NaN wins and stays */
-            difference = isnan(difference) ? difference : d;
-        largest = fmax(largest, fabs(b[i]));
-    }
-    return difference / (1 + largest);
-}
-
-enum sqa_status sqa_probe_expect(const char *what, double difference, double bound, struct sqa_err *err)
-{
-    if (difference <= bound)
-        return SQA_OK;
-    return sqa_fail(err, SQA_NO, "%s: differs by %.3g, bound %.3g", what, difference, bound);
-}
-
-bool sqa_probe_set(struct sqa_store *s, const char *name, const double *values)
-{
-    struct sqa_entry *e = sqa_store_find(s, name);
-    if (e)
-        sqa_entry_set(s, e, values);
-    return e != NULL;
-}
-
-/* Writes f(i) to every element. */
-static bool set_each(struct sqa_store *s, const char *name, bool identity, double v)
-{
-    struct sqa_entry *e = sqa_store_find(s, name);
-    if (!e)
-        return false;
-    const int64_t columns = e->dim[e->rank > 0 ? e->rank - 1 : 0], rows = e->rank > 1 ? e->dim[e->rank - 2] : 1;
-    for (int64_t i = 0; i < e->count; i++) {
-        const double x = identity ? (double)(i % columns == i / columns % rows) : v;
-        if (s->real == SQA_F64)
-            ((double *)e->value)[i] = x;
-        else
-            ((float *)e->value)[i] = (float)x;
-    }
-    return true;
-}
-
-bool sqa_probe_set_identity(struct sqa_store *s, const char *name)
-{
-    return set_each(s, name, true, 0);
-}
-
-bool sqa_probe_set_constant(struct sqa_store *s, const char *name, double v)
-{
-    return set_each(s, name, false, v);
 }

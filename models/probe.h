@@ -1,7 +1,8 @@
 /*
  * probe.h - small float64 runs of one mixer or one model, for identities and generic checks
  *
- * Dropout is off. Every function builds, runs and frees a graph of its own. x NULL: standard normal numbers of the seed.
+ * Dropout is off. Every function builds, runs and frees a graph of its own. x NULL: standard normal numbers of the
+ * seed.
  */
 #ifndef SQA_MODELS_PROBE_H
 #define SQA_MODELS_PROBE_H
@@ -9,7 +10,7 @@
 #include "models/model.h"
 
 struct sqa_probe {
-    const char *item; /* "linformer:rank=8": a mixer, or (gradient and cost) an item of another slot of the block */
+    const char *item; /* "linformer:rank=8": a mixer, or (gradient and cost) an item of another slot but residual */
     int64_t batch, length, dim, heads;
     int64_t max_length; /* 0: length */
     bool causal;
@@ -31,12 +32,12 @@ enum sqa_status sqa_probe_cost(const struct sqa_probe *p, bool train, double *fl
  * directions, float64; relative to the derivative, or to 1/1000 of the whole gradient's norm where that is larger. */
 enum sqa_status sqa_probe_gradient(const struct sqa_probe *p, double *worst, struct sqa_err *err) SQA_MUST_CHECK;
 
-/* One whole model, dropout off: forward on x (batch, task.length, channels), or on tokens (batch, task.length) with
- * lengths (batch), to y (batch, classes) or (batch, horizon, outputs). */
+/* One whole model: forward on x (batch, length, channels), or on tokens (batch, length) with lengths (batch), to
+ * y (batch, classes) or (batch, horizon, outputs). */
 struct sqa_probe_whole {
     const char *model; /* "dlinear:kernel=1" */
     struct sqa_signature task;
-    int64_t batch;
+    int64_t batch, length; /* length 0: task.length */
     uint64_t seed;
     enum sqa_dtype real;
     int threads; /* 0: 1 */

@@ -11,6 +11,7 @@
  *           and the output: state-spaces/s4: models/s4/s4d.py; the two-sided form: models/s4/s4.py there
  * Departs   dropout before Wout is not tied over time; input at padding is 0
  */
+#include <complex.h>
 #include <math.h>
 #include <string.h>
 
@@ -151,25 +152,27 @@ static void hold(struct sqa_store *s, void *user)
     }
 }
 
-/* y += the recurrence of kernel r over u, step by step: x <- z x + b u, y = 2 Re(C x). Reverse: from the end, and an
- * output sees only inputs after it. */
+/* y += the recurrence of kernel r over u, step by step: x <- z x + b u, y = 2 Re(C x) with
+ * z = exp(dt a) and b = (z - 1) / a. Kernel 1 goes from the end, and its outputs see only inputs after them. */
 static void recurrence(const struct held *h, int r, int channel, const double *u, double *y)
 {
     for (int i = 0; i < MODES; i++) {
-        const struct sqa_s4d_mode m =
-            sqa_s4d_mode(exp(h->log_dt[channel]), h->log_a_re[channel * MODES + i], h->a_im[channel * MODES + i]);
-        const double *c = h->c + ((r * WIDTH + channel) * MODES + i) * 2;
-        struct sqa_complex x = {0, 0};
+        const double dt = exp(h->log_dt[channel]);
+        const double complex unit = (double complex)I;
+        const double complex a = -exp(h->log_a_re[channel * MODES + i]) + h->a_im[channel * MODES + i] * unit;
+        const double complex z = cexp(dt * a), b = (z - 1) / a;
+        const double *pair = h->c + ((r * WIDTH + channel) * MODES + i) * 2;
+        const double complex c = pair[0] + pair[1] * unit;
+        double complex x = 0;
 
         for (int t = 0; t < LENGTH; t++) {
-            const int at_t = (r == 0 ? t : LENGTH - 1 - t) * WIDTH + channel;
+            const int place = (r == 0 ? t : LENGTH - 1 - t) * WIDTH + channel;
 
             if (r == 1)
-                y[at_t] += 2 * (c[0] * x.re - c[1] * x.im);
-            x = (struct sqa_complex){m.z.re * x.re - m.z.im * x.im + m.b.re * u[at_t],
-                                     m.z.re * x.im + m.z.im * x.re + m.b.im * u[at_t]};
+                y[place] += 2 * creal(c * x);
+            x = z * x + b * u[place];
             if (r == 0)
-                y[at_t] += 2 * (c[0] * x.re - c[1] * x.im);
+                y[place] += 2 * creal(c * x);
         }
     }
 }
@@ -271,6 +274,39 @@ static enum sqa_status initial_values(struct sqa_err *err)
     return status;
 }
 
+/* C is complex normal: mean |C|^2 is 1. */
+enum { MANY = 16 };
+
+static void mean_square(struct sqa_store *s, void *user)
+{
+    double c[2 * MANY * 32 * 2], *mean = user;
+    const struct sqa_entry *e = sqa_store_find(s, "mixer.c");
+
+    if (e == NULL)
+        return;
+    sqa_entry_get(s, e, c);
+    for (int i = 0; i < 2 * MANY * 32 * 2; i++)
+        *mean += c[i] * c[i] / (2 * MANY * 32);
+}
+
+static enum sqa_status initial_c(struct sqa_err *err)
+{
+    double x[MANY], y[MANY], mean = 0;
+    const struct sqa_probe p = {.item = "s4d",
+                                .batch = 1,
+                                .length = 1,
+                                .dim = MANY,
+                                .heads = 1,
+                                .real = SQA_F64,
+                                .edit = mean_square,
+                                .user = &mean};
+    enum sqa_status status;
+
+    sqa_probe_normal(3, x, MANY);
+    status = sqa_probe_run(&p, x, y, err);
+    return status == SQA_OK ? sqa_probe_expect("mean of |C|^2, less 1", fabs(mean - 1), 0.15, err) : status;
+}
+
 /* dt = 1e-9 and C = 1e9 (1 + i e): K_0 = 2 dt sum Re(C) -> 2 M, whatever A. Then y = K_0 x, through gelu and GLU with
  * weights 1 and 0: gelu(y) / 2. */
 static void small_steps(struct sqa_store *s, void *user)
@@ -325,6 +361,7 @@ static enum sqa_status long_in_f32(struct sqa_err *err)
 static const struct sqa_identity identities[] = {
     {"the convolution equals the zero-order-hold recurrence, both directions", equals_recurrence},
     {"initial values at N = 64", initial_values},
+    {"C begins as complex normal numbers", initial_c},
     {"dt -> 0: K_0 is 2 dt Re sum C", small_step_limit},
     {"f32 is accurate at 4096 positions", long_in_f32},
     {.name = NULL},

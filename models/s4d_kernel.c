@@ -5,35 +5,45 @@
 
 #include "engine/ops/support.h"
 
-static struct sqa_complex mul(struct sqa_complex a, struct sqa_complex b)
+struct complex {
+    double re, im;
+};
+
+/* One mode: a, z = exp(dt a), b = (z - 1) / a. */
+struct mode {
+    double dt;
+    struct complex a, z, b;
+};
+
+static struct complex mul(struct complex a, struct complex b)
 {
-    return (struct sqa_complex){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+    return (struct complex){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
 
-static struct sqa_complex scaled(double s, struct sqa_complex a)
+static struct complex scaled(double s, struct complex a)
 {
-    return (struct sqa_complex){s * a.re, s * a.im};
+    return (struct complex){s * a.re, s * a.im};
 }
 
-static struct sqa_complex sum(struct sqa_complex a, struct sqa_complex b)
+static struct complex sum(struct complex a, struct complex b)
 {
-    return (struct sqa_complex){a.re + b.re, a.im + b.im};
+    return (struct complex){a.re + b.re, a.im + b.im};
 }
 
-static struct sqa_complex quotient(struct sqa_complex a, struct sqa_complex b)
+static struct complex quotient(struct complex a, struct complex b)
 {
     const double square = b.re * b.re + b.im * b.im;
 
-    return (struct sqa_complex){(a.re * b.re + a.im * b.im) / square, (a.im * b.re - a.re * b.im) / square};
+    return (struct complex){(a.re * b.re + a.im * b.im) / square, (a.im * b.re - a.re * b.im) / square};
 }
 
-struct sqa_s4d_mode sqa_s4d_mode(double dt, double log_a_re, double a_im)
+static struct mode mode_of(double dt, double log_a_re, double a_im)
 {
-    struct sqa_s4d_mode m = {.dt = dt, .a = {-exp(log_a_re), a_im}};
+    struct mode m = {.dt = dt, .a = {-exp(log_a_re), a_im}};
     const double re = dt * m.a.re, im = dt * m.a.im, half = sin(im / 2), size = exp(re);
 
-    m.z = (struct sqa_complex){size * cos(im), size * sin(im)};
-    m.b = quotient((struct sqa_complex){expm1(re) * cos(im) - 2 * half * half, m.z.im}, m.a);
+    m.z = (struct complex){size * cos(im), size * sin(im)};
+    m.b = quotient((struct complex){expm1(re) * cos(im) - 2 * half * half, m.z.im}, m.a);
     return m;
 }
 
@@ -124,10 +134,10 @@ static void put(const struct sqa_tensor *t, int64_t i, double v)
     sqa_real_set(t->dtype, sqa_at(sqa_data(t), i, sqa_dtype_size(t->dtype)), v);
 }
 
-static struct sqa_s4d_mode mode_at(const struct sqa_node *n, const struct kernel_shape *s, int64_t channel, int64_t i)
+static struct mode mode_at(const struct sqa_node *n, const struct kernel_shape *s, int64_t channel, int64_t i)
 {
-    return sqa_s4d_mode(exp(at(n->in[LOG_DT], channel)), at(n->in[LOG_A_RE], channel * s->modes + i),
-                        at(n->in[A_IM], channel * s->modes + i));
+    return mode_of(exp(at(n->in[LOG_DT], channel)), at(n->in[LOG_A_RE], channel * s->modes + i),
+                   at(n->in[A_IM], channel * s->modes + i));
 }
 
 static int64_t c_place(const struct kernel_shape *s, int64_t kernel, int64_t channel, int64_t i)
@@ -135,19 +145,19 @@ static int64_t c_place(const struct kernel_shape *s, int64_t kernel, int64_t cha
     return ((kernel * s->width + channel) * s->modes + i) * 2;
 }
 
-static struct sqa_complex c_at(const struct sqa_node *n, const struct kernel_shape *s, int64_t kernel,
-                               int64_t channel, int64_t i)
+static struct complex c_at(const struct sqa_node *n, const struct kernel_shape *s, int64_t kernel, int64_t channel,
+                           int64_t i)
 {
     const int64_t place = c_place(s, kernel, channel, i);
 
-    return (struct sqa_complex){at(n->in[C], place), at(n->in[C], place + 1)};
+    return (struct complex){at(n->in[C], place), at(n->in[C], place + 1)};
 }
 
 /* Row i and M + i of powers (and of moments when moments): z^j. Returns z^step. */
-static struct sqa_complex fill_powers(const struct sqa_kernels *k, const struct kernel_shape *s,
-                                      const struct tables *t, struct sqa_complex z, int64_t i, bool moments)
+static struct complex fill_powers(const struct sqa_kernels *k, const struct kernel_shape *s, const struct tables *t,
+                                  struct complex z, int64_t i, bool moments)
 {
-    struct sqa_complex power = {1, 0};
+    struct complex power = {1, 0};
     double *im = t->row + s->step;
 
     for (int64_t j = 0; j < s->step; j++) {
@@ -169,8 +179,8 @@ static struct sqa_complex fill_powers(const struct sqa_kernels *k, const struct 
 }
 
 /* Columns i and M + i of a table (rows, 2 M): 2 Re and -2 Im of w (z^step)^row. */
-static void fill_left(const struct kernel_shape *s, enum sqa_dtype real, void *table, struct sqa_complex w,
-                      struct sqa_complex big, int64_t i)
+static void fill_left(const struct kernel_shape *s, enum sqa_dtype real, void *table, struct complex w,
+                      struct complex big, int64_t i)
 {
     const size_t size = sqa_dtype_size(real);
 
@@ -188,8 +198,8 @@ static void forward_channel(const struct sqa_node *n, const struct tables *t, in
     const int64_t full = s.length / s.step, rest = s.length % s.step, columns = 2 * s.modes;
 
     for (int64_t i = 0; i < s.modes; i++) {
-        const struct sqa_s4d_mode m = mode_at(n, &s, channel, i);
-        const struct sqa_complex big = fill_powers(k, &s, t, m.z, i, false);
+        const struct mode m = mode_at(n, &s, channel, i);
+        const struct complex big = fill_powers(k, &s, t, m.z, i, false);
 
         for (int64_t r = 0; r < s.kernels; r++)
             fill_left(&s, n->in[C]->dtype, r == 0 ? t->left : t->right, mul(c_at(n, &s, r, channel, i), m.b), big, i);
@@ -218,19 +228,19 @@ static void weigh(const struct sqa_kernels *k, const struct kernel_shape *s, con
 }
 
 /* T0 and T1 of mode i from the two tables of weigh. */
-static void moments_of(const struct kernel_shape *s, enum sqa_dtype real, const struct tables *t,
-                       struct sqa_complex big, int64_t i, struct sqa_complex *t0, struct sqa_complex *t1)
+static void moments_of(const struct kernel_shape *s, enum sqa_dtype real, const struct tables *t, struct complex big,
+                       int64_t i, struct complex *t0, struct complex *t1)
 {
     const size_t size = sqa_dtype_size(real);
-    struct sqa_complex power = {1, 0};
+    struct complex power = {1, 0};
 
-    *t0 = *t1 = (struct sqa_complex){0, 0};
+    *t0 = *t1 = (struct complex){0, 0};
     for (int64_t row = 0; row < s->rows; row++) {
         const int64_t re = row * 2 * s->modes + i, im = re + s->modes;
-        const struct sqa_complex u = {sqa_real_get(real, sqa_at_const(t->left, re, size)),
-                                      sqa_real_get(real, sqa_at_const(t->left, im, size))};
-        const struct sqa_complex v = {sqa_real_get(real, sqa_at_const(t->right, re, size)),
-                                      sqa_real_get(real, sqa_at_const(t->right, im, size))};
+        const struct complex u = {sqa_real_get(real, sqa_at_const(t->left, re, size)),
+                                  sqa_real_get(real, sqa_at_const(t->left, im, size))};
+        const struct complex v = {sqa_real_get(real, sqa_at_const(t->right, re, size)),
+                                  sqa_real_get(real, sqa_at_const(t->right, im, size))};
 
         *t0 = sum(*t0, mul(power, u));
         *t1 = sum(*t1, mul(power, sum(scaled((double)(row * s->step), u), v)));
@@ -253,10 +263,10 @@ static void backward_channel(const struct sqa_node *n, const struct tables *t, i
         weigh(k, &s, dk, t->powers, t->left);
         weigh(k, &s, dk, t->moments, t->right);
         for (int64_t i = 0; i < s.modes; i++) {
-            const struct sqa_s4d_mode m = mode_at(n, &s, channel, i);
-            const struct sqa_complex c = c_at(n, &s, r, channel, i), w = mul(c, m.b);
+            const struct mode m = mode_at(n, &s, channel, i);
+            const struct complex c = c_at(n, &s, r, channel, i), w = mul(c, m.b);
             const int64_t place = c_place(&s, r, channel, i), mode = channel * s.modes + i;
-            struct sqa_complex big = {1, 0}, t0, t1, dw, dl, da, ddt;
+            struct complex big = {1, 0}, t0, t1, dw, dl, da, ddt;
 
             for (int64_t j = 0; j < s.step; j++)
                 big = mul(big, m.z);

@@ -29,14 +29,4 @@ struct sqa_tensor *sqa_s4d_kernel(struct sqa_graph *g, struct sqa_s4d_parameters
 /* Its forward flops. */
 double sqa_s4d_kernel_flops(int64_t kernels, int64_t width, int64_t modes, int64_t length);
 
-/* One mode: a, z = exp(dt a), b = (z - 1) / a: the recurrence x <- z x + b u. */
-struct sqa_complex {
-    double re, im;
-};
-struct sqa_s4d_mode {
-    double dt;
-    struct sqa_complex a, z, b;
-};
-struct sqa_s4d_mode sqa_s4d_mode(double dt, double log_a_re, double a_im);
-
 #endif

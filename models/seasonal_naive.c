@@ -13,10 +13,9 @@ struct self {
     int64_t period, season;
 };
 
-static const struct sqa_param params[] = {
-    {"period", "rows of a season; 0: the task's own, or 24", SQA_PARAM_INT, "0", 0, 1 << 24,
-     offsetof(struct self, period), NULL},
-    {.name = NULL}};
+static const struct sqa_param params[] = {{"period", "rows of a season; 0: the task's own, or 24", SQA_PARAM_INT, "0",
+                                           0, 1 << 24, offsetof(struct self, period), NULL},
+                                          {.name = NULL}};
 
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
@@ -56,10 +55,11 @@ static enum sqa_status predict(void *self, const struct sqa_batch *b, int32_t *l
     for (int64_t i = 0; i < b->n; i++) {
         const double *rows = season_rows(b, i, m);
         if (!rows)
-            return sqa_fail(err, SQA_INPUT,
-                            "seasonal_naive: a period of %lld rows, and the history has fewer; give a longer look-back "
-                            "or a shorter period",
-                            (long long)m);
+            return sqa_fail(
+                err, SQA_INPUT,
+                "seasonal_naive: a period of %lld rows, and the history has fewer; give a longer look-back "
+                "or a shorter period",
+                (long long)m);
         for (int64_t k = 0; k < b->horizon; k++)
             for (int64_t c = 0; c < b->outputs; c++)
                 forecast[(i * b->horizon + k) * b->outputs + c] = rows[k % m * b->channels + skip + c];

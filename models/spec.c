@@ -1,20 +1,22 @@
 /*
  * spec.c - models as text: parser and canonical forms (grammar in model.h)
  *
- * The canonical preset is the mixer itself: `transformer+mixer=local` is `local`, and of a stack the first item stands
- * as preset. A stack is cut to its shortest period over the layers; items in a row that are equal are counted (a*2).
- * A '+' before a digit belongs to a number (1e+3), since no slot begins with a digit. The whole text is printable ASCII
- * of at most SPEC_MAX bytes, so hostile text costs nothing.
+ * The canonical preset is the mixer itself: `transformer+mixer=local` is `local`, and of a stack the first item
+ * stands as preset. A stack is cut to its shortest period over the layers; items in a row that are equal are counted
+ * (a*2). A '+' before a digit belongs to a number (1e+3), since no slot begins with a digit. The whole text is
+ * printable ASCII of at most SPEC_MAX bytes, so hostile text costs nothing.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "models/model.h"
+#include "models/spec.h"
 
-enum { SPEC_MAX = 4096, WORD_MAX = 64, SEEN_MAX = 128, STACK_COUNT_MAX = SQA_MAX_LAYERS };
+enum { SPEC_MAX = 65536, WORD_MAX = 64, SEEN_MAX = 128, STACK_COUNT_MAX = SQA_MAX_LAYERS };
 
-#define FRAME(type, name, help, fallback, low, high)                                                                   \
-    {#name, help, type, fallback, low, high, offsetof(struct sqa_frame, name), NULL}
+#define FRAME(type, name, help, fallback, low, high)                                   \
+    {                                                                                  \
+#name, help, type, fallback, low, high, offsetof(struct sqa_frame, name), NULL \
+    }
 const struct sqa_param sqa_frame_params[] = {
     FRAME(SQA_PARAM_INT, layers, "blocks", "2", 1, SQA_MAX_LAYERS),
     FRAME(SQA_PARAM_INT, dim, "width D of the stream; a multiple of heads", "64", 1, 65536),
@@ -26,11 +28,6 @@ const struct sqa_param sqa_frame_params[] = {
     FRAME(SQA_PARAM_BOOL, bias, "1: biases in the q, k, v and output projections", "1", 0, 0),
     {.name = NULL}};
 
-static const char *const slot_default[SQA_SLOTS] = {
-    [SQA_SLOT_CHANNEL] = "mlp",      [SQA_SLOT_NORM] = "layernorm", [SQA_SLOT_RESIDUAL] = "prenorm",
-    [SQA_SLOT_POSITION] = "learned", [SQA_SLOT_POOL] = "mean",      [SQA_SLOT_HEAD] = "mlp_head",
-};
-
 struct parser {
     struct sqa_model *m;
     const char *text;
@@ -39,16 +36,6 @@ struct parser {
     size_t own_at; /* where the preset's own parameters begin, 0: it has none */
     bool layers_given, mixer_given, slot_given[SQA_SLOTS];
 };
-
-static bool whole(const struct sqa_model *m)
-{
-    return m->preset.variant->slot != SQA_SLOT_MIXER;
-}
-
-static bool takes_frame(const struct sqa_variant *v)
-{
-    return v->slot == SQA_SLOT_MIXER || (v->traits & SQA_TRAIT_FRAME);
-}
 
 static enum sqa_status bad(const struct parser *p, size_t at, const char *fmt, ...) SQA_PRINTF(3, 4);
 static enum sqa_status bad(const struct parser *p, size_t at, const char *fmt, ...)
@@ -128,7 +115,7 @@ static enum sqa_status unknown_param(struct parser *p, size_t at, const struct s
     const char *names[SEEN_MAX];
     size_t n = 0;
     struct sqa_text list = {0};
-    const struct sqa_param *tables[2] = {v->params, preset && takes_frame(v) ? sqa_frame_params : NULL};
+    const struct sqa_param *tables[2] = {v->params, preset && sqa_spec_takes_frame(v) ? sqa_frame_params : NULL};
     for (int t = 0; t < 2; t++) {
         for (const struct sqa_param *q = tables[t]; q && q->name && n < SEEN_MAX; q++) {
             sqa_text_printf(&list, "%s%s", n ? ", " : "", q->name);
@@ -172,7 +159,7 @@ static enum sqa_status read_param(struct parser *p, size_t end, struct sqa_item 
     const struct sqa_param *q = sqa_params_find(v->params, name);
     void *self = item->self;
     const struct sqa_param *table = v->params;
-    if (!q && preset && takes_frame(v)) {
+    if (!q && preset && sqa_spec_takes_frame(v)) {
         table = sqa_frame_params;
         self = &p->m->frame;
         q = sqa_params_find(table, name);
@@ -268,7 +255,8 @@ static enum sqa_status read_stack(struct parser *p, size_t end)
         size_t item_end = start + length < close ? start + length : close;
         const size_t next = item_end;
         if (p->text[next] == '(' || (p->text[next] == ')' && next < close))
-            return bad(p, next, "'%c' within a stack; a stack holds items only, as in (mamba*2 local)", p->text[next]);
+            return bad(p, next, "'%c' within a stack; a stack holds items only, as in (mamba*2 local)",
+                       p->text[next]);
         int64_t count;
         enum sqa_status status = read_count(p, start, &item_end, &count);
         struct sqa_item item = {0};
@@ -306,10 +294,10 @@ static enum sqa_status read_slot(struct parser *p, size_t end)
     }
     if (slot < 0) {
         const char *near = sqa_nearest(name, names, n);
-        return bad(p, start, "no slot '%s'; %s%s%sslots are mixer, channel, norm, residual, position, pool, head", name,
-                   near ? "did you mean '" : "", near ? near : "", near ? "'? " : "");
+        return bad(p, start, "no slot '%s'; %s%s%sslots are mixer, channel, norm, residual, position, pool, head",
+                   name, near ? "did you mean '" : "", near ? near : "", near ? "'? " : "");
     }
-    if (whole(p->m))
+    if (sqa_spec_whole(p->m))
         return bad(p, start, "%s is a whole model and has no slots; leave +%s out", p->m->preset.variant->id, name);
     if (p->slot_given[slot])
         return bad(p, start, "slot %s is given twice; keep one", name);
@@ -332,27 +320,6 @@ static size_t segment_end(const struct parser *p)
         if (p->text[i] == '+' && !(p->text[i + 1] >= '0' && p->text[i + 1] <= '9'))
             break;
     return i;
-}
-
-static void print_item(const struct sqa_item *item, bool all, struct sqa_text *out)
-{
-    int printed = 0;
-    sqa_text_add(out, item->variant->id);
-    sqa_params_print(item->variant->params, item->self, all, out, &printed);
-}
-
-static bool same_item(const struct sqa_item *a, const struct sqa_item *b, bool *failed)
-{
-    if (a->variant != b->variant || a->self == b->self)
-        return a->variant == b->variant;
-    struct sqa_text ta = {0}, tb = {0};
-    print_item(a, true, &ta);
-    print_item(b, true, &tb);
-    *failed |= ta.failed || tb.failed;
-    const bool same = strcmp(sqa_text_get(&ta), sqa_text_get(&tb)) == 0;
-    sqa_text_clear(&ta);
-    sqa_text_clear(&tb);
-    return same;
 }
 
 /* Cuts the stack to its shortest period over the layers; the first item becomes the preset. */
@@ -379,7 +346,7 @@ static enum sqa_status settle_mixers(struct parser *p)
     for (; period < m->mixers; period++) {
         int64_t i = period;
         while (i < m->frame.layers &&
-               same_item(&m->mixer[i % m->mixers], &m->mixer[(i - period) % m->mixers], &failed))
+               sqa_spec_same_item(&m->mixer[i % m->mixers], &m->mixer[(i - period) % m->mixers], &failed))
             i++;
         if (i == m->frame.layers)
             break;
@@ -389,75 +356,23 @@ static enum sqa_status settle_mixers(struct parser *p)
     return failed ? nomem(p->err) : SQA_OK;
 }
 
-static void print_stack(const struct sqa_model *m, bool all, struct sqa_text *out)
-{
-    bool failed = false;
-    sqa_text_add(out, "+mixer=(");
-    for (int i = 0; i < m->mixers;) {
-        int n = 1;
-        while (i + n < m->mixers && same_item(&m->mixer[i], &m->mixer[i + n], &failed))
-            n++;
-        const size_t start = out->length;
-        sqa_text_add(out, i ? " " : "");
-        print_item(&m->mixer[i], all, out);
-        if (n > 1 || strchr(sqa_text_get(out) + (out->failed ? 0 : start), '*'))
-            sqa_text_printf(out, "*%d", n);
-        i += n;
-    }
-    sqa_text_add(out, ")");
-    out->failed |= failed;
-}
-
-static const char *print_form(struct sqa_model *m, bool all)
-{
-    struct sqa_text out = {0};
-    int printed = 0;
-    const struct sqa_variant *v = m->preset.variant;
-    sqa_text_add(&out, v->id);
-    if (whole(m) || m->mixers == 1)
-        sqa_params_print(v->params, m->preset.self, all, &out, &printed);
-    if (takes_frame(v))
-        sqa_params_print(sqa_frame_params, &m->frame, all, &out, &printed);
-    if (!whole(m) && m->mixers > 1)
-        print_stack(m, all, &out);
-    for (int s = 0; s < SQA_SLOTS && !whole(m); s++) {
-        if (!slot_default[s])
-            continue;
-        struct sqa_text item = {0};
-        print_item(&m->slot[s], all, &item);
-        if (all || strcmp(sqa_text_get(&item), slot_default[s]) != 0)
-            sqa_text_printf(&out, "+%s=%s", sqa_slot_name((enum sqa_slot)s), sqa_text_get(&item));
-        out.failed |= item.failed;
-        sqa_text_clear(&item);
-    }
-    char *form = out.failed ? NULL : sqa_arena_strdup(&m->arena, sqa_text_get(&out));
-    sqa_text_clear(&out);
-    if (form) { /* 1e+06 -> 1e06: '+' separates slots */
-        char *to = form;
-        for (const char *from = form; *from; from++)
-            if (!(*from == '+' && from[1] >= '0' && from[1] <= '9'))
-                *to++ = *from;
-        *to = '\0';
-    }
-    return form;
-}
-
 static enum sqa_status parse(struct parser *p)
 {
     struct sqa_model *m = p->m;
     for (size_t i = 0; p->text[i]; i++)
         if (p->text[i] < 0x20 || p->text[i] > 0x7e)
-            return sqa_fail(p->err, SQA_USAGE,
-                            "model, character %zu: byte 0x%02x; write the text in printable ASCII without line breaks",
-                            i + 1, (unsigned)(unsigned char)p->text[i]);
+            return sqa_fail(
+                p->err, SQA_USAGE,
+                "model, character %zu: byte 0x%02x; write the text in printable ASCII without line breaks", i + 1,
+                (unsigned)(unsigned char)p->text[i]);
     enum sqa_status status = sqa_params_defaults("model", sqa_frame_params, &m->frame, &m->arena, p->err);
     if (status == SQA_OK)
         status = read_item(p, segment_end(p), SQA_SLOT_MIXER, true, &m->preset);
-    for (int s = 0; s < SQA_SLOTS && status == SQA_OK && !whole(m); s++) {
-        const struct sqa_variant *v = slot_default[s] ? sqa_variant_find(slot_default[s]) : NULL;
-        if (slot_default[s] && !v)
+    for (int s = 0; s < SQA_SLOTS && status == SQA_OK && !sqa_spec_whole(m); s++) {
+        const struct sqa_variant *v = sqa_spec_slot_default[s] ? sqa_variant_find(sqa_spec_slot_default[s]) : NULL;
+        if (sqa_spec_slot_default[s] && !v)
             return sqa_fail(p->err, SQA_UNSUPPORTED, "model: this build has no %s '%s'; build it with models/%s.c",
-                            sqa_slot_name((enum sqa_slot)s), slot_default[s], slot_default[s]);
+                            sqa_slot_name((enum sqa_slot)s), sqa_spec_slot_default[s], sqa_spec_slot_default[s]);
         if (v)
             status = make_item(p, v, &m->slot[s]);
     }
@@ -465,15 +380,15 @@ static enum sqa_status parse(struct parser *p)
         p->at++;
         status = read_slot(p, segment_end(p));
     }
-    if (status == SQA_OK && !whole(m))
+    if (status == SQA_OK && !sqa_spec_whole(m))
         status = settle_mixers(p);
     if (status != SQA_OK)
         return status;
     if (m->frame.dim % m->frame.heads != 0)
         return bad(p, 0, "dim=%lld is not a multiple of heads=%lld; change one of them", (long long)m->frame.dim,
                    (long long)m->frame.heads);
-    m->short_form = print_form(m, false);
-    m->full_form = print_form(m, true);
+    m->short_form = sqa_spec_form(m, false);
+    m->full_form = sqa_spec_form(m, true);
     return m->short_form && m->full_form ? SQA_OK : nomem(p->err);
 }
 

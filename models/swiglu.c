@@ -13,10 +13,10 @@ struct self {
     int64_t hidden;
 };
 
-static const struct sqa_param params[] = {
-    {"hidden", "hidden width; 0: two thirds of ffn, rounded up to a multiple of 8", SQA_PARAM_INT, "0", 0, 1 << 20,
-     offsetof(struct self, hidden), NULL},
-    {.name = NULL}};
+static const struct sqa_param params[] = {{"hidden",
+                                           "hidden width; 0: two thirds of ffn, rounded up to a multiple of 8",
+                                           SQA_PARAM_INT, "0", 0, 1 << 20, offsetof(struct self, hidden), NULL},
+                                          {.name = NULL}};
 
 static int64_t hidden(const struct self *s, const struct sqa_context *c)
 {

@@ -46,8 +46,14 @@ static void judge(struct verify *v, const char *check, enum sqa_status status, c
 
 static struct sqa_probe probe_of(const struct verify *v, int64_t batch, int64_t length)
 {
-    return (struct sqa_probe){.item = v->variant->id, .batch = batch, .length = length, .dim = DIM, .heads = HEADS,
-                              .causal = v->causal, .seed = 5, .real = SQA_F64};
+    return (struct sqa_probe){.item = v->variant->id,
+                              .batch = batch,
+                              .length = length,
+                              .dim = DIM,
+                              .heads = HEADS,
+                              .causal = v->causal,
+                              .seed = 5,
+                              .real = SQA_F64};
 }
 
 static void gradients(struct verify *v)
@@ -286,7 +292,11 @@ static void check_whole(struct verify *v, const char *model, const struct sqa_si
     struct sqa_err err = {0};
     char check[160];
     double worst = 0;
-    const struct sqa_probe_whole p = {.model = model, .task = *task, .batch = 2, .seed = 11, .real = SQA_F64,
+    const struct sqa_probe_whole p = {.model = model,
+                                      .task = *task,
+                                      .batch = 2,
+                                      .seed = 11,
+                                      .real = SQA_F64,
                                       .lengths = task->vocab ? true_lengths : NULL};
     const enum sqa_status status = sqa_probe_whole_gradient(&p, &worst, &err);
     snprintf(check, sizeof check, "gradient of %s's loss, %.100s", task->vocab ? "a classification" : "a forecast",

@@ -128,12 +128,12 @@ double sqa_t_quantile(double p, double df)
 
 struct sqa_interval sqa_wilson(double k, double n, double level)
 {
-    if (!(n > 0))
+    if (!(n > 0 && k >= 0 && k <= n * (1 + 1e-9)))
         return no_interval;
     const double z = sqa_normal_quantile(0.5 + level / 2);
     const double p = k / n, z2 = z * z / n;
     const double middle = (p + z2 / 2) / (1 + z2);
-    const double half = z / (1 + z2) * sqrt(p * (1 - p) / n + z2 / (4 * n));
+    const double half = z / (1 + z2) * sqrt(fmax(0, p * (1 - p)) / n + z2 / (4 * n));
     return (struct sqa_interval){fmax(0, middle - half), fmin(1, middle + half)};
 }
 

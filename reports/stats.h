@@ -23,8 +23,8 @@ struct sqa_interval {
 void sqa_sort_reals(double *x, size_t n); /* ascending; no NaN among them */
 /* x ascending; linear interpolation between the two nearest (type 7 of Hyndman and Fan); NaN when n is 0. */
 double sqa_quantile(const double *x, size_t n, double p);
-double sqa_stats_mean(const double *x, size_t n);      /* NaN when n is 0 */
-double sqa_deviation(const double *x, size_t n); /* with n - 1; NaN when n < 2 */
+double sqa_stats_mean(const double *x, size_t n); /* NaN when n is 0 */
+double sqa_deviation(const double *x, size_t n);  /* with n - 1; NaN when n < 2 */
 
 double sqa_normal_cdf(double z);
 double sqa_normal_quantile(double p);       /* 0 < p < 1 */

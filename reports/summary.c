@@ -111,7 +111,7 @@ static enum sqa_status crossed(const struct pair *pairs, size_t n, size_t block,
 static size_t block_of(const struct sqa_pool *pool, const struct sqa_pool_cell *cell)
 {
     const double horizon = sqa_pool_number(pool, cell, SQA_PHASE_ANY, SQA_CELLS_horizon);
-    return cell->labels || !(horizon >= 1) ? 1 : (size_t)horizon;
+    return cell->labels || !(horizon >= 1) ? 1 : (size_t)fmin(horizon, 1e6);
 }
 
 /* Work arrays with a place for every cell of an entry. */

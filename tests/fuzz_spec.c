@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, data, size);
     if (sqa_model_parse(text, &m, &err) == SQA_OK) {
         reads_back(m, m->short_form);
-        if (strlen(m->full_form) <= 4096) /* a long stack's full form may be longer than texts may be */
+        if (strlen(m->full_form) <= 65536) /* a long stack's full form may be longer than a text may be */
             reads_back(m, m->full_form);
         sqa_model_free(m);
     } else {

@@ -48,15 +48,15 @@ enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H 
 
 static const int32_t ragged[B] = {L, 6};
 
-#define CHECK(status, err, item)                                                                                     \
-    do {                                                                                                             \
-        if ((status) != SQA_OK)                                                                                      \
-            fail_msg("%s: %s", item, (err).text);                                                                    \
+#define CHECK(status, err, item)                  \
+    do {                                          \
+        if ((status) != SQA_OK)                   \
+            fail_msg("%s: %s", item, (err).text); \
     } while (0)
-#define CHECK_BOUND(value, bound, item)                                                                              \
-    do {                                                                                                             \
-        if (!((value) <= (bound)))                                                                                   \
-            fail_msg("%s: %g, bound %g", item, value, (double)(bound));                                              \
+#define CHECK_BOUND(value, bound, item)                                 \
+    do {                                                                \
+        if (!((value) <= (bound)))                                      \
+            fail_msg("%s: %g, bound %g", item, value, (double)(bound)); \
     } while (0)
 
 static struct sqa_probe probe_of(int setting, bool causal)

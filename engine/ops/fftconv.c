@@ -6,7 +6,7 @@
  */
 #include "engine/ops/support.h"
 
-enum { BLOCK = 8 };
+enum { BLOCK = 8, MAX_LENGTH = 1 << 20 };
 enum { U, KERNEL, KERNEL2, DY };
 
 struct job {
@@ -26,6 +26,8 @@ static enum sqa_status shape(struct sqa_node *n, struct sqa_err *err)
     if (!sqa_is_real(u) || u->rank != 3)
         return sqa_shape_fail(n, err, "u is %s %s; give real (B, L, D)", sqa_dtype_name(u->dtype),
                               sqa_shape_text(u, one));
+    if (u->dim[1] > MAX_LENGTH)
+        return sqa_shape_fail(n, err, "length %lld; the FFT takes 1 to %d", (long long)u->dim[1], MAX_LENGTH);
     for (int i = KERNEL; i <= KERNEL2; i++) {
         const struct sqa_tensor *k = n->in[i];
 

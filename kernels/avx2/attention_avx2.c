@@ -2,7 +2,8 @@
  * attention_avx2.c - forward softmax attention in tiles; AVX2 and FMA, f32
  *
  * For each panel of queries: for each key tile: pack K^T and V once, then for each query tile of the panel S = Q K^T,
- * the online softmax, O += P V. The running sum is kept in eight lanes a row and added up at the end.
+ * the online softmax, O += P V. The running sum is kept in eight lanes a row and added up at the end. A masked
+ * probability is 0 but still multiplies V: not-a-number in a future row of the same tile spreads to earlier rows.
  */
 #include <math.h>
 #include <string.h>

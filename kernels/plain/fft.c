@@ -85,7 +85,8 @@ void K(fft_forward)(const void *u_, const void *k2_, int64_t n, void *spectrum, 
     separate(h, re, im, x, x + h);
 }
 
-/* The first `first` and, backwards, the last `last` numbers of the inverse transform of the spectrum in (xr, xi). */
+/* Inverse transform of the spectrum in (xr, xi), which is overwritten: its first n numbers to y and its last n,
+ * backwards, to y2; either may be NULL. */
 static void inverse(int64_t h, real *xr, real *xi, real *re, real *im, int64_t n, real *y, real *y2)
 {
     join(h, xr, xi, re, im);

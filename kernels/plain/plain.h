@@ -33,8 +33,8 @@
     void sqa_k_layernorm_##T(const void *x, const void *gain, const void *bias, void *y, void *mean, void *rstd, \
                              size_t rows, size_t n, double eps, int rms); \
     void sqa_k_layernorm_grad_##T(const void *x, const void *gain, const void *mean, const void *rstd, \
-                                  const void *dy, void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms, \
-                                  int accumulate); \
+                                  const void *dy, void *dx, void *dgain, void *dbias, size_t rows, size_t n, \
+                                  int rms, int accumulate); \
     void sqa_k_embedding_##T(const void *table, const int32_t *id, void *y, size_t rows, size_t n, size_t vocab); \
     void sqa_k_embedding_grad_##T(const int32_t *id, const void *dy, void *dtable, size_t rows, size_t n, \
                                   size_t vocab); \
