@@ -31,9 +31,8 @@ ifdef CI
 WARN += -Werror
 endif
 OPT     ?= -O2 -g
-COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) \
-             -DSQA_DATADIR='"$(PREFIX)/share/seqarena"' $(CFLAGS)
+COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) $(CFLAGS)
 LIBS    = -lopenblas -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lxxhash -lcrypto -lm
 LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
@@ -47,7 +46,7 @@ LIB_OBJ := $(COMMON:%.c=$(B)/%.o) $(PLAIN:%.c=$(B)/%.f32.o) $(PLAIN:%.c=$(B)/%.f
            $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(HARNESS)))
 TESTS   := $(sort $(wildcard tests/test_*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz_*.c))
-LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc
+LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc $(B)/commit.inc
 
 # V=1 shows whole command lines.
 say = $(if $(V),,@echo '  $(1)  $@';)
@@ -65,6 +64,9 @@ $(B)/tasks.inc: FORCE | $(B)
 $(B)/ops.inc: FORCE | $(B)
 	@sed -n 's/^const struct sqa_op sqa_op_\([a-z0-9_]*\) = {.*/X(\1)/p' engine/graph.c $(sort $(wildcard engine/ops/*.c)) >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(B)/commit.inc: FORCE | $(B)
+	@echo '"$(COMMIT)"' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B):
 	@mkdir -p $@
 
@@ -79,7 +81,7 @@ $(B)/kernels/plain/%.f64.o: kernels/plain/%.c | $(LISTS)
 $(B)/kernels/avx2/%.o: kernels/avx2/%.c | $(LISTS)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) -mavx2 -mfma -MMD -MP -c -o $@ $<
-$(B)/harness/main.o $(B)/harness/measure/environment.o: EXTRA = -DSQA_COMMIT='"$(COMMIT)"' -DSQA_COMPILER_FLAGS='"$(OPT)"'
+$(B)/harness/measure/environment.o: EXTRA = -DSQA_COMPILER_FLAGS='"$(OPT)"'
 $(B)/%.o: %.c | $(LISTS)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) $(EXTRA) -MMD -MP -c -o $@ $<

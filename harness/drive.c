@@ -496,18 +496,6 @@ static enum sqa_status measure_cells(struct drive *d, struct sqa_err *err)
 
 /* The run directory */
 
-const char *sqa_build_id(void)
-{
-    static char id[17];
-    char *data;
-    size_t size;
-    if (!*id && sqa_file_read("/proc/self/exe", (size_t)1 << 30, &data, &size, NULL) == SQA_OK) {
-        snprintf(id, sizeof id, "%016llx", (unsigned long long)sqa_hash(data, size, 0));
-        sqa_free(data);
-    }
-    return id;
-}
-
 static json_t *titles(const struct sqa_run_plan *p)
 {
     json_t *models = json_object(), *tasks = json_object(), *controls = json_array(), *floors = json_array();
@@ -535,8 +523,8 @@ static enum sqa_status write_run_json(struct drive *d, struct sqa_err *err)
     json_t *command = json_array();
     for (int i = 0; i < d->o->argc; i++)
         json_array_append_new(command, json_string(i == 0 ? "seqarena" : d->o->argv[i]));
-    json_t *doc = json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "schema", "seqarena.run/1", "version", SQA_VERSION,
-                            "build", sqa_build_id(), "started", started, "command", command, "plan",
+    json_t *doc = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "schema", "seqarena.run/1", "version", SQA_VERSION,
+                            "commit", sqa_commit, "build", sqa_build_id(), "started", started, "command", command, "plan",
                             sqa_plan_json(d->p), "titles", titles(d->p), "environment", sqa_environment(1));
     char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
     enum sqa_status status;

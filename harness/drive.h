@@ -14,7 +14,5 @@ struct sqa_drive_options {
 };
 /* Runs what is not finished yet. PARTIAL when some cells did not; the code of the first failure when none did. */
 enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options *o, struct sqa_err *err) SQA_MUST_CHECK;
-/* Hash of the running program, in hex. */
-const char *sqa_build_id(void);
 
 #endif

@@ -71,11 +71,10 @@ static enum sqa_status dispatch(int argc, char **argv, struct sqa_err *err)
     struct sqa_text help = {0};
     static struct sqa_texts operands;
     int wants_help = 0;
-    if (argc < 2) {
+    if (argc < 2)
         return sqa_fail(err, SQA_USAGE, "no verb; see seqarena --help");
-    }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
-        sqa_text_printf(&help, "seqarena %s (%s, compiler %s)\n", SQA_VERSION, SQA_COMMIT, __VERSION__);
+        sqa_text_printf(&help, "seqarena %s (%s, compiler %s)\n", SQA_VERSION, sqa_commit, __VERSION__);
         return sqa_print(&help, NULL, err);
     }
     const bool asked = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0;

@@ -38,7 +38,7 @@ struct sqa_recipe {
 };
 extern const struct sqa_param sqa_recipe_params[]; /* every field above but the last three: --train, help, rows */
 
-/* Reads recipes/SCALE.ini (found in dirs: $SEQARENA_RECIPES, the installed place, ./recipes) and resolves it for the
+/* Reads recipes/SCALE.ini (looked for in $SEQARENA_RECIPES, beside the program, ./recipes) and resolves it for the
  * pair of short forms; then applies overrides ("rate=1e-3,batch=32,steps=500"; lr is an alias of rate). Texts live in
  * arena. frame_defaults receives "layers=2,dim=64,..." of frame.* keys that matched ("" when none). */
 enum sqa_status sqa_recipe_resolve(const char *scale, const char *model, const char *task, const char *overrides,

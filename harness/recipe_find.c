@@ -8,29 +8,25 @@
 #include "base/file.h"
 #include "harness/recipe_private.h"
 
-#ifndef SQA_DATADIR
-#define SQA_DATADIR "/usr/local/share/seqarena"
-#endif
-
 enum { NAME_LIMIT = 64, PLACES = 4 };
 
-/* Folder i that may hold recipes; false when there is none of that number. */
+/* Folder i that may hold recipes; false when there is none of that number. An installed program finds its own beside
+ * itself, so that a tree can be moved; one in build/ finds those of its sources. */
 static bool place(int i, char path[4096])
 {
+    static const char *const beside[] = {"/../share/seqarena/recipes", "/../recipes"};
     const char *env = getenv("SEQARENA_RECIPES");
     int n = 0;
     if (i == 0 && env && *env) {
         n = snprintf(path, 4096, "%s", env);
-    } else if (i == 1) {
-        n = snprintf(path, 4096, "%s/recipes", SQA_DATADIR);
-    } else if (i == 2) {
-        n = snprintf(path, 4096, "recipes");
-    } else if (i == 3) {
+    } else if (i == 1 || i == 2) {
         const ssize_t length = readlink("/proc/self/exe", path, 4000);
         path[length > 0 ? length : 0] = '\0';
         char *slash = strrchr(path, '/');
         if (slash)
-            n = (int)(slash - path) + snprintf(slash, 32, "/../recipes");
+            n = (int)(slash - path) + snprintf(slash, 64, "%s", beside[i - 1]);
+    } else if (i == 3) {
+        n = snprintf(path, 4096, "recipes");
     }
     return n > 0 && n < 4096;
 }

@@ -3,6 +3,18 @@
 
 #include "harness/plan.h"
 
+static enum sqa_status refuse_floor(const char *spec, struct sqa_err *err)
+{
+    struct sqa_model *m;
+    enum sqa_status status = sqa_model_parse(spec, &m, err);
+    if (status != SQA_OK)
+        return status;
+    if (sqa_model_is_floor(m))
+        status = sqa_fail(err, SQA_UNSUPPORTED, "%s: a floor has no ops and no weights; choose a model that computes", spec);
+    sqa_model_free(m);
+    return status;
+}
+
 enum sqa_status sqa_open_settings(const struct sqa_cell_settings *s, struct sqa_arena *arena, struct sqa_trainer **t,
                                   struct sqa_err *err)
 {
@@ -18,7 +30,9 @@ enum sqa_status sqa_open_settings(const struct sqa_cell_settings *s, struct sqa_
         snprintf(length, sizeof length, "%lld", (long long)s->length);
         sel.lengths.at[sel.lengths.n++] = length;
     }
-    enum sqa_status status = sqa_plan_cells(&p, &sel, 1, err); /* as bench: no floors, no controls beside it */
+    enum sqa_status status = refuse_floor(s->model, err);
+    if (status == SQA_OK)
+        status = sqa_plan_cells(&p, &sel, 1, err); /* as bench: no floors, no controls beside it */
     if (status == SQA_OK)
         status = sqa_cell_recipe(&p.cells[0], arena, &r, err);
     if (status == SQA_OK) {

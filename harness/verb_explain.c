@@ -175,9 +175,6 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
         return sqa_fail(err, SQA_USAGE, "explain: --phase %.50s; give infer or train", o->phase);
     s.trainable = train;
     enum sqa_status status = sqa_open_settings(&s, &arena, &t, err);
-    if (status == SQA_OK && sqa_model_is_floor(t->model))
-        status = sqa_fail(err, SQA_UNSUPPORTED, "explain: %s is a floor and has no ops; choose a model that computes",
-                          operands->at[0]);
     if (status == SQA_OK)
         status = explain(o, t, train ? SQA_MODE_TRAIN : SQA_MODE_INFER, &out, err);
     sqa_trainer_close(t);

@@ -3,8 +3,8 @@
 #define SQA_HARNESS_VERSION_H
 
 #define SQA_VERSION "0.1.0"
-#ifndef SQA_COMMIT
-#define SQA_COMMIT "unknown"
-#endif
+
+extern const char *const sqa_commit; /* of the sources, with -dirty when they differ from it; "unknown" without git */
+const char *sqa_build_id(void);      /* hash of the running program, in hex */
 
 #endif

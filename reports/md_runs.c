@@ -159,13 +159,56 @@ static bool scalars(struct sqa_text *out, const char *name, const json_t *array)
     return true;
 }
 
+/* {"value": null, "reason": why}: what could not be read, in one cell. */
+static bool absent(struct sqa_text *out, const json_t *value)
+{
+    const char *reason = json_string_value(json_object_get(value, "reason"));
+    if (!json_is_null(json_object_get(value, "value")) || !reason)
+        return false;
+    sqa_text_printf(out, "- (%s)", reason);
+    return true;
+}
+
+/* An object of scalars inside a list: "level 1, kind data, ..." in one cell. */
+static bool flat_object(struct sqa_text *out, json_t *value)
+{
+    const char *key;
+    json_t *member;
+    bool first = true;
+    if (!json_is_object(value))
+        return false;
+    json_object_foreach(value, key, member)
+    {
+        sqa_text_printf(out, "%s%s ", first ? "" : ", ", key);
+        first = false;
+        if (!scalar(out, key, member))
+            return false;
+    }
+    return true;
+}
+
+static bool one_cell(struct sqa_text *out, const char *name, json_t *value, bool listed)
+{
+    const size_t start = out->length;
+    if (scalar(out, name, value))
+        return true;
+    out->length = start;
+    if (scalars(out, name, value))
+        return true;
+    out->length = start;
+    if (absent(out, value))
+        return true;
+    out->length = start;
+    return listed && flat_object(out, value);
+}
+
 /* Rows "nested names | value" of every scalar below value. */
-static void flatten(struct sqa_grid *grid, const char *name, json_t *value, int depth)
+static void flatten(struct sqa_grid *grid, const char *name, json_t *value, int depth, bool listed)
 {
     struct sqa_text text = {0};
     if (depth > DEPTH_MAX)
         return;
-    if (scalar(&text, name, value) || (sqa_text_clear(&text), scalars(&text, name, value))) {
+    if (one_cell(&text, name, value, listed)) {
         sqa_grid_cell(grid, name);
         sqa_grid_cell(grid, sqa_text_get(&text));
         grid->failed = grid->failed || text.failed;
@@ -175,14 +218,14 @@ static void flatten(struct sqa_grid *grid, const char *name, json_t *value, int 
         json_t *member;
         for (size_t i = 0; i < json_array_size(value); i++) {
             snprintf(nested, sizeof nested, "%s %zu", name, i);
-            flatten(grid, nested, json_array_get(value, i), depth + 1);
+            flatten(grid, nested, json_array_get(value, i), depth + 1, true);
         }
         json_object_foreach(value, key, member)
         {
             if (depth == 0 && strcmp(key, "counters") == 0)
                 continue;
             snprintf(nested, sizeof nested, "%s%s%s", name, *name ? " " : "", key);
-            flatten(grid, nested, member, depth + 1);
+            flatten(grid, nested, member, depth + 1, false);
         }
     }
     sqa_text_clear(&text);
@@ -197,8 +240,43 @@ static void write_environment(struct sqa_text *out, const struct sqa_pool_run *r
     sqa_grid_begin(&grid, "ll");
     sqa_grid_cell(&grid, "machine");
     sqa_grid_cell(&grid, "value");
-    flatten(&grid, "", environment, 0);
+    flatten(&grid, "", environment, 0, false);
     sqa_grid_end(&grid, out);
+}
+
+static const char *reason_of(const json_t *missing, size_t i)
+{
+    const char *reason = json_string_value(json_object_get(json_array_get(missing, i), "reason"));
+    return reason ? reason : "no reason recorded";
+}
+
+/* A line a reason: how many events, why not, which. */
+static void write_missing(struct sqa_text *out, const json_t *missing)
+{
+    for (size_t i = 0; i < json_array_size(missing); i++) {
+        size_t count = 0;
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = strcmp(reason_of(missing, i), reason_of(missing, j)) == 0;
+        if (seen)
+            continue;
+        for (size_t j = i; j < json_array_size(missing); j++)
+            count += strcmp(reason_of(missing, i), reason_of(missing, j)) == 0;
+        sqa_text_printf(out, "- not usable (%zu): ", count);
+        sqa_markdown_text(out, reason_of(missing, i));
+        const char *separator = ": ";
+        for (size_t j = i; j < json_array_size(missing); j++) {
+            const json_t *item = json_array_get(missing, j);
+            const char *name = json_string_value(json_is_string(item) ? item : json_object_get(item, "name"));
+            if (strcmp(reason_of(missing, i), reason_of(missing, j)) != 0)
+                continue;
+            sqa_text_add(out, separator);
+            sqa_markdown_code(out, name ? name : "", false);
+            separator = ", ";
+        }
+        sqa_text_add(out, "\n");
+    }
+    sqa_text_add(out, "\n");
 }
 
 static void write_counters(struct sqa_text *out, const struct sqa_pool_run *run)
@@ -206,27 +284,17 @@ static void write_counters(struct sqa_text *out, const struct sqa_pool_run *run)
     const json_t *available = sqa_pool_json(run, "environment", "counters", "available", NULL);
     const json_t *missing = sqa_pool_json(run, "environment", "counters", "missing", NULL);
     struct sqa_text list = {0};
+    if (!json_array_size(available) && !json_array_size(missing))
+        return;
+    sqa_text_add(out, "Counters that a trial on this machine proved usable, and those it did not:\n\n");
     if (json_array_size(available) && scalars(&list, "", available)) {
-        sqa_text_add(out, "Counters read: ");
+        sqa_text_add(out, "- usable: ");
         sqa_markdown_text(out, sqa_text_get(&list));
-        sqa_text_add(out, ".\n\n");
+        sqa_text_add(out, "\n");
     }
     out->failed = out->failed || list.failed;
     sqa_text_clear(&list);
-    if (json_array_size(missing) == 0)
-        return;
-    struct sqa_grid grid;
-    sqa_grid_begin(&grid, "ll");
-    sqa_grid_cell(&grid, "counter not read");
-    sqa_grid_cell(&grid, "reason");
-    for (size_t i = 0; i < json_array_size(missing); i++) {
-        const json_t *item = json_array_get(missing, i);
-        const char *name = json_string_value(json_is_string(item) ? item : json_object_get(item, "name"));
-        const char *reason = json_string_value(json_object_get(item, "reason"));
-        sqa_grid_cell(&grid, name ? name : "");
-        sqa_grid_cell(&grid, reason ? reason : "");
-    }
-    sqa_grid_end(&grid, out);
+    write_missing(out, missing);
 }
 
 /* One argument as a shell takes it. */
@@ -272,8 +340,21 @@ static void fact(struct sqa_text *out, const char *name, const json_t *value)
     sqa_text_clear(&t);
 }
 
-static void write_run(struct sqa_text *out, const struct sqa_pool_run *run)
+/* The earlier run on the same machine, by fingerprint, or NULL. */
+static const struct sqa_pool_run *same_machine(const struct sqa_pool *pool, size_t r)
 {
+    const char *mine = json_string_value(sqa_pool_json(&pool->runs[r], "environment", "fingerprint", NULL));
+    for (size_t i = 0; mine && i < r; i++) {
+        const char *other = json_string_value(sqa_pool_json(&pool->runs[i], "environment", "fingerprint", NULL));
+        if (other && strcmp(mine, other) == 0)
+            return &pool->runs[i];
+    }
+    return NULL;
+}
+
+static void write_run(struct sqa_text *out, const struct sqa_pool *pool, size_t r)
+{
+    const struct sqa_pool_run *run = &pool->runs[r], *same = same_machine(pool, r);
     sqa_text_add(out, "## Run ");
     sqa_markdown_code(out, run->files.dir, false);
     sqa_text_add(out, "\n\n");
@@ -281,6 +362,7 @@ static void write_run(struct sqa_text *out, const struct sqa_pool_run *run)
         sqa_text_add(out, "No run.json: what made these rows, and where, is not known.\n\n");
     fact(out, "started", sqa_pool_json(run, "started", NULL));
     fact(out, "seqarena", sqa_pool_json(run, "version", NULL));
+    fact(out, "commit", sqa_pool_json(run, "commit", NULL));
     fact(out, "build", sqa_pool_json(run, "build", NULL));
     fact(out, "plan", sqa_pool_json(run, "plan", "hash", NULL));
     if (run->replaced)
@@ -290,6 +372,12 @@ static void write_run(struct sqa_text *out, const struct sqa_pool_run *run)
     if (run->json)
         sqa_text_add(out, "\n");
     write_command(out, sqa_pool_json(run, "command", NULL));
+    if (same) {
+        sqa_text_add(out, "The machine and its counters are those of ");
+        sqa_markdown_code(out, same->files.dir, false);
+        sqa_text_add(out, ".\n\n");
+        return;
+    }
     write_environment(out, run);
     write_counters(out, run);
 }
@@ -300,5 +388,5 @@ void sqa_markdown_runs(struct sqa_text *out, const struct sqa_pool *pool)
     write_notes(out, pool);
     write_names(out, pool);
     for (size_t r = 0; r < pool->n_runs; r++)
-        write_run(out, &pool->runs[r]);
+        write_run(out, pool, r);
 }
