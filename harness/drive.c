@@ -30,7 +30,7 @@ static volatile sig_atomic_t stop;
 static void on_signal(int number)
 {
     (void)number;
-    stop = 1;
+    stop = stop ? 2 : 1; /* asked twice: at once */
 }
 
 enum state { PENDING, TRAINED, FINISHED };
@@ -371,6 +371,8 @@ static enum sqa_status train_cells(struct drive *d, struct sqa_err *err)
             kill_all(d, SIGTERM);
             told = true;
         }
+        if (stop > 1)
+            kill_all(d, SIGKILL);
         wait_for_children(d, 200);
         for (int i = 0; i < LIVE_MAX && status == SQA_OK; i++) {
             struct child *c = &d->children[i];
@@ -399,6 +401,7 @@ static enum sqa_status train_cells(struct drive *d, struct sqa_err *err)
 static bool say(struct child *c, const char *text)
 {
     c->idle = false;
+    c->start = sqa_clock_wall(); /* the budget is for work, not for waiting */
     return write(c->to, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
@@ -409,7 +412,7 @@ static void wait_idle(struct drive *d, struct child *c)
         poll(&fd, 1, 200);
         check_time(d, c);
         if (stop)
-            kill(c->pid, SIGTERM);
+            kill(c->pid, SIGKILL); /* a measurement has nothing to save */
         if (!listen_to(c)) {
             reap(c);
             return;
@@ -428,6 +431,7 @@ static enum sqa_status close_group(struct drive *d, int n, struct sqa_err *err)
         while (c->pid) {
             struct pollfd fd = {.fd = c->from, .events = POLLIN};
             poll(&fd, 1, 200);
+            check_time(d, c);
             if (stop)
                 kill(c->pid, SIGKILL);
             if (!listen_to(c))
@@ -677,6 +681,7 @@ enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options
         goto out;
     }
     choose_directory(d);
+    setenv("OPENBLAS_NUM_THREADS", "1", 1); /* children: no idle threads with buffers of their own */
     signal(SIGPIPE, SIG_IGN);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);

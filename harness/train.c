@@ -59,7 +59,7 @@ static void set_lengths_of_run(struct sqa_trainer *t)
 enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa_trainer **out, struct sqa_err *err)
 {
     struct sqa_trainer *t = sqa_alloc(sizeof *t);
-    const struct sqa_task_env env = {.data_dir = o->data_dir};
+    const struct sqa_task_env env = {.data_dir = o->data_dir, .interrupted = o->interrupted};
     enum sqa_status status;
     if (!t)
         return sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", o->model);
@@ -156,16 +156,19 @@ void sqa_feed(struct sqa_plan *plan, const struct sqa_batch *b)
 static enum sqa_status fetch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
                              enum sqa_mode mode, struct sqa_plan **plan, struct sqa_err *err)
 {
-    const int64_t start = sqa_clock_wall();
+    int64_t start = sqa_clock_wall();
     t->batch->length = sqa_dataset_batch_length(t->data, split, index, n, t->recipe.bucket);
     enum sqa_status status = t->data->task->fetch(t->data, split, index, n, t->batch, err);
     t->data_seconds += seconds_since(start);
     if (status != SQA_OK)
         return status;
     status = sqa_plans_get(&t->plans, (struct sqa_plan_key){mode, n, t->batch->length}, plan, err);
-    if (status == SQA_OK)
-        sqa_feed(*plan, t->batch);
-    return status;
+    if (status != SQA_OK)
+        return status;
+    start = sqa_clock_wall();
+    sqa_feed(*plan, t->batch);
+    t->data_seconds += seconds_since(start);
+    return SQA_OK;
 }
 
 static double read_real(const void *data, const struct sqa_tensor *t, int64_t i)
@@ -182,38 +185,47 @@ struct evaluation {
     void *user;
 };
 
-static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, struct evaluation *e)
+/* One example: its loss (a forecast's is its squared error), its output and, in forecasting, the forecast. */
+static void score(const struct sqa_trainer *t, struct evaluation *e, int64_t i, double loss, int32_t output,
+                  const double *forecast)
 {
     const struct sqa_batch *b = t->batch;
+    const int64_t width = t->task.horizon * t->task.outputs;
+    if (t->task.kind == SQA_CLASSIFY) {
+        e->hits += output == b->labels[i];
+    } else {
+        double square = 0, absolute = 0;
+        for (int64_t k = 0; k < width; k++) {
+            const double d = forecast[k] - b->y[i * width + k];
+            square += d * d;
+            absolute += fabs(d);
+        }
+        loss = square / (double)width;
+        e->mse += loss;
+        e->mae += absolute / (double)width;
+    }
+    e->loss += loss;
+    e->n++;
+    if (e->each)
+        e->each(e->user, b->index[i], loss, t->task.kind == SQA_CLASSIFY ? b->labels[i] : -1, output);
+}
+
+/* The outputs of a plan: width numbers a row, read into `row`. */
+static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, double *row, struct evaluation *e)
+{
     const struct sqa_tensor *lt = NULL, *ot = NULL;
     const bool classes = t->task.kind == SQA_CLASSIFY;
     const void *losses = sqa_plan_output(plan, "losses", &lt);
     const void *out = sqa_plan_output(plan, classes ? "logits" : "forecast", &ot);
     const int64_t width = classes ? t->task.classes : t->task.horizon * t->task.outputs;
-    for (int64_t i = 0; i < b->n; i++) {
-        double loss = read_real(losses, lt, i), absolute = 0;
-        int32_t best = -1;
-        if (classes) {
-            best = 0;
-            for (int32_t c = 1; c < width; c++)
-                if (read_real(out, ot, i * width + c) > read_real(out, ot, i * width + best))
-                    best = c;
-            e->hits += best == b->labels[i];
-        } else {
-            double square = 0;
-            for (int64_t k = 0; k < width; k++) {
-                const double d = read_real(out, ot, i * width + k) - b->y[i * width + k];
-                square += d * d;
-                absolute += fabs(d);
-            }
-            loss = square / (double)width;
-            e->mse += loss;
-            e->mae += absolute / (double)width;
+    for (int64_t i = 0; i < t->batch->n; i++) {
+        int32_t best = classes ? 0 : -1;
+        for (int64_t k = 0; k < width; k++) {
+            row[k] = read_real(out, ot, i * width + k);
+            if (classes && row[k] > row[best])
+                best = (int32_t)k;
         }
-        e->loss += loss;
-        e->n++;
-        if (e->each)
-            e->each(e->user, b->index[i], loss, classes ? b->labels[i] : -1, best);
+        score(t, e, i, read_real(losses, lt, i), best, row);
     }
 }
 
@@ -281,34 +293,6 @@ static enum sqa_status prepare_floor(struct sqa_trainer *t, struct sqa_err *err)
     return status == SQA_OK && v->see ? see_training(t, t->model->preset.self, err) : status;
 }
 
-static void score_floor(const struct sqa_trainer *t, const int32_t *labels, const double *forecast,
-                        struct evaluation *e)
-{
-    const struct sqa_batch *b = t->batch;
-    const int64_t width = t->task.horizon * t->task.outputs;
-    for (int64_t i = 0; i < b->n; i++) {
-        double loss = NAN;
-        if (t->task.kind == SQA_CLASSIFY) {
-            e->hits += labels[i] == b->labels[i];
-        } else {
-            double square = 0, absolute = 0;
-            for (int64_t k = 0; k < width; k++) {
-                const double d = forecast[i * width + k] - b->y[i * width + k];
-                square += d * d;
-                absolute += fabs(d);
-            }
-            loss = square / (double)width;
-            e->mse += loss;
-            e->mae += absolute / (double)width;
-        }
-        e->loss += loss;
-        e->n++;
-        if (e->each)
-            e->each(e->user, b->index[i], loss, t->task.kind == SQA_CLASSIFY ? b->labels[i] : -1,
-                    t->task.kind == SQA_CLASSIFY ? labels[i] : -1);
-    }
-}
-
 static enum sqa_status evaluate_batch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
                                       int32_t *labels, double *forecast, struct evaluation *e, struct sqa_err *err)
 {
@@ -320,15 +304,15 @@ static enum sqa_status evaluate_batch(struct sqa_trainer *t, enum sqa_split spli
         status = t->data->task->fetch(t->data, split, index, n, t->batch, err);
         if (status == SQA_OK)
             status = v->predict(t->model->preset.self, t->batch, labels, forecast, err);
-        if (status == SQA_OK)
-            score_floor(t, labels, forecast, e);
+        for (int64_t i = 0; i < n && status == SQA_OK; i++)
+            score(t, e, i, (double)NAN, labels[i], forecast + i * t->task.horizon * t->task.outputs);
         return status;
     }
     status = fetch(t, split, index, n, SQA_MODE_EVAL, &plan, err);
     if (status == SQA_OK)
         status = sqa_plan_run(plan, t->seed, 0, &(struct sqa_extents){.rows = n}, NULL, err);
     if (status == SQA_OK)
-        score_batch(t, plan, e);
+        score_batch(t, plan, forecast, e);
     return status;
 }
 
@@ -346,7 +330,7 @@ enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split
     if (status != SQA_OK)
         return status;
     labels = sqa_alloc_array((size_t)rows, sizeof *labels);
-    forecast = sqa_alloc_array((size_t)(rows * (t->task.horizon * t->task.outputs + 1)), sizeof *forecast);
+    forecast = sqa_alloc_array((size_t)(rows * t->task.horizon * t->task.outputs + t->task.classes), sizeof *forecast);
     if (!labels || !forecast || order_by_length(t->data, split, n, &order) != SQA_OK)
         status = sqa_fail(err, SQA_NOMEM, "evaluation: no memory; free some memory and run again");
     for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
