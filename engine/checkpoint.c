@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* What a store keeps under one name: the value of every entry, the others of parameters only. */
+/* What a store keeps under one name: value and best of every entry, moments of parameters only. */
 enum part { VALUE, MOMENT_M, MOMENT_V, BEST, PARTS };
 static const char *const prefix[PARTS] = {"", "m:", "v:", "best:"};
 
@@ -17,15 +17,16 @@ static unsigned char *part_data(const struct sqa_store *s, const struct sqa_entr
     case MOMENT_V:
         return e->v;
     default:
-        return (unsigned char *)best + (size_t)e->offset * sqa_dtype_size(s->real);
+        return (unsigned char *)best +
+               (size_t)(e->offset + (e->kind == SQA_STATE ? s->parameter_block : 0)) * sqa_dtype_size(s->real);
     }
 }
 
 static bool has_part(const struct sqa_entry *e, enum part part, int moments, const void *best)
 {
-    if (part == VALUE)
-        return true;
-    return e->kind == SQA_PARAMETER && (part == BEST ? best != NULL : moments != 0);
+    if (part == VALUE || part == BEST)
+        return part == VALUE || best != NULL;
+    return e->kind == SQA_PARAMETER && moments != 0;
 }
 
 static enum sqa_status nomem(const char *path, struct sqa_err *err)

@@ -2,7 +2,7 @@
  * checkpoint.h - a store on disk
  *
  * A checkpoint is a safetensors file: parameters and state under their own names, moments as "m:NAME" and "v:NAME",
- * a second copy of the parameters as "best:NAME" when best is not NULL, everything else as metadata texts. Weights for
+ * a second copy of both as "best:NAME" when best is not NULL, everything else as metadata texts. Weights for
  * others (`export`) are the same file without moments. Writing is atomic: the old or the new checkpoint is there.
  */
 #ifndef SQA_ENGINE_CHECKPOINT_H
@@ -11,7 +11,7 @@
 #include "engine/safetensors.h"
 #include "engine/store.h"
 
-/* best: a block of the layout of s->values, or NULL. moments: whether m and v are written. */
+/* best: the layout of s->values, then that of s->states (sqa_store_snapshot), or NULL. moments: whether m and v are written. */
 enum sqa_status sqa_checkpoint_write(const char *path, const struct sqa_store *s, int moments, const void *best,
                                      const struct sqa_metadata *metadata, size_t nmeta,
                                      struct sqa_err *err) SQA_MUST_CHECK;

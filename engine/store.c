@@ -163,6 +163,25 @@ enum sqa_status sqa_store_seal(struct sqa_store *s, bool trainable, struct sqa_e
     return SQA_OK;
 }
 
+size_t sqa_store_snapshot_bytes(const struct sqa_store *s)
+{
+    return (size_t)(s->parameter_block + s->state_block) * sqa_dtype_size(s->real);
+}
+
+void sqa_store_take(const struct sqa_store *s, void *to)
+{
+    const size_t values = (size_t)s->parameter_block * sqa_dtype_size(s->real);
+    memcpy(to, s->values, values);
+    memcpy((unsigned char *)to + values, s->states, sqa_store_snapshot_bytes(s) - values);
+}
+
+void sqa_store_put_back(struct sqa_store *s, const void *from)
+{
+    const size_t values = (size_t)s->parameter_block * sqa_dtype_size(s->real);
+    memcpy(s->values, from, values);
+    memcpy(s->states, (const unsigned char *)from + values, sqa_store_snapshot_bytes(s) - values);
+}
+
 void sqa_entry_get(const struct sqa_store *s, const struct sqa_entry *e, double *out)
 {
     for (int64_t i = 0; i < e->count; i++)

@@ -58,6 +58,10 @@ struct sqa_entry *sqa_store_declare(struct sqa_store *s, const char *name, enum 
 struct sqa_entry *sqa_store_find(const struct sqa_store *s, const char *name);
 /* Allocates blocks and fills initial values. trainable: gradients and moments too. */
 enum sqa_status sqa_store_seal(struct sqa_store *s, bool trainable, struct sqa_err *err) SQA_MUST_CHECK;
+/* Values and states together, parameter_block + state_block elements: taken into `to`, put back from `from`. */
+size_t sqa_store_snapshot_bytes(const struct sqa_store *s);
+void sqa_store_take(const struct sqa_store *s, void *to);
+void sqa_store_put_back(struct sqa_store *s, const void *from);
 /* Reads or writes an entry as doubles, e->count numbers. */
 void sqa_entry_get(const struct sqa_store *s, const struct sqa_entry *e, double *out);
 void sqa_entry_set(struct sqa_store *s, struct sqa_entry *e, const double *in);

@@ -100,7 +100,7 @@ enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa
     t->last_train_loss = NAN;
     if (o->trainable) {
         t->order = sqa_alloc_array((size_t)t->data->count[SQA_TRAIN] + 1, sizeof *t->order);
-        t->best = sqa_alloc_aligned((size_t)t->store.parameter_block * sqa_dtype_size(o->real));
+        t->best = sqa_alloc_aligned(sqa_store_snapshot_bytes(&t->store));
     }
     if (!t->batch || (o->trainable && (!t->order || !t->best))) {
         status = sqa_fail(err, SQA_NOMEM, "%s: no memory for batches; use a smaller batch", o->model);
@@ -429,7 +429,7 @@ static enum sqa_status evaluate_now(struct sqa_trainer *t, struct sqa_err *err)
     add_curve(t, "valid", valid.loss, t->task.kind == SQA_CLASSIFY ? valid.accuracy : valid.mse);
     const bool select = strcmp(t->recipe.select, "best_valid") == 0;
     if (!select || better(t, &valid)) {
-        memcpy(t->best, t->store.values, (size_t)t->store.parameter_block * sqa_dtype_size(t->store.real));
+        sqa_store_take(&t->store, t->best);
         t->best_valid = valid;
         t->best_step = t->step;
         t->worse = 0;
@@ -505,7 +505,7 @@ enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, d
                               (long long)t->step);
     }
     if (status == SQA_OK && t->best_step)
-        memcpy(t->store.values, t->best, (size_t)t->store.parameter_block * sqa_dtype_size(t->store.real));
+        sqa_store_put_back(&t->store, t->best);
     return status;
 }
 

@@ -37,7 +37,7 @@ struct sqa_trainer {
     int64_t step, steps, steps_per_epoch, eval_every;
     uint32_t *order;      /* permutation of the training examples of epoch order_epoch */
     int64_t order_epoch;
-    void *best;           /* parameters with the best validation score */
+    void *best;           /* snapshot of the store with the best validation score */
     int64_t best_step, worse; /* evaluations since the last better one */
     struct sqa_scores best_valid;
     double train_loss_sum;

@@ -401,18 +401,18 @@ static void test_checkpoint_bits(void **state)
     make_store(&a, SQA_F32, 1, 7, false);
     make_store(&b, SQA_F32, 2, 7, false);
     make_odd(&a);
-    const size_t bytes = (size_t)a.parameter_block * sizeof(float);
+    const size_t bytes = sqa_store_snapshot_bytes(&a), block = (size_t)a.parameter_block * sizeof(float);
     float *best = sqa_alloc(bytes), *again = sqa_alloc(bytes);
     assert_true(best && again);
-    memcpy(best, a.values, bytes);
+    sqa_store_take(&a, best);
     best[3] = 42;
     assert_ok(sqa_checkpoint_write(path, &a, 1, best, meta, 1, &err), &err);
     assert_ok(sqa_checkpoint_read(path, &b, 1, again, &f, &err), &err);
     assert_string_equal(sqa_safetensors_meta(&f, "step"), "17");
     sqa_safetensors_clear(&f);
-    assert_memory_equal(a.values, b.values, bytes);
-    assert_memory_equal(a.m, b.m, bytes);
-    assert_memory_equal(a.v, b.v, bytes);
+    assert_memory_equal(a.values, b.values, block);
+    assert_memory_equal(a.m, b.m, block);
+    assert_memory_equal(a.v, b.v, block);
     assert_memory_equal(a.states, b.states, (size_t)a.state_block * sizeof(float));
     assert_memory_equal(best, again, bytes);
 
