@@ -1,6 +1,7 @@
 /* memory.c - see memory.h */
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -11,8 +12,9 @@
 static atomic_long count;
 static atomic_long fail_at;
 static atomic_int env_read;
+static atomic_size_t used, most; /* bytes; most 0: no limit */
 
-static int refuse(void)
+static int refuse(size_t bytes)
 {
     if (!atomic_exchange(&env_read, 1)) {
         const char *s = getenv("SEQARENA_ALLOC_FAIL_AT");
@@ -20,8 +22,21 @@ static int refuse(void)
             atomic_store(&fail_at, atol(s));
     }
     const long n = atomic_fetch_add(&count, 1) + 1;
-    const long limit = atomic_load(&fail_at);
-    return limit > 0 && n >= limit;
+    const long at = atomic_load(&fail_at);
+    const size_t limit = atomic_load(&most), now = atomic_load(&used);
+    return (at > 0 && n >= at) || (limit > 0 && (bytes > limit || now > limit - bytes));
+}
+
+static void *took(void *p)
+{
+    if (p)
+        atomic_fetch_add(&used, malloc_usable_size(p));
+    return p;
+}
+
+void sqa_alloc_limit(size_t bytes)
+{
+    atomic_store(&most, bytes);
 }
 
 void sqa_alloc_fail_at(long n)
@@ -37,25 +52,34 @@ long sqa_alloc_count(void)
 
 void *sqa_alloc(size_t bytes)
 {
-    return refuse() ? NULL : calloc(1, bytes ? bytes : 1);
+    return refuse(bytes) ? NULL : took(calloc(1, bytes ? bytes : 1));
 }
 
 void *sqa_alloc_array(size_t n, size_t size)
 {
-    return refuse() ? NULL : calloc(n ? n : 1, size ? size : 1);
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes))
+        bytes = SIZE_MAX;
+    return refuse(bytes) || bytes == SIZE_MAX ? NULL : took(calloc(1, bytes ? bytes : 1));
 }
 
 void *sqa_realloc(void *p, size_t bytes)
 {
-    return refuse() ? NULL : realloc(p, bytes ? bytes : 1);
+    const size_t before = p ? malloc_usable_size(p) : 0;
+    if (refuse(bytes > before ? bytes - before : 0))
+        return NULL;
+    void *q = realloc(p, bytes ? bytes : 1);
+    if (q)
+        atomic_fetch_sub(&used, before);
+    return took(q);
 }
 
 void *sqa_alloc_aligned(size_t bytes)
 {
     const size_t rounded = (bytes + 63) & ~(size_t)63;
-    if (refuse() || rounded < bytes)
+    if (refuse(bytes) || rounded < bytes)
         return NULL;
-    void *p = aligned_alloc(64, rounded ? rounded : 64);
+    void *p = took(aligned_alloc(64, rounded ? rounded : 64));
     if (p)
         memset(p, 0, rounded);
     return p;
@@ -63,6 +87,8 @@ void *sqa_alloc_aligned(size_t bytes)
 
 void sqa_free(void *p)
 {
+    if (p)
+        atomic_fetch_sub(&used, malloc_usable_size(p));
     free(p);
 }
 

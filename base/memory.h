@@ -19,6 +19,8 @@ char *sqa_strdup(const char *s);
 /* For tests: the n-th allocation from now (1 is the next) and all later ones fail; 0 turns it off.
  * Also set once from the environment variable SEQARENA_ALLOC_FAIL_AT. */
 void sqa_alloc_fail_at(long n);
+/* Allocations that would take more than this many bytes together fail; 0: no limit. (Libraries' own are not counted.) */
+void sqa_alloc_limit(size_t bytes);
 long sqa_alloc_count(void); /* allocations since the start, failed ones included */
 
 struct sqa_arena_block;

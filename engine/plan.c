@@ -243,6 +243,11 @@ enum sqa_status sqa_plan_make(struct sqa_graph *g, struct sqa_memory *memory, in
         }
         memory->size = p->arena_bytes;
     }
+    if (!sqa_kernels_reserve(threads)) {
+        status = sqa_fail(err, SQA_NOMEM, "plan: no address space for OpenBLAS's buffers, 160 MB a thread and %d threads; "
+                          "raise the memory limit or use fewer threads", threads);
+        goto fail;
+    }
     bind_threads(threads);
     p->graph = *g;
     sqa_free(all);

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/file.h"
 #include "engine/checkpoint.h"
@@ -23,33 +22,13 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
-/* OpenBLAS tries for ever to get a buffer when memory is limited, so each thread has one before the limit holds. */
-static void take_blas_buffers(int threads)
-{
-    enum { SIZE = 160, ROUNDS = 16 };
-    static float a[SIZE * SIZE];
-    sqa_kernels_init();
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-        static _Thread_local float c[SIZE * SIZE];
-        for (int i = 0; i < ROUNDS; i++) {
-#pragma omp barrier
-            sqa_kernels_f32.gemm(0, 0, SIZE, SIZE, SIZE, 1, a, SIZE, a, SIZE, 0, c, SIZE);
-        }
-    }
-}
-
-static void set_up(const struct sqa_run_plan *p, int threads)
+static void set_up(const struct sqa_run_plan *p)
 {
     struct sigaction a = {.sa_handler = on_signal};
     sigaction(SIGTERM, &a, NULL);
     signal(SIGINT, SIG_IGN); /* the parent decides */
     signal(SIGPIPE, SIG_IGN);
-    if (p->memory > 0) {
-        take_blas_buffers(threads);
-        const struct rlimit limit = {(rlim_t)p->memory, (rlim_t)p->memory};
-        setrlimit(RLIMIT_AS, &limit);
-    }
+    sqa_alloc_limit(p->memory < 0x1p62 ? (size_t)p->memory : 0);
 }
 
 static void set_number(json_t *o, int column, double v)
@@ -207,7 +186,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     struct sqa_scores valid = {.loss = NAN, .accuracy = NAN, .mse = NAN, .mae = NAN}, test;
     char checkpoint[4096];
     json_t *o = json_object();
-    set_up(c->plan, (int)c->cell->threads);
+    set_up(c->plan);
     enum sqa_status status = open_trainer(c, 1, &arena, &t, err);
     snprintf(checkpoint, sizeof checkpoint, "%s/parts/%s.part/checkpoint", c->dir, c->cell->key);
     if (status == SQA_OK && !c->cell->floor) {
@@ -485,7 +464,7 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
 {
     struct sqa_arena arena = {0};
     struct meter m = {.mode = strcmp(phase, "train") == 0 ? SQA_MODE_TRAIN : SQA_MODE_INFER};
-    set_up(c->plan, (int)c->cell->threads);
+    set_up(c->plan);
     enum sqa_status status = open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);
     if (status == SQA_OK)
         status = sqa_trainer_prepare(m.t, m.mode, &m.plan, err);

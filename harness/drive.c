@@ -8,20 +8,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "harness/cell.h"
 #include "harness/measure/measure.h"
-#include "harness/version.h"
-#include "models/model.h"
+#include "harness/rundir.h"
 #include "results/table.h"
-#include "tasks/task.h"
 
 enum { LIVE_MAX = 24, LINE = 1400 };
 
@@ -53,7 +49,8 @@ struct child {
 struct drive {
     struct sqa_run_plan *p;
     const struct sqa_drive_options *o;
-    char dir[3500];
+    struct sqa_rundir directory;
+    const char *dir; /* its path */
     enum state *state;
     const char **keys;
     int ok, bad;
@@ -498,115 +495,6 @@ static enum sqa_status measure_cells(struct drive *d, struct sqa_err *err)
     return status;
 }
 
-/* The run directory */
-
-static json_t *titles(const struct sqa_run_plan *p)
-{
-    json_t *models = json_object(), *tasks = json_object(), *controls = json_array(), *floors = json_array();
-    (void)p;
-    for (int i = 0; sqa_variants[i]; i++) {
-        const struct sqa_variant *v = sqa_variants[i];
-        json_object_set_new(models, v->id, json_string(v->title));
-        if (v->traits & SQA_TRAIT_CONTROL)
-            json_array_append_new(controls, json_string(v->id));
-        if (v->slot == SQA_SLOT_FLOOR)
-            json_array_append_new(floors, json_string(v->id));
-    }
-    for (int i = 0; sqa_tasks[i]; i++)
-        json_object_set_new(tasks, sqa_tasks[i]->id, json_string(sqa_tasks[i]->title));
-    return json_pack("{s:o,s:o,s:o,s:o}", "models", models, "tasks", tasks, "controls", controls, "floors", floors);
-}
-
-static enum sqa_status write_run_json(struct drive *d, struct sqa_err *err)
-{
-    char path[4096], started[32];
-    const time_t now = time(NULL);
-    struct tm tm;
-    gmtime_r(&now, &tm);
-    strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    json_t *command = json_array();
-    for (int i = 0; i < d->o->argc; i++)
-        json_array_append_new(command, json_string(i == 0 ? "seqarena" : d->o->argv[i]));
-    json_t *doc = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "schema", "seqarena.run/1", "version", SQA_VERSION,
-                            "commit", sqa_commit, "build", sqa_build_id(), "started", started, "command", command, "plan",
-                            sqa_plan_json(d->p), "titles", titles(d->p), "environment", sqa_environment(1));
-    char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
-    enum sqa_status status;
-    snprintf(path, sizeof path, "%s/run.json", d->dir);
-    status = text ? sqa_file_write(path, text, strlen(text), err)
-                  : sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", path);
-    sqa_free(text);
-    json_decref(doc);
-    return status;
-}
-
-static enum sqa_status check_same(struct drive *d, struct sqa_err *err)
-{
-    struct sqa_run_plan old = {0};
-    json_t *doc = NULL;
-    enum sqa_status status = sqa_plan_read(d->dir, &old, &doc, err);
-    if (status != SQA_OK)
-        return status;
-    const char *build = json_string_value(json_object_get(doc, "build"));
-    if (strcmp(old.hash, d->p->hash) != 0)
-        status = sqa_fail(err, SQA_INPUT, "%s: holds another plan (%d cells, %s); give the same command or another -o",
-                          d->dir, old.n, old.hash);
-    else if ((!build || strcmp(build, sqa_build_id()) != 0) && !d->o->mixed)
-        status = sqa_fail(err, SQA_INPUT, "%s: begun by another build of seqarena; add --mixed to go on with this one, or "
-                          "choose another -o", d->dir);
-    json_decref(doc);
-    sqa_run_plan_clear(&old);
-    return status;
-}
-
-static enum sqa_status lock_directory(struct drive *d, int *fd, struct sqa_err *err)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/parts", d->dir);
-    enum sqa_status status = sqa_make_dirs(path, err);
-    if (status != SQA_OK)
-        return status;
-    snprintf(path, sizeof path, "%s/lock", d->dir);
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (*fd < 0)
-        return sqa_file_fail(err, path, errno);
-    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
-        return SQA_OK;
-    const int number = errno;
-    close(*fd);
-    *fd = -1;
-    return number == EWOULDBLOCK
-               ? sqa_fail(err, SQA_INPUT, "%s: in use by another seqarena; wait for it or choose another -o", d->dir)
-               : sqa_file_fail(err, path, number);
-}
-
-static void choose_directory(struct drive *d)
-{
-    if (d->o->dir) {
-        snprintf(d->dir, sizeof d->dir, "%s", d->o->dir);
-        return;
-    }
-    char when[32];
-    const time_t now = time(NULL);
-    struct tm tm;
-    gmtime_r(&now, &tm);
-    strftime(when, sizeof when, "%Y%m%d-%H%M%S", &tm);
-    snprintf(d->dir, sizeof d->dir, "results/runs/%s-%.6s", when, d->p->hash);
-}
-
-static void remove_tree(const char *dir, const char *key)
-{
-    char path[4096];
-    for (int i = 0; i < SQA_FILES; i++) {
-        snprintf(path, sizeof path, "%s/parts/%s/%s", dir, key, sqa_schemas[i].file);
-        unlink(path);
-    }
-    snprintf(path, sizeof path, "%s/parts/%s/log.txt", dir, key);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/parts/%s", dir, key);
-    rmdir(path);
-}
-
 /* What a finished part says of its cell; retry takes back those that did not end well. */
 static void look_at_finished(struct drive *d, int cell)
 {
@@ -618,7 +506,7 @@ static void look_at_finished(struct drive *d, int cell)
     const int column = sqa_sheet_column(&sheet, "status"), message = sqa_sheet_column(&sheet, "message");
     const bool ok = column >= 0 && sheet.nrow > 0 && strcmp(sheet.row[0][column], "ok") == 0;
     if (!ok && d->o->retry) {
-        remove_tree(d->dir, d->p->cells[cell].key);
+        sqa_rundir_remove_part(d->dir, d->p->cells[cell].key);
     } else {
         d->state[cell] = FINISHED;
         *(ok ? &d->ok : &d->bad) += 1;
@@ -651,27 +539,17 @@ static enum sqa_status finish_unmeasured(struct drive *d, struct sqa_err *err)
     return status;
 }
 
-static void link_latest(const struct drive *d)
-{
-    const char *name = strrchr(d->dir, '/');
-    if (d->o->dir || !name)
-        return;
-    unlink("results/runs/latest");
-    if (symlink(name + 1, "results/runs/latest") != 0)
-        return; /* a convenience only */
-}
-
 enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options *o, struct sqa_err *err)
 {
     struct drive *d = sqa_alloc(sizeof *d);
     struct sigaction a = {.sa_handler = on_signal};
-    char path[4096];
-    int lock = -1;
     enum sqa_status status;
     if (!d)
         return sqa_fail(err, SQA_NOMEM, "run: no memory; free some memory and run again");
     d->p = p;
     d->o = o;
+    d->directory.lock = -1;
+    d->dir = d->directory.path;
     d->terminal = !o->quiet && isatty(2) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
     d->state = sqa_alloc_array((size_t)p->n, sizeof *d->state);
     d->keys = sqa_alloc_array((size_t)p->n, sizeof *d->keys);
@@ -680,19 +558,13 @@ enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options
         status = sqa_fail(err, SQA_NOMEM, "run: no memory; free some memory and run again");
         goto out;
     }
-    choose_directory(d);
     setenv("OPENBLAS_NUM_THREADS", "1", 1); /* children: no idle threads with buffers of their own */
     signal(SIGPIPE, SIG_IGN);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
-    status = lock_directory(d, &lock, err);
+    status = sqa_rundir_open(&d->directory, p, o, err);
     if (status != SQA_OK)
         goto out;
-    snprintf(path, sizeof path, "%s/run.json", d->dir);
-    status = sqa_file_exists(path) ? check_same(d, err) : write_run_json(d, err);
-    if (status != SQA_OK)
-        goto out;
-    link_latest(d);
     find_states(d);
     d->start = sqa_clock_wall();
     d->fraction_start = training_fraction(d);
@@ -716,8 +588,7 @@ enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options
         if (!o->quiet)
             printf("%s\n", d->dir);
 out:
-    if (lock >= 0)
-        close(lock);
+    sqa_rundir_close(&d->directory);
     sqa_free(d->state);
     sqa_free(d->keys);
     sqa_free(d->fraction);

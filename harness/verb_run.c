@@ -36,7 +36,7 @@ struct options {
          AT(counters), 0, 0},                                                                                          \
         {"profile", 0, SQA_OPTION_FLAG, NULL, "write ops.csv: time of every op", AT(profile), 0, 0},                   \
         {"budget", 0, SQA_OPTION_SECONDS, "TIME", "most time of one cell, such as 90s or 2h", AT(budget), 0, 0},       \
-        {"memory", 0, SQA_OPTION_BYTES, "SIZE", "most address space of one cell, such as 2G", AT(memory), 0, 0},       \
+        {"memory", 0, SQA_OPTION_BYTES, "SIZE", "most memory that one cell may take, such as 2G", AT(memory), 0, 0},       \
         {"output", 'o', SQA_OPTION_TEXT, "DIR", "run directory; an unfinished one is continued", AT(output), 0, 0},    \
         {"mixed", 0, SQA_OPTION_FLAG, NULL, "continue a directory that another build began", AT(mixed), 0, 0},         \
         {"retry", 0, SQA_OPTION_FLAG, NULL, "run cells again that did not end well", AT(retry), 0, 0},                 \

@@ -151,6 +151,9 @@ struct sqa_kernels {
 
 /* Best tables of this machine. SEQARENA_ISA=plain|avx2 in the environment limits the choice. Call once before threads. */
 void sqa_kernels_init(void);
+/* Makes OpenBLAS take its work buffer (128 MiB of address space a thread) for that many threads now: where it cannot be
+ * had, OpenBLAS would try again for ever. 1 when they are there, 0 when the address space does not suffice. */
+int sqa_kernels_reserve(int threads);
 extern struct sqa_kernels sqa_kernels_f32, sqa_kernels_f64;
 /* For verify and tests: the plain table of a type (plain gemm too), and every SIMD table this machine can run. */
 const struct sqa_kernels *sqa_kernels_plain(int f64);

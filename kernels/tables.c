@@ -1,6 +1,7 @@
 /* tables.c - the tables of kernels, what this CPU can run, and the choice made at start */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cblas.h>
 
@@ -129,6 +130,27 @@ static void find_cpu_flags(void)
     FLAG("avx512bf16");
 #endif
     add_flag(cpu_flags[0] == 0, "none");
+}
+
+int sqa_kernels_reserve(int threads)
+{
+    enum { BUFFER = 160 << 20, N = 96 };
+    static int reserved;
+    if (threads <= reserved)
+        return 1;
+    const size_t bytes = (size_t)(threads - reserved) * BUFFER;
+    void *probe = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (probe == MAP_FAILED)
+        return 0;
+    munmap(probe, bytes);
+#pragma omp parallel num_threads(threads)
+    {
+        static const float a[N * N];
+        float c[N * N];
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, a, N, 0, c, N);
+    }
+    reserved = threads;
+    return 1;
 }
 
 void sqa_kernels_init(void)
