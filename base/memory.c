@@ -11,6 +11,7 @@
 
 static atomic_long count;
 static atomic_long fail_at;
+static atomic_long failures;
 static atomic_int env_read;
 static atomic_size_t used, most; /* bytes; most 0: no limit */
 
@@ -24,14 +25,23 @@ static int refuse(size_t bytes)
     const long n = atomic_fetch_add(&count, 1) + 1;
     const long at = atomic_load(&fail_at);
     const size_t limit = atomic_load(&most), now = atomic_load(&used);
-    return (at > 0 && n >= at) || (limit > 0 && (bytes > limit || now > limit - bytes));
+    const int no = (at > 0 && n >= at) || (limit > 0 && (bytes > limit || now > limit - bytes));
+    atomic_fetch_add(&failures, no);
+    return no;
 }
 
 static void *took(void *p)
 {
     if (p)
         atomic_fetch_add(&used, malloc_usable_size(p));
+    else
+        atomic_fetch_add(&failures, 1);
     return p;
+}
+
+long sqa_alloc_failures(void)
+{
+    return atomic_load(&failures);
 }
 
 void sqa_alloc_limit(size_t bytes)
@@ -111,7 +121,7 @@ void *sqa_arena_alloc(struct sqa_arena *a, size_t bytes)
 {
     const size_t need = (bytes + 15) & ~(size_t)15;
     struct sqa_arena_block *b = a->blocks;
-    if (need < bytes)
+    if (need < bytes || need > SIZE_MAX - sizeof *b)
         return NULL;
     if (!b || b->size - b->used < need) {
         const size_t size = need > 65536 ? need : 65536;

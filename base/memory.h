@@ -22,6 +22,7 @@ void sqa_alloc_fail_at(long n);
 /* Allocations that would take more than this many bytes together fail; 0: no limit. (Libraries' own are not counted.) */
 void sqa_alloc_limit(size_t bytes);
 long sqa_alloc_count(void); /* allocations since the start, failed ones included */
+long sqa_alloc_failures(void); /* failed ones: tells whether a library (jansson) refused for lack of memory */
 
 struct sqa_arena_block;
 struct sqa_arena { /* all zero is a valid empty arena */

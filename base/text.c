@@ -70,7 +70,7 @@ void sqa_text_clear(struct sqa_text *t)
 bool sqa_parse_int(const char *s, int64_t *out)
 {
     char *end;
-    if (*s == '\0' || *s == ' ' || *s == '\t')
+    if (!strchr("0123456789+-", *s) || *s == '\0') /* strtoll would skip white space */
         return false;
     errno = 0;
     const long long v = strtoll(s, &end, 10);
@@ -115,7 +115,7 @@ static bool with_unit(const char *s, double *out, const char *const *units, cons
     for (size_t i = 0; i < n; i++) {
         if (strcmp(rest, units[i]) == 0) {
             *out *= scales[i];
-            return true;
+            return isfinite(*out);
         }
     }
     return false;

@@ -32,7 +32,7 @@ bool sqa_parse_bytes(const char *s, double *out);   /* "512M", "2G", "1.5GiB", p
 
 /* Shortest text that reads back as the same double (17 digits at most); "" for NaN. Returns buf. */
 char *sqa_format_real(char buf[32], double v);
-/* For people: 1234567 bytes -> "1.2 MB"; 0.00123 s given in ns -> "1.23 ms"; 1.2e9 -> "1.2 G". Returns buf. */
+/* For people: 1234567 bytes -> "1.23 MB"; 0.00123 s given in ns -> "1.23 ms"; 1.2e9 -> "1.20 G". Returns buf. */
 char *sqa_format_bytes(char buf[32], double bytes);
 char *sqa_format_ns(char buf[32], double ns);
 char *sqa_format_count(char buf[32], double n);

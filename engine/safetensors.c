@@ -128,9 +128,11 @@ static enum sqa_status read_tensor(const struct reader *r, const char *key, json
     if (!good_name(key))
         return sqa_fail(r->err, SQA_INPUT, "%s: a tensor's name is empty or has control characters; rename it",
                         r->name);
+    const long failures = sqa_alloc_failures();
     if (json_unpack_ex(value, NULL, JSON_STRICT, "{s:s, s:o, s:o}", "dtype", &dtype, "shape", &shape, "data_offsets",
                        &offsets) != 0)
-        return bad(r, key, "its entry is not exactly dtype, shape and data_offsets");
+        return sqa_alloc_failures() > failures ? nomem(r->name, r->err)
+                                               : bad(r, key, "its entry is not exactly dtype, shape and data_offsets");
     enum sqa_status status = read_dtype(r, key, dtype, &s->tensor);
     if (status == SQA_OK)
         status = read_shape(r, key, shape, &s->tensor);
@@ -249,7 +251,10 @@ enum sqa_status sqa_safetensors_parse(const char *name, char *bytes, size_t size
     if (length == 0 || bytes[PREFIX] != '{')
         return sqa_fail(err, SQA_INPUT,
                         "%s: the header does not begin with {; it is no safetensors file, check the path", name);
+    const long failures = sqa_alloc_failures();
     json_t *root = json_loadb(bytes + PREFIX, (size_t)length, JSON_REJECT_DUPLICATES, &where);
+    if (!root && sqa_alloc_failures() > failures)
+        return sqa_fail(err, SQA_NOMEM, "%s: no memory to read it; free some memory and run again", name);
     if (!root)
         return sqa_fail(err, SQA_INPUT,
                         "%s: the header is not the JSON it should be, byte %d: %s; write the file again", name,
@@ -310,10 +315,10 @@ static enum sqa_status add(const char *path, json_t *object, const char *key, js
     if (json_object_get(object, key))
         status = sqa_fail(err, SQA_INPUT, "%s: '%.200s' twice; names must differ", path, key);
     else if (!value || !good_name(key) || json_object_set(object, key, value) != 0)
-        status = sqa_fail(err, SQA_INPUT,
-                          "%s: '%.200s' or its value cannot stand in the header; use UTF-8 texts, names "
-                          "without control characters, and free some memory",
-                          path, key);
+        status = sqa_alloc_failures() > 0
+                     ? sqa_fail(err, SQA_NOMEM, "%s: no memory for its header; free some memory and run again", path)
+                     : sqa_fail(err, SQA_INPUT, "%s: '%.200s' or its value cannot stand in the header; use UTF-8 texts "
+                                "and names without control characters", path, key);
     json_decref(value);
     return status;
 }

@@ -183,7 +183,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     struct sqa_arena arena = {0};
     struct sqa_trainer *t = NULL;
     struct example_rows examples = {.key = c->cell->key};
-    struct sqa_scores valid = {.loss = NAN, .accuracy = NAN, .mse = NAN, .mae = NAN}, test;
+    struct sqa_scores valid = {.loss = SQA_NAN, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN}, test;
     char checkpoint[4096];
     json_t *o = json_object();
     set_up(c->plan);

@@ -12,11 +12,18 @@
 enum { PART_LIMIT = 1 << 30 };
 static const char *const phases[] = {"train", "infer"};
 
-static json_t *load(const char *part, const char *name)
+/* *o is NULL when there is no such file. */
+static enum sqa_status load(const char *part, const char *name, json_t **o, struct sqa_err *err)
 {
     char path[4096];
+    json_error_t e;
     snprintf(path, sizeof path, "%s/%s", part, name);
-    return json_load_file(path, 0, NULL);
+    *o = NULL;
+    if (!sqa_file_exists(path))
+        return SQA_OK;
+    *o = json_load_file(path, 0, &e);
+    return *o ? SQA_OK : sqa_fail(err, SQA_NOMEM, "%s: cannot be read (%s); free some memory or remove it, and run again",
+                                  path, e.text);
 }
 
 static void copy_columns(const char **row, const json_t *o)
@@ -104,12 +111,13 @@ static enum sqa_status write_cells(const char *part, const struct sqa_run_plan *
                                    const char *status_text, const char *message, struct sqa_err *err)
 {
     struct sqa_text t = {0};
-    char path[4096], name[64];
-    json_t *trained = load(part, "trained.json"), *measured[2];
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(name, sizeof name, "measure-%s.json", phases[i]);
-        measured[i] = load(part, name);
-    }
+    char path[4096];
+    json_t *trained = NULL, *measured[2] = {NULL, NULL};
+    enum sqa_status status = load(part, "trained.json", &trained, err);
+    if (status == SQA_OK)
+        status = load(part, "measure-train.json", &measured[0], err);
+    if (status == SQA_OK)
+        status = load(part, "measure-infer.json", &measured[1], err);
     const int ok = strcmp(status_text, "ok") == 0;
     sqa_table_begin(&t, SQA_FILE_CELLS);
     if (trained || measured[0] || !ok)
@@ -117,8 +125,9 @@ static enum sqa_status write_cells(const char *part, const struct sqa_run_plan *
     if (measured[1])
         add_row(&t, plan, cell, phases[1], NULL, measured[1], status_text, message);
     snprintf(path, sizeof path, "%s/cells.csv", part);
-    enum sqa_status status = t.failed ? sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", path)
-                                      : sqa_file_write(path, sqa_text_get(&t), t.length, err);
+    if (status == SQA_OK)
+        status = t.failed ? sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", path)
+                          : sqa_file_write(path, sqa_text_get(&t), t.length, err);
     sqa_text_clear(&t);
     json_decref(trained);
     json_decref(measured[0]);

@@ -189,7 +189,7 @@ static bool suits(const char *model, const struct sqa_task *task)
     const struct sqa_signature s = {.kind = task->kind, .vocab = task->kind == SQA_CLASSIFY ? 32 : 0, .classes = 10,
                                     .length = 512, .channels = 7, .outputs = 7, .horizon = 24, .season = 24};
     if (sqa_model_parse(model, &m, NULL) != SQA_OK)
-        return false;
+        return true; /* a registered id fails only for lack of memory, which making the cell will tell */
     bool ok = sqa_model_check(m, &s, NULL) == SQA_OK;
     if (ok && sqa_model_is_floor(m)) {
         ok = false;
@@ -441,8 +441,11 @@ enum sqa_status sqa_plan_read(const char *dir, struct sqa_run_plan *p, json_t **
     enum sqa_status status = sqa_file_read(path, (size_t)1 << 30, &text, &size, err);
     if (status != SQA_OK)
         return status;
+    const long failures = sqa_alloc_failures();
     json_t *doc = json_loadb(text, size, JSON_REJECT_DUPLICATES, &e);
     sqa_free(text);
+    if (!doc && sqa_alloc_failures() > failures)
+        return sqa_fail(err, SQA_NOMEM, "%s: no memory to read it; free some memory and run again", path);
     if (!doc)
         return sqa_fail(err, SQA_INPUT, "%s:%d: %s; not the file of a run, choose another directory", path, e.line,
                         e.text);
@@ -455,6 +458,8 @@ enum sqa_status sqa_plan_read(const char *dir, struct sqa_run_plan *p, json_t **
     }
     if (!ok) {
         json_decref(doc);
+        if (sqa_alloc_failures() > failures)
+            return no_memory(err);
         return sqa_fail(err, SQA_INPUT, "%s: its plan is incomplete; choose another directory", path);
     }
     *document = doc;

@@ -219,7 +219,10 @@ static char *next_line(char *buffer, int size, void *user)
 
 static enum sqa_status check_characters(struct sqa_recipe_parser *p)
 {
+    const long failures = sqa_alloc_failures();
     json_t *utf8 = json_string(p->at);
+    if (!utf8 && sqa_alloc_failures() > failures)
+        return sqa_fail(p->err, SQA_NOMEM, "%s: no memory to read it; free some memory and run again", p->name);
     if (!utf8)
         return sqa_fail(p->err, SQA_INPUT, "%s: not UTF-8 text; save it as UTF-8", p->name);
     json_decref(utf8);

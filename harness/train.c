@@ -96,8 +96,8 @@ enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa
     sqa_recipe_optim(&t->recipe, &t->optim);
     sqa_recipe_schedule(&t->recipe, t->steps_per_epoch, t->steps, &t->schedule);
     t->batch = sqa_batch_create(t->data, t->recipe.batch, t->length > t->data->length ? t->length : t->data->length);
-    t->best_valid = (struct sqa_scores){.loss = NAN, .accuracy = NAN, .mse = NAN, .mae = NAN};
-    t->last_train_loss = NAN;
+    t->best_valid = (struct sqa_scores){.loss = SQA_NAN, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
+    t->last_train_loss = SQA_NAN;
     if (o->trainable) {
         t->order = sqa_alloc_array((size_t)t->data->count[SQA_TRAIN] + 1, sizeof *t->order);
         t->best = sqa_alloc_aligned(sqa_store_snapshot_bytes(&t->store));
@@ -162,7 +162,7 @@ static enum sqa_status fetch(struct sqa_trainer *t, enum sqa_split split, const 
     t->data_seconds += seconds_since(start);
     if (status != SQA_OK)
         return status;
-    status = sqa_plans_get(&t->plans, (struct sqa_plan_key){mode, n, t->batch->length}, plan, err);
+    status = sqa_plans_get(&t->plans, (struct sqa_plan_key){(int)mode, n, t->batch->length}, plan, err);
     if (status != SQA_OK)
         return status;
     start = sqa_clock_wall();
@@ -232,7 +232,7 @@ static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, doub
 static void finish_scores(const struct evaluation *e, enum sqa_task_kind kind, struct sqa_scores *s)
 {
     const double n = (double)e->n;
-    *s = (struct sqa_scores){.n = e->n, .loss = e->loss / n, .accuracy = NAN, .mse = NAN, .mae = NAN};
+    *s = (struct sqa_scores){.n = e->n, .loss = e->loss / n, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
     if (kind == SQA_CLASSIFY) {
         s->accuracy = (double)e->hits / n;
     } else {
@@ -305,7 +305,7 @@ static enum sqa_status evaluate_batch(struct sqa_trainer *t, enum sqa_split spli
         if (status == SQA_OK)
             status = v->predict(t->model->preset.self, t->batch, labels, forecast, err);
         for (int64_t i = 0; i < n && status == SQA_OK; i++)
-            score(t, e, i, (double)NAN, labels[i], forecast + i * t->task.horizon * t->task.outputs);
+            score(t, e, i, SQA_NAN, labels[i], forecast + i * t->task.horizon * t->task.outputs);
         return status;
     }
     status = fetch(t, split, index, n, SQA_MODE_EVAL, &plan, err);
@@ -422,10 +422,10 @@ static enum sqa_status evaluate_now(struct sqa_trainer *t, struct sqa_err *err)
     t->data_seconds = data;
     if (status != SQA_OK)
         return status;
-    t->last_train_loss = t->train_loss_n ? t->train_loss_sum / (double)t->train_loss_n : (double)NAN;
+    t->last_train_loss = t->train_loss_n ? t->train_loss_sum / (double)t->train_loss_n : SQA_NAN;
     t->train_loss_sum = 0;
     t->train_loss_n = 0;
-    add_curve(t, "train", t->last_train_loss, NAN);
+    add_curve(t, "train", t->last_train_loss, SQA_NAN);
     add_curve(t, "valid", valid.loss, t->task.kind == SQA_CLASSIFY ? valid.accuracy : valid.mse);
     const bool select = strcmp(t->recipe.select, "best_valid") == 0;
     if (!select || better(t, &valid)) {
@@ -535,7 +535,7 @@ enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, s
         t->batch->tokens[i] = 1 + (int32_t)sqa_random_below(t->seed, (uint64_t)i, (uint64_t)(t->task.vocab - 1));
     for (int64_t i = 0; t->batch->lengths && i < b; i++)
         t->batch->lengths[i] = (int32_t)t->length;
-    status = sqa_plans_get(&t->plans, (struct sqa_plan_key){mode, b, t->length}, plan, err);
+    status = sqa_plans_get(&t->plans, (struct sqa_plan_key){(int)mode, b, t->length}, plan, err);
     if (status == SQA_OK)
         sqa_feed(*plan, t->batch);
     return status;

@@ -7,6 +7,7 @@
 #ifndef SQA_HARNESS_TRAIN_H
 #define SQA_HARNESS_TRAIN_H
 
+#include <math.h>
 #include <signal.h>
 
 #include "engine/optim.h"
@@ -14,6 +15,8 @@
 #include "harness/recipe.h"
 #include "models/model.h"
 #include "tasks/task.h"
+
+#define SQA_NAN ((double)NAN) /* a missing value */
 
 struct sqa_scores {
     int64_t n;

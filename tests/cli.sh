@@ -1,0 +1,345 @@
+#!/bin/bash
+# The command line from outside: every error is one line on stderr with the documented exit status, every promise of
+# --help holds. usage: tests/cli.sh PROGRAM
+set -u
+program=${1:?usage: tests/cli.sh PROGRAM}
+. "$(dirname "$0")/lib.sh"
+cd "$tmp" || exit 4
+small=listops:min=4,max=20,train=60,valid=20,test=20
+quick=(--train steps=4 --rounds 1 -q)
+
+# Help, version, completion
+
+works '^seqarena [0-9]' --version
+works '^usage: seqarena VERB' --help
+works '^usage: seqarena VERB' help
+for verb in list describe run bench explain verify report export predict data doctor completion; do
+    works "^usage: seqarena $verb" "$verb" --help
+    works "^usage: seqarena $verb" help "$verb"
+done
+seqarena completion
+is "completion is bash" bash -n out
+
+# Names that do not exist
+
+fails 2 'no verb; see seqarena --help'
+fails 2 "'frob' is no verb" frob
+fails 2 "did you mean 'run'" runn
+fails 2 "'--' is no verb" -- list
+fails 2 "no option '--frob'" list --frob models
+fails 2 "did you mean --rounds" bench --round 3
+fails 2 "no option '-x'" run -x
+fails 2 'one argument too many' run extra
+fails 2 'something is missing' list
+fails 2 "'modls'; give models" list modls
+fails 2 'one argument too many' list models a b
+fails 2 "nothing matches 'zzz'" list models zzz
+fails 2 "'transfrmer' is unknown; did you mean 'transformer'" describe transfrmer
+fails 2 "'qqqqqqqq' is unknown" describe qqqqqqqq
+fails 2 'something is missing' describe
+fails 2 "no model 'transforme'; did you mean 'transformer'" run --model transforme --task $small
+fails 2 "'mlp' is a channel, not a model" run --model mlp --task $small
+fails 2 "no parameter 'dimm'; did you mean 'dim'" run --model transformer:dimm=3 --task $small
+fails 2 "no slot 'mixr'; did you mean 'mixer'" run --model transformer+mixr=local --task $small
+fails 2 "no mixer 'nope'" run --model transformer+mixer=nope --task $small
+fails 2 "'local' is a mixer, not a norm" run --model transformer+norm=local --task $small
+fails 2 "task 'lstops': unknown; did you mean 'listops'" run --model local --task lstops
+fails 2 "no parameter 'mn'; did you mean 'min'" run --model local --task listops:mn=3
+fails 2 'no recipe of that name; choose one of .*smoke' run --model local --task $small --scale nope
+fails 2 "no parameter 'foo'" run --model local --task $small --train foo=1
+fails 2 'no model selected' run
+fails 2 'no task selected' run --model transformer
+fails 2 'no model selected' bench
+fails 2 'matches no model' run --models zzz --task $small
+fails 2 'matches no task' run --model local --tasks zzz
+fails 2 "nothing matches 'zzz'" verify --models zzz
+fails 2 'something is missing' report
+fails 2 'unknown format' report . --format docx
+fails 2 "'frob'; give list, make, show, export or verify" data frob
+fails 2 'no task' data show
+fails 2 "task 'nope': unknown" data show nope
+fails 2 -- '--split foo' data show $small --split foo
+fails 2 -- '-o is missing' data export $small
+fails 2 -- '--task is missing' export transformer
+fails 2 -- '-o is missing' export transformer --task $small
+fails 2 -- '--weights is missing' predict
+fails 2 -- '--input is missing' predict --weights a
+fails 2 'give infer or train' explain transformer --phase x
+fails 2 'give infer, train or infer,train' bench --model transformer --phase foo
+fails 3 'dtype bf16 is not in this build' bench --model transformer --dtype bf16
+
+# Values and texts
+
+fails 2 'dim=0; give a whole number from 1' run --model transformer:dim=0 --task $small
+fails 2 'dim=abc; give a whole number' run --model transformer:dim=abc --task $small
+fails 2 'dim=63 is not a multiple of heads=2' run --model transformer:dim=63,heads=2 --task $small
+fails 2 'window=0; give a whole number' run --model local:window=0 --task $small
+fails 2 'the preset is missing' run --model '' --task $small
+fails 2 'is not closed' run --model 'transformer+mixer=(' --task $small
+fails 2 'the stack is empty' run --model 'transformer+mixer=()' --task $small
+fails 2 'is given twice' run --model transformer:dim=64,dim=32 --task $small
+fails 2 'the id is missing' run --model local --task ''
+fails 2 'min=-3; give a whole number' run --model local --task listops:min=-3
+fails 2 'no length lies between' data show listops:min=60,max=20
+fails 2 'rate=abc; give a number' run --model local --task $small --train rate=abc
+fails 2 'not NAME=VALUE' run --model local --task $small --train rate
+fails 2 -- '--seeds 0; give a whole number from 1' run --model local --task $small --seeds 0
+fails 2 -- '--seeds 99999999999999999999; give' run --model local --task $small --seeds 99999999999999999999
+fails 2 -- '--threads 0; give' run --model local --task $small --threads 0
+fails 2 -- '--threads 1e3; give' run --model local --task $small --threads 1e3
+fails 2 -- '--jobs 25; give' run --model local --task $small --jobs 25
+fails 2 -- '--budget 3x; give a time' run --model local --task $small --budget 3x
+fails 2 -- '--budget -3s; give a time' run --model local --task $small --budget -3s
+fails 2 -- '--memory lots; give a size' run --model local --task $small --memory lots
+fails 2 -- '--seeds needs N' run --model local --task $small --seeds
+fails 2 -- '--quiet takes no value' run --quiet=3 --model local --task $small
+fails 2 "'0' is no length" bench --model transformer --lengths 0
+fails 2 "'abc' is no length" bench --model transformer --lengths 1K,abc
+fails 2 -- '--seconds x; give a time' doctor --seconds x
+
+# Patterns: PCRE2 says what is wrong and where
+
+fails 2 "list '\(': missing closing parenthesis at character 2" list models '('
+fails 2 "--models '\[': missing terminating \] for character class at character 2" run --models '[' --task $small
+fails 2 "--tasks '\*': quantifier does not follow a repeatable item at character 1" run --model local --tasks '*'
+fails 2 "verify: --models 'a\(\?!': missing closing parenthesis at character 5" verify --models 'a(?!'
+
+# What a variant cannot take
+
+fails 5 '1 of 3 cells did not finish.*dlinear: it forecasts series' run --model dlinear --task $small "${quick[@]}" -o unsuited
+is 'its row says unsupported' grep -q ',unsupported,' unsuited/cells.csv
+fails 3 'dlinear: it forecasts series' explain dlinear
+fails 3 'kernel=24 is even' explain dlinear:kernel=24 --task mackey_glass
+fails 3 'a floor has no ops' explain majority
+fails 3 'no causal form' explain linformer:causal=1
+fails 2 'whole number from 1 to 16777216' explain transformer --length 100000000
+fails 2 "'32M' is no length" bench --model transformer --lengths 32M
+
+# Forms of options
+
+works 'cells' run -n --model=local --task=$small
+works 'cells' run --dry-run --model local --task $small --train lr=1e-3,batch=4
+works '^label [0-9]' data show -n2 $small
+works '^label [0-9]' data show --n=2 -- $small
+fails 3 -- '-o: no such run directory' report -- -o
+works '^transformer$' list --names models '^transformer$'
+
+# Machine-readable output
+
+if command -v python3 >/dev/null && python3 -c pass 2>/dev/null; then
+    for args in 'list --json models' 'list --json tasks' 'list --json recipes' 'list --json kernels' \
+        'verify --json --models ^last$' 'doctor --json --seconds 1' 'explain --json local --length 64 --batch 1'; do
+        seqarena $args
+        is "$args is JSON" python3 -m json.tool out /dev/null
+    done
+else
+    skip 'JSON of list, verify, doctor, explain' 'no python3 to parse it with'
+fi
+
+# CSV files of people
+
+csv() { printf '%b' "$2" >"$1.csv" && echo "csv:file=$1.csv,lookback=4,horizon=2${3-}"; }
+refused() { # name content pattern [parameters]
+    fails 3 "$3" data verify "$(csv "$1" "$2" "${4-}")"
+}
+rows='2020-01-01,1,2\n2020-01-02,2,3\n2020-01-03,4,5\n'
+refused nodate 'time,a,b\n1,2,3\n' 'nodate.csv: no column named date.*its 3 columns: time, a, b'
+refused notarget "date,a,b\n$rows" "no column named 'load'.*date, a, b" ,target=load
+refused onlydate 'date\n2020-01-01\n' 'no column but the date'
+refused ragged "date,a,b\n${rows}2020-01-04,5\n" 'ragged.csv: line 5: 2 fields where the header has 3'
+refused text "date,a,b\n${rows}2020-01-04,x1,2\n" "line 5: column 'a': 'x1' is not a finite number"
+refused nan "date,a,b\n${rows}2020-01-04,NaN,2\n" "line 5: column 'a' is NaN; fill in"
+refused inf "date,a,b\n${rows}2020-01-04,1,-inf\n" "line 5: column 'b' is -inf"
+refused gap "date,a,b\n${rows}2020-01-04,,2\n" "line 5: column 'a' is empty"
+refused huge "date,a,b\n${rows}2020-01-04,1e999,2\n" "line 5: column 'a': '1e999' is not a finite"
+refused baddate "date,a,b\n${rows}2020-13-04,1,2\n" "line 5: '2020-13-04' is not a date"
+refused back "date,a,b\n${rows}2019-01-04,1,2\n" 'line 5: the time 2019-01-04 is before'
+refused twice "date,a,b\n${rows}2020-01-03,1,2\n" 'line 5: the time 2020-01-03 stands on line 4 too'
+refused quote "date,a,b\n${rows}2020-01-04,\"1,2\n" 'quote.csv: line 5'
+refused empty '' 'empty.csv: empty'
+refused header 'date,a\n' 'a header but no rows'
+refused short "date,a,b\n$rows" 'short.csv: .*rows'
+refused control "date,a,b\n2020-01-01,\\\\001\\\\033[31m,3\n" "line 2: column 'a'"
+fails 3 'missing.csv: No such file' data verify csv:file=missing.csv
+fails 3 'Is a directory' data verify csv:file=/
+fails 2 'no file; write csv:file=PATH' data verify csv
+truncate -s 2G sparse.csv
+before=$SECONDS
+(ulimit -v 1000000 && OPENBLAS_NUM_THREADS=1 timeout 60 "$program" data verify csv:file=sparse.csv >out 2>err </dev/null)
+status=$?
+if [ $status -eq 3 ] && [ -z "$(one_line)" ] && [ $((SECONDS - before)) -lt 10 ]; then
+    pass 'a line of 2 GB is refused soon and in little memory'
+else
+    fail 'a line of 2 GB is refused soon and in little memory' "status $status after $((SECONDS - before)) s: $(head -c 300 err)"
+fi
+rm -f sparse.csv
+
+# Data that are not there: which, where published, checksum
+
+fails 3 'ETTh1.csv: not found in /nowhere.*published at .*ETDataset.*SHA-256 [0-9a-f]{64}' \
+    data verify etth1 --data /nowhere
+fails 3 'not found.*published' data verify listops:file=released --data /nowhere
+fails 3 'No such file' data verify listops:file=missing.tsv
+
+# Files and directories that cannot be read or written
+
+as_nobody() { # runs the program as another user: root may read everything
+    timeout -k 5 60 setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/seqarena" "$@" >out 2>err </dev/null
+}
+denied() { # name pattern args...
+    local name=$1 pattern=$2 wrong
+    shift 2
+    if [ "$(id -u)" -eq 0 ]; then as_nobody "$@"; else timeout 60 "$program" "$@" >out 2>err </dev/null; fi
+    status=$?
+    wrong=$(one_line)
+    [ $status -eq 3 ] || wrong="exit status $status; $(head -c 300 err)"
+    [ -n "$wrong" ] || grep -qE "$pattern" err || wrong=$(cat err)
+    if [ -z "$wrong" ]; then pass "$name"; else fail "$name" "$wrong"; fi
+}
+cp "$program" seqarena
+printf "date,a,b\n$rows" >secret.csv
+chmod 000 secret.csv
+mkdir -m 555 locked
+if [ "$(id -u)" -ne 0 ] || { command -v setpriv >/dev/null && as_nobody --version; }; then
+    denied 'a file without permission' 'secret.csv: Permission denied' data verify csv:file=secret.csv
+    denied 'a run directory that cannot be written' 'locked.*Permission denied' run --model local --task $small -o locked/run
+    denied 'a report that cannot be written' 'Permission denied' export local --task $small --init-only -o locked/w
+else
+    skip 'permissions' 'root, and setpriv cannot become another user'
+fi
+fails 3 'Not a directory' run --model local --task $small -o /dev/null/x
+fails 3 'Not a directory|Is a directory|name a file' export local --task $small --init-only -o locked
+fails 3 'not a directory|Not a directory' data export $small -o secret.csv
+
+# Run directories
+
+works '^run1$' run --model local --task $small "${quick[@]:0:4}" -o run1
+works '^run1$' run --model local --task $small "${quick[@]:0:4}" -o run1
+fails 3 'run1: holds another plan' run --model local --model s4d --task $small "${quick[@]}" -o run1
+fails 3 'run1: holds another plan' run --model local --task $small --train steps=5 --rounds 1 -q -o run1
+sed 's/"build": "[0-9a-f]*"/"build": "0000000000000000"/' run1/run.json >edited && cp edited run1/run.json
+fails 3 'begun by another build' run --model local --task $small "${quick[@]}" -o run1
+works '' run --model local --task $small "${quick[@]}" -o run1 --mixed
+(
+    flock 9
+    fails 3 'run1: in use by another seqarena' run --model local --task $small "${quick[@]}" -o run1 --mixed
+    echo "$tests $bad" >counts
+) 9>run1/lock
+read -r tests bad <counts
+mkdir notrun && echo '{"a":' >notrun/run.json
+fails 3 'notrun/run.json' report notrun
+fails 3 'notrun/run.json:2: .*not the file of a run' run --model local --task $small "${quick[@]}" -o notrun
+echo '{"plan": {"cells": [3]}}' >notrun/run.json
+fails 3 'notrun/run.json: its plan is incomplete' run --model local --task $small "${quick[@]}" -o notrun
+fails 3 'no such run directory' report /nonexistent
+fails 3 'neither run.json nor cells.csv' report locked
+works '' run --model dlinear --task mackey_glass "${quick[@]}" -o run2
+works 'Local attention' report run1 run2
+works '"schema"' report run1 -f json
+works 'local' report run1 --format=csv
+works '' report run1 -o run1/report.md
+is 'report -o writes the file' grep -q 'Local attention' run1/report.md
+
+# Full disk and file size limits
+
+for args in 'list models' 'verify --models ^last$' 'report run1' '--help' "data show $small"; do
+    timeout 60 "$program" $args >/dev/full 2>err </dev/null
+    status=$?
+    if [ $status -eq 4 ] && [ -z "$(one_line)" ] && grep -q 'No space left' err; then
+        pass "$args >/dev/full"
+    else
+        fail "$args >/dev/full" "exit status $status; $(head -c 300 err)"
+    fi
+done
+(ulimit -f 8 && timeout 60 "$program" export transformer --task $small --init-only -o limited >out 2>err </dev/null)
+status=$?
+if [ $status -eq 4 ] && [ -z "$(one_line)" ] && grep -q 'File too large' err && [ ! -e limited ]; then
+    pass 'a file size limit'
+else
+    fail 'a file size limit' "exit status $status; $(head -c 300 err)"
+fi
+full_disk() {
+    mkdir -p disk && mount -t tmpfs -o size=${1}k none disk || return 9
+    timeout 60 "$program" run --model local --task $small --train steps=4 --rounds 1 --jobs 1 -q -o disk/run >out 2>err </dev/null
+    status=$?
+    umount disk
+    return $status
+}
+if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
+    export -f full_disk
+    export program small
+    for size in 16 64 128; do
+        unshare -m bash -c "full_disk $size"
+        status=$?
+        if [ $status -eq 9 ]; then
+            skip "a full disk of $size KB" 'no tmpfs can be mounted here'
+        elif [ $status -eq 4 ] && [ -z "$(one_line)" ] && grep -q 'No space left' err; then
+            pass "a full disk of $size KB"
+        else
+            fail "a full disk of $size KB" "exit status $status; $(head -c 300 err)"
+        fi
+    done
+else
+    skip 'a full disk' 'only root can mount a small one'
+fi
+
+# Memory
+
+fails 4 'no memory' bench --model transformer --lengths 64K --memory 200M --rounds 1 -q -o big
+fails 5 'no memory for 5462[0-9]* parameters' run --model transformer:dim=4096,layers=8 --task $small --memory 200M --rounds 0 -q -o big2 --no-examples \
+    --train steps=1
+is 'its row says nomem' grep -q ',nomem,' big/cells.csv
+
+# Weights and arrays that are broken
+
+seqarena export local --task $small --init-only -o good.safetensors
+seqarena data export $small --split test -o arrays
+works '' predict --weights good.safetensors --input arrays/test_x.npy -o y.npy
+size=$(stat -c %s good.safetensors)
+for n in 0 1 7 8 9 100 $((size / 2)) $((size - 1)); do
+    head -c "$n" good.safetensors >broken
+    fails 3 'broken' predict --weights broken --input arrays/test_x.npy -o y.npy
+done
+hostile() { printf '%b' "$1" >broken && fails 3 'broken' predict --weights broken --input arrays/test_x.npy -o y.npy; }
+hostile '\0377\0377\0377\0377\0377\0377\0377\0377{}'
+hostile '\0377\0377\0377\0377\0\0\0\0{}'
+hostile '\02\0\0\0\0\0\0\0{}'
+hostile '\02\0\0\0\0\0\0\0[]'
+hostile '\0110\0\0\0\0\0\0\0{"a":{"dtype":"F32","shape":[9999999999,9999999999],"data_offsets":[0,8]}}'
+hostile '\075\0\0\0\0\0\0\0{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,-4]}}     '
+hostile "$(printf '[%.0s' $(seq 3000))"
+fails 3 'good.safetensors|\.npy|not' predict --weights arrays/test_x.npy --input arrays/test_x.npy -o y.npy
+size=$(stat -c %s arrays/test_x.npy)
+for n in 0 6 9 60 127 $((size - 1)); do
+    head -c "$n" arrays/test_x.npy >broken
+    fails 3 'broken' predict --weights good.safetensors --input broken -o y.npy
+done
+sed 's/(20, 20)/(99999999, 9999999999)/' arrays/test_x.npy >broken
+fails 3 'broken' predict --weights good.safetensors --input broken -o y.npy
+sed 's/<i4/<c8/' arrays/test_x.npy >broken
+fails 3 'broken' predict --weights good.safetensors --input broken -o y.npy
+seqarena data export listops:min=4,max=40,train=60,valid=20,test=20 --split test -o longer
+fails 3 'length 40; the model takes 1 to 20' predict --weights good.safetensors --input longer/test_x.npy -o y.npy
+fails 3 'dimensions; the model takes tokens' predict --weights good.safetensors --input arrays/test_y.npy -o y.npy
+
+# Ctrl-C
+
+"$program" run --models '^(local|s4d)$' --task $small --train steps=4000,eval_every=100 --rounds 1 --jobs 2 -o stopped \
+    >out 2>err </dev/null &
+pid=$!
+for i in $(seq 100); do # until it has begun to train
+    ls stopped/parts/*.part/log.txt >/dev/null 2>&1 && break
+    sleep 0.1
+done
+sleep 1
+kill -INT $pid
+wait $pid
+status=$?
+if [ $status -eq 130 ] && [ -z "$(one_line)" ] && grep -q 'interrupted after .* goes on' err; then
+    pass 'Ctrl-C gives 130'
+else
+    fail 'Ctrl-C gives 130' "exit status $status; $(head -c 300 err)"
+fi
+sleep 0.3
+is 'Ctrl-C leaves no child' test -z "$(ps -eo args | grep -F 'seqarena cell stopped' | grep -v grep)"
+finish

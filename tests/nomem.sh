@@ -1,0 +1,57 @@
+#!/bin/bash
+# The n-th allocation and all later ones fail: never a crash, always exit status 4 and one line. n goes up in steps until
+# the verb succeeds. usage: tests/nomem.sh PROGRAM [STEP]     (STEP 1: about 30 values a verb; larger: fewer)
+set -u
+program=${1:?usage: tests/nomem.sh PROGRAM [STEP]}
+step=${2:-1}
+TEST_TIMEOUT=${TEST_TIMEOUT:-60}
+. "$(dirname "$0")/lib.sh"
+cd "$tmp" || exit 4
+small=listops:min=4,max=16,train=12,valid=6,test=6
+seqarena run --model local --task $small --train steps=2 --rounds 1 -q -o done
+seqarena export local --task $small --init-only -o w.safetensors
+seqarena data export $small --split test -o arrays
+printf 'date,a,b\n' >s.csv
+for i in 1 2 3 4 5 6 7 8 9; do printf '2020-01-0%d,%d,%d\n' $i $i $((i * i)) >>s.csv; done
+
+without() { # name args...: every n until the verb works
+    local name=$1 n=1 tried=0 wrong
+    shift
+    while :; do
+        rm -rf new
+        SEQARENA_ALLOC_FAIL_AT=$n seqarena "$@"
+        [ $status -eq 0 ] && break
+        wrong=$(one_line)
+        [ $status -eq 4 ] || wrong="exit status $status; $(head -c 400 "$tmp/err")"
+        grep -q 'memory' "$tmp/err" || wrong=${wrong:-says nothing of memory: $(cat "$tmp/err")}
+        if [ -n "$wrong" ]; then
+            fail "$name when allocation $n fails" "$wrong"
+            return
+        fi
+        tried=$((tried + 1))
+        n=$((n + 1 + n * step / 4))
+        [ $n -lt 10000000 ] || { fail "$name" "still fails at allocation $n" && return; }
+    done
+    pass "$name: $tried places, up to allocation $n"
+}
+without list list models
+without list-json list --json models '^local'
+without describe describe performer
+without data-show data show $small
+without data-verify data verify $small
+without csv data verify csv:file=s.csv,lookback=2,horizon=1
+without mackey data verify mackey_glass
+without data-export data export $small -o new
+without dry-run run --dry-run --models . --task $small
+without explain explain transformer --length 16 --batch 1
+without explain-s4d explain s4d --length 16 --batch 1
+without explain-performer explain performer --length 16 --batch 1
+without export export local --task $small --init-only -o new
+without train export local --task $small --train steps=2 -o new
+without forecast export dlinear --task mackey_glass:lookback=8,horizon=4 --train steps=1 -o new
+without predict predict --weights w.safetensors --input arrays/test_x.npy -o new
+without report report done
+without report-json report done --format json
+without verify verify --models '^last$'
+without run run --model no_mixer --task $small --train steps=1 --rounds 1 --jobs 1 -q -o new
+finish
