@@ -1,6 +1,6 @@
 # make          builds build/seqarena          make demo     the whole job in minutes, from nothing
 # make check    every test                     make deps     installs the Debian packages below
-# make install  DESTDIR= PREFIX=               make asan ubsan format-check layers fuzz
+# make install  DESTDIR= PREFIX=               make asan ubsan format-check layers headers fuzz check-kill
 
 B      ?= build
 PREFIX ?= /usr/local
@@ -10,7 +10,6 @@ CC     ?= cc
 define PACKAGES
 gcc                      compiler
 make                     this file
-pkg-config               finds the libraries
 libopenblas-dev          matrix products
 libcsv-dev               CSV files
 libpcre2-dev             patterns
@@ -46,12 +45,14 @@ LIB_OBJ := $(COMMON:%.c=$(B)/%.o) $(PLAIN:%.c=$(B)/%.f32.o) $(PLAIN:%.c=$(B)/%.f
            $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(HARNESS)))
 TESTS   := $(sort $(wildcard tests/test_*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz_*.c))
+test_programs = $(TESTS:tests/%.c=$(1)/tests/%) $(FUZZERS:tests/fuzz_%.c=$(1)/tests/replay_%)
 LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc $(B)/commit.inc
 
 # V=1 shows whole command lines.
 say = $(if $(V),,@echo '  $(1)  $@';)
 
-.PHONY: all deps demo check check-unit check-cli install asan ubsan format format-check layers fuzz corpus clean headers FORCE
+.PHONY: all deps demo check check-unit check-cli check-kill install asan ubsan format format-check layers fuzz clean headers \
+        FORCE
 all: $(B)/seqarena
 
 # Every list comes from the sources: a registered struct is an entry.
@@ -86,8 +87,11 @@ $(B)/%.o: %.c | $(LISTS)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) $(EXTRA) -MMD -MP -c -o $@ $<
 
+.SECONDARY: # objects of tests stay
 $(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+$(B)/tests/replay_%: $(B)/tests/fuzz_%.o $(B)/tests/replay.o $(LIB_OBJ)
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 deps:
 	@tests/install-packages.sh $(PACKAGE_NAMES)
@@ -97,21 +101,29 @@ demo: deps
 	@tests/demo.sh $(B)/seqarena
 
 check: deps
-	@CI=1 $(MAKE) --no-print-directory -j$$(nproc) all $(TESTS:tests/%.c=$(B)/tests/%)
+	@CI=1 $(MAKE) --no-print-directory -j$$(nproc) all $(call test_programs,$(B))
 	@tests/check.sh $(B)
+check-unit: all $(call test_programs,$(B))
+	@tests/check.sh $(B) unit
+check-cli: all
+	@tests/cli.sh $(B)/seqarena
+# A run killed at random moments and continued, KILLS times.
+KILLS ?= 50
+check-kill: all
+	@KILLS=$(KILLS) tests/runs.sh $(B)/seqarena kill
 layers:
 	@tests/layers.sh
 headers:
-	@tests/headers.sh $(CC)
+	@tests/headers.sh $(CC) $(B)
 
 # The same rules with other flags and another B: objects never mix.
 asan:
 	@$(MAKE) --no-print-directory -j$$(nproc) B=build/asan OPT="-O1 -g -fno-omit-frame-pointer -fsanitize=address -fno-sanitize-recover=all" \
-	    LDFLAGS=-fsanitize=address build/asan/seqarena $(TESTS:tests/%.c=build/asan/tests/%)
-	@ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=tests/lsan.supp tests/check.sh build/asan sanitizer
+	    LDFLAGS=-fsanitize=address build/asan/seqarena $(call test_programs,build/asan)
+	@ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 tests/check.sh build/asan sanitizer
 ubsan:
 	@$(MAKE) --no-print-directory -j$$(nproc) B=build/ubsan OPT="-O1 -g -fsanitize=undefined -fno-sanitize-recover=all" \
-	    LDFLAGS=-fsanitize=undefined build/ubsan/seqarena $(TESTS:tests/%.c=build/ubsan/tests/%)
+	    LDFLAGS=-fsanitize=undefined build/ubsan/seqarena $(call test_programs,build/ubsan)
 	@tests/check.sh build/ubsan sanitizer
 
 FORMAT_FILES = $(shell git ls-files '*.c' '*.h')

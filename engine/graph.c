@@ -323,6 +323,8 @@ void sqa_assign(struct sqa_graph *g, struct sqa_entry *e, struct sqa_tensor *t)
 {
     if (!e || !t)
         return;
+    if (t->buffer->kind == SQA_BUFFER_VALUE) /* another effect may change it before this one reads */
+        t = sqa_affine(g, 1, t, 0);
     sqa_apply(g, &sqa_op_assign, &(struct assign_attr){e}, sizeof(struct assign_attr), 1, &t);
 }
 

@@ -32,7 +32,7 @@ struct sqa_entry; /* store.h */
 
 enum sqa_buffer_kind {
     SQA_BUFFER_ARENA,    /* placed by the planner */
-    SQA_BUFFER_INPUT,    /* placed by the planner, live from before the first node */
+    SQA_BUFFER_INPUT,    /* placed by the planner, kept for the whole run: the same batch can be run again */
     SQA_BUFFER_VALUE,    /* a store entry's value */
     SQA_BUFFER_GRADIENT, /* a store entry's gradient */
 };

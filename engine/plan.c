@@ -73,9 +73,11 @@ static void find_lifetimes(struct sqa_node **all, int total, struct sqa_node **r
                 run[p]->in[i]->buffer->last = p;
     }
     for (int k = 0; k < total; k++)
-        for (int i = 0; i < all[k]->nout; i++)
-            if (all[k]->out[i]->keep)
-                all[k]->out[i]->buffer->last = count;
+        for (int i = 0; i < all[k]->nout; i++) {
+            struct sqa_buffer *b = all[k]->out[i]->buffer;
+            if (all[k]->out[i]->keep || (b->kind == SQA_BUFFER_INPUT && b->last >= 0))
+                b->last = count;
+        }
 }
 
 static bool reads_elsewhere(const struct sqa_node *n, int input)
@@ -199,6 +201,18 @@ static void bind_threads(int threads)
     sqa_kernels_flush_denormals();
 }
 
+static enum sqa_status grow(struct sqa_memory *m, size_t bytes, struct sqa_err *err)
+{
+    if (m->size >= bytes)
+        return SQA_OK;
+    sqa_memory_clear(m);
+    m->data = sqa_alloc_aligned(bytes);
+    if (!m->data)
+        return sqa_fail(err, SQA_NOMEM, "plan: no memory for %zu bytes; use a smaller batch, length or model", bytes);
+    m->size = bytes;
+    return SQA_OK;
+}
+
 enum sqa_status sqa_plan_make(struct sqa_graph *g, struct sqa_memory *memory, int threads, struct sqa_plan **plan,
                               struct sqa_err *err)
 {
@@ -232,17 +246,9 @@ enum sqa_status sqa_plan_make(struct sqa_graph *g, struct sqa_memory *memory, in
     status = layout(p, all, total, needed, err);
     if (status != SQA_OK)
         goto fail;
-    if (memory->size < p->arena_bytes) {
-        sqa_free(memory->data);
-        memory->size = 0;
-        memory->data = sqa_alloc_aligned(p->arena_bytes);
-        if (!memory->data) {
-            status = sqa_fail(err, SQA_NOMEM, "plan: no memory for %zu bytes; use a smaller batch, length or model",
-                              p->arena_bytes);
-            goto fail;
-        }
-        memory->size = p->arena_bytes;
-    }
+    status = grow(memory, p->arena_bytes, err);
+    if (status != SQA_OK)
+        goto fail;
     if (!sqa_kernels_reserve(threads)) {
         status = sqa_fail(err, SQA_NOMEM, "plan: no address space for OpenBLAS's buffers, 160 MB a thread and %d threads; "
                           "raise the memory limit or use fewer threads", threads);
@@ -455,7 +461,7 @@ enum sqa_status sqa_plans_get(struct sqa_plans *c, struct sqa_plan_key key, stru
         if (s->plan && s->key.mode == key.mode && s->key.batch == key.batch && s->key.length == key.length) {
             s->used = ++c->clock;
             *plan = s->plan;
-            return SQA_OK;
+            return grow(&c->memory, s->plan->arena_bytes, err); /* gone when a larger plan found no memory */
         }
         if (s->used < oldest->used) /* an empty slot has used == 0 */
             oldest = s;

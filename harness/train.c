@@ -479,25 +479,36 @@ static enum sqa_status restore(struct sqa_trainer *t, const char *path, struct s
     return status;
 }
 
+/* After a step the training loss has numbers until its evaluation has taken them; an interrupted one stays due. */
+static bool evaluation_due(const struct sqa_trainer *t)
+{
+    return t->train_loss_n > 0 && (t->step % t->eval_every == 0 || t->step == t->steps);
+}
+
 enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, double every, struct sqa_err *err)
 {
     enum sqa_status status = SQA_OK;
     if (checkpoint && sqa_file_exists(checkpoint))
         status = restore(t, checkpoint, err);
     int64_t saved = sqa_clock_wall();
-    while (status == SQA_OK && t->step < t->steps && !(t->recipe.patience > 0 && t->worse >= t->recipe.patience)) {
-        const int64_t start = sqa_clock_wall();
-        status = train_step(t, err);
-        t->seconds += seconds_since(start);
-        if (status != SQA_OK)
-            break;
-        if (t->step % t->eval_every == 0 || t->step == t->steps)
+    while (status == SQA_OK && (t->step < t->steps || evaluation_due(t)) &&
+           !(t->recipe.patience > 0 && t->worse >= t->recipe.patience)) {
+        if (!evaluation_due(t)) {
+            const int64_t start = sqa_clock_wall();
+            status = train_step(t, err);
+            t->seconds += seconds_since(start);
+            if (status != SQA_OK)
+                break;
+        }
+        if (evaluation_due(t))
             status = evaluate_now(t, err);
         if (t->progress)
             t->progress(t->user, t);
         const bool stop = t->interrupted && *t->interrupted;
-        if (status == SQA_OK && checkpoint && (stop || seconds_since(saved) >= every)) {
-            status = save(t, checkpoint, err);
+        if ((status == SQA_OK || status == SQA_INTERRUPTED) && checkpoint &&
+            (stop || seconds_since(saved) >= every)) {
+            const enum sqa_status written = save(t, checkpoint, err);
+            status = written == SQA_OK ? status : written;
             saved = sqa_clock_wall();
         }
         if (status == SQA_OK && stop)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Every test of a build, counted. usage: tests/check.sh BUILD [sanitizer]
-# "sanitizer" takes what is worth its time under ASan or UBSan: unit tests, a part of verify, a small run.
+# Every test of a build, counted. usage: tests/check.sh BUILD [unit|sanitizer]
+# "unit" takes only the unit tests and the corpus; "sanitizer" adds a part of verify and a small run of every verb.
 # What passes is silent; skips say why; the last line is "N passed, N failed" or "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/.." || exit 4
@@ -105,14 +105,16 @@ verify() { # each check of seqarena verify counts
 }
 
 unit_tests
-if [ "$mode" = sanitizer ]; then
+run corpus tests/corpus.sh "$build"
+if [ "$mode" = unit ]; then
+    :
+elif [ "$mode" = sanitizer ]; then
     verify --models "${SANITIZER_MODELS:-^(transformer|local|s4d|dlinear)$}"
     run "small run" tests/small.sh "$program"
 else
     one layers tests/layers.sh
     one headers tests/headers.sh "${CC:-cc}" "$build"
     one format-check make -s --no-print-directory format-check
-    run corpus tests/corpus.sh "$build"
     verify
     run cli tests/cli.sh "$program"
     run runs tests/runs.sh "$program"

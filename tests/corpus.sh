@@ -4,9 +4,9 @@ set -u
 build=${1:?usage: tests/corpus.sh BUILD}
 cd "$(dirname "$0")/.." || exit 4
 n=0 bad=0
-for target in "$build"/tests/fuzz_*; do
-    name=$(basename "$target")
-    case $name in *.o | *.d | *'*') continue ;; esac
+for target in "$build"/tests/replay_*; do
+    name=fuzz_${target##*/replay_}
+    case $target in *.o | *.d | *"*") continue ;; esac
     n=$((n + 1))
     if said=$(timeout 60 "$target" tests/corpus/"$name"/* 2>&1); then
         echo "ok $n - $name: $said"

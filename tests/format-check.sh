@@ -1,9 +1,9 @@
 #!/bin/sh
 # clang-format decides the layout. usage: tests/format-check.sh FILE...
-command -v clang-format >/dev/null || { echo "format-check: clang-format is not installed (apt-get install clang-format)"; exit 4; }
-bad=0
-for f in "$@"; do
-    clang-format --dry-run -Werror "$f" >/dev/null 2>&1 || { echo "format-check: $f; run make format"; bad=1; }
-done
-[ $bad = 0 ] && echo "format-check: all files are formatted"
-exit $bad
+set -u
+command -v clang-format >/dev/null || { echo "clang-format is not installed (apt-get install clang-format)"; exit 4; }
+bad=$(printf '%s\n' "$@" | xargs -P 2 -n 40 clang-format --dry-run -Werror 2>&1 |
+    sed -n 's/^\([^: ]*\.[ch]\):[0-9]*:[0-9]*: error:.*/\1/p' | sort -u)
+[ -n "$bad" ] || { echo "format-check: all files are formatted" && exit 0; }
+echo "$bad" | sed 's/.*/format-check: &; run make format/'
+exit 1

@@ -1,0 +1,1120 @@
+/* test_engine.c - planner, gradients, cache of plans, assign, memory against length, allocations, optimisers */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "engine/ops.h"
+#include "engine/optim.h"
+#include "engine/plan.h"
+#include "models/model.h"
+
+#if defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || !defined __GLIBC__
+#define SANITIZED 1
+#endif
+
+/* Every allocation of the process, libraries' included, passes here and is counted while `watching`. */
+#ifndef SANITIZED
+static volatile int watching;
+static long watched, pools;
+
+static void watch(void)
+{
+    if (watching)
+        __atomic_add_fetch(&watched, 1, __ATOMIC_RELAXED);
+}
+
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t n);
+extern void *__libc_memalign(size_t alignment, size_t n);
+
+void *malloc(size_t n)
+{
+    watch();
+    return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    watch();
+    return __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+    watch();
+    return __libc_realloc(p, n);
+}
+
+void *aligned_alloc(size_t alignment, size_t n)
+{
+    watch();
+    return __libc_memalign(alignment, n);
+}
+
+int posix_memalign(void **p, size_t alignment, size_t n)
+{
+    watch();
+    *p = __libc_memalign(alignment, n);
+    return *p ? 0 : 12;
+}
+
+void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
+{
+    enum { POOL = 128 << 20 }; /* OpenBLAS's work buffer, taken when one more thread is in a product than ever before */
+    if (watching && n == POOL)
+        __atomic_add_fetch(&pools, 1, __ATOMIC_RELAXED);
+    else
+        watch();
+    return (void *)syscall(SYS_mmap, at, n, protection, flags, fd, offset);
+}
+#endif
+
+#define COUNT(x) (sizeof(x) / sizeof *(x))
+#define OK(call)                          \
+    do {                                  \
+        if ((call) != SQA_OK)             \
+            fail_msg("%s", failure.text); \
+    } while (0)
+
+static struct sqa_err failure;
+
+static void assert_near(double a, double b, double bound, const char *what)
+{
+    if (!(fabs(a - b) <= bound))
+        fail_msg("%s: %.17g, want %.17g within %g", what, a, b, bound);
+}
+
+static void assert_sentence(const char *text, const char *part)
+{
+    if (!strstr(text, part) || !strstr(text, "; "))
+        fail_msg("'%s' and an advice are not in '%s'", part, text);
+}
+
+static double normal(uint64_t key, uint64_t i)
+{
+    return sqa_random_normal(key, i);
+}
+
+/* A graph with its store, made into a plan of its own. */
+struct lab {
+    struct sqa_store store;
+    struct sqa_graph g;
+    struct sqa_memory memory;
+    struct sqa_plan *plan;
+};
+
+static void open_lab(struct lab *l)
+{
+    *l = (struct lab){0};
+    sqa_store_init(&l->store, SQA_F64, 1);
+    sqa_graph_init(&l->g, SQA_F64, false);
+}
+
+static void close_lab(struct lab *l)
+{
+    if (l->plan)
+        sqa_plan_free(l->plan);
+    else
+        sqa_graph_clear(&l->g);
+    sqa_memory_clear(&l->memory);
+    sqa_store_clear(&l->store);
+}
+
+static struct sqa_entry *entry(struct lab *l, const char *name, enum sqa_entry_kind kind, int64_t n)
+{
+    const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1};
+    struct sqa_entry *e = sqa_store_declare(&l->store, name, kind, SQA_GROUP_REGULAR, 1, &n, init, &failure);
+    if (!e)
+        fail_msg("%s", failure.text);
+    return e;
+}
+
+static void make(struct lab *l)
+{
+    if (l->g.status != SQA_OK)
+        fail_msg("%s", l->g.err.text);
+    if (!l->store.sealed)
+        OK(sqa_store_seal(&l->store, true, &failure));
+    OK(sqa_plan_make(&l->g, &l->memory, 1, &l->plan, &failure));
+    l->plan->poison = true;
+}
+
+static void feed(struct sqa_plan *p, const char *name, uint64_t key)
+{
+    const struct sqa_tensor *t;
+    void *to = sqa_plan_input(p, name, &t);
+    for (int64_t i = 0; to && i < sqa_numel(t); i++) {
+        if (t->dtype == SQA_F64)
+            ((double *)to)[i] = normal(key, (uint64_t)i);
+        else
+            ((float *)to)[i] = (float)normal(key, (uint64_t)i);
+    }
+}
+
+static const double *output(struct sqa_plan *p, const char *name)
+{
+    const struct sqa_tensor *t;
+    const double *out = sqa_plan_output(p, name, &t);
+    if (!out)
+        fail_msg("no output '%s'", name);
+    return out;
+}
+
+/* Planner: models */
+
+static const struct sqa_signature tokens = {.kind = SQA_CLASSIFY, .vocab = 9, .classes = 3, .length = 20};
+static const struct sqa_signature series = {
+    .kind = SQA_FORECAST, .length = 20, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
+enum { BATCH = 3 };
+
+struct bench { /* a model's plan in memory of its own */
+    struct sqa_model *model;
+    struct sqa_store store;
+    struct sqa_memory memory;
+    struct sqa_plan *plan;
+};
+
+static void open_bench(struct bench *b, const char *model, const struct sqa_signature *task, enum sqa_mode mode,
+                       int64_t batch, enum sqa_dtype real, int threads)
+{
+    struct sqa_graph g;
+    *b = (struct bench){0};
+    OK(sqa_model_parse(model, &b->model, &failure));
+    sqa_store_init(&b->store, real, 7);
+    sqa_graph_init(&g, real, false);
+    OK(sqa_model_graph(b->model, task, &b->store, mode, batch, task->length, &g, &failure));
+    OK(sqa_store_seal(&b->store, mode == SQA_MODE_TRAIN, &failure));
+    OK(sqa_plan_make(&g, &b->memory, threads, &b->plan, &failure));
+}
+
+static void close_bench(struct bench *b)
+{
+    sqa_plan_free(b->plan);
+    sqa_memory_clear(&b->memory);
+    sqa_store_clear(&b->store);
+    sqa_model_free(b->model);
+}
+
+static void feed_batch(struct sqa_plan *p, const struct sqa_signature *task)
+{
+    static const char *const ints[] = {"tokens", "lengths", "labels"};
+    const int64_t top[] = {task->vocab - 1, task->length, task->classes};
+    for (int k = 0; k < 3; k++) {
+        const struct sqa_tensor *t;
+        int32_t *to = sqa_plan_input(p, ints[k], &t);
+        for (int64_t i = 0; to && i < sqa_numel(t); i++)
+            to[i] = (int32_t)((k < 2) + (int64_t)sqa_random_below(40 + (uint64_t)k, (uint64_t)i, (uint64_t)top[k]));
+    }
+    feed(p, "x", 50);
+    feed(p, "y", 51);
+}
+
+/* Runs from the same state and memory full of NaN bytes; results are copied to `out`, their bytes returned. */
+static size_t run_bytes(struct bench *b, const struct sqa_signature *task, bool poison, const void *start,
+                        unsigned char *out, size_t room)
+{
+    static const char *const names[] = {"loss", "losses", "logits", "forecast"};
+    size_t n = 0;
+    sqa_store_put_back(&b->store, start);
+    memset(b->memory.data, 0xff, b->memory.size);
+    feed_batch(b->plan, task);
+    b->plan->poison = poison;
+    OK(sqa_plan_run(b->plan, 3, 2, NULL, NULL, &failure));
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const struct sqa_tensor *t;
+        const void *from = sqa_plan_output(b->plan, names[i], &t);
+        if (!from)
+            continue;
+        const size_t bytes = (size_t)sqa_numel(t) * sqa_dtype_size(t->dtype);
+        assert_true(n + bytes <= room);
+        memcpy(out + n, from, bytes);
+        n += bytes;
+    }
+    assert_true(n > 0);
+    const size_t size = sqa_dtype_size(b->store.real), states = (size_t)b->store.state_block * size;
+    const size_t gradients = b->store.gradients ? (size_t)b->store.parameter_block * size : 0;
+    assert_true(n + gradients + states <= room);
+    if (gradients)
+        memcpy(out + n, b->store.gradients, gradients);
+    memcpy(out + n + gradients, b->store.states, states);
+    return n + gradients + states;
+}
+
+static void poison_changes_nothing(const char *model, const struct sqa_signature *task, enum sqa_dtype real)
+{
+    for (int mode = 0; mode < SQA_MODES; mode++) {
+        static unsigned char a[1 << 20], c[1 << 20];
+        struct bench b;
+        open_bench(&b, model, task, (enum sqa_mode)mode, BATCH, real, 1);
+        void *start = sqa_alloc(sqa_store_snapshot_bytes(&b.store));
+        sqa_store_take(&b.store, start);
+        const size_t n = run_bytes(&b, task, false, start, a, sizeof a);
+        assert_int_equal(run_bytes(&b, task, true, start, c, sizeof c), n);
+        for (size_t i = 0; i < n; i++)
+            if (a[i] != c[i])
+                fail_msg("%s, mode %d, %s: byte %zu of %zu differs with poison", model, mode, sqa_dtype_name(real), i, n);
+        for (size_t i = 0; i + 8 <= n; i += 8) {
+            double d;
+            float f[2];
+            memcpy(&d, a + i, 8);
+            memcpy(f, a + i, 8);
+            if (real == SQA_F64 ? !isfinite(d) : !(isfinite(f[0]) && isfinite(f[1])))
+                fail_msg("%s, mode %d, %s: result at byte %zu of %zu is not finite", model, mode,
+                         sqa_dtype_name(real), i, n);
+        }
+        if (mode == SQA_MODE_TRAIN) {
+            double sum = 0;
+            for (const struct sqa_entry *e = b.store.first; e; e = e->next)
+                for (int64_t i = 0; e->gradient && i < e->count; i++)
+                    sum += fabs(real == SQA_F64 ? ((double *)e->gradient)[i] : (double)((float *)e->gradient)[i]);
+            if (!(sum > 1e-3))
+                fail_msg("%s: the gradient is %g", model, sum);
+        }
+        sqa_free(start);
+        close_bench(&b);
+    }
+}
+
+static void results_survive_poisoned_buffers(void **state)
+{
+    static const char *const more[] = {"performer:redraw=2", "transformer:causal=1",
+                                       "transformer+residual=postnorm+channel=swiglu+norm=rmsnorm+pool=last",
+                                       "transformer+mixer=(local s4d)", "linear_transformer:chunk=3,causal=1"};
+    static const char *const whole[] = {"dlinear", "nlinear", "dlinear:individual=1"};
+    int mixers = 0;
+    char model[256];
+    (void)state;
+    for (const struct sqa_variant *const *v = sqa_variants; *v; v++) {
+        if ((*v)->slot != SQA_SLOT_MIXER || (*v)->missing)
+            continue;
+        snprintf(model, sizeof model, "transformer:dim=16,ffn=24+mixer=%s", (*v)->id);
+        poison_changes_nothing(model, &tokens, SQA_F64);
+        poison_changes_nothing(model, &tokens, SQA_F32);
+        poison_changes_nothing(model, &series, SQA_F32);
+        mixers++;
+    }
+    assert_true(mixers >= 8);
+    for (size_t i = 0; i < COUNT(more); i++)
+        poison_changes_nothing(more[i], &tokens, SQA_F32);
+    for (size_t i = 0; i < COUNT(whole); i++) {
+        poison_changes_nothing(whole[i], &series, SQA_F64);
+        poison_changes_nothing(whole[i], &series, SQA_F32);
+    }
+}
+
+/* Planner: graphs made at random */
+
+enum { SIDE = 6, CELLS = SIDE * SIDE, NODES = 40, LAST = 3 };
+
+static struct sqa_tensor *random_node(struct sqa_graph *g, struct sqa_tensor *const *have, int n, uint64_t key)
+{
+    const uint64_t kind = sqa_random_below(key, 0, 14);
+    struct sqa_tensor *a = have[sqa_random_below(key, 1, (uint64_t)n)];
+    struct sqa_tensor *b = have[sqa_random_below(key, 2, (uint64_t)n)];
+    const int axis = (int)sqa_random_below(key, 3, 2);
+    switch (kind) {
+    case 0:
+        return sqa_unary(g, SQA_UNARY_TANH, a);
+    case 1:
+        return sqa_unary(g, SQA_UNARY_SIGMOID, a);
+    case 2:
+        return sqa_add(g, a, b);
+    case 3:
+        return sqa_unary(g, SQA_UNARY_TANH, sqa_mul(g, a, b));
+    case 4:
+        return sqa_affine(g, 0.5, a, 0.1);
+    case 5:
+        return sqa_softmax(g, a);
+    case 6:
+        return sqa_transpose(g, a, 0, 1);
+    case 7:
+        return sqa_pad(g, sqa_slice(g, a, axis, 2, SIDE - 2), axis, 1, 1);
+    case 8:
+        return sqa_reverse(g, a, axis);
+    case 9:
+        return sqa_unary(g, SQA_UNARY_SIN, sqa_cumsum(g, a, axis));
+    case 10:
+        return sqa_broadcast(g, sqa_mean(g, a, 1u << axis, true), SQA_DIMS(SIDE, SIDE));
+    case 11:
+        return sqa_reshape(g, sqa_reshape(g, a, SQA_DIMS(4, -1)), SQA_DIMS(SIDE, SIDE));
+    case 12:
+        return sqa_unary(g, SQA_UNARY_TANH, sqa_matmul(g, a, b, axis, !axis));
+    default:
+        return sqa_sub(g, sqa_square(g, sqa_unary(g, SQA_UNARY_COS, a)), a);
+    }
+}
+
+/* keep: every node is an output, so that no buffer is used twice. Gives the last nodes, the loss and the gradients. */
+static void random_graph(uint64_t key, bool keep, double *out)
+{
+    struct lab l;
+    struct sqa_tensor *have[NODES], *all = NULL, *wrt[2], *grad[2];
+    char name[16];
+    open_lab(&l);
+    struct sqa_entry *e[2] = {entry(&l, "a", SQA_PARAMETER, CELLS), entry(&l, "b", SQA_PARAMETER, CELLS)};
+    for (int i = 0; i < 2; i++)
+        have[i] = sqa_reshape(&l.g, wrt[i] = sqa_value(&l.g, e[i]), SQA_DIMS(SIDE, SIDE));
+    have[2] = sqa_input(&l.g, "x", SQA_F64, SQA_DIMS(SIDE, SIDE));
+    for (int i = 3; i < NODES; i++)
+        have[i] = random_node(&l.g, have, i, sqa_random_mix(key, (uint64_t)i));
+    for (int i = NODES - LAST; i < NODES; i++)
+        all = all ? sqa_add(&l.g, all, have[i]) : have[i];
+    struct sqa_tensor *loss = sqa_mean(&l.g, sqa_square(&l.g, all), 3u, false);
+    sqa_gradients(&l.g, loss, wrt, 2, grad);
+    for (int i = 0; i < 2; i++)
+        sqa_output(&l.g, grad[i] = grad[i] ? grad[i] : sqa_fill(&l.g, 0, SQA_DIMS(CELLS)), i ? "gb" : "ga");
+    for (int i = keep ? 3 : NODES - LAST; i < NODES; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        if (have[i]->buffer->kind == SQA_BUFFER_ARENA && !have[i]->keep)
+            sqa_output(&l.g, have[i], name);
+    }
+    for (struct sqa_node *n = l.g.first; keep && n; n = n->next)
+        for (int i = 0; i < n->nout; i++)
+            n->out[i]->keep = true;
+    make(&l);
+    feed(l.plan, "x", sqa_random_mix(key, 1000));
+    l.plan->poison = !keep;
+    OK(sqa_plan_run(l.plan, 1, 1, NULL, NULL, &failure));
+    memcpy(out, output(l.plan, "ga"), CELLS * sizeof *out);
+    memcpy(out + CELLS, output(l.plan, "gb"), CELLS * sizeof *out);
+    for (int i = NODES - LAST, k = 0; i < NODES; i++, k++) {
+        const struct sqa_tensor *t;
+        snprintf(name, sizeof name, "n%d", i);
+        const double *from = sqa_plan_output(l.plan, name, &t);
+        for (int64_t r = 0; r < SIDE; r++)
+            for (int64_t c = 0; c < SIDE; c++)
+                out[(2 + k) * CELLS + r * SIDE + c] = from ? from[r * t->stride[0] + c * t->stride[1]] : 0;
+    }
+    close_lab(&l);
+}
+
+static void random_graphs_do_not_depend_on_the_plan(void **state)
+{
+    static double a[(2 + LAST) * CELLS], b[(2 + LAST) * CELLS];
+    (void)state;
+    for (uint64_t key = 0; key < 300; key++) {
+        random_graph(key, true, a);
+        random_graph(key, false, b);
+        for (size_t i = 0; i < COUNT(a); i++)
+            if (memcmp(&a[i], &b[i], sizeof *a) != 0 || !isfinite(a[i]))
+                fail_msg("graph %llu: number %zu is %.17g with buffers of its own, %.17g planned",
+                         (unsigned long long)key, i, a[i], b[i]);
+    }
+}
+
+static void in_place_spares_what_is_read_again(void **state)
+{
+    enum { N = 5 };
+    struct lab l;
+    (void)state;
+    open_lab(&l);
+    struct sqa_tensor *x = sqa_input(&l.g, "x", SQA_F64, SQA_DIMS(N));
+    struct sqa_tensor *t = sqa_unary(&l.g, SQA_UNARY_TANH, x);
+    struct sqa_tensor *kept = sqa_affine(&l.g, 2, t, 1), *twice = sqa_mul(&l.g, t, t);
+    struct sqa_tensor *view = sqa_reshape(&l.g, twice, SQA_DIMS(1, N));
+    struct sqa_tensor *e = sqa_unary(&l.g, SQA_UNARY_EXP, kept), *f = sqa_unary(&l.g, SQA_UNARY_EXP, view);
+    sqa_output(&l.g, kept, "kept");
+    sqa_output(&l.g, sqa_add(&l.g, e, twice), "sum");
+    sqa_output(&l.g, f, "f");
+    make(&l);
+    const double *in = sqa_plan_input(l.plan, "x", NULL);
+    double v[N];
+    feed(l.plan, "x", 9);
+    memcpy(v, in, sizeof v);
+    OK(sqa_plan_run(l.plan, 1, 1, NULL, NULL, &failure));
+    for (int i = 0; i < N; i++) {
+        const double h = tanh(v[i]), k = 2 * h + 1;
+        assert_near(output(l.plan, "kept")[i], k, 1e-14, "kept");
+        assert_near(output(l.plan, "sum")[i], exp(k) + h * h, 1e-13, "sum");
+        assert_near(output(l.plan, "f")[i], exp(h * h), 1e-14, "f");
+    }
+    close_lab(&l);
+}
+
+/* Cache of plans */
+
+static int builds;
+
+static enum sqa_status build_small(void *user, const struct sqa_plan_key *key, struct sqa_graph *g,
+                                   struct sqa_err *err)
+{
+    (void)user;
+    builds++;
+    if (key->length > 1000000)
+        return sqa_fail(err, SQA_UNSUPPORTED, "length %lld: too long; use less", (long long)key->length);
+    struct sqa_tensor *x = sqa_input(g, "x", g->real, SQA_DIMS(key->batch, key->length));
+    sqa_input(g, "unused", g->real, SQA_DIMS(key->batch));
+    struct sqa_tensor *y = sqa_unary(g, key->mode ? SQA_UNARY_SIN : SQA_UNARY_COS, sqa_cumsum(g, x, 1));
+    sqa_output(g, sqa_matmul(g, y, x, true, false), "y");
+    if (g->status != SQA_OK)
+        *err = g->err;
+    return g->status;
+}
+
+static struct sqa_plan *get(struct sqa_plans *c, int mode, int64_t batch, int64_t length)
+{
+    struct sqa_plan *p = NULL;
+    OK(sqa_plans_get(c, (struct sqa_plan_key){mode, batch, length}, &p, &failure));
+    return p;
+}
+
+static double result(struct sqa_plan *p)
+{
+    feed(p, "x", 5);
+    OK(sqa_plan_run(p, 1, 1, NULL, NULL, &failure));
+    return output(p, "y")[3];
+}
+
+static void plans_are_cached_and_share_memory(void **state)
+{
+    struct sqa_plans c;
+    (void)state;
+    builds = 0;
+    OK(sqa_plans_init(&c, build_small, NULL, SQA_F64, 1, 3, &failure));
+    struct sqa_plan *a = get(&c, 0, 2, 8);
+    assert_null(sqa_plan_input(a, "unused", NULL));
+    assert_null(sqa_plan_input(a, "no such", NULL));
+    assert_null(sqa_plan_input(a, "y", NULL));
+    assert_null(sqa_plan_output(a, "x", NULL));
+    const double before = result(a), size = (double)c.memory.size;
+    assert_ptr_equal(get(&c, 0, 2, 8), a);
+    assert_int_equal(builds, 1);
+    struct sqa_plan *b = get(&c, 1, 2, 8);
+    assert_true(b != a);
+    const double other = result(b);
+    struct sqa_plan *big = get(&c, 0, 2, 300); /* the memory grows: older plans are bound again */
+    assert_true((double)c.memory.size > size && c.memory.size >= big->arena_bytes);
+    const double of_big = result(big);
+    assert_near(result(a), before, 0, "after growth");
+    assert_near(result(b), other, 0, "after growth, second plan");
+    assert_int_equal(builds, 3);
+    get(&c, 0, 2, 8);
+    get(&c, 0, 2, 300);
+    get(&c, 0, 4, 8); /* a fourth: mode 1 was used least recently */
+    assert_int_equal(builds, 4);
+    assert_ptr_equal(get(&c, 0, 2, 8), a);
+    assert_ptr_equal(get(&c, 0, 2, 300), big);
+    assert_int_equal(builds, 4);
+    assert_near(result(get(&c, 1, 2, 8)), other, 0, "built again");
+    assert_int_equal(builds, 5);
+    assert_near(result(get(&c, 0, 2, 300)), of_big, 0, "kept");
+    sqa_plans_clear(&c);
+}
+
+static void other_rows_are_refused(void **state)
+{
+    struct sqa_plans c;
+    (void)state;
+    OK(sqa_plans_init(&c, build_small, NULL, SQA_F64, 1, 2, &failure));
+    struct sqa_plan *a = get(&c, 0, 4, 8);
+    feed(a, "x", 5);
+    OK(sqa_plan_run(a, 1, 1, &(struct sqa_extents){.rows = 4}, NULL, &failure));
+    for (int64_t rows = 0; rows < 7; rows++) {
+        struct sqa_err err = {0};
+        if (rows == 4)
+            continue;
+        assert_int_equal(sqa_plan_run(a, 1, 1, &(struct sqa_extents){.rows = rows}, NULL, &err), SQA_UNSUPPORTED);
+        assert_sentence(err.text, "made for 4 rows");
+    }
+    struct sqa_plan *p = a;
+    struct sqa_err err = {0};
+    assert_int_equal(sqa_plans_get(&c, (struct sqa_plan_key){0, 1, 2000000}, &p, &err), SQA_UNSUPPORTED);
+    assert_sentence(err.text, "too long");
+    assert_ptr_equal(get(&c, 0, 4, 8), a);
+    sqa_plans_clear(&c);
+}
+
+/* Wherever an allocation fails, older plans give what they gave or are refused. */
+static void a_cache_survives_failing_allocations(void **state)
+{
+    struct sqa_plans c;
+    enum sqa_status status = SQA_NOMEM;
+    (void)state;
+    OK(sqa_plans_init(&c, build_small, NULL, SQA_F64, 1, 2, &failure));
+    const double before = result(get(&c, 0, 2, 8));
+    int64_t length = 100;
+    for (long n = 1; status != SQA_OK; n++, length += 50) {
+        struct sqa_plan *p = NULL;
+        struct sqa_err err = {0};
+        assert_true(n < 200);
+        sqa_alloc_fail_at(n);
+        status = sqa_plans_get(&c, (struct sqa_plan_key){1, 2, length}, &p, &err);
+        sqa_alloc_fail_at(0);
+        if (status != SQA_OK) {
+            assert_int_equal(status, SQA_NOMEM);
+            assert_sentence(err.text, "");
+        }
+        assert_near(result(get(&c, 0, 2, 8)), before, 0, "after a failure");
+    }
+    sqa_plans_clear(&c);
+}
+
+/* Both operands are one number along the last axis: neither lies there as a row. */
+static void two_broadcast_operands_are_read_right(void **state)
+{
+    enum { R = 3, C = 50 };
+    static const enum sqa_binary ops[] = {SQA_BINARY_ADD, SQA_BINARY_SUB, SQA_BINARY_MUL, SQA_BINARY_DIV,
+                                          SQA_BINARY_MAX};
+    (void)state;
+    for (size_t k = 0; k < COUNT(ops); k++) {
+        struct lab l;
+        open_lab(&l);
+        struct sqa_tensor *a = sqa_input(&l.g, "a", SQA_F64, SQA_DIMS(R, 1));
+        struct sqa_tensor *b = sqa_input(&l.g, "b", SQA_F64, SQA_DIMS(R, 1));
+        sqa_output(&l.g, sqa_binary(&l.g, ops[k], sqa_broadcast(&l.g, a, SQA_DIMS(R, C)),
+                                    sqa_broadcast(&l.g, b, SQA_DIMS(R, C))), "y");
+        make(&l);
+        double x[2][R];
+        feed(l.plan, "a", 1);
+        feed(l.plan, "b", 2);
+        memcpy(x[0], sqa_plan_input(l.plan, "a", NULL), sizeof x[0]);
+        memcpy(x[1], sqa_plan_input(l.plan, "b", NULL), sizeof x[1]);
+        OK(sqa_plan_run(l.plan, 1, 1, NULL, NULL, &failure));
+        for (int i = 0; i < R * C; i++) {
+            const double u = x[0][i / C], v = x[1][i / C];
+            const double want[] = {u + v, u - v, u * v, u / v, fmax(u, v)};
+            if (!(fabs(output(l.plan, "y")[i] - want[k]) <= 1e-14))
+                fail_msg("binary op %zu: number %d is %.17g, want %.17g", k, i, output(l.plan, "y")[i], want[k]);
+        }
+        close_lab(&l);
+    }
+}
+
+/* Gradients */
+
+static void a_parameter_used_twice_gets_the_sum(void **state)
+{
+    enum { N = 4 };
+    struct lab l;
+    double w[N], a[N];
+    (void)state;
+    open_lab(&l);
+    struct sqa_entry *e = entry(&l, "w", SQA_PARAMETER, N), *idle = entry(&l, "idle", SQA_PARAMETER, N);
+    struct sqa_tensor *x = sqa_input(&l.g, "a", SQA_F64, SQA_DIMS(N));
+    struct sqa_tensor *first = sqa_mul(&l.g, sqa_value(&l.g, e), x);
+    struct sqa_tensor *second = sqa_square(&l.g, sqa_value(&l.g, e));
+    struct sqa_tensor *loss = sqa_sum(&l.g, sqa_add(&l.g, first, second), 1u, false);
+    sqa_value(&l.g, idle);
+    sqa_output(&l.g, loss, "loss");
+    sqa_backward(&l.g, loss, &l.store);
+    make(&l);
+    sqa_entry_get(&l.store, e, w);
+    feed(l.plan, "a", 4);
+    memcpy(a, sqa_plan_input(l.plan, "a", NULL), sizeof a);
+    memset(l.store.gradients, 0xff, (size_t)l.store.parameter_block * sizeof(double));
+    OK(sqa_plan_run(l.plan, 1, 1, NULL, NULL, &failure));
+    for (int i = 0; i < N; i++) {
+        assert_near(((double *)e->gradient)[i], a[i] + 2 * w[i], 1e-14, "sum of both uses");
+        assert_near(((double *)idle->gradient)[i], 0, 0, "gradient of an idle parameter");
+    }
+    close_lab(&l);
+}
+
+/* loss = sum(a + b): both gradients are one tensor, and each entry must get its own copy. */
+static void equal_gradients_land_in_both_entries(void **state)
+{
+    struct lab l;
+    (void)state;
+    open_lab(&l);
+    struct sqa_entry *a = entry(&l, "a", SQA_PARAMETER, 5), *b = entry(&l, "b", SQA_PARAMETER, 5);
+    struct sqa_entry *hidden = entry(&l, "hidden", SQA_PARAMETER, 5);
+    struct sqa_tensor *sum = sqa_add(&l.g, sqa_value(&l.g, a), sqa_value(&l.g, b));
+    struct sqa_tensor *loss = sqa_sum(&l.g, sqa_unary(&l.g, SQA_UNARY_TANH, sum), 1u, false);
+    sqa_output(&l.g, loss, "loss");
+    sqa_backward(&l.g, loss, &l.store);
+    make(&l);
+    memset(l.store.gradients, 0xff, (size_t)l.store.parameter_block * sizeof(double));
+    OK(sqa_plan_run(l.plan, 1, 1, NULL, NULL, &failure));
+    for (int i = 0; i < 5; i++) {
+        const double t = tanh(((double *)a->value)[i] + ((double *)b->value)[i]);
+        assert_near(((double *)a->gradient)[i], 1 - t * t, 1e-14, "a");
+        assert_near(((double *)b->gradient)[i], 1 - t * t, 1e-14, "b");
+        assert_near(((double *)hidden->gradient)[i], 0, 0, "a parameter without a leaf");
+    }
+    close_lab(&l);
+}
+
+static void second_derivatives_have_their_closed_form(void **state)
+{
+    enum { N = 7 };
+    struct lab l;
+    double v[N];
+    (void)state;
+    open_lab(&l);
+    struct sqa_tensor *x = sqa_input(&l.g, "x", SQA_F64, SQA_DIMS(N)), *first, *second;
+    sqa_require_grad(x);
+    struct sqa_tensor *f = sqa_mul(&l.g, sqa_unary(&l.g, SQA_UNARY_TANH, x), sqa_square(&l.g, x));
+    sqa_gradients(&l.g, sqa_sum(&l.g, f, 1u, false), &x, 1, &first);
+    sqa_gradients(&l.g, sqa_sum(&l.g, first, 1u, false), &x, 1, &second);
+    sqa_output(&l.g, first, "first");
+    sqa_output(&l.g, second, "second");
+    make(&l);
+    feed(l.plan, "x", 8);
+    memcpy(v, sqa_plan_input(l.plan, "x", NULL), sizeof v);
+    OK(sqa_plan_run(l.plan, 1, 1, NULL, NULL, &failure));
+    for (int i = 0; i < N; i++) {
+        const double t = tanh(v[i]), d = 1 - t * t, dd = -2 * t * d;
+        assert_near(output(l.plan, "first")[i], d * v[i] * v[i] + 2 * t * v[i], 1e-13, "first derivative");
+        assert_near(output(l.plan, "second")[i], dd * v[i] * v[i] + 4 * d * v[i] + 2 * t, 1e-13, "second derivative");
+    }
+    close_lab(&l);
+}
+
+static enum sqa_status same_shape(struct sqa_node *n, struct sqa_err *err)
+{
+    (void)err;
+    sqa_set_output(n, 0, n->in[0]->dtype, n->in[0]->rank, n->in[0]->dim);
+    return SQA_OK;
+}
+
+static void run_nothing(const struct sqa_node *n, const struct sqa_run *r)
+{
+    (void)n;
+    (void)r;
+}
+
+static const struct sqa_op flat = {.name = "flat", .help = "for this test", .shape = same_shape, .run = run_nothing};
+
+static void an_op_without_derivative_is_refused(void **state)
+{
+    struct lab l;
+    (void)state;
+    open_lab(&l);
+    struct sqa_entry *e = entry(&l, "w", SQA_PARAMETER, 4);
+    struct sqa_tensor *w = sqa_value(&l.g, e), *x = sqa_input(&l.g, "x", SQA_F64, SQA_DIMS(4)), *grad;
+    const size_t mark = sqa_scope_push(&l.g, "blocks.%d", 3);
+    struct sqa_tensor *y = sqa_mul(&l.g, sqa_apply(&l.g, &flat, NULL, 0, 1, &x), w); /* beside the path: allowed */
+    sqa_gradients(&l.g, sqa_sum(&l.g, y, 1u, false), &w, 1, &grad);
+    assert_int_equal(l.g.status, SQA_OK);
+    assert_non_null(grad);
+    y = sqa_apply(&l.g, &flat, NULL, 0, 1, &w);
+    sqa_scope_pop(&l.g, mark);
+    sqa_gradients(&l.g, sqa_sum(&l.g, y, 1u, false), &w, 1, &grad);
+    assert_null(grad);
+    assert_int_equal(l.g.status, SQA_UNSUPPORTED);
+    assert_sentence(l.g.err.text, "flat at blocks.3.flat");
+    assert_null(sqa_add(&l.g, w, w)); /* sticky */
+    struct sqa_plan *p = NULL;
+    struct sqa_err err = {0};
+    assert_int_equal(sqa_plan_make(&l.g, &l.memory, 1, &p, &err), SQA_UNSUPPORTED);
+    assert_string_equal(err.text, l.g.err.text);
+    close_lab(&l);
+
+    open_lab(&l); /* attention has a fused backward, which has no derivative */
+    struct sqa_tensor *q = sqa_input(&l.g, "q", SQA_F64, SQA_DIMS(1, 3, 1, 2));
+    sqa_require_grad(q);
+    y = sqa_attention(&l.g, q, q, q, NULL, (struct sqa_attention_spec){.scale = 1});
+    sqa_gradients(&l.g, sqa_sum(&l.g, y, 15u, false), &q, 1, &grad);
+    assert_int_equal(l.g.status, SQA_OK);
+    sqa_gradients(&l.g, sqa_sum(&l.g, sqa_square(&l.g, grad), 15u, false), &q, 1, &grad);
+    assert_int_equal(l.g.status, SQA_UNSUPPORTED);
+    assert_sentence(l.g.err.text, "has no derivative");
+    close_lab(&l);
+
+    open_lab(&l);
+    w = sqa_input(&l.g, "w", SQA_F64, SQA_DIMS(2, 3));
+    sqa_require_grad(w);
+    sqa_gradients(&l.g, w, &w, 1, &grad);
+    assert_int_equal(l.g.status, SQA_SHAPE);
+    assert_sentence(l.g.err.text, "the loss is (2, 3)");
+    close_lab(&l);
+}
+
+/* Assign */
+
+static void assign_runs_after_all_reads(void **state)
+{
+    struct lab l;
+    double before[4], other[4];
+    (void)state;
+    open_lab(&l);
+    struct sqa_entry *s = entry(&l, "s", SQA_STATE, 4);
+    struct sqa_entry *a = entry(&l, "a", SQA_STATE, 4), *b = entry(&l, "b", SQA_STATE, 4);
+    struct sqa_tensor *v = sqa_value(&l.g, s);
+    sqa_assign(&l.g, s, sqa_affine(&l.g, 1, v, 1));
+    sqa_assign(&l.g, a, sqa_value(&l.g, b)); /* a swap: the second still reads the old a */
+    sqa_assign(&l.g, b, sqa_reshape(&l.g, sqa_value(&l.g, a), SQA_DIMS(2, 2)));
+    sqa_output(&l.g, sqa_affine(&l.g, 2, v, 0), "late"); /* built after the assign, reads the old value */
+    make(&l);
+    sqa_entry_get(&l.store, a, before);
+    sqa_entry_get(&l.store, b, other);
+    for (int run = 0; run < 3; run++) {
+        double old[4], now[4];
+        sqa_entry_get(&l.store, s, old);
+        OK(sqa_plan_run(l.plan, 1, (uint64_t)run, NULL, NULL, &failure));
+        sqa_entry_get(&l.store, s, now);
+        for (int i = 0; i < 4; i++) {
+            assert_near(output(l.plan, "late")[i], 2 * old[i], 0, "read of a state");
+            assert_near(now[i], old[i] + 1, 0, "state after the run");
+        }
+        sqa_entry_get(&l.store, run % 2 ? a : b, now);
+        for (int i = 0; i < 4; i++)
+            assert_near(now[i], before[i], 0, "swapped");
+        sqa_entry_get(&l.store, run % 2 ? b : a, now);
+        for (int i = 0; i < 4; i++)
+            assert_near(now[i], other[i], 0, "swapped");
+    }
+    close_lab(&l);
+    open_lab(&l);
+    s = entry(&l, "s", SQA_STATE, 4);
+    sqa_assign(&l.g, s, sqa_fill(&l.g, 1, SQA_DIMS(5)));
+    assert_int_equal(l.g.status, SQA_SHAPE);
+    close_lab(&l);
+}
+
+/* Memory against length */
+
+static void planned_memory_is_linear_in_length(void **state)
+{
+    struct sqa_signature task = {.kind = SQA_CLASSIFY, .vocab = 32, .classes = 10};
+    size_t last = 0;
+    (void)state;
+    for (int64_t length = 512; length <= 4096; length *= 2) {
+        struct bench b;
+        task.length = length;
+        open_bench(&b, "transformer", &task, SQA_MODE_TRAIN, 1, SQA_F32, 2);
+        const size_t bytes = b.plan->arena_bytes;
+        close_bench(&b);
+        const double ratio = last ? (double)bytes / (double)last : 2;
+        if (ratio < 1.8 || ratio > 2.2)
+            fail_msg("length %lld: %zu bytes, %zu at half of it: ratio %.3f", (long long)length, bytes, last, ratio);
+        last = bytes;
+    }
+}
+
+/* Allocations */
+
+static void steps_after_the_first_allocate_nothing(void **state)
+{
+#ifdef SANITIZED
+    (void)state;
+    print_message("skipped: allocations belong to the sanitizer here\n");
+    skip();
+#else
+    static const char *const models[] = {"transformer", "local:window=16", "linformer:rank=16", "linear_transformer",
+                                         "performer", "performer:redraw=1", "s4d", "dlinear"};
+    static const struct sqa_signature task = {.kind = SQA_CLASSIFY, .vocab = 32, .classes = 10, .length = 96};
+    const struct sqa_optim optim = {.kind = SQA_OPTIM_ADAMW, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8,
+                                    .decay = 0.01, .clip = 1, .rate = 1e-3};
+    (void)state;
+    for (size_t i = 0; i < COUNT(models); i++)
+        for (int threads = 1; threads <= 2; threads++) {
+            const struct sqa_signature *t = strcmp(models[i], "dlinear") == 0 ? &series : &task;
+            struct bench b;
+            open_bench(&b, models[i], t, SQA_MODE_TRAIN, 4, SQA_F32, threads);
+            for (int step = 1; step <= 4; step++) {
+                feed_batch(b.plan, t);
+                watching = step > 1;
+                const enum sqa_status status = sqa_plan_run(b.plan, 1, (uint64_t)step, NULL, NULL, &failure);
+                const double norm = sqa_optim_step(&optim, &b.store, step, 1, 0, threads);
+                watching = 0;
+                OK(status);
+                assert_true(isfinite(norm) && norm > 0);
+            }
+            close_bench(&b);
+            if (watched || pools > 1)
+                fail_msg("%s, %d threads: %ld allocations in 3 steps, %ld work buffers of OpenBLAS", models[i], threads,
+                         watched, pools);
+        }
+    watching = 1;
+    void *volatile seen = malloc(10);
+    watching = 0;
+    free(seen);
+    assert_int_equal(watched, 1); /* the counter does count */
+#endif
+}
+
+/* Optimisers */
+
+static const enum sqa_group groups[] = {SQA_GROUP_REGULAR, SQA_GROUP_NO_DECAY, SQA_GROUP_SSM};
+enum { EACH = 37, TOTAL = 3 * EACH };
+
+static void open_groups(struct sqa_store *s, enum sqa_dtype real)
+{
+    static const char *const names[] = {"regular", "free", "ssm"};
+    const int64_t n = EACH;
+    sqa_store_init(s, real, 5);
+    for (int i = 0; i < 3; i++)
+        assert_non_null(sqa_store_declare(s, names[i], SQA_PARAMETER, groups[i], 1, &n,
+                                          (struct sqa_init){.kind = SQA_INIT_NORMAL, .b = 1}, &failure));
+    OK(sqa_store_seal(s, true, &failure));
+}
+
+static void get_all(const struct sqa_store *s, double *w)
+{
+    int i = 0;
+    for (const struct sqa_entry *e = s->first; e; e = e->next, i += EACH)
+        sqa_entry_get(s, e, w + i);
+}
+
+static void set_gradients(struct sqa_store *s, const double *g)
+{
+    int i = 0;
+    for (struct sqa_entry *e = s->first; e; e = e->next)
+        for (int64_t k = 0; k < e->count; k++, i++) {
+            if (s->real == SQA_F64)
+                ((double *)e->gradient)[k] = g[i];
+            else
+                ((float *)e->gradient)[k] = (float)g[i];
+        }
+}
+
+/* One step by the textbook; returns the norm before clipping. */
+static double textbook(const struct sqa_optim *o, int t, double factor, double beta1, const double *g, double *w,
+                       double *m, double *v)
+{
+    const double b1 = beta1 > 0 ? beta1 : o->beta1;
+    double norm = 0;
+    for (int i = 0; i < TOTAL; i++)
+        norm += g[i] * g[i];
+    norm = sqrt(norm);
+    const double scale = o->clip > 0 && norm > o->clip ? o->clip / norm : 1;
+    for (int i = 0; i < TOTAL; i++) {
+        const enum sqa_group group = groups[i / EACH];
+        const double decay = group == SQA_GROUP_REGULAR ? o->decay : 0;
+        const double rate =
+            factor * (group == SQA_GROUP_SSM && o->ssm_rate > 0 ? fmin(o->ssm_rate, o->rate) : o->rate);
+        double x = g[i] * scale + (o->kind == SQA_OPTIM_ADAMW ? 0 : decay * w[i]);
+        if (o->kind == SQA_OPTIM_SGD) {
+            m[i] = o->momentum * m[i] + x;
+            w[i] -= rate * m[i];
+            continue;
+        }
+        m[i] = b1 * m[i] + (1 - b1) * x;
+        v[i] = o->beta2 * v[i] + (1 - o->beta2) * x * x;
+        const double mean = m[i] / (1 - pow(b1, t)), square = v[i] / (1 - pow(o->beta2, t));
+        if (o->kind == SQA_OPTIM_ADAMW)
+            w[i] -= rate * decay * w[i];
+        w[i] -= rate * mean / (sqrt(square) + o->eps);
+    }
+    return norm;
+}
+
+static void optimisers_follow_the_textbook(void **state)
+{
+    static const struct sqa_optim cases[] = {
+        {SQA_OPTIM_ADAMW, 0.9, 0.98, 1e-8, 0, 0.1, 0, 0, 1e-2},
+        {SQA_OPTIM_ADAMW, 0.8, 0.999, 1e-6, 0, 0, 1, 1e-3, 1e-2},
+        {SQA_OPTIM_ADAMW, 0.9, 0.999, 1e-8, 0, 0.01, 1e9, 1, 1e-2},
+        {SQA_OPTIM_ADAM, 0.9, 0.98, 1e-9, 0, 0.1, 0, 2e-3, 1e-2},
+        {SQA_OPTIM_ADAM, 0.9, 0.98, 1e-9, 0, 0.1, 2, 0, 1e-2},
+        {SQA_OPTIM_SGD, 0, 0, 1e-8, 0.9, 0.05, 0, 1e-3, 1e-2},
+        {SQA_OPTIM_SGD, 0, 0, 1e-8, 0, 0, 3, 0, 1e-1},
+    };
+    (void)state;
+    for (size_t k = 0; k < COUNT(cases); k++)
+        for (int real = 0; real < 2; real++) {
+            struct sqa_store s;
+            double w[TOTAL], m[TOTAL] = {0}, v[TOTAL] = {0}, g[TOTAL], now[TOTAL];
+            const double bound = real ? 1e-13 : 3e-6;
+            open_groups(&s, real ? SQA_F64 : SQA_F32);
+            get_all(&s, w);
+            for (int t = 1; t <= 8; t++) {
+                const double factor = 1.0 / t, beta1 = t % 3 == 0 ? 0.85 : 0;
+                for (int i = 0; i < TOTAL; i++)
+                    g[i] = normal(sqa_random_mix(6, (uint64_t)t), (uint64_t)i);
+                set_gradients(&s, g);
+                const double norm = sqa_optim_step(&cases[k], &s, t, factor, beta1, 1 + t % 2);
+                assert_near(norm, textbook(&cases[k], t, factor, beta1, g, w, m, v), 1e-5 * norm, "norm");
+                get_all(&s, now);
+                for (int i = 0; i < TOTAL; i++)
+                    if (!(fabs(now[i] - w[i]) <= bound * (1 + fabs(w[i]))))
+                        fail_msg("case %zu, %s, step %d: parameter %d is %.17g, want %.17g", k, real ? "f64" : "f32",
+                                 t, i, now[i], w[i]);
+            }
+            sqa_store_clear(&s);
+        }
+}
+
+static void halve(void *value, enum sqa_dtype real, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        assert_int_equal(real, SQA_F64);
+        ((double *)value)[i] *= 0.5;
+    }
+}
+
+static void a_nonfinite_gradient_changes_nothing(void **state)
+{
+    static const double bad[] = {(double)NAN, HUGE_VAL, -HUGE_VAL};
+    const struct sqa_optim o = {.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1, .clip = 1, .rate = 0.1};
+    (void)state;
+    for (int kind = 0; kind < 3; kind++)
+        for (size_t k = 0; k < COUNT(bad); k++) {
+            struct sqa_store s;
+            double g[TOTAL], before[TOTAL], after[TOTAL];
+            struct sqa_optim each = o;
+            each.kind = (enum sqa_optim_kind)kind;
+            open_groups(&s, SQA_F64);
+            s.first->project = halve;
+            for (int i = 0; i < TOTAL; i++)
+                g[i] = i == 40 ? bad[k] : 1;
+            set_gradients(&s, g);
+            get_all(&s, before);
+            assert_true(!isfinite(sqa_optim_step(&each, &s, 1, 1, 0, 1)));
+            get_all(&s, after);
+            assert_memory_equal(before, after, sizeof before);
+            for (int64_t i = 0; i < s.parameter_block; i++)
+                assert_true(((double *)s.m)[i] == 0 && ((double *)s.v)[i] == 0);
+            sqa_store_clear(&s);
+        }
+}
+
+static void projections_run_after_the_step(void **state)
+{
+    const struct sqa_optim o = {.kind = SQA_OPTIM_SGD, .rate = 1};
+    struct sqa_store s;
+    double g[TOTAL], before[TOTAL], after[TOTAL];
+    (void)state;
+    open_groups(&s, SQA_F64);
+    s.first->project = halve;
+    for (int i = 0; i < TOTAL; i++)
+        g[i] = 1;
+    set_gradients(&s, g);
+    get_all(&s, before);
+    sqa_optim_step(&o, &s, 1, 1, 0, 1);
+    get_all(&s, after);
+    for (int i = 0; i < TOTAL; i++)
+        assert_near(after[i], (before[i] - 1) * (i < EACH ? 0.5 : 1), 1e-15, "projected");
+    sqa_store_clear(&s);
+}
+
+static void optimisers_do_not_depend_on_threads(void **state)
+{
+    const int64_t n = 150001;
+    const struct sqa_optim o = {.kind = SQA_OPTIM_ADAMW, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1,
+                                .clip = 1, .rate = 0.1};
+    struct sqa_store s[2];
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        sqa_store_init(&s[k], SQA_F32, 1);
+        assert_non_null(sqa_store_declare(&s[k], "w", SQA_PARAMETER, SQA_GROUP_REGULAR, 1, &n,
+                                          (struct sqa_init){.kind = SQA_INIT_UNIFORM, .a = -1, .b = 1}, &failure));
+        OK(sqa_store_seal(&s[k], true, &failure));
+        for (int t = 1; t < 4; t++) {
+            for (int64_t i = 0; i < n; i++)
+                ((float *)s[k].gradients)[i] = (float)sqa_random_uniform((uint64_t)t, (uint64_t)i) - 0.4f;
+            sqa_optim_step(&o, &s[k], t, 1, 0, 1 + k);
+        }
+    }
+    assert_memory_equal(s[0].values, s[1].values, (size_t)n * sizeof(float));
+    sqa_store_clear(&s[0]);
+    sqa_store_clear(&s[1]);
+}
+
+/* Schedules */
+
+static void schedules_give_hand_computed_factors(void **state)
+{
+    static const struct sqa_schedule constant = {.kind = SQA_SCHEDULE_CONSTANT, .warmup = 4, .total = 100},
+                                     cosine = {.kind = SQA_SCHEDULE_COSINE, .warmup = 10, .total = 110},
+                                     linear = {.kind = SQA_SCHEDULE_LINEAR, .warmup = 10, .total = 110},
+                                     plain = {.kind = SQA_SCHEDULE_COSINE, .total = 100},
+                                     type1 = {.kind = SQA_SCHEDULE_STEP, .steps_per_epoch = 5, .decay = 0.5,
+                                              .every = 1, .hold = 1},
+                                     thirds = {.kind = SQA_SCHEDULE_STEP, .steps_per_epoch = 5, .decay = 0.1,
+                                               .every = 3},
+                                     lra = {.kind = SQA_SCHEDULE_LRA, .warmup = 16},
+                                     bare = {.kind = SQA_SCHEDULE_LRA},
+                                     cycle = {.kind = SQA_SCHEDULE_ONE_CYCLE, .warmup = 30, .total = 100,
+                                              .cycle_momentum = 1},
+                                     still = {.kind = SQA_SCHEDULE_ONE_CYCLE, .warmup = 30, .total = 100},
+                                     full = {.kind = SQA_SCHEDULE_LINEAR, .warmup = 10, .total = 10};
+    static const struct {
+        const char *name;
+        const struct sqa_schedule *schedule;
+        int64_t step;
+        double factor, beta1;
+    } rows[] = {
+        {"constant", &constant, 1, 0.25, 0},
+        {"constant", &constant, 3, 0.75, 0},
+        {"constant", &constant, 4, 1, 0},
+        {"constant", &constant, 1000, 1, 0},
+        {"cosine", &cosine, 5, 0.5, 0},
+        {"cosine", &cosine, 10, 1, 0},
+        {"cosine", &cosine, 35, 0.8535533905932737, 0}, /* (1 + cos 45) / 2 */
+        {"cosine", &cosine, 60, 0.5, 0},
+        {"cosine", &cosine, 110, 0, 0},
+        {"cosine", &cosine, 200, 0, 0},
+        {"cosine without warm-up", &plain, 50, 0.5, 0},
+        {"linear", &linear, 1, 0.1, 0},
+        {"linear", &linear, 10, 1, 0},
+        {"linear", &linear, 35, 0.75, 0},
+        {"linear", &linear, 110, 0, 0},
+        {"linear", &linear, 111, 0, 0},
+        {"linear that only warms up", &full, 5, 0.5, 0},
+        {"type1, epoch 1", &type1, 1, 1, 0},
+        {"type1, epoch 1", &type1, 5, 1, 0},
+        {"type1, epoch 2", &type1, 6, 1, 0},
+        {"type1, epoch 2", &type1, 10, 1, 0},
+        {"type1, epoch 3", &type1, 11, 0.5, 0},
+        {"type1, epoch 3", &type1, 15, 0.5, 0},
+        {"type1, epoch 4", &type1, 16, 0.25, 0},
+        {"step, epoch 3", &thirds, 15, 1, 0},
+        {"step, epoch 4", &thirds, 16, 0.1, 0},
+        {"step, epoch 7", &thirds, 31, 0.01, 0},
+        {"lra", &lra, 1, 1.0 / 64, 0}, /* 1/16 / sqrt 16 */
+        {"lra", &lra, 8, 0.125, 0},
+        {"lra", &lra, 16, 0.25, 0},
+        {"lra", &lra, 64, 0.125, 0},
+        {"lra without warm-up", &bare, 1, 1, 0},
+        {"lra without warm-up", &bare, 100, 0.1, 0},
+        {"one_cycle", &cycle, 15, 0.52, 0.90}, /* 1/25 + 24/25 / 2 */
+        {"one_cycle", &cycle, 30, 1, 0.85},
+        {"one_cycle", &cycle, 65, 0.500002, 0.90}, /* (1 + 1/250000) / 2 */
+        {"one_cycle", &cycle, 100, 1.0 / 250000, 0.95},
+        {"one_cycle", &cycle, 120, 1.0 / 250000, 0.95},
+        {"one_cycle, still momentum", &still, 30, 1, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char what[80];
+        snprintf(what, sizeof what, "%s, step %lld", rows[i].name, (long long)rows[i].step);
+        assert_near(sqa_schedule_factor(rows[i].schedule, rows[i].step), rows[i].factor, 1e-14, what);
+        assert_near(sqa_schedule_beta1(rows[i].schedule, rows[i].step), rows[i].beta1, 1e-14, what);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(results_survive_poisoned_buffers),
+        cmocka_unit_test(random_graphs_do_not_depend_on_the_plan),
+        cmocka_unit_test(two_broadcast_operands_are_read_right),
+        cmocka_unit_test(in_place_spares_what_is_read_again),
+        cmocka_unit_test(plans_are_cached_and_share_memory),
+        cmocka_unit_test(other_rows_are_refused),
+        cmocka_unit_test(a_cache_survives_failing_allocations),
+        cmocka_unit_test(a_parameter_used_twice_gets_the_sum),
+        cmocka_unit_test(equal_gradients_land_in_both_entries),
+        cmocka_unit_test(second_derivatives_have_their_closed_form),
+        cmocka_unit_test(an_op_without_derivative_is_refused),
+        cmocka_unit_test(assign_runs_after_all_reads),
+        cmocka_unit_test(planned_memory_is_linear_in_length),
+        cmocka_unit_test(steps_after_the_first_allocate_nothing),
+        cmocka_unit_test(optimisers_follow_the_textbook),
+        cmocka_unit_test(a_nonfinite_gradient_changes_nothing),
+        cmocka_unit_test(projections_run_after_the_step),
+        cmocka_unit_test(optimisers_do_not_depend_on_threads),
+        cmocka_unit_test(schedules_give_hand_computed_factors),
+    };
+    sqa_kernels_init();
+    return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
+}
