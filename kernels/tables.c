@@ -132,10 +132,15 @@ static void find_cpu_flags(void)
     add_flag(cpu_flags[0] == 0, "none");
 }
 
+/* OpenBLAS exports these without declaring them. */
+extern void *blas_memory_alloc(int position);
+extern void blas_memory_free(void *buffer);
+
 int sqa_kernels_reserve(int threads)
 {
-    enum { BUFFER = 160 << 20, N = 96 };
+    enum { BUFFER = 160 << 20, MAX_RESERVED = 64 };
     static int reserved;
+    threads = threads < MAX_RESERVED ? threads : MAX_RESERVED;
     if (threads <= reserved)
         return 1;
     const size_t bytes = (size_t)(threads - reserved) * BUFFER;
@@ -143,12 +148,11 @@ int sqa_kernels_reserve(int threads)
     if (probe == MAP_FAILED)
         return 0;
     munmap(probe, bytes);
-#pragma omp parallel num_threads(threads)
-    {
-        static const float a[N * N];
-        float c[N * N];
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, a, N, 0, c, N);
-    }
+    void *taken[MAX_RESERVED];
+    for (int i = 0; i < threads; i++)
+        taken[i] = blas_memory_alloc(0);
+    for (int i = 0; i < threads; i++)
+        blas_memory_free(taken[i]);
     reserved = threads;
     return 1;
 }

@@ -47,8 +47,8 @@ struct run {
     struct sqa_arena arena;
     struct sqa_recipe recipe;
     struct sqa_trainer *t;
-    int64_t stop_at;     /* step whose progress raises the flag; 0: none */
-    int64_t fetches;     /* raise it in that fetch; 0: none */
+    int64_t stop_at; /* step whose progress raises the flag; 0: none */
+    int64_t fetches; /* raise it in that fetch; 0: none */
     struct sqa_task task;
     const struct sqa_task *inner;
     void *last; /* snapshot after the last step */
@@ -72,8 +72,14 @@ static enum sqa_status try_open(struct run *r, const char *model, const char *ta
 {
     *r = (struct run){0};
     set_recipe(r, settings);
-    const struct sqa_trainer_options o = {.model = model, .task = task, .recipe = &r->recipe, .seed = 3,
-                                          .threads = threads, .trainable = 1, .real = SQA_F32, .interrupted = &stop};
+    const struct sqa_trainer_options o = {.model = model,
+                                          .task = task,
+                                          .recipe = &r->recipe,
+                                          .seed = 3,
+                                          .threads = threads,
+                                          .trainable = 1,
+                                          .real = SQA_F32,
+                                          .interrupted = &stop};
     stop = 0;
     return sqa_trainer_open(&o, &r->t, err);
 }
@@ -293,8 +299,8 @@ static void the_last_partial_batch_counts(void **state)
     OK(sqa_trainer_run(r.t, NULL, 0, &failure));
     assert_int_equal(r.t->examples, 300);
     close_run(&r);
-    static const char *const models[][2] = {{small, lists}, {"performer:dim=16,layers=1", lists}, {"s4d:dim=16", lists},
-                                            {"dlinear", series}};
+    static const char *const models[][2] = {
+        {small, lists}, {"performer:dim=16,layers=1", lists}, {"s4d:dim=16", lists}, {"dlinear", series}};
     for (size_t i = 0; i < COUNT(models); i++) {
         open_run(&r, models[i][0], models[i][1], "batch=32,steps=1", 1);
         open_run(&one, models[i][0], models[i][1], "batch=1,steps=1", 1);
@@ -364,7 +370,8 @@ static void patience_stops_and_the_best_comes_back(void **state)
     r.last = sqa_alloc(sqa_store_snapshot_bytes(&r.t->store));
     OK(sqa_trainer_run(r.t, NULL, 0, &failure));
     if (r.t->step >= 400 || r.t->step - r.t->best_step != 12)
-        fail_msg("stopped at step %lld, best at %lld; want 12 apart", (long long)r.t->step, (long long)r.t->best_step);
+        fail_msg("stopped at step %lld, best at %lld; want 12 apart", (long long)r.t->step,
+                 (long long)r.t->best_step);
     struct sqa_scores now;
     OK(sqa_trainer_evaluate(r.t, SQA_VALID, 64, NULL, NULL, &now, &failure));
     assert_scores(&now, &r.t->best_valid, "the best weights, evaluated again");
@@ -420,7 +427,8 @@ static void a_diverging_run_says_so(void **state)
         r.t->optim.rate = 1e30;
         const enum sqa_status status = sqa_trainer_run(r.t, NULL, 0, &err);
         if (status != SQA_NO)
-            fail_msg("%s: %s at step %lld, %s", models[i][0], sqa_status_name(status), (long long)r.t->step, err.text);
+            fail_msg("%s: %s at step %lld, %s", models[i][0], sqa_status_name(status), (long long)r.t->step,
+                     err.text);
         assert_sentence(err.text, "lower the rate");
         close_run(&r);
     }
@@ -464,9 +472,13 @@ static void failing_allocations_are_survived(void **state)
         assert_true(n < 1000000);
         set_recipe(&r, "batch=32,steps=2,eval_every=1");
         const struct sqa_recipe recipe = r.recipe;
-        const struct sqa_trainer_options o = {
-            .model = small, .task = "listops:min=5,max=20,train=50,valid=8,test=8", .recipe = &recipe, .seed = 3,
-            .threads = 1, .trainable = 1, .real = SQA_F32};
+        const struct sqa_trainer_options o = {.model = small,
+                                              .task = "listops:min=5,max=20,train=50,valid=8,test=8",
+                                              .recipe = &recipe,
+                                              .seed = 3,
+                                              .threads = 1,
+                                              .trainable = 1,
+                                              .real = SQA_F32};
         sqa_alloc_fail_at(n);
         status = sqa_trainer_open(&o, &r.t, &err);
         if (status == SQA_OK)

@@ -148,7 +148,7 @@ void sqa_map(const struct sqa_node *n, const struct sqa_run *r, unsigned scalars
     for (int i = 0; i < n->nin; i++) {
         const int64_t s = m.stride[i + 1][m.rank - 1];
 
-        if (s == 0 && (scalars >> i & 1) && total > 1)
+        if (s == 0 && (scalars >> i & 1) && m.constant == 0 && total > 1) /* one at most: another is gathered */
             m.constant |= 1u << i;
         else if (s != 1 && m.inner > 1)
             m.gather |= 1u << i;
