@@ -128,7 +128,7 @@ ubsan:
 
 FORMAT_FILES = $(shell git ls-files '*.c' '*.h')
 format:
-	clang-format -i $(FORMAT_FILES)
+	@clang-format -i $(FORMAT_FILES)
 format-check:
 	@tests/format-check.sh $(FORMAT_FILES)
 

@@ -17,18 +17,18 @@ enum sqa_task_kind {
 enum sqa_split { SQA_TRAIN, SQA_VALID, SQA_TEST, SQA_SPLITS };
 
 struct sqa_batch {
-    int64_t n;         /* rows that are real */
-    int64_t length;    /* positions a row, padding included */
-    int64_t channels;  /* of x; 0 for tokens */
-    int64_t horizon;   /* rows of y to forecast; 0 for classification */
-    int64_t outputs;   /* channels of y */
-    int32_t *tokens;   /* (n, length); 0 is padding */
-    int32_t *lengths;  /* (n): valid positions of each row */
-    int32_t *labels;   /* (n): 0 .. classes - 1 */
-    double *x;         /* (n, length, channels): look-back window, standardised */
-    double *y;         /* (n, horizon, outputs): what to forecast, standardised */
-    const double *past; /* see floors: NULL, or for row i the `past_length` rows before the end of x[i] start at
-                           past + past_start[i] * channels (history longer than the look-back) */
+    int64_t n;           /* rows that are real */
+    int64_t length;      /* positions a row, padding included */
+    int64_t channels;    /* of x; 0 for tokens */
+    int64_t horizon;     /* rows of y to forecast; 0 for classification */
+    int64_t outputs;     /* channels of y */
+    int32_t *tokens;     /* (n, length); 0 is padding */
+    int32_t *lengths;    /* (n): valid positions of each row */
+    int32_t *labels;     /* (n): 0 .. classes - 1 */
+    double *x;           /* (n, length, channels): look-back window, standardised */
+    double *y;           /* (n, horizon, outputs): what to forecast, standardised */
+    const double *past;  /* see floors: NULL, or for row i the `past_length` rows before the end of x[i] start at
+                            past + past_start[i] * channels (history longer than the look-back) */
     int64_t *past_start; /* (n): row in past where the history of row i begins */
     int64_t *past_count; /* (n): rows of history, look-back included */
     uint32_t *index;     /* (n): which examples of the split these are */

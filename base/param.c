@@ -12,7 +12,8 @@ const struct sqa_param *sqa_params_find(const struct sqa_param *params, const ch
     return NULL;
 }
 
-static enum sqa_status unknown(const char *owner, const struct sqa_param *params, const char *name, struct sqa_err *err)
+static enum sqa_status unknown(const char *owner, const struct sqa_param *params, const char *name,
+                               struct sqa_err *err)
 {
     const char *names[128] = {NULL};
     size_t n = 0;

@@ -4,8 +4,8 @@
  *     struct self { int64_t window; double rate; const char *layout; };
  *     static const struct sqa_param params[] = {
  *         {"window", "tokens of a block", SQA_PARAM_INT, "64", 1, 1 << 20, offsetof(struct self, window)},
- *         {"layout", "how tokens are cut into blocks", SQA_PARAM_CHOICE, "contiguous", .choices = "contiguous|strided",
- *          .offset = offsetof(struct self, layout)},
+ *         {"layout", "how tokens are cut into blocks", SQA_PARAM_CHOICE, "contiguous", .choices =
+ * "contiguous|strided", .offset = offsetof(struct self, layout)},
  *         {.name = NULL}};
  */
 #ifndef SQA_BASE_PARAM_H
@@ -47,7 +47,8 @@ const struct sqa_param *sqa_params_find(const struct sqa_param *params, const ch
 void sqa_params_value(const struct sqa_param *p, const void *self, struct sqa_text *out);
 int sqa_params_is_default(const struct sqa_param *p, const void *self);
 /* Appends ":name=value,name=value" of the parameters that differ from the default (all when `all`), in table order.
- * *printed counts across calls, so that two tables can join one list: ':' comes before the first, ',' before others. */
+ * *printed counts across calls, so that two tables can join one list: ':' comes before the first, ',' before others.
+ */
 void sqa_params_print(const struct sqa_param *params, const void *self, int all, struct sqa_text *out, int *printed);
 
 #endif

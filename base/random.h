@@ -1,9 +1,9 @@
 /*
  * random.h - counter-based random numbers
  *
- * Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). A stream is a 64-bit key; draw i
- * of a stream is a pure function of (key, i), so numbers do not depend on threads, order or a resume.
- * Keys come from sqa_random_key(seed, step, path): path names the place ("blocks.0.mixer.wq", "task/train").
+ * Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). A stream is a 64-bit key; draw
+ * i of a stream is a pure function of (key, i), so numbers do not depend on threads, order or a resume. Keys come
+ * from sqa_random_key(seed, step, path): path names the place ("blocks.0.mixer.wq", "task/train").
  */
 #ifndef SQA_BASE_RANDOM_H
 #define SQA_BASE_RANDOM_H
@@ -28,13 +28,22 @@ double sqa_random_normal(uint64_t key, uint64_t i);
 struct sqa_random {
     uint64_t key, next;
 };
-static inline uint64_t sqa_random_next(struct sqa_random *r) { return sqa_random_u64(r->key, r->next++); }
-static inline double sqa_random_next_uniform(struct sqa_random *r) { return sqa_random_uniform(r->key, r->next++); }
+static inline uint64_t sqa_random_next(struct sqa_random *r)
+{
+    return sqa_random_u64(r->key, r->next++);
+}
+static inline double sqa_random_next_uniform(struct sqa_random *r)
+{
+    return sqa_random_uniform(r->key, r->next++);
+}
 static inline uint64_t sqa_random_next_below(struct sqa_random *r, uint64_t n)
 {
     return sqa_random_below(r->key, r->next++, n);
 }
-static inline double sqa_random_next_normal(struct sqa_random *r) { return sqa_random_normal(r->key, r->next++); }
+static inline double sqa_random_next_normal(struct sqa_random *r)
+{
+    return sqa_random_normal(r->key, r->next++);
+}
 
 /* order[0..n) becomes a permutation of 0..n-1 (Fisher-Yates). */
 void sqa_random_permutation(uint64_t key, uint32_t *order, size_t n);

@@ -10,16 +10,16 @@
 #include <stdarg.h>
 
 /* One list gives the enum, the names and the exit status of the program. */
-#define SQA_STATUS_LIST(X)                                                                                             \
-    X(OK, 0, "done")                                                                                                   \
-    X(NO, 1, "the answer is no")                                                                                       \
-    X(USAGE, 2, "usage: unknown verb, option, model, task, parameter or pattern")                                      \
-    X(INPUT, 3, "bad input or missing data")                                                                           \
-    X(SHAPE, 3, "shapes do not agree")                                                                                 \
-    X(UNSUPPORTED, 3, "not possible for this model, task or build")                                                    \
-    X(MACHINE, 4, "the machine or a library failed")                                                                   \
-    X(NOMEM, 4, "out of memory")                                                                                       \
-    X(PARTIAL, 5, "finished, but some cells did not")                                                                  \
+#define SQA_STATUS_LIST(X)                                                        \
+    X(OK, 0, "done")                                                              \
+    X(NO, 1, "the answer is no")                                                  \
+    X(USAGE, 2, "usage: unknown verb, option, model, task, parameter or pattern") \
+    X(INPUT, 3, "bad input or missing data")                                      \
+    X(SHAPE, 3, "shapes do not agree")                                            \
+    X(UNSUPPORTED, 3, "not possible for this model, task or build")               \
+    X(MACHINE, 4, "the machine or a library failed")                              \
+    X(NOMEM, 4, "out of memory")                                                  \
+    X(PARTIAL, 5, "finished, but some cells did not")                             \
     X(INTERRUPTED, 130, "interrupted, state saved")
 
 enum sqa_status {

@@ -1,8 +1,8 @@
 /*
  * grad.c - reverse mode: gradients as nodes of the same graph
  *
- * Nodes are visited from last to first; the gradient of a tensor is the sum of what its readers sent. The first sender
- * stores, later ones add (the planner lets the sum run in place).
+ * Nodes are visited from last to first; the gradient of a tensor is the sum of what its readers sent. The first
+ * sender stores, later ones add (the planner lets the sum run in place).
  */
 #include <stdio.h>
 
@@ -64,8 +64,10 @@ static void reverse(struct sqa_graph *g, const struct table *t, struct sqa_node 
         if (!inputs)
             continue;
         if (!node->op->grad) {
-            sqa_graph_fail(g, SQA_UNSUPPORTED, "%s at %s: has no derivative; it cannot stand between a loss and what it "
-                           "is differentiated by", node->op->name, node->path);
+            sqa_graph_fail(g, SQA_UNSUPPORTED,
+                           "%s at %s: has no derivative; it cannot stand between a loss and what it "
+                           "is differentiated by",
+                           node->op->name, node->path);
             return;
         }
         const size_t scope = sqa_scope_push(g, "grad");

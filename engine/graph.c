@@ -163,7 +163,8 @@ static void link_node(struct sqa_graph *g, struct sqa_node *n)
     g->last = n;
 }
 
-/* The op of a dense copy is defined in engine/ops/copy.c; a non-dense input of an op that cannot take it goes through. */
+/* The op of a dense copy is defined in engine/ops/copy.c; a non-dense input of an op that cannot take it goes
+ * through. */
 static struct sqa_tensor *as_dense(struct sqa_graph *g, const struct sqa_op *op, int i, struct sqa_tensor *t)
 {
     if (!t || sqa_is_dense(t) || op->flags & SQA_OP_VIEW || op->strided >> i & 1)
@@ -199,8 +200,8 @@ static struct sqa_node *new_node(struct sqa_graph *g, const struct sqa_op *op, c
     return n;
 }
 
-struct sqa_tensor *sqa_apply(struct sqa_graph *g, const struct sqa_op *op, const void *attr, size_t attr_size, int nin,
-                             struct sqa_tensor *const *in)
+struct sqa_tensor *sqa_apply(struct sqa_graph *g, const struct sqa_op *op, const void *attr, size_t attr_size,
+                             int nin, struct sqa_tensor *const *in)
 {
     struct sqa_tensor *dense[SQA_MAX_INPUTS] = {0};
     if (g->status != SQA_OK)
@@ -253,10 +254,10 @@ static enum sqa_status leaf_shape(struct sqa_node *n, struct sqa_err *err)
     return SQA_OK;
 }
 
-const struct sqa_op sqa_op_input = {.name = "input", .help = "filled before the run", .shape = leaf_shape,
-                                    .flags = SQA_OP_LEAF};
-const struct sqa_op sqa_op_value = {.name = "value", .help = "a store entry", .shape = leaf_shape,
-                                    .flags = SQA_OP_LEAF};
+const struct sqa_op sqa_op_input = {
+    .name = "input", .help = "filled before the run", .shape = leaf_shape, .flags = SQA_OP_LEAF};
+const struct sqa_op sqa_op_value = {
+    .name = "value", .help = "a store entry", .shape = leaf_shape, .flags = SQA_OP_LEAF};
 
 static struct sqa_tensor *leaf(struct sqa_graph *g, const struct sqa_op *op, enum sqa_buffer_kind kind,
                                enum sqa_dtype dtype, int rank, const int64_t *dim, struct sqa_entry *e)
@@ -271,7 +272,8 @@ static struct sqa_tensor *leaf(struct sqa_graph *g, const struct sqa_op *op, enu
     return t;
 }
 
-struct sqa_tensor *sqa_input(struct sqa_graph *g, const char *name, enum sqa_dtype dtype, int rank, const int64_t *dim)
+struct sqa_tensor *sqa_input(struct sqa_graph *g, const char *name, enum sqa_dtype dtype, int rank,
+                             const int64_t *dim)
 {
     struct sqa_tensor *t = leaf(g, &sqa_op_input, SQA_BUFFER_INPUT, dtype, rank, dim, NULL);
     if (t)
@@ -316,8 +318,11 @@ static void assign_run(const struct sqa_node *n, const struct sqa_run *r)
     memcpy(a->entry->value, sqa_data(n->in[0]), (size_t)a->entry->count * sqa_dtype_size(n->in[0]->dtype));
 }
 
-const struct sqa_op sqa_op_assign = {.name = "assign", .help = "entry = x at the end of the run",
-                                     .shape = assign_shape, .run = assign_run, .flags = SQA_OP_EFFECT};
+const struct sqa_op sqa_op_assign = {.name = "assign",
+                                     .help = "entry = x at the end of the run",
+                                     .shape = assign_shape,
+                                     .run = assign_run,
+                                     .flags = SQA_OP_EFFECT};
 
 void sqa_assign(struct sqa_graph *g, struct sqa_entry *e, struct sqa_tensor *t)
 {

@@ -5,8 +5,8 @@
  * buffer, an offset, a shape and strides; reshape, slice, transpose and broadcast are views of their input's buffer.
  * Building never computes: shapes are checked when a node is made, numbers flow when a plan (plan.h) runs.
  *
- * Errors are sticky: after the first failure g->status is set, g->err has the sentence, and every builder returns NULL
- * and accepts NULL inputs, so that model code needs one check at its end.
+ * Errors are sticky: after the first failure g->status is set, g->err has the sentence, and every builder returns
+ * NULL and accepts NULL inputs, so that model code needs one check at its end.
  *
  * Everything a graph makes lives in g->arena and is freed by sqa_graph_clear.
  */
@@ -41,8 +41,8 @@ struct sqa_buffer {
     size_t bytes;
     struct sqa_entry *entry; /* of VALUE and GRADIENT */
     /* the planner's */
-    int first, last; /* run positions between which the content must be kept; first = -1 for inputs */
-    size_t offset;   /* in the plan's arena */
+    int first, last;          /* run positions between which the content must be kept; first = -1 for inputs */
+    size_t offset;            /* in the plan's arena */
     struct sqa_buffer *alias; /* in-place: shares the place of this buffer */
     unsigned char *data;
 };
@@ -64,16 +64,16 @@ struct sqa_tensor {
 struct sqa_run { /* what a run function may know beyond its node */
     int threads;
     uint64_t seed, step;
-    void *workspace; /* of the size the op asked for, for all threads together */
-    int64_t rows;    /* extents: real rows of the batch */
+    void *workspace;        /* of the size the op asked for, for all threads together */
+    int64_t rows;           /* extents: real rows of the batch */
     const int32_t *offsets; /* packed batches: rows + 1 starts, or NULL */
 };
 
 /* Shapes are set in `shape`; run asserts and never fails. Flags: */
 enum {
-    SQA_OP_LEAF = 1, /* input, param: no run */
-    SQA_OP_VIEW = 2, /* output 0 is a view of input 0: no run */
-    SQA_OP_EFFECT = 4, /* kept although nothing reads its output (assign) */
+    SQA_OP_LEAF = 1,    /* input, param: no run */
+    SQA_OP_VIEW = 2,    /* output 0 is a view of input 0: no run */
+    SQA_OP_EFFECT = 4,  /* kept although nothing reads its output (assign) */
     SQA_OP_EXTENTS = 8, /* runs right on fewer rows than planned (reads run->rows, run->offsets) */
 };
 
@@ -87,8 +87,8 @@ struct sqa_op {
     /* Appends ordinary ops: dy[i] is the gradient of output i or NULL; writes dx[j], NULL where there is none. Only
      * inputs with needs_grad are wanted. NULL grad: the op has no derivative; asking for one fails at build time. */
     void (*grad)(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx);
-    double (*flops)(const struct sqa_node *n);  /* NULL: 0 */
-    double (*bytes)(const struct sqa_node *n);  /* NULL: inputs and outputs once each */
+    double (*flops)(const struct sqa_node *n);                  /* NULL: 0 */
+    double (*bytes)(const struct sqa_node *n);                  /* NULL: inputs and outputs once each */
     size_t (*workspace)(const struct sqa_node *n, int threads); /* NULL: 0 */
     unsigned in_place; /* bit i: output 0 may take the place of input i (same size, dense) */
     unsigned strided;  /* bit i: input i may have any strides; others get an explicit copy when not dense */
@@ -103,9 +103,9 @@ struct sqa_node {
     int nin, nout;
     struct sqa_tensor *in[SQA_MAX_INPUTS]; /* optional inputs are NULL */
     struct sqa_tensor *out[SQA_MAX_OUTPUTS];
-    const void *attr;     /* the op's own struct, owned by the graph */
-    const char *path;     /* "blocks.0.mixer.matmul.3": scope and a number; the same in every graph of one model */
-    uint64_t path_hash;   /* for random numbers */
+    const void *attr;   /* the op's own struct, owned by the graph */
+    const char *path;   /* "blocks.0.mixer.matmul.3": scope and a number; the same in every graph of one model */
+    uint64_t path_hash; /* for random numbers */
     enum sqa_pass pass;
     struct sqa_node *next; /* in build order, which is a run order */
     int index;
@@ -117,11 +117,11 @@ struct sqa_graph {
     int count;
     enum sqa_status status;
     struct sqa_err err;
-    enum sqa_dtype real;  /* type of reals: SQA_F32 or SQA_F64 */
-    bool training;        /* dropout is active */
+    enum sqa_dtype real; /* type of reals: SQA_F32 or SQA_F64 */
+    bool training;       /* dropout is active */
     enum sqa_pass pass;
-    char scope[256];      /* "blocks.0.mixer" */
-    const char *model;    /* named in messages, or NULL */
+    char scope[256];   /* "blocks.0.mixer" */
+    const char *model; /* named in messages, or NULL */
 };
 
 void sqa_graph_init(struct sqa_graph *g, enum sqa_dtype real, bool training);
@@ -133,8 +133,8 @@ size_t sqa_scope_push(struct sqa_graph *g, const char *fmt, ...) SQA_PRINTF(2, 3
 void sqa_scope_pop(struct sqa_graph *g, size_t mark);
 
 /* Appends a node; returns output 0, or NULL after a failure. attr is copied. The other outputs: t->node->out[i]. */
-struct sqa_tensor *sqa_apply(struct sqa_graph *g, const struct sqa_op *op, const void *attr, size_t attr_size, int nin,
-                             struct sqa_tensor *const *in);
+struct sqa_tensor *sqa_apply(struct sqa_graph *g, const struct sqa_op *op, const void *attr, size_t attr_size,
+                             int nin, struct sqa_tensor *const *in);
 
 /* d loss / d wrt[i] for a rank-0 loss; out[i] NULL where loss does not depend on wrt[i]. Appends nodes. Calling it
  * again on a result gives second derivatives where the ops have them. The wrt tensors must have needs_grad. */

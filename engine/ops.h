@@ -10,10 +10,15 @@
 #include "engine/graph.h"
 #include "kernels/kernels.h"
 
-#define SQA_DIMS(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}
+#define SQA_DIMS(...)                                                            \
+    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) \
+    {                                                                            \
+        __VA_ARGS__                                                              \
+    }
 
 /* Leaves. Inputs are filled by the caller before each run (plan.h); a rank-0 input is a run-time scalar. */
-struct sqa_tensor *sqa_input(struct sqa_graph *g, const char *name, enum sqa_dtype dtype, int rank, const int64_t *dim);
+struct sqa_tensor *sqa_input(struct sqa_graph *g, const char *name, enum sqa_dtype dtype, int rank,
+                             const int64_t *dim);
 struct sqa_tensor *sqa_value(struct sqa_graph *g, struct sqa_entry *e); /* a store entry; trainable: needs_grad */
 struct sqa_tensor *sqa_fill(struct sqa_graph *g, double v, int rank, const int64_t *dim); /* constant, computed */
 /* At the end of the run the entry's value becomes t (same shape). Effects run in build order, after all reads. */
@@ -30,7 +35,8 @@ struct sqa_tensor *sqa_broadcast(struct sqa_graph *g, struct sqa_tensor *x, int 
 /* Copies */
 struct sqa_tensor *sqa_dense(struct sqa_graph *g, struct sqa_tensor *x); /* x itself when dense, else a copy */
 struct sqa_tensor *sqa_concat(struct sqa_graph *g, int axis, int n, struct sqa_tensor *const *x); /* n <= 12 */
-struct sqa_tensor *sqa_pad(struct sqa_graph *g, struct sqa_tensor *x, int axis, int64_t before, int64_t after); /* zeros */
+struct sqa_tensor *sqa_pad(struct sqa_graph *g, struct sqa_tensor *x, int axis, int64_t before,
+                           int64_t after); /* zeros */
 struct sqa_tensor *sqa_reverse(struct sqa_graph *g, struct sqa_tensor *x, int axis);
 struct sqa_tensor *sqa_cumsum(struct sqa_graph *g, struct sqa_tensor *x, int axis);
 
@@ -55,7 +61,8 @@ struct sqa_tensor *sqa_matmul(struct sqa_graph *g, struct sqa_tensor *a, struct 
 /* sum over all leading dims of op(a) op(b): (m, n). The gradient of a shared operand. */
 struct sqa_tensor *sqa_matmul_sum(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *b, bool ta, bool tb);
 /* x w + bias for x (..., in), w (in, out), bias (out) or NULL. */
-struct sqa_tensor *sqa_linear(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w, struct sqa_tensor *bias);
+struct sqa_tensor *sqa_linear(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w,
+                              struct sqa_tensor *bias);
 
 /* Rows: the last axis */
 struct sqa_tensor *sqa_softmax(struct sqa_graph *g, struct sqa_tensor *x);
@@ -79,12 +86,13 @@ struct sqa_attention_spec {
     bool causal;
     double dropout; /* active when g->training */
 };
-struct sqa_tensor *sqa_attention(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k, struct sqa_tensor *v,
-                                 struct sqa_tensor *lengths, struct sqa_attention_spec spec);
+struct sqa_tensor *sqa_attention(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
+                                 struct sqa_tensor *v, struct sqa_tensor *lengths, struct sqa_attention_spec spec);
 
 /* Long convolution by FFT: u (B, L, D), k (D, L): y[b,t,c] = sum_{s<=t} k[c,t-s] u[b,s,c]; k2 (D, L) or NULL adds
  * sum_{s>t} k2[c,s-t-1] u[b,s,c]. */
-struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k, struct sqa_tensor *k2);
+struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k,
+                               struct sqa_tensor *k2);
 
 /* Losses. cross_entropy: logits (N, C), labels i32 (N) -> losses (N). squared_error, absolute_error: element-wise. */
 struct sqa_tensor *sqa_cross_entropy(struct sqa_graph *g, struct sqa_tensor *logits, struct sqa_tensor *labels);

@@ -52,14 +52,19 @@ double sqa_optim_step(const struct sqa_optim *o, struct sqa_store *s, int64_t t,
         return norm;
     const double b1 = beta1 > 0 ? beta1 : o->beta1;
     const struct sqa_adamw base = {
-        .beta1 = b1, .beta2 = o->beta2, .eps = o->eps, .correction1 = 1 - pow(b1, (double)t),
-        .correction2 = 1 - pow(o->beta2, (double)t), .grad_scale = o->clip > 0 && norm > o->clip ? o->clip / norm : 1,
+        .beta1 = b1,
+        .beta2 = o->beta2,
+        .eps = o->eps,
+        .correction1 = 1 - pow(b1, (double)t),
+        .correction2 = 1 - pow(o->beta2, (double)t),
+        .grad_scale = o->clip > 0 && norm > o->clip ? o->clip / norm : 1,
     };
     for (const struct sqa_entry *e = s->first; e; e = e->next) {
         if (e->kind != SQA_PARAMETER)
             continue;
         struct sqa_adamw step = base;
-        const double peak = e->group == SQA_GROUP_SSM && o->ssm_rate > 0 && o->ssm_rate < o->rate ? o->ssm_rate : o->rate;
+        const double peak =
+            e->group == SQA_GROUP_SSM && o->ssm_rate > 0 && o->ssm_rate < o->rate ? o->ssm_rate : o->rate;
         step.rate = peak * factor;
         step.decay = e->group == SQA_GROUP_REGULAR ? o->decay : 0;
         const int64_t chunks = (e->count + CHUNK - 1) / CHUNK;

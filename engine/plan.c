@@ -119,7 +119,8 @@ static int by_size(const void *a, const void *b)
     const struct place *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
-    return x->first != y->first ? (x->first > y->first) - (x->first < y->first) : (x->last > y->last) - (x->last < y->last);
+    return x->first != y->first ? (x->first > y->first) - (x->first < y->first)
+                                : (x->last > y->last) - (x->last < y->last);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -250,8 +251,10 @@ enum sqa_status sqa_plan_make(struct sqa_graph *g, struct sqa_memory *memory, in
     if (status != SQA_OK)
         goto fail;
     if (!sqa_kernels_reserve(threads)) {
-        status = sqa_fail(err, SQA_NOMEM, "plan: no address space for OpenBLAS's buffers, 160 MB a thread and %d threads; "
-                          "raise the memory limit or use fewer threads", threads);
+        status = sqa_fail(err, SQA_NOMEM,
+                          "plan: no address space for OpenBLAS's buffers, 160 MB a thread and %d threads; "
+                          "raise the memory limit or use fewer threads",
+                          threads);
         goto fail;
     }
     bind_threads(threads);
@@ -371,7 +374,10 @@ enum sqa_status sqa_plan_run(struct sqa_plan *p, uint64_t seed, uint64_t step, c
     const enum sqa_status status = check_extents(p, extents, err);
     if (status != SQA_OK)
         return status;
-    struct sqa_run r = {.threads = p->threads, .seed = seed, .step = step, .rows = extents ? extents->rows : p->rows,
+    struct sqa_run r = {.threads = p->threads,
+                        .seed = seed,
+                        .step = step,
+                        .rows = extents ? extents->rows : p->rows,
                         .offsets = extents ? extents->offsets : NULL};
     set_pointers(p);
     double before = ns ? now_ns() : 0;

@@ -1,9 +1,9 @@
 /*
  * plan.h - running a graph: order, lifetimes, one arena
  *
- * sqa_plan_make keeps the nodes that outputs and effects need, finds the lifetime of every buffer, lets ops run in place
- * where they may, and places all buffers in one arena by first fit. Several plans may share one arena memory (struct
- * sqa_memory), sized to the largest. After a plan was made a run allocates nothing.
+ * sqa_plan_make keeps the nodes that outputs and effects need, finds the lifetime of every buffer, lets ops run in
+ * place where they may, and places all buffers in one arena by first fit. Several plans may share one arena memory
+ * (struct sqa_memory), sized to the largest. After a plan was made a run allocates nothing.
  */
 #ifndef SQA_ENGINE_PLAN_H
 #define SQA_ENGINE_PLAN_H
@@ -18,11 +18,11 @@ struct sqa_memory { /* shared by plans; zero is empty */
 void sqa_memory_clear(struct sqa_memory *m);
 
 struct sqa_plan {
-    struct sqa_graph graph; /* owned */
+    struct sqa_graph graph;  /* owned */
     struct sqa_node **nodes; /* run order, leaves and views left out */
     int count;
-    size_t arena_bytes;     /* planned peak, workspace included */
-    size_t *workspace;      /* offset of each node's workspace */
+    size_t arena_bytes; /* planned peak, workspace included */
+    size_t *workspace;  /* offset of each node's workspace */
     int threads;
     struct sqa_memory *memory;
     unsigned char *bound; /* memory->data that the pointers were set for */

@@ -131,8 +131,9 @@ static enum sqa_status read_tensor(const struct reader *r, const char *key, json
     const long failures = sqa_alloc_failures();
     if (json_unpack_ex(value, NULL, JSON_STRICT, "{s:s, s:o, s:o}", "dtype", &dtype, "shape", &shape, "data_offsets",
                        &offsets) != 0)
-        return sqa_alloc_failures() > failures ? nomem(r->name, r->err)
-                                               : bad(r, key, "its entry is not exactly dtype, shape and data_offsets");
+        return sqa_alloc_failures() > failures
+                   ? nomem(r->name, r->err)
+                   : bad(r, key, "its entry is not exactly dtype, shape and data_offsets");
     enum sqa_status status = read_dtype(r, key, dtype, &s->tensor);
     if (status == SQA_OK)
         status = read_shape(r, key, shape, &s->tensor);
@@ -317,8 +318,10 @@ static enum sqa_status add(const char *path, json_t *object, const char *key, js
     else if (!value || !good_name(key) || json_object_set(object, key, value) != 0)
         status = sqa_alloc_failures() > 0
                      ? sqa_fail(err, SQA_NOMEM, "%s: no memory for its header; free some memory and run again", path)
-                     : sqa_fail(err, SQA_INPUT, "%s: '%.200s' or its value cannot stand in the header; use UTF-8 texts "
-                                "and names without control characters", path, key);
+                     : sqa_fail(err, SQA_INPUT,
+                                "%s: '%.200s' or its value cannot stand in the header; use UTF-8 texts "
+                                "and names without control characters",
+                                path, key);
     json_decref(value);
     return status;
 }

@@ -1,9 +1,9 @@
 /*
  * safetensors.h - named tensors on disk (github.com/huggingface/safetensors, format of its README)
  *
- * 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}, "__metadata__": {text: text}},
- * then the bytes. Written atomically. A hostile or truncated file costs one sentence: every length, offset, overlap,
- * dtype and name is checked before a byte is used.
+ * 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}, "__metadata__": {text:
+ * text}}, then the bytes. Written atomically. A hostile or truncated file costs one sentence: every length, offset,
+ * overlap, dtype and name is checked before a byte is used.
  */
 #ifndef SQA_ENGINE_SAFETENSORS_H
 #define SQA_ENGINE_SAFETENSORS_H

@@ -52,8 +52,10 @@ struct sqa_entry *sqa_store_declare(struct sqa_store *s, const char *name, enum 
     if (e)
         return existing(e, rank, dim, err);
     if (s->sealed) {
-        sqa_fail(err, SQA_SHAPE, "%s: a new parameter after the first graph; a model has the same parameters in every "
-                 "mode and length", name);
+        sqa_fail(err, SQA_SHAPE,
+                 "%s: a new parameter after the first graph; a model has the same parameters in every "
+                 "mode and length",
+                 name);
         return NULL;
     }
     e = sqa_arena_alloc(&s->arena, sizeof *e);

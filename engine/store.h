@@ -1,10 +1,10 @@
 /*
  * store.h - named tensors that outlive graphs: parameters and state
  *
- * Entries are declared while the first graph of a model is built (sqa_store_declare returns the same entry for the same
- * name later); sqa_store_seal then lays all parameters in one block, with gradients and both moments in blocks of the
- * same layout (entries start on 64-byte borders; the gaps are zero and stay zero), state in another, and fills them.
- * Initial values depend on (seed, name) only: not on order, threads or type.
+ * Entries are declared while the first graph of a model is built (sqa_store_declare returns the same entry for the
+ * same name later); sqa_store_seal then lays all parameters in one block, with gradients and both moments in blocks
+ * of the same layout (entries start on 64-byte borders; the gaps are zero and stay zero), state in another, and fills
+ * them. Initial values depend on (seed, name) only: not on order, threads or type.
  */
 #ifndef SQA_ENGINE_STORE_H
 #define SQA_ENGINE_STORE_H
@@ -15,10 +15,17 @@ enum sqa_entry_kind { SQA_PARAMETER, SQA_STATE };
 enum sqa_group { SQA_GROUP_REGULAR, SQA_GROUP_NO_DECAY, SQA_GROUP_SSM, SQA_GROUPS };
 
 struct sqa_init {
-    enum { SQA_INIT_ZERO, SQA_INIT_CONSTANT, SQA_INIT_UNIFORM, SQA_INIT_NORMAL, SQA_INIT_XAVIER, SQA_INIT_LOG_UNIFORM,
-           SQA_INIT_CUSTOM } kind;
-    double a, b; /* CONSTANT a; UNIFORM a..b; NORMAL mean a, deviation b; LOG_UNIFORM: log of a value log-uniform in a..b;
-                    XAVIER: uniform +-sqrt(6 / (fan in + fan out)) of the last two dims, times a when a != 0 */
+    enum {
+        SQA_INIT_ZERO,
+        SQA_INIT_CONSTANT,
+        SQA_INIT_UNIFORM,
+        SQA_INIT_NORMAL,
+        SQA_INIT_XAVIER,
+        SQA_INIT_LOG_UNIFORM,
+        SQA_INIT_CUSTOM
+    } kind;
+    double a, b; /* CONSTANT a; UNIFORM a..b; NORMAL mean a, deviation b; LOG_UNIFORM: log of a value log-uniform in
+                    a..b; XAVIER: uniform +-sqrt(6 / (fan in + fan out)) of the last two dims, times a when a != 0 */
     void (*fill)(double *values, int rank, const int64_t *dim, uint64_t key, const void *arg); /* CUSTOM */
     const void *arg; /* must live until seal */
 };

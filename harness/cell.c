@@ -35,7 +35,8 @@ static void set_number(json_t *o, int column, double v)
 {
     char buf[32];
     if (isfinite(v))
-        json_object_set_new(o, sqa_schemas[SQA_FILE_CELLS].columns[column].name, json_string(sqa_format_real(buf, v)));
+        json_object_set_new(o, sqa_schemas[SQA_FILE_CELLS].columns[column].name,
+                            json_string(sqa_format_real(buf, v)));
 }
 
 static void set_text(json_t *o, int column, const char *v)
@@ -83,9 +84,16 @@ static enum sqa_status open_trainer(const struct sqa_child *c, int trainable, st
     if (status != SQA_OK)
         return status;
     const struct sqa_trainer_options o = {
-        .model = c->cell->model_text, .task = c->cell->task, .data_dir = c->plan->data_dir, .recipe = &r,
-        .seed = (uint64_t)c->cell->seed, .threads = (int)c->cell->threads, .trainable = trainable, .real = SQA_F32,
-        .length = c->cell->length, .interrupted = &interrupted,
+        .model = c->cell->model_text,
+        .task = c->cell->task,
+        .data_dir = c->plan->data_dir,
+        .recipe = &r,
+        .seed = (uint64_t)c->cell->seed,
+        .threads = (int)c->cell->threads,
+        .trainable = trainable,
+        .real = SQA_F32,
+        .length = c->cell->length,
+        .interrupted = &interrupted,
     };
     return sqa_trainer_open(&o, t, err);
 }
@@ -123,9 +131,11 @@ static void add_example(void *user, uint32_t index, double loss, int32_t target,
         snprintf(o, sizeof o, "%d", output);
     }
     snprintf(l, sizeof l, "%.9g", loss);
-    const char *row[SQA_EXAMPLES_N] = {
-        [SQA_EXAMPLES_key] = e->key, [SQA_EXAMPLES_index] = i, [SQA_EXAMPLES_target] = t, [SQA_EXAMPLES_output] = o,
-        [SQA_EXAMPLES_loss] = isnan(loss) ? "" : l};
+    const char *row[SQA_EXAMPLES_N] = {[SQA_EXAMPLES_key] = e->key,
+                                       [SQA_EXAMPLES_index] = i,
+                                       [SQA_EXAMPLES_target] = t,
+                                       [SQA_EXAMPLES_output] = o,
+                                       [SQA_EXAMPLES_loss] = isnan(loss) ? "" : l};
     sqa_table_row(&e->text, SQA_FILE_EXAMPLES, row);
 }
 
@@ -168,7 +178,8 @@ static void put_model(json_t *o, const struct sqa_trainer *t)
 static enum sqa_status keep_weights(const struct sqa_child *c, const struct sqa_trainer *t, struct sqa_err *err)
 {
     char path[4096];
-    const struct sqa_metadata meta[] = {{"seqarena.model", c->cell->model_full}, {"seqarena.task", c->cell->task_full}};
+    const struct sqa_metadata meta[] = {{"seqarena.model", c->cell->model_full},
+                                        {"seqarena.task", c->cell->task_full}};
     snprintf(path, sizeof path, "%s/weights", c->dir);
     const enum sqa_status status = sqa_make_dirs(path, err);
     if (status != SQA_OK)
@@ -342,8 +353,10 @@ static void put_cost(json_t *o, const struct meter *m)
     const struct sqa_trainer *t = m->t;
     const bool train = m->mode == SQA_MODE_TRAIN;
     const double size = (double)sqa_dtype_size(t->store.real);
-    set_number(o, SQA_CELLS_flops, sqa_plan_flops(m->plan, SQA_PASS_FORWARD) + sqa_plan_flops(m->plan, SQA_PASS_BACKWARD));
-    set_number(o, SQA_CELLS_bytes, sqa_plan_bytes(m->plan, SQA_PASS_FORWARD) + sqa_plan_bytes(m->plan, SQA_PASS_BACKWARD));
+    set_number(o, SQA_CELLS_flops,
+               sqa_plan_flops(m->plan, SQA_PASS_FORWARD) + sqa_plan_flops(m->plan, SQA_PASS_BACKWARD));
+    set_number(o, SQA_CELLS_bytes,
+               sqa_plan_bytes(m->plan, SQA_PASS_FORWARD) + sqa_plan_bytes(m->plan, SQA_PASS_BACKWARD));
     if (train) {
         set_number(o, SQA_CELLS_flops_recompute, sqa_plan_flops(m->plan, SQA_PASS_RECOMPUTE));
         set_number(o, SQA_CELLS_flops_optimizer, sqa_optim_flops(&t->optim, &t->store));
@@ -370,11 +383,15 @@ static void sample_rows(const struct meter *m, const struct sqa_child *c, const 
         snprintf(invol, sizeof invol, "%lld", (long long)s->switches.involuntary);
         for (int k = 0; k < nc; k++)
             sqa_text_printf(&counters, "%s%s=%lld", k ? ";" : "", sqa_counters_name(m->counters, k), s->counters[k]);
-        const char *row[SQA_SAMPLES_N] = {
-            [SQA_SAMPLES_key] = c->cell->key, [SQA_SAMPLES_phase] = phase, [SQA_SAMPLES_round] = round,
-            [SQA_SAMPLES_index] = index, [SQA_SAMPLES_ns] = ns, [SQA_SAMPLES_cpu_ns] = cpu,
-            [SQA_SAMPLES_voluntary_switches] = vol, [SQA_SAMPLES_involuntary_switches] = invol,
-            [SQA_SAMPLES_counters] = sqa_text_get(&counters)};
+        const char *row[SQA_SAMPLES_N] = {[SQA_SAMPLES_key] = c->cell->key,
+                                          [SQA_SAMPLES_phase] = phase,
+                                          [SQA_SAMPLES_round] = round,
+                                          [SQA_SAMPLES_index] = index,
+                                          [SQA_SAMPLES_ns] = ns,
+                                          [SQA_SAMPLES_cpu_ns] = cpu,
+                                          [SQA_SAMPLES_voluntary_switches] = vol,
+                                          [SQA_SAMPLES_involuntary_switches] = invol,
+                                          [SQA_SAMPLES_counters] = sqa_text_get(&counters)};
         sqa_table_row(out, SQA_FILE_SAMPLES, row);
         sqa_text_clear(&counters);
     }
@@ -398,10 +415,14 @@ static enum sqa_status profile_rows(const struct meter *m, const struct sqa_chil
         qsort(x, PROFILE_STEPS, sizeof *x, by_value);
         snprintf(time, sizeof time, "%.0f", x[PROFILE_STEPS / 2]);
         const struct sqa_node *n = m->plan->nodes[i];
-        const char *row[SQA_OPS_N] = {
-            [SQA_OPS_key] = c->cell->key, [SQA_OPS_phase] = phase, [SQA_OPS_op] = n->op->name, [SQA_OPS_path] = n->path,
-            [SQA_OPS_calls] = "1", [SQA_OPS_flops] = sqa_format_real(flops, sqa_node_flops(n)),
-            [SQA_OPS_bytes] = sqa_format_real(bytes, sqa_node_bytes(n)), [SQA_OPS_ns] = time};
+        const char *row[SQA_OPS_N] = {[SQA_OPS_key] = c->cell->key,
+                                      [SQA_OPS_phase] = phase,
+                                      [SQA_OPS_op] = n->op->name,
+                                      [SQA_OPS_path] = n->path,
+                                      [SQA_OPS_calls] = "1",
+                                      [SQA_OPS_flops] = sqa_format_real(flops, sqa_node_flops(n)),
+                                      [SQA_OPS_bytes] = sqa_format_real(bytes, sqa_node_bytes(n)),
+                                      [SQA_OPS_ns] = time};
         sqa_table_row(out, SQA_FILE_OPS, row);
     }
     sqa_free(ns);
@@ -456,8 +477,9 @@ static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const ch
         }
         fflush(c->out);
     }
-    return status == SQA_OK ? sqa_fail(err, SQA_INTERRUPTED, "measurement: the run ended; run the same command to go on")
-                            : status;
+    return status == SQA_OK
+               ? sqa_fail(err, SQA_INTERRUPTED, "measurement: the run ended; run the same command to go on")
+               : status;
 }
 
 enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, struct sqa_err *err)

@@ -112,8 +112,8 @@ static void draw(struct drive *d, const char *what, double fraction)
     format_left(left, gone > 0.002 ? elapsed * (1 - fraction) / gone : (double)NAN);
     for (int i = 0; i < 20 && i < (int)(fraction * 20 + 0.5); i++)
         bar[i] = '#';
-    fprintf(stderr, "\r\033[K[%s] %3.0f %%  %d of %d cells  left %s  %.60s", bar, fraction * 100, d->ok + d->bad, d->p->n,
-            left, what);
+    fprintf(stderr, "\r\033[K[%s] %3.0f %%  %d of %d cells  left %s  %.60s", bar, fraction * 100, d->ok + d->bad,
+            d->p->n, left, what);
     fflush(stderr);
     d->drawn = true;
 }
@@ -132,8 +132,8 @@ static void draw_training(struct drive *d)
     for (int i = 0; i < LIVE_MAX; i++) {
         const struct child *c = &d->children[i];
         if (c->pid && c->steps > 0) {
-            snprintf(what, sizeof what, "%.40s step %lld/%lld loss %.3f", d->p->cells[c->cell].model, c->step, c->steps,
-                     c->loss);
+            snprintf(what, sizeof what, "%.40s step %lld/%lld loss %.3f", d->p->cells[c->cell].model, c->step,
+                     c->steps, c->loss);
             break;
         }
     }
@@ -180,8 +180,8 @@ static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const c
         return sqa_fail(err, SQA_MACHINE, "run: fork: %s; free some memory or processes", strerror(errno));
     }
     fcntl(up[0], F_SETFL, O_NONBLOCK);
-    *c = (struct child){.pid = pid, .cell = cell, .phase = phase, .to = down[1], .from = up[0],
-                        .start = sqa_clock_wall()};
+    *c = (struct child){
+        .pid = pid, .cell = cell, .phase = phase, .to = down[1], .from = up[0], .start = sqa_clock_wall()};
     return SQA_OK;
 }
 
@@ -264,8 +264,8 @@ static enum sqa_status join_files(struct drive *d, struct sqa_err *err)
     return sqa_table_join(d->dir, d->keys, (size_t)d->p->n, err);
 }
 
-static enum sqa_status finish(struct drive *d, int cell, enum sqa_status code, const char *status, const char *message,
-                              struct sqa_err *err)
+static enum sqa_status finish(struct drive *d, int cell, enum sqa_status code, const char *status,
+                              const char *message, struct sqa_err *err)
 {
     const struct sqa_cell *c = &d->p->cells[cell];
     const enum sqa_status written = sqa_cell_finish(d->dir, d->p, c, status, message, err);
@@ -469,7 +469,8 @@ static enum sqa_status measure_group(struct drive *d, const int *cells, int ncel
             snprintf(text, sizeof text, "turn %lld\n", (long long)round);
             if (say(c, text))
                 wait_idle(d, c);
-            snprintf(what, sizeof what, "measuring, round %lld of %lld", (long long)round + 1, (long long)d->p->rounds);
+            snprintf(what, sizeof what, "measuring, round %lld of %lld", (long long)round + 1,
+                     (long long)d->p->rounds);
             draw(d, what, (double)(d->ok + d->bad) / d->p->n);
         }
     if (status != SQA_OK) {
@@ -512,7 +513,8 @@ static void look_at_finished(struct drive *d, int cell)
         *(ok ? &d->ok : &d->bad) += 1;
         if (!ok && d->first_code == SQA_OK) {
             d->first_code = SQA_MACHINE;
-            snprintf(d->first_error, sizeof d->first_error, "%s", message >= 0 && sheet.nrow ? sheet.row[0][message] : "");
+            snprintf(d->first_error, sizeof d->first_error, "%s",
+                     message >= 0 && sheet.nrow ? sheet.row[0][message] : "");
         }
     }
     sqa_sheet_clear(&sheet);
@@ -577,13 +579,16 @@ enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options
         status = join_files(d, err);
     clear_line(d);
     if (status == SQA_OK && stop)
-        status = sqa_fail(err, SQA_INTERRUPTED, "%s: interrupted after %d of %d cells; the same command with -o %s goes on",
-                          d->dir, d->ok + d->bad, p->n, d->dir);
+        status = sqa_fail(err, SQA_INTERRUPTED,
+                          "%s: interrupted after %d of %d cells; the same command with -o %s goes on", d->dir,
+                          d->ok + d->bad, p->n, d->dir);
     else if (status == SQA_OK && d->ok == 0 && d->bad > 0 && d->first_code != SQA_OK)
         status = sqa_fail(err, d->first_code == SQA_NO ? SQA_PARTIAL : d->first_code, "%s", d->first_error);
     else if (status == SQA_OK && d->bad > 0)
-        status = sqa_fail(err, SQA_PARTIAL, "%s: %d of %d cells did not finish; see the column message of cells.csv "
-                          "(the first: %.600s)", d->dir, d->bad, p->n, d->first_error);
+        status = sqa_fail(err, SQA_PARTIAL,
+                          "%s: %d of %d cells did not finish; see the column message of cells.csv "
+                          "(the first: %.600s)",
+                          d->dir, d->bad, p->n, d->first_error);
     if (status == SQA_OK || status == SQA_PARTIAL)
         if (!o->quiet)
             printf("%s\n", d->dir);

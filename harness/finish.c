@@ -22,8 +22,9 @@ static enum sqa_status load(const char *part, const char *name, json_t **o, stru
     if (!sqa_file_exists(path))
         return SQA_OK;
     *o = json_load_file(path, 0, &e);
-    return *o ? SQA_OK : sqa_fail(err, SQA_NOMEM, "%s: cannot be read (%s); free some memory or remove it, and run again",
-                                  path, e.text);
+    return *o ? SQA_OK
+              : sqa_fail(err, SQA_NOMEM, "%s: cannot be read (%s); free some memory or remove it, and run again",
+                         path, e.text);
 }
 
 static void copy_columns(const char **row, const json_t *o)
@@ -35,8 +36,9 @@ static void copy_columns(const char **row, const json_t *o)
     }
 }
 
-static void add_row(struct sqa_text *out, const struct sqa_run_plan *plan, const struct sqa_cell *c, const char *phase,
-                    const json_t *trained, const json_t *measured, const char *status, const char *message)
+static void add_row(struct sqa_text *out, const struct sqa_run_plan *plan, const struct sqa_cell *c,
+                    const char *phase, const json_t *trained, const json_t *measured, const char *status,
+                    const char *message)
 {
     char seed[32], threads[32];
     snprintf(seed, sizeof seed, "%lld", (long long)c->seed);
@@ -95,8 +97,8 @@ static enum sqa_status join_phases(const char *part, const char *name, struct sq
 static void remove_work(const char *part)
 {
     static const char *const names[] = {
-        "trained.json", "measure-train.json", "measure-infer.json", "samples-train.csv", "samples-infer.csv",
-        "ops-train.csv", "ops-infer.csv", "checkpoint", "checkpoint.tmp", "log.txt"};
+        "trained.json",  "measure-train.json", "measure-infer.json", "samples-train.csv", "samples-infer.csv",
+        "ops-train.csv", "ops-infer.csv",      "checkpoint",         "checkpoint.tmp",    "log.txt"};
     char path[4096];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", part, names[i]);

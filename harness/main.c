@@ -17,7 +17,7 @@ int main(int argc, char **argv)
     json_set_alloc_funcs(sqa_alloc, sqa_free); /* only base/ calls malloc */
     sqa_argc = argc;
     sqa_argv = argv;
-    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write */
+    signal(SIGXFSZ, SIG_IGN);      /* a file size limit is an error of write */
     for (int fd = 0; fd < 3; fd++) /* no file of ours in the place of a closed stream */
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0)
             return 4;

@@ -48,8 +48,8 @@ static enum sqa_status store(const struct sqa_verb *v, const struct sqa_option *
         return SQA_OK;
     case SQA_OPTION_INT:
         if (!sqa_parse_int(value, &i) || (o->low < o->high && ((double)i < o->low || (double)i > o->high)))
-            return sqa_fail(err, SQA_USAGE, "%s: --%s %.100s; give a whole number from %.0f to %.0f", v->name, o->name,
-                            value, o->low, o->high);
+            return sqa_fail(err, SQA_USAGE, "%s: --%s %.100s; give a whole number from %.0f to %.0f", v->name,
+                            o->name, value, o->low, o->high);
         memcpy(field, &i, sizeof i);
         return SQA_OK;
     case SQA_OPTION_SECONDS:
@@ -60,7 +60,8 @@ static enum sqa_status store(const struct sqa_verb *v, const struct sqa_option *
         return SQA_OK;
     case SQA_OPTION_BYTES:
         if (!sqa_parse_bytes(value, &d))
-            return sqa_fail(err, SQA_USAGE, "%s: --%s %.100s; give a size such as 512M or 2G", v->name, o->name, value);
+            return sqa_fail(err, SQA_USAGE, "%s: --%s %.100s; give a size such as 512M or 2G", v->name, o->name,
+                            value);
         memcpy(field, &d, sizeof d);
         return SQA_OK;
     }
@@ -118,7 +119,8 @@ enum sqa_status sqa_options_parse(const struct sqa_verb *v, int argc, char **arg
         status = store(v, o, value, options, err);
     }
     if (status == SQA_OK && operands->n < v->operands_min)
-        return sqa_fail(err, SQA_USAGE, "%s: something is missing; usage: seqarena %s %s", v->name, v->name, v->usage);
+        return sqa_fail(err, SQA_USAGE, "%s: something is missing; usage: seqarena %s %s", v->name, v->name,
+                        v->usage);
     return status;
 }
 
@@ -146,12 +148,13 @@ void sqa_program_help(struct sqa_text *out)
     for (int i = 0; sqa_verbs[i]; i++)
         if (!sqa_verbs[i]->hidden)
             sqa_text_printf(out, "  %-12s %s\n", sqa_verbs[i]->name, sqa_verbs[i]->help);
-    sqa_text_add(out, "\nseqarena VERB --help tells more. First steps:\n\n"
-                      "  seqarena list models\n"
-                      "  seqarena run --model transformer --model local --task listops:min=16,max=64 --scale smoke\n"
-                      "  seqarena report results/runs/LATEST\n\n"
-                      "Exit status: 0 done; 1 the answer is no; 2 usage; 3 bad input or missing data; 4 the machine or a\n"
-                      "library failed; 5 finished, but some cells did not; 130 interrupted, state saved.\n");
+    sqa_text_add(out,
+                 "\nseqarena VERB --help tells more. First steps:\n\n"
+                 "  seqarena list models\n"
+                 "  seqarena run --model transformer --model local --task listops:min=16,max=64 --scale smoke\n"
+                 "  seqarena report results/runs/LATEST\n\n"
+                 "Exit status: 0 done; 1 the answer is no; 2 usage; 3 bad input or missing data; 4 the machine or a\n"
+                 "library failed; 5 finished, but some cells did not; 130 interrupted, state saved.\n");
 }
 
 void sqa_completion(struct sqa_text *out)
@@ -177,7 +180,8 @@ void sqa_completion(struct sqa_text *out)
         if (strcmp(sqa_verbs[i]->name, "list") == 0)
             sqa_text_add(out, "models tasks recipes kernels counters ");
         if (strcmp(sqa_verbs[i]->name, "describe") == 0)
-            sqa_text_add(out, "$(seqarena list models --names 2>/dev/null) $(seqarena list tasks --names 2>/dev/null) ");
+            sqa_text_add(out,
+                         "$(seqarena list models --names 2>/dev/null) $(seqarena list tasks --names 2>/dev/null) ");
         sqa_text_add(out, "\" ;;\n");
     }
     sqa_text_add(out, "      esac ;;\n    esac\n  fi\n  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"

@@ -22,8 +22,8 @@ struct sqa_texts {
 };
 
 struct sqa_option {
-    const char *name;     /* long, without the dashes */
-    char letter;          /* 0: none */
+    const char *name; /* long, without the dashes */
+    char letter;      /* 0: none */
     enum sqa_option_type type;
     const char *argument; /* "SPEC" */
     const char *help;     /* one line */
@@ -33,12 +33,12 @@ struct sqa_option {
 
 struct sqa_verb {
     const char *name;
-    const char *usage; /* "[options] BASE NEW" after the verb */
-    const char *help;  /* one line */
-    const char *more;  /* paragraphs and examples of --help, or NULL */
+    const char *usage;                /* "[options] BASE NEW" after the verb */
+    const char *help;                 /* one line */
+    const char *more;                 /* paragraphs and examples of --help, or NULL */
     const struct sqa_option *options; /* ends with { .name = NULL } */
     size_t options_size;
-    int operands_min, operands_max; /* -1: any number */
+    int operands_min, operands_max;  /* -1: any number */
     void (*defaults)(void *options); /* before parsing; NULL: all zero */
     enum sqa_status (*run)(void *options, const struct sqa_texts *operands, struct sqa_err *err);
     int hidden;

@@ -22,8 +22,8 @@ enum sqa_status sqa_pattern_compile(const char *what, const char *pattern, void 
         return SQA_OK;
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(number, message, sizeof message);
-    return sqa_fail(err, SQA_USAGE, "%s '%.200s': %s at character %zu; correct the pattern (PCRE2 syntax)", what, pattern,
-                    (const char *)message, (size_t)at + 1);
+    return sqa_fail(err, SQA_USAGE, "%s '%.200s': %s at character %zu; correct the pattern (PCRE2 syntax)", what,
+                    pattern, (const char *)message, (size_t)at + 1);
 }
 
 bool sqa_pattern_matches(void *code, const char *subject)
@@ -104,7 +104,8 @@ static const char *with_defaults(struct sqa_arena *arena, const char *spec, cons
     for (const char *d = defaults; *d;) {
         const size_t n = strcspn(d, ","), name = strcspn(d, "=");
         bool given = false;
-        for (const char *p = colon; p && p < spec + head && !given; p = memchr(p + 1, ',', (size_t)(spec + head - p - 1)))
+        for (const char *p = colon; p && p < spec + head && !given;
+             p = memchr(p + 1, ',', (size_t)(spec + head - p - 1)))
             given = strncmp(p + 1, d, name + 1) == 0;
         if (!given)
             sqa_text_printf(&t, "%c%.*s", printed++ ? ',' : ':', (int)n, d);
@@ -143,7 +144,8 @@ static enum sqa_status push(struct sqa_run_plan *p, const struct sqa_cell *c, st
 }
 
 /* Fills the texts of a cell and its key. */
-static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, const char *overrides, struct sqa_err *err)
+static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, const char *overrides,
+                                struct sqa_err *err)
 {
     struct sqa_model *m = NULL, *built = NULL;
     struct sqa_recipe r;
@@ -186,8 +188,14 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
 static bool suits(const char *model, const struct sqa_task *task)
 {
     struct sqa_model *m;
-    const struct sqa_signature s = {.kind = task->kind, .vocab = task->kind == SQA_CLASSIFY ? 32 : 0, .classes = 10,
-                                    .length = 512, .channels = 7, .outputs = 7, .horizon = 24, .season = 24};
+    const struct sqa_signature s = {.kind = task->kind,
+                                    .vocab = task->kind == SQA_CLASSIFY ? 32 : 0,
+                                    .classes = 10,
+                                    .length = 512,
+                                    .channels = 7,
+                                    .outputs = 7,
+                                    .horizon = 24,
+                                    .season = 24};
     if (sqa_model_parse(model, &m, NULL) != SQA_OK)
         return true; /* a registered id fails only for lack of memory, which making the cell will tell */
     bool ok = sqa_model_check(m, &s, NULL) == SQA_OK;
@@ -264,8 +272,13 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
 {
     struct names models = *chosen;
     const struct sqa_task *task;
-    struct sqa_cell c = {.scale = s->scale, .threads = s->threads, .length = length, .train = 1, .infer = 1,
-                         .train_accuracy = !bench, .seed = s->seed};
+    struct sqa_cell c = {.scale = s->scale,
+                         .threads = s->threads,
+                         .length = length,
+                         .train = 1,
+                         .infer = 1,
+                         .train_accuracy = !bench,
+                         .seed = s->seed};
     enum sqa_status status = sqa_task_canonical(task_text, &p->arena, &task, &c.task, &c.task_full, err);
     if (status != SQA_OK)
         return status;
@@ -290,7 +303,8 @@ static const char *join_overrides(struct sqa_run_plan *p, const struct sqa_selec
 
 enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selection *s, int bench, struct sqa_err *err)
 {
-    struct names *models = sqa_arena_alloc(&p->arena, sizeof *models), *tasks = sqa_arena_alloc(&p->arena, sizeof *tasks);
+    struct names *models = sqa_arena_alloc(&p->arena, sizeof *models),
+                 *tasks = sqa_arena_alloc(&p->arena, sizeof *tasks);
     const char *overrides = join_overrides(p, s);
     int64_t lengths[64] = {0};
     int nlengths = 0;
@@ -310,13 +324,16 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
     if (status != SQA_OK)
         return status;
     if (models->n == 0)
-        return sqa_fail(err, SQA_USAGE, "%s: no model selected; give --model NAME or --models PATTERN (seqarena list models)",
+        return sqa_fail(err, SQA_USAGE,
+                        "%s: no model selected; give --model NAME or --models PATTERN (seqarena list models)",
                         bench ? "bench" : "run");
     if (tasks->n == 0 && !bench)
-        return sqa_fail(err, SQA_USAGE, "run: no task selected; give --task NAME or --tasks PATTERN (seqarena list tasks)");
+        return sqa_fail(err, SQA_USAGE,
+                        "run: no task selected; give --task NAME or --tasks PATTERN (seqarena list tasks)");
     if (tasks->n == 0) {
         for (int i = 0; i < (nlengths ? nlengths : 1) && status == SQA_OK; i++) {
-            const char *task = sqa_arena_printf(&p->arena, "random:length=%lld", (long long)(nlengths ? lengths[i] : 1024));
+            const char *task =
+                sqa_arena_printf(&p->arena, "random:length=%lld", (long long)(nlengths ? lengths[i] : 1024));
             status = task ? cells_of_task(p, s, bench, models, task, 0, overrides, err) : no_memory(err);
         }
     }
@@ -374,8 +391,10 @@ static const struct member plan_members[] = {
     {"keep_weights", 'n', offsetof(struct sqa_run_plan, keep_weights)},
     {"counters", 't', offsetof(struct sqa_run_plan, counters)},
 };
-enum { CELL_MEMBERS = sizeof cell_members / sizeof cell_members[0],
-       PLAN_MEMBERS = sizeof plan_members / sizeof plan_members[0] };
+enum {
+    CELL_MEMBERS = sizeof cell_members / sizeof cell_members[0],
+    PLAN_MEMBERS = sizeof plan_members / sizeof plan_members[0]
+};
 
 static json_t *to_json(const struct member *m, int n, const void *from)
 {

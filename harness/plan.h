@@ -13,8 +13,8 @@
 #include "harness/recipe.h"
 
 struct sqa_cell {
-    const char *key;   /* 16 hex digits */
-    const char *model; /* short form: names the cell */
+    const char *key;        /* 16 hex digits */
+    const char *model;      /* short form: names the cell */
     const char *model_text; /* what is built: the recipe's frame defaults filled in */
     const char *model_full, *task, *task_full;
     const char *scale, *recipe, *recipe_source, *frame_source;
@@ -25,13 +25,13 @@ struct sqa_cell {
 
 struct sqa_run_plan {
     struct sqa_arena arena;
-    const char *verb;  /* run or bench */
-    const char *hash;  /* over the keys and settings */
-    int64_t rounds;    /* of measurement; 0: none */
-    double turn_ms;    /* time of one turn */
+    const char *verb;      /* run or bench */
+    const char *hash;      /* over the keys and settings */
+    int64_t rounds;        /* of measurement; 0: none */
+    double turn_ms;        /* time of one turn */
     double budget, memory; /* seconds and bytes a cell; 0: none */
-    double checkpoint; /* seconds between checkpoints */
-    int64_t jobs;      /* cells trained at the same time */
+    double checkpoint;     /* seconds between checkpoints */
+    int64_t jobs;          /* cells trained at the same time */
     int examples, profile, keep_weights;
     const char *counters, *data_dir;
     int n, capacity;

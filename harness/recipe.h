@@ -9,7 +9,8 @@
  *     rate = 5e-3
  *     source = LTSF-Linear scripts/EXP-LongForecasting/Linear/etth1.sh
  *     [model=... task=...]
- *     frame.dim = 64               ; frame.* and pool= etc: a default for frame parameters that the model text leaves open
+ *     frame.dim = 64               ; frame.* and pool= etc: a default for frame parameters that the model text leaves
+ * open
  */
 #ifndef SQA_HARNESS_RECIPE_H
 #define SQA_HARNESS_RECIPE_H
@@ -18,22 +19,22 @@
 #include "engine/optim.h"
 
 struct sqa_recipe {
-    int64_t batch, steps, epochs;  /* steps > 0 wins; else epochs of the training split */
+    int64_t batch, steps, epochs; /* steps > 0 wins; else epochs of the training split */
     double rate, ssm_rate, decay, clip, beta1, beta2, eps, momentum;
-    const char *optimizer;         /* adamw|adam|sgd */
-    const char *schedule;          /* constant|cosine|linear|step|lra|one_cycle */
-    int64_t warmup;                /* steps */
-    int64_t hold, every;           /* of schedule step, epochs */
+    const char *optimizer; /* adamw|adam|sgd */
+    const char *schedule;  /* constant|cosine|linear|step|lra|one_cycle */
+    int64_t warmup;        /* steps */
+    int64_t hold, every;   /* of schedule step, epochs */
     double step_decay;
     int64_t cycle_momentum;
-    int64_t eval_every;            /* steps; 0: every epoch */
-    int64_t eval_examples;         /* of validation at most; 0: all */
-    int64_t patience;              /* evaluations without a better validation loss; 0: no early stop */
-    const char *select;            /* best_valid (accuracy, or loss in forecasting) | last */
-    int64_t bucket;                /* batches are padded to a multiple of this */
-    int64_t drop_last;             /* drop the last partial training batch (1: as the published loaders) */
-    const char *source;            /* of the last row that matched */
-    const char *file;              /* "lite": the recipe file; "generic" when no row matched */
+    int64_t eval_every;    /* steps; 0: every epoch */
+    int64_t eval_examples; /* of validation at most; 0: all */
+    int64_t patience;      /* evaluations without a better validation loss; 0: no early stop */
+    const char *select;    /* best_valid (accuracy, or loss in forecasting) | last */
+    int64_t bucket;        /* batches are padded to a multiple of this */
+    int64_t drop_last;     /* drop the last partial training batch (1: as the published loaders) */
+    const char *source;    /* of the last row that matched */
+    const char *file;      /* "lite": the recipe file; "generic" when no row matched */
     int64_t matched;
 };
 extern const struct sqa_param sqa_recipe_params[]; /* every field above but the last three: --train, help, rows */

@@ -44,9 +44,10 @@ static enum sqa_status write_run_json(const struct sqa_rundir *d, struct sqa_err
     json_t *command = json_array();
     for (int i = 0; i < d->options->argc; i++)
         json_array_append_new(command, json_string(i == 0 ? "seqarena" : d->options->argv[i]));
-    json_t *doc = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "schema", "seqarena.run/1", "version", SQA_VERSION,
-                            "commit", sqa_commit, "build", sqa_build_id(), "started", started, "command", command, "plan",
-                            sqa_plan_json(d->plan), "titles", titles(), "environment", sqa_environment(1));
+    json_t *doc =
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "schema", "seqarena.run/1", "version", SQA_VERSION,
+                  "commit", sqa_commit, "build", sqa_build_id(), "started", started, "command", command, "plan",
+                  sqa_plan_json(d->plan), "titles", titles(), "environment", sqa_environment(1));
     char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
     enum sqa_status status;
     snprintf(path, sizeof path, "%s/run.json", d->path);
@@ -66,11 +67,14 @@ static enum sqa_status check_same(const struct sqa_rundir *d, struct sqa_err *er
         return status;
     const char *build = json_string_value(json_object_get(doc, "build"));
     if (strcmp(old.hash, d->plan->hash) != 0)
-        status = sqa_fail(err, SQA_INPUT, "%s: holds another plan (%d cells, %s); give the same command or another -o",
-                          d->path, old.n, old.hash);
+        status =
+            sqa_fail(err, SQA_INPUT, "%s: holds another plan (%d cells, %s); give the same command or another -o",
+                     d->path, old.n, old.hash);
     else if ((!build || strcmp(build, sqa_build_id()) != 0) && !d->options->mixed)
-        status = sqa_fail(err, SQA_INPUT, "%s: begun by another build of seqarena; add --mixed to go on with this one, or "
-                          "choose another -o", d->path);
+        status = sqa_fail(err, SQA_INPUT,
+                          "%s: begun by another build of seqarena; add --mixed to go on with this one, or "
+                          "choose another -o",
+                          d->path);
     json_decref(doc);
     sqa_run_plan_clear(&old);
     return status;

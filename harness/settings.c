@@ -10,7 +10,8 @@ static enum sqa_status refuse_floor(const char *spec, struct sqa_err *err)
     if (status != SQA_OK)
         return status;
     if (sqa_model_is_floor(m))
-        status = sqa_fail(err, SQA_UNSUPPORTED, "%s: a floor has no ops and no weights; choose a model that computes", spec);
+        status = sqa_fail(err, SQA_UNSUPPORTED, "%s: a floor has no ops and no weights; choose a model that computes",
+                          spec);
     sqa_model_free(m);
     return status;
 }
@@ -19,8 +20,8 @@ enum sqa_status sqa_open_settings(const struct sqa_cell_settings *s, struct sqa_
                                   struct sqa_err *err)
 {
     struct sqa_run_plan p = {0};
-    struct sqa_selection sel = {.scale = s->scale, .train = s->train, .seed = s->seed, .seeds = 1,
-                                .threads = s->threads, .batch = s->batch};
+    struct sqa_selection sel = {
+        .scale = s->scale, .train = s->train, .seed = s->seed, .seeds = 1, .threads = s->threads, .batch = s->batch};
     struct sqa_recipe r;
     char length[32];
     sel.models.at[sel.models.n++] = s->model;
@@ -36,10 +37,16 @@ enum sqa_status sqa_open_settings(const struct sqa_cell_settings *s, struct sqa_
     if (status == SQA_OK)
         status = sqa_cell_recipe(&p.cells[0], arena, &r, err);
     if (status == SQA_OK) {
-        const struct sqa_trainer_options o = {
-            .model = p.cells[0].model_text, .task = p.cells[0].task, .data_dir = s->data_dir, .recipe = &r,
-            .seed = (uint64_t)s->seed, .threads = s->threads, .trainable = s->trainable, .real = SQA_F32,
-            .length = p.cells[0].length, .interrupted = s->interrupted};
+        const struct sqa_trainer_options o = {.model = p.cells[0].model_text,
+                                              .task = p.cells[0].task,
+                                              .data_dir = s->data_dir,
+                                              .recipe = &r,
+                                              .seed = (uint64_t)s->seed,
+                                              .threads = s->threads,
+                                              .trainable = s->trainable,
+                                              .real = SQA_F32,
+                                              .length = p.cells[0].length,
+                                              .interrupted = s->interrupted};
         status = sqa_trainer_open(&o, t, err);
     }
     sqa_run_plan_clear(&p);

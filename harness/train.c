@@ -22,8 +22,14 @@ static double seconds_since(int64_t start)
 void sqa_signature_of(const struct sqa_dataset *ds, struct sqa_signature *s)
 {
     *s = (struct sqa_signature){
-        .kind = ds->task->kind, .vocab = ds->vocab, .classes = ds->classes, .length = ds->length,
-        .channels = ds->channels, .outputs = ds->outputs, .horizon = ds->horizon, .season = ds->season,
+        .kind = ds->task->kind,
+        .vocab = ds->vocab,
+        .classes = ds->classes,
+        .length = ds->length,
+        .channels = ds->channels,
+        .outputs = ds->outputs,
+        .horizon = ds->horizon,
+        .season = ds->season,
     };
 }
 
@@ -242,7 +248,8 @@ static void finish_scores(const struct evaluation *e, enum sqa_task_kind kind, s
 }
 
 /* Examples of similar length go together, so that little is padded; equal lengths stay in order. */
-static enum sqa_status order_by_length(const struct sqa_dataset *ds, enum sqa_split split, int64_t n, uint32_t **order)
+static enum sqa_status order_by_length(const struct sqa_dataset *ds, enum sqa_split split, int64_t n,
+                                       uint32_t **order)
 {
     uint32_t *out = sqa_alloc_array((size_t)n + 1, sizeof *out);
     int64_t *start = sqa_alloc_array((size_t)ds->length + 2, sizeof *start);
@@ -330,7 +337,8 @@ enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split
     if (status != SQA_OK)
         return status;
     labels = sqa_alloc_array((size_t)rows, sizeof *labels);
-    forecast = sqa_alloc_array((size_t)(rows * t->task.horizon * t->task.outputs + t->task.classes), sizeof *forecast);
+    forecast =
+        sqa_alloc_array((size_t)(rows * t->task.horizon * t->task.outputs + t->task.classes), sizeof *forecast);
     if (!labels || !forecast || order_by_length(t->data, split, n, &order) != SQA_OK)
         status = sqa_fail(err, SQA_NOMEM, "evaluation: no memory; free some memory and run again");
     for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
@@ -396,9 +404,14 @@ static void add_curve(struct sqa_trainer *t, const char *split, double loss, dou
     sqa_format_real(c, t->recipe.rate * sqa_schedule_factor(&t->schedule, t->step));
     snprintf(d, sizeof d, "%.3f", t->seconds);
     const char *row[SQA_CURVES_N] = {
-        [SQA_CURVES_key] = t->key ? t->key : "", [SQA_CURVES_step] = step, [SQA_CURVES_split] = split,
-        [SQA_CURVES_loss] = sqa_format_real(a, loss), [SQA_CURVES_metric] = sqa_format_real(b, metric),
-        [SQA_CURVES_rate] = c, [SQA_CURVES_seconds] = d, [SQA_CURVES_examples] = examples,
+        [SQA_CURVES_key] = t->key ? t->key : "",
+        [SQA_CURVES_step] = step,
+        [SQA_CURVES_split] = split,
+        [SQA_CURVES_loss] = sqa_format_real(a, loss),
+        [SQA_CURVES_metric] = sqa_format_real(b, metric),
+        [SQA_CURVES_rate] = c,
+        [SQA_CURVES_seconds] = d,
+        [SQA_CURVES_examples] = examples,
     };
     sqa_table_row(&t->curves, SQA_FILE_CURVES, row);
 }
@@ -443,24 +456,23 @@ static enum sqa_status evaluate_now(struct sqa_trainer *t, struct sqa_err *err)
 static enum sqa_status save(const struct sqa_trainer *t, const char *path, struct sqa_err *err)
 {
     char numbers[512];
-    snprintf(numbers, sizeof numbers, "%lld %lld %lld %lld %lld %a %a %a %a %a %a %a %a %a %lld",
-             (long long)t->step, (long long)t->best_step, (long long)t->worse, (long long)t->examples,
-             (long long)t->train_loss_n, t->train_loss_sum, t->last_train_loss, t->best_valid.loss,
-             t->best_valid.accuracy, t->best_valid.mse, t->best_valid.mae, t->data_seconds, t->op_seconds, t->seconds,
-             (long long)t->best_valid.n);
-    const struct sqa_metadata meta[] = {
-        {"seqarena.trainer", numbers}, {"seqarena.curves", sqa_text_get(&t->curves)},
-        {"seqarena.key", t->key ? t->key : ""}};
+    snprintf(numbers, sizeof numbers, "%lld %lld %lld %lld %lld %a %a %a %a %a %a %a %a %a %lld", (long long)t->step,
+             (long long)t->best_step, (long long)t->worse, (long long)t->examples, (long long)t->train_loss_n,
+             t->train_loss_sum, t->last_train_loss, t->best_valid.loss, t->best_valid.accuracy, t->best_valid.mse,
+             t->best_valid.mae, t->data_seconds, t->op_seconds, t->seconds, (long long)t->best_valid.n);
+    const struct sqa_metadata meta[] = {{"seqarena.trainer", numbers},
+                                        {"seqarena.curves", sqa_text_get(&t->curves)},
+                                        {"seqarena.key", t->key ? t->key : ""}};
     return sqa_checkpoint_write(path, &t->store, 1, t->best, meta, 3, err);
 }
 
 static bool parse_saved(struct sqa_trainer *t, const char *numbers)
 {
     long long i[6];
-    return sscanf(numbers, "%lld %lld %lld %lld %lld %la %la %la %la %la %la %la %la %la %lld", &i[0], &i[1],
-                  &i[2], &i[3], &i[4], &t->train_loss_sum, &t->last_train_loss, &t->best_valid.loss,
-                  &t->best_valid.accuracy, &t->best_valid.mse, &t->best_valid.mae, &t->data_seconds, &t->op_seconds,
-                  &t->seconds, &i[5]) == 15 &&
+    return sscanf(numbers, "%lld %lld %lld %lld %lld %la %la %la %la %la %la %la %la %la %lld", &i[0], &i[1], &i[2],
+                  &i[3], &i[4], &t->train_loss_sum, &t->last_train_loss, &t->best_valid.loss, &t->best_valid.accuracy,
+                  &t->best_valid.mse, &t->best_valid.mae, &t->data_seconds, &t->op_seconds, &t->seconds,
+                  &i[5]) == 15 &&
            (t->step = i[0], t->best_step = i[1], t->worse = i[2], t->examples = i[3], t->train_loss_n = i[4],
             t->best_valid.n = i[5], true);
 }

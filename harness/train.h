@@ -1,8 +1,8 @@
 /*
  * train.h - one model on one task: training, evaluation, single steps for timing
  *
- * Everything that decides numbers is keyed by (seed, step): the order of examples in an epoch, initial weights, dropout.
- * A trainer restored from a checkpoint goes on to the same bits.
+ * Everything that decides numbers is keyed by (seed, step): the order of examples in an epoch, initial weights,
+ * dropout. A trainer restored from a checkpoint goes on to the same bits.
  */
 #ifndef SQA_HARNESS_TRAIN_H
 #define SQA_HARNESS_TRAIN_H
@@ -38,9 +38,9 @@ struct sqa_trainer {
     int64_t length; /* positions of the longest batch */
 
     int64_t step, steps, steps_per_epoch, eval_every;
-    uint32_t *order;      /* permutation of the training examples of epoch order_epoch */
+    uint32_t *order; /* permutation of the training examples of epoch order_epoch */
     int64_t order_epoch;
-    void *best;           /* snapshot of the store with the best validation score */
+    void *best;               /* snapshot of the store with the best validation score */
     int64_t best_step, worse; /* evaluations since the last better one */
     struct sqa_scores best_valid;
     double train_loss_sum;
@@ -48,8 +48,8 @@ struct sqa_trainer {
     double last_train_loss; /* mean over the last interval */
     int64_t examples;
     double data_seconds, op_seconds, seconds; /* seconds: all training, evaluation left out */
-    double rss_start;     /* resident set after the data were opened, before the model was made */
-    struct sqa_text curves; /* rows of curves.csv so far, without header */
+    double rss_start;                         /* resident set after the data were opened, before the model was made */
+    struct sqa_text curves;                   /* rows of curves.csv so far, without header */
     const char *key;
     const volatile sig_atomic_t *interrupted;
     void (*progress)(void *user, const struct sqa_trainer *t);
@@ -57,24 +57,24 @@ struct sqa_trainer {
 };
 
 struct sqa_trainer_options {
-    const char *model;  /* text, recipe's frame defaults already in */
+    const char *model; /* text, recipe's frame defaults already in */
     const char *task;
     const char *data_dir;
     const struct sqa_recipe *recipe;
     uint64_t seed;
     int threads;
-    int trainable;      /* 0: parameters only */
+    int trainable; /* 0: parameters only */
     enum sqa_dtype real;
-    int64_t length;     /* > 0: graphs of this length instead of the task's */
+    int64_t length; /* > 0: graphs of this length instead of the task's */
     const volatile sig_atomic_t *interrupted;
 };
 enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa_trainer **t,
                                  struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_trainer_close(struct sqa_trainer *t);
 
-/* Trains to the end, evaluating on the way; checkpoints to `checkpoint` (NULL: none) at most every `every` seconds and
- * resumes from it when it is there. SQA_INTERRUPTED after saving; SQA_NO when the loss is not finite any more. The best
- * (or last) parameters are in the store at the end. */
+/* Trains to the end, evaluating on the way; checkpoints to `checkpoint` (NULL: none) at most every `every` seconds
+ * and resumes from it when it is there. SQA_INTERRUPTED after saving; SQA_NO when the loss is not finite any more.
+ * The best (or last) parameters are in the store at the end. */
 enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, double every,
                                 struct sqa_err *err) SQA_MUST_CHECK;
 

@@ -15,7 +15,8 @@ struct options {
 };
 static const struct sqa_option table[] = {
     {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie", offsetof(struct options, data), 0, 0},
-    {"output", 'o', SQA_OPTION_TEXT, "DIR", "directory that export and make write to", offsetof(struct options, output), 0, 0},
+    {"output", 'o', SQA_OPTION_TEXT, "DIR", "directory that export and make write to",
+     offsetof(struct options, output), 0, 0},
     {"split", 0, SQA_OPTION_TEXT, "NAME", "train, valid or test (default train for show, all for export)",
      offsetof(struct options, split), 0, 0},
     {"n", 'n', SQA_OPTION_INT, "N", "examples to show (default 5)", offsetof(struct options, n), 1, 1000000},
@@ -73,8 +74,9 @@ static enum sqa_status check_batch(const struct sqa_dataset *ds, const char *spl
         f->positions += length;
         for (int64_t k = 0; b->tokens && k < b->length; k++)
             if (b->tokens[i * b->length + k] < 0 || b->tokens[i * b->length + k] >= ds->vocab)
-                return sqa_fail(err, SQA_INPUT, "%s: %s example %u has token %d outside 0 to %lld; check the data files",
-                                ds->spec, split, b->index[i], b->tokens[i * b->length + k], (long long)ds->vocab - 1);
+                return sqa_fail(err, SQA_INPUT,
+                                "%s: %s example %u has token %d outside 0 to %lld; check the data files", ds->spec,
+                                split, b->index[i], b->tokens[i * b->length + k], (long long)ds->vocab - 1);
         if (b->labels && (b->labels[i] < 0 || b->labels[i] >= ds->classes))
             return sqa_fail(err, SQA_INPUT, "%s: %s example %u has label %d outside 0 to %lld; check the data files",
                             ds->spec, split, b->index[i], b->labels[i], (long long)ds->classes - 1);
@@ -83,7 +85,8 @@ static enum sqa_status check_batch(const struct sqa_dataset *ds, const char *spl
     }
     for (int64_t k = 0; b->y && k < b->n * b->horizon * b->outputs; k++) {
         if (!isfinite(b->y[k]))
-            return sqa_fail(err, SQA_INPUT, "%s: %s has a value that is not finite; check the data files", ds->spec, split);
+            return sqa_fail(err, SQA_INPUT, "%s: %s has a value that is not finite; check the data files", ds->spec,
+                            split);
         f->sum += b->y[k];
         f->squares += b->y[k] * b->y[k];
         f->numbers++;
@@ -237,17 +240,21 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
     enum sqa_status status = sqa_dataset_open(operands->at[1], &env, &ds, err);
     if (status != SQA_OK)
         return status;
-    status = exports                       ? export_all(ds, o, err)
-             : strcmp(what, "show") == 0 ? show(ds, o, err)
-                                         : verify(ds, err);
+    status = exports ? export_all(ds, o, err) : strcmp(what, "show") == 0 ? show(ds, o, err) : verify(ds, err);
     sqa_dataset_close(ds);
     return status;
 }
 
 const struct sqa_verb sqa_verb_data = {
-    .name = "data", .usage = "{list|make|show|export|verify} [TASK] [-o DIR]",
-    .help = "look at, check and write out the data of a task", .options = table, .options_size = sizeof(struct options),
-    .operands_min = 1, .operands_max = 2, .defaults = set_defaults, .run = run,
+    .name = "data",
+    .usage = "{list|make|show|export|verify} [TASK] [-o DIR]",
+    .help = "look at, check and write out the data of a task",
+    .options = table,
+    .options_size = sizeof(struct options),
+    .operands_min = 1,
+    .operands_max = 2,
+    .defaults = set_defaults,
+    .run = run,
     .more = "verify reads every example and prints counts, hashes and balances; export and make write .npy files.\n\n"
             "examples:\n  seqarena data show listops:min=16,max=64 -n 3\n"
             "  seqarena data verify etth1:lookback=336 --data DIR\n",

@@ -13,14 +13,18 @@ struct options {
     int paths, json;
 };
 static const struct sqa_option table[] = {
-    {"task", 0, SQA_OPTION_TEXT, "SPEC", "task that gives the shapes (default random)", offsetof(struct options, task), 0, 0},
-    {"length", 0, SQA_OPTION_INT, "L", "positions (default 1K, or the task's)", offsetof(struct options, length), 1, 1 << 24},
+    {"task", 0, SQA_OPTION_TEXT, "SPEC", "task that gives the shapes (default random)",
+     offsetof(struct options, task), 0, 0},
+    {"length", 0, SQA_OPTION_INT, "L", "positions (default 1K, or the task's)", offsetof(struct options, length), 1,
+     1 << 24},
     {"batch", 0, SQA_OPTION_INT, "N", "rows (default 4)", offsetof(struct options, batch), 1, 4096},
     {"phase", 0, SQA_OPTION_TEXT, "infer|train", "which step (default train)", offsetof(struct options, phase), 0, 0},
-    {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file for sizes (default bench)", offsetof(struct options, scale), 0, 0},
+    {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file for sizes (default bench)", offsetof(struct options, scale), 0,
+     0},
     {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", offsetof(struct options, threads), 1, 1024},
     {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie", offsetof(struct options, data), 0, 0},
-    {"paths", 0, SQA_OPTION_FLAG, NULL, "a line for each node instead of each op", offsetof(struct options, paths), 0, 0},
+    {"paths", 0, SQA_OPTION_FLAG, NULL, "a line for each node instead of each op", offsetof(struct options, paths), 0,
+     0},
     {"json", 0, SQA_OPTION_FLAG, NULL, "for machines", offsetof(struct options, json), 0, 0},
     {.name = NULL},
 };
@@ -85,8 +89,8 @@ static void add_line(struct sqa_columns *c, const struct line *l, double total)
         strcpy(rate, "-");
     snprintf(traffic, sizeof traffic, "%.2f", l->ns > 0 ? l->bytes / l->ns : 0);
     sqa_columns_add(c, (const char *const[]){l->name, l->pass, calls, sqa_format_count(flops, l->flops),
-                                             sqa_format_bytes(bytes, l->bytes), sqa_format_ns(time, l->ns), share, rate,
-                                             traffic});
+                                             sqa_format_bytes(bytes, l->bytes), sqa_format_ns(time, l->ns), share,
+                                             rate, traffic});
 }
 
 static void print_json(const struct sqa_trainer *t, const struct line *lines, int n, const struct line *total,
@@ -94,13 +98,13 @@ static void print_json(const struct sqa_trainer *t, const struct line *lines, in
 {
     json_t *ops = json_array();
     for (int i = 0; i < n; i++)
-        json_array_append_new(ops, json_pack("{s:s,s:s,s:i,s:f,s:f,s:f}", "name", lines[i].name, "pass", lines[i].pass,
-                                             "calls", lines[i].calls, "flops", lines[i].flops, "bytes", lines[i].bytes,
-                                             "ns", lines[i].ns));
+        json_array_append_new(ops, json_pack("{s:s,s:s,s:i,s:f,s:f,s:f}", "name", lines[i].name, "pass",
+                                             lines[i].pass, "calls", lines[i].calls, "flops", lines[i].flops, "bytes",
+                                             lines[i].bytes, "ns", lines[i].ns));
     json_t *doc = json_pack("{s:s,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:o}", "model", t->model->full_form, "task",
                             t->data->full_spec, "batch", (json_int_t)t->recipe.batch, "length", (json_int_t)t->length,
-                            "params", (json_int_t)t->store.parameter_count, "flops", total->flops, "bytes", total->bytes,
-                            "ns", total->ns, "ops", ops);
+                            "params", (json_int_t)t->store.parameter_count, "flops", total->flops, "bytes",
+                            total->bytes, "ns", total->ns, "ops", ops);
     char *text = json_dumps(doc, JSON_INDENT(2));
     sqa_text_printf(out, "%s\n", text ? text : "");
     sqa_free(text);
@@ -135,18 +139,21 @@ static enum sqa_status explain(const struct options *o, struct sqa_trainer *t, e
         } else {
             char params[32], memory[32];
             struct sqa_columns c = {.n = 9, .right = 0x1fc};
-            sqa_text_printf(out, "%s on %s, %s step, batch %lld, length %lld\n%s parameters, planned arena %s, kernels %s\n\n",
-                            t->model->full_form, t->data->spec, mode == SQA_MODE_TRAIN ? "training" : "inference",
-                            (long long)t->recipe.batch, (long long)t->length,
-                            sqa_format_count(params, (double)t->store.parameter_count),
-                            sqa_format_bytes(memory, (double)p->arena_bytes), sqa_kernels_f32.isa);
-            sqa_columns_add(&c, (const char *const[]){"op", "pass", "calls", "flops", "bytes", "time", "share", "GFLOP/s",
-                                                      "GB/s"});
+            sqa_text_printf(
+                out, "%s on %s, %s step, batch %lld, length %lld\n%s parameters, planned arena %s, kernels %s\n\n",
+                t->model->full_form, t->data->spec, mode == SQA_MODE_TRAIN ? "training" : "inference",
+                (long long)t->recipe.batch, (long long)t->length,
+                sqa_format_count(params, (double)t->store.parameter_count),
+                sqa_format_bytes(memory, (double)p->arena_bytes), sqa_kernels_f32.isa);
+            sqa_columns_add(&c, (const char *const[]){"op", "pass", "calls", "flops", "bytes", "time", "share",
+                                                      "GFLOP/s", "GB/s"});
             for (int i = 0; i < n; i++)
                 add_line(&c, &lines[i], total.ns);
             add_line(&c, &total, total.ns);
             sqa_columns_print(&c, out);
-            sqa_text_add(out, "\nTime is the median of 7 steps on this machine now; flops and bytes are counted, not measured.\n");
+            sqa_text_add(
+                out,
+                "\nTime is the median of 7 steps on this machine now; flops and bytes are counted, not measured.\n");
         }
     }
     sqa_free(ns);
@@ -168,8 +175,14 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
     struct sqa_arena arena = {0};
     struct sqa_trainer *t = NULL;
     struct sqa_text out = {0};
-    struct sqa_cell_settings s = {.model = operands->at[0], .task = o->task, .scale = o->scale, .data_dir = o->data,
-                                  .seed = 1, .threads = (int)o->threads, .length = o->length, .batch = o->batch};
+    struct sqa_cell_settings s = {.model = operands->at[0],
+                                  .task = o->task,
+                                  .scale = o->scale,
+                                  .data_dir = o->data,
+                                  .seed = 1,
+                                  .threads = (int)o->threads,
+                                  .length = o->length,
+                                  .batch = o->batch};
     const bool train = strcmp(o->phase, "train") == 0;
     if (!train && strcmp(o->phase, "infer") != 0)
         return sqa_fail(err, SQA_USAGE, "explain: --phase %.50s; give infer or train", o->phase);
@@ -186,8 +199,14 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
 }
 
 const struct sqa_verb sqa_verb_explain = {
-    .name = "explain", .usage = "MODEL [--task SPEC] [--length L]",
-    .help = "op table of a model: flops, bytes, time, rate", .options = table, .options_size = sizeof(struct options),
-    .operands_min = 1, .operands_max = 1, .defaults = set_defaults, .run = run,
+    .name = "explain",
+    .usage = "MODEL [--task SPEC] [--length L]",
+    .help = "op table of a model: flops, bytes, time, rate",
+    .options = table,
+    .options_size = sizeof(struct options),
+    .operands_min = 1,
+    .operands_max = 1,
+    .defaults = set_defaults,
+    .run = run,
     .more = "example: seqarena explain transformer --length 2K --phase train\n",
 };

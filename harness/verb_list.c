@@ -93,7 +93,8 @@ static void list_kernels(struct listing *l)
         sqa_text_printf(&forms, " %s", simd[i]->isa);
     for (const struct sqa_kernel_check *c = sqa_kernel_checks; c->kernel; c++) {
         char bound[32];
-        add(l, (const char *const[]){c->kernel, sqa_text_get(&forms), sqa_kernels_f32.isa, sqa_format_real(bound, c->bound)});
+        add(l, (const char *const[]){c->kernel, sqa_text_get(&forms), sqa_kernels_f32.isa,
+                                     sqa_format_real(bound, c->bound)});
     }
     sqa_text_clear(&forms);
 }
@@ -130,8 +131,8 @@ static enum sqa_status run_list(void *options, const struct sqa_texts *operands,
         if (strcmp(kinds[i].name, operands->at[0]) == 0)
             k = &kinds[i];
     if (!k && (strcmp(operands->at[0], "tables") == 0 || strcmp(operands->at[0], "suites") == 0))
-        return sqa_fail(err, SQA_UNSUPPORTED, "list: no %s in this build; see models, tasks, recipes, kernels, counters",
-                        operands->at[0]);
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "list: no %s in this build; see models, tasks, recipes, kernels, counters", operands->at[0]);
     if (!k)
         return sqa_fail(err, SQA_USAGE, "list: '%.100s'; give models, tasks, recipes, kernels or counters",
                         operands->at[0]);
@@ -165,16 +166,21 @@ static enum sqa_status run_list(void *options, const struct sqa_texts *operands,
         sqa_pattern_free(l.pattern);
     if (l.n == 0 && operands->n > 1) {
         sqa_text_clear(&t);
-        return sqa_fail(err, SQA_USAGE, "list %s: nothing matches '%.200s'; leave the pattern out to see all", k->name,
-                        operands->at[1]);
+        return sqa_fail(err, SQA_USAGE, "list %s: nothing matches '%.200s'; leave the pattern out to see all",
+                        k->name, operands->at[1]);
     }
     return sqa_print(&t, NULL, err);
 }
 
 const struct sqa_verb sqa_verb_list = {
-    .name = "list", .usage = "{models|tasks|recipes|kernels|counters} [REGEX]",
-    .help = "what there is: models, tasks, recipes, kernels, counters", .options = options_table,
-    .options_size = sizeof(struct options), .operands_min = 1, .operands_max = 2, .run = run_list,
+    .name = "list",
+    .usage = "{models|tasks|recipes|kernels|counters} [REGEX]",
+    .help = "what there is: models, tasks, recipes, kernels, counters",
+    .options = options_table,
+    .options_size = sizeof(struct options),
+    .operands_min = 1,
+    .operands_max = 2,
+    .run = run_list,
 };
 
 /* describe */
@@ -265,12 +271,17 @@ static enum sqa_status run_describe(void *options, const struct sqa_texts *opera
     for (int i = 0; sqa_tasks[i] && n < 512; i++)
         names[n++] = sqa_tasks[i]->id;
     const char *near = sqa_nearest(name, names, n);
-    return near ? sqa_fail(err, SQA_USAGE, "describe: '%.100s' is unknown; did you mean '%s'? See seqarena list models", name,
-                           near)
-                : sqa_fail(err, SQA_USAGE, "describe: '%.100s' is unknown; see seqarena list models, list tasks", name);
+    return near ? sqa_fail(err, SQA_USAGE,
+                           "describe: '%.100s' is unknown; did you mean '%s'? See seqarena list models", name, near)
+                : sqa_fail(err, SQA_USAGE, "describe: '%.100s' is unknown; see seqarena list models, list tasks",
+                           name);
 }
 
 const struct sqa_verb sqa_verb_describe = {
-    .name = "describe", .usage = "NAME", .help = "everything known of a model part or a task", .operands_min = 1,
-    .operands_max = 1, .run = run_describe,
+    .name = "describe",
+    .usage = "NAME",
+    .help = "everything known of a model part or a task",
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_describe,
 };

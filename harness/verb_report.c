@@ -13,7 +13,8 @@ struct report_options {
     const char *format, *output;
 };
 static const struct sqa_option report_table[] = {
-    {"format", 'f', SQA_OPTION_TEXT, "md|csv|json", "what to write (default md)", offsetof(struct report_options, format), 0, 0},
+    {"format", 'f', SQA_OPTION_TEXT, "md|csv|json", "what to write (default md)",
+     offsetof(struct report_options, format), 0, 0},
     {"output", 'o', SQA_OPTION_TEXT, "FILE", "write to FILE instead of standard output",
      offsetof(struct report_options, output), 0, 0},
     {.name = NULL},
@@ -32,9 +33,14 @@ static enum sqa_status run_report(void *options, const struct sqa_texts *operand
 }
 
 const struct sqa_verb sqa_verb_report = {
-    .name = "report", .usage = "RUN... [--format md|csv|json] [-o FILE]",
-    .help = "tables of one or more run directories", .options = report_table,
-    .options_size = sizeof(struct report_options), .operands_min = 1, .operands_max = -1, .run = run_report,
+    .name = "report",
+    .usage = "RUN... [--format md|csv|json] [-o FILE]",
+    .help = "tables of one or more run directories",
+    .options = report_table,
+    .options_size = sizeof(struct report_options),
+    .operands_min = 1,
+    .operands_max = -1,
+    .run = run_report,
     .more = "example: seqarena report results/runs/latest -o report.md\n",
 };
 
@@ -45,7 +51,8 @@ struct verify_options {
     int json, quiet;
 };
 static const struct sqa_option verify_table[] = {
-    {"models", 0, SQA_OPTION_TEXT, "RE", "only variants whose id matches", offsetof(struct verify_options, models), 0, 0},
+    {"models", 0, SQA_OPTION_TEXT, "RE", "only variants whose id matches", offsetof(struct verify_options, models), 0,
+     0},
     {"json", 0, SQA_OPTION_FLAG, NULL, "for machines", offsetof(struct verify_options, json), 0, 0},
     {"quiet", 'q', SQA_OPTION_FLAG, NULL, "only what fails", offsetof(struct verify_options, quiet), 0, 0},
     {.name = NULL},
@@ -71,10 +78,11 @@ static void show_check(void *user, const struct sqa_check_result *r)
     v->skipped += r->status == SQA_UNSUPPORTED;
     v->failed += r->status != SQA_OK && r->status != SQA_UNSUPPORTED;
     if (v->o->json)
-        json_array_append_new(v->json, json_pack("{s:s,s:s,s:s,s:s}", "subject", r->subject, "check", r->check, "result",
-                                                 word, "text", r->text ? r->text : ""));
+        json_array_append_new(v->json, json_pack("{s:s,s:s,s:s,s:s}", "subject", r->subject, "check", r->check,
+                                                 "result", word, "text", r->text ? r->text : ""));
     else if (!v->o->quiet || word[0] == 'F')
-        printf("%-4s  %-20s %s%s%s\n", word, r->subject, r->check, r->text && *r->text ? ": " : "", r->text ? r->text : "");
+        printf("%-4s  %-20s %s%s%s\n", word, r->subject, r->check, r->text && *r->text ? ": " : "",
+               r->text ? r->text : "");
     fflush(stdout);
 }
 
@@ -109,9 +117,12 @@ static enum sqa_status run_verify(void *options, const struct sqa_texts *operand
 }
 
 const struct sqa_verb sqa_verb_verify = {
-    .name = "verify", .usage = "[--models RE]",
-    .help = "check identities, gradients, costs and SIMD kernels on this machine", .options = verify_table,
-    .options_size = sizeof(struct verify_options), .run = run_verify,
+    .name = "verify",
+    .usage = "[--models RE]",
+    .help = "check identities, gradients, costs and SIMD kernels on this machine",
+    .options = verify_table,
+    .options_size = sizeof(struct verify_options),
+    .run = run_verify,
 };
 
 /* doctor */
@@ -154,7 +165,11 @@ static enum sqa_status run_doctor(void *options, const struct sqa_texts *operand
 }
 
 const struct sqa_verb sqa_verb_doctor = {
-    .name = "doctor", .usage = "[--seconds TIME] [--json]", .help = "what this machine can measure, and how noisily",
-    .options = doctor_table, .options_size = sizeof(struct doctor_options), .defaults = doctor_defaults,
+    .name = "doctor",
+    .usage = "[--seconds TIME] [--json]",
+    .help = "what this machine can measure, and how noisily",
+    .options = doctor_table,
+    .options_size = sizeof(struct doctor_options),
+    .defaults = doctor_defaults,
     .run = run_doctor,
 };

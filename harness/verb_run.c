@@ -17,31 +17,39 @@ struct options {
 };
 
 #define AT(field) offsetof(struct options, field)
-#define SELECTION                                                                                                      \
-    {"model", 0, SQA_OPTION_LIST, "SPEC", "a model, such as performer:features=128 (again for more)", AT(s.models),    \
-     0, 0},                                                                                                            \
-        {"models", 0, SQA_OPTION_TEXT, "RE", "all models whose id matches the pattern", AT(s.models_pattern), 0, 0},   \
-        {"task", 0, SQA_OPTION_LIST, "SPEC", "a task, such as listops:min=16,max=64 (again for more)", AT(s.tasks), 0, \
-         0},                                                                                                           \
-        {"tasks", 0, SQA_OPTION_TEXT, "RE", "all tasks whose id matches the pattern", AT(s.tasks_pattern), 0, 0},      \
-        {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file: smoke, lite, ... (seqarena list recipes)", AT(s.scale), 0, \
-         0},                                                                                                           \
-        {"train", 0, SQA_OPTION_TEXT, "K=V,...", "overrides of the recipe, such as rate=1e-3,steps=500", AT(s.train),  \
-         0, 0},                                                                                                        \
-        {"batch", 0, SQA_OPTION_INT, "N", "rows a step, instead of the recipe's", AT(s.batch), 1, 65536},              \
-        {"threads", 0, SQA_OPTION_INT, "N", "threads of a cell (default 1)", AT(s.threads), 1, 1024},                  \
-        {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie (else $SEQARENA_DATA, ./data)", AT(data), 0, 0},     \
-        {"rounds", 0, SQA_OPTION_INT, "N", "rounds of interleaved measurement; 0: none", AT(rounds), 0, 10000},        \
-        {"counters", 0, SQA_OPTION_TEXT, "NAMES", "counters read around each sample: software, hardware or names",     \
-         AT(counters), 0, 0},                                                                                          \
-        {"profile", 0, SQA_OPTION_FLAG, NULL, "write ops.csv: time of every op", AT(profile), 0, 0},                   \
-        {"budget", 0, SQA_OPTION_SECONDS, "TIME", "most time of one cell, such as 90s or 2h", AT(budget), 0, 0},       \
-        {"memory", 0, SQA_OPTION_BYTES, "SIZE", "most memory that one cell may take, such as 2G", AT(memory), 0, 0},       \
-        {"output", 'o', SQA_OPTION_TEXT, "DIR", "run directory; an unfinished one is continued", AT(output), 0, 0},    \
-        {"mixed", 0, SQA_OPTION_FLAG, NULL, "continue a directory that another build began", AT(mixed), 0, 0},         \
-        {"retry", 0, SQA_OPTION_FLAG, NULL, "run cells again that did not end well", AT(retry), 0, 0},                 \
-        {"dry-run", 'n', SQA_OPTION_FLAG, NULL, "only list the cells", AT(dry_run), 0, 0},                             \
-        {"quiet", 'q', SQA_OPTION_FLAG, NULL, "no progress", AT(quiet), 0, 0}
+#define SELECTION                                                                                                     \
+    {"model", 0, SQA_OPTION_LIST, "SPEC", "a model, such as performer:features=128 (again for more)", AT(s.models),   \
+     0,       0},                                                                                                     \
+        {"models", 0, SQA_OPTION_TEXT, "RE", "all models whose id matches the pattern", AT(s.models_pattern), 0, 0},  \
+        {"task", 0, SQA_OPTION_LIST, "SPEC", "a task, such as listops:min=16,max=64 (again for more)", AT(s.tasks),   \
+         0,      0},                                                                                                  \
+        {"tasks", 0, SQA_OPTION_TEXT, "RE", "all tasks whose id matches the pattern", AT(s.tasks_pattern), 0, 0},     \
+        {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file: smoke, lite, ... (seqarena list recipes)", AT(s.scale),   \
+         0,       0},                                                                                                 \
+        {"train", 0, SQA_OPTION_TEXT, "K=V,...", "overrides of the recipe, such as rate=1e-3,steps=500", AT(s.train), \
+         0,       0},                                                                                                 \
+        {"batch", 0, SQA_OPTION_INT, "N", "rows a step, instead of the recipe's", AT(s.batch), 1, 65536},             \
+        {"threads", 0, SQA_OPTION_INT, "N", "threads of a cell (default 1)", AT(s.threads), 1, 1024},                 \
+        {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie (else $SEQARENA_DATA, ./data)", AT(data), 0, 0},    \
+        {"rounds", 0, SQA_OPTION_INT, "N", "rounds of interleaved measurement; 0: none", AT(rounds), 0, 10000},       \
+        {"counters",                                                                                                  \
+         0,                                                                                                           \
+         SQA_OPTION_TEXT,                                                                                             \
+         "NAMES",                                                                                                     \
+         "counters read around each sample: software, hardware or names",                                             \
+         AT(counters),                                                                                                \
+         0,                                                                                                           \
+         0},                                                                                                          \
+        {"profile", 0, SQA_OPTION_FLAG, NULL, "write ops.csv: time of every op", AT(profile), 0, 0},                  \
+        {"budget", 0, SQA_OPTION_SECONDS, "TIME", "most time of one cell, such as 90s or 2h", AT(budget), 0, 0},      \
+        {"memory", 0, SQA_OPTION_BYTES, "SIZE", "most memory that one cell may take, such as 2G", AT(memory), 0, 0},  \
+        {"output", 'o', SQA_OPTION_TEXT, "DIR", "run directory; an unfinished one is continued", AT(output), 0, 0},   \
+        {"mixed", 0, SQA_OPTION_FLAG, NULL, "continue a directory that another build began", AT(mixed), 0, 0},        \
+        {"retry", 0, SQA_OPTION_FLAG, NULL, "run cells again that did not end well", AT(retry), 0, 0},                \
+        {"dry-run", 'n', SQA_OPTION_FLAG, NULL, "only list the cells", AT(dry_run), 0, 0},                            \
+    {                                                                                                                 \
+        "quiet", 'q', SQA_OPTION_FLAG, NULL, "no progress", AT(quiet), 0, 0                                           \
+    }
 
 static const struct sqa_option run_options[] = {
     SELECTION,
@@ -125,13 +133,25 @@ static enum sqa_status set_phases(struct sqa_run_plan *p, const char *phase, str
 static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
 {
     struct sqa_run_plan p = {
-        .verb = bench ? "bench" : "run", .rounds = o->rounds, .turn_ms = bench ? 100 : 30, .budget = o->budget,
-        .memory = o->memory, .checkpoint = o->checkpoint, .jobs = o->jobs, .examples = !bench && !o->no_examples,
-        .profile = o->profile || bench, .keep_weights = o->keep_weights, .counters = o->counters ? o->counters : "",
+        .verb = bench ? "bench" : "run",
+        .rounds = o->rounds,
+        .turn_ms = bench ? 100 : 30,
+        .budget = o->budget,
+        .memory = o->memory,
+        .checkpoint = o->checkpoint,
+        .jobs = o->jobs,
+        .examples = !bench && !o->no_examples,
+        .profile = o->profile || bench,
+        .keep_weights = o->keep_weights,
+        .counters = o->counters ? o->counters : "",
         .data_dir = o->data,
     };
-    const struct sqa_drive_options drive = {.dir = o->output, .mixed = o->mixed, .retry = o->retry, .quiet = o->quiet,
-                                            .argc = sqa_argc, .argv = sqa_argv};
+    const struct sqa_drive_options drive = {.dir = o->output,
+                                            .mixed = o->mixed,
+                                            .retry = o->retry,
+                                            .quiet = o->quiet,
+                                            .argc = sqa_argc,
+                                            .argv = sqa_argv};
     enum sqa_status status = SQA_OK;
     if (o->dtype && strcmp(o->dtype, "f32") != 0)
         return sqa_fail(err, SQA_UNSUPPORTED, "bench: --dtype %.50s is not in this build; use f32", o->dtype);
@@ -162,23 +182,32 @@ static enum sqa_status run_bench(void *options, const struct sqa_texts *operands
 }
 
 const struct sqa_verb sqa_verb_run = {
-    .name = "run", .usage = "--model SPEC... --task SPEC... [options]",
+    .name = "run",
+    .usage = "--model SPEC... --task SPEC... [options]",
     .help = "train, test and measure models on tasks",
-    .more = "Floors of each task and the control mixers are added, so that no table stands without them. The run\n"
-            "directory is printed; give it to `seqarena report`. A killed run goes on where it was: the same command\n"
-            "with -o DIR.\n\n"
-            "examples:\n"
-            "  seqarena run --models '^(transformer|local)$' --task listops:min=16,max=64 --scale smoke\n"
-            "  seqarena run --model dlinear --task etth1:lookback=336 --scale etth-published --seeds 3\n",
-    .options = run_options, .options_size = sizeof(struct options), .defaults = run_defaults,
+    .more =
+        "Floors of each task and the control mixers are added, so that no table stands without them. The run\n"
+        "directory is printed; give it to `seqarena report`. A killed run goes on where it was: the same command\n"
+        "with -o DIR.\n\n"
+        "examples:\n"
+        "  seqarena run --models '^(transformer|local)$' --task listops:min=16,max=64 --scale smoke\n"
+        "  seqarena run --model dlinear --task etth1:lookback=336 --scale etth-published --seeds 3\n",
+    .options = run_options,
+    .options_size = sizeof(struct options),
+    .defaults = run_defaults,
     .run = run_run,
 };
 const struct sqa_verb sqa_verb_bench = {
-    .name = "bench", .usage = "--model SPEC... [options]", .help = "time models without training them",
-    .more = "Without a task: random tokens, vocabulary 32, 10 classes, lite sizes, no dropout. Children of all cells\n"
-            "live together and get turns in rotation; every sample is kept in samples.csv.\n\n"
-            "example:\n  seqarena bench --models 'transformer|local' --lengths 1K,2K,4K --batch 4\n",
-    .options = bench_options, .options_size = sizeof(struct options), .defaults = bench_defaults,
+    .name = "bench",
+    .usage = "--model SPEC... [options]",
+    .help = "time models without training them",
+    .more =
+        "Without a task: random tokens, vocabulary 32, 10 classes, lite sizes, no dropout. Children of all cells\n"
+        "live together and get turns in rotation; every sample is kept in samples.csv.\n\n"
+        "example:\n  seqarena bench --models 'transformer|local' --lengths 1K,2K,4K --batch 4\n",
+    .options = bench_options,
+    .options_size = sizeof(struct options),
+    .defaults = bench_defaults,
     .run = run_bench,
 };
 
@@ -192,8 +221,11 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
     if (status == SQA_OK) {
         const char *data = operands->n > 3 ? operands->at[3] : "";
         p.data_dir = *data ? data : NULL;
-        const struct sqa_child c = {.dir = operands->at[0], .plan = &p, .cell = sqa_plan_find(&p, operands->at[1]),
-                                    .in = stdin, .out = stdout};
+        const struct sqa_child c = {.dir = operands->at[0],
+                                    .plan = &p,
+                                    .cell = sqa_plan_find(&p, operands->at[1]),
+                                    .in = stdin,
+                                    .out = stdout};
         if (!c.cell)
             status = sqa_fail(err, SQA_INPUT, "%s: no cell %s; see cells.csv", c.dir, operands->at[1]);
         else if (strcmp(operands->at[2], "fit") == 0)
@@ -212,6 +244,11 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
 }
 
 const struct sqa_verb sqa_verb_cell = {
-    .name = "cell", .usage = "DIR KEY fit|train|infer [DATA]", .help = "one cell of a run (what run starts)",
-    .run = run_cell, .operands_min = 3, .operands_max = 4, .hidden = 1,
+    .name = "cell",
+    .usage = "DIR KEY fit|train|infer [DATA]",
+    .help = "one cell of a run (what run starts)",
+    .run = run_cell,
+    .operands_min = 3,
+    .operands_max = 4,
+    .hidden = 1,
 };

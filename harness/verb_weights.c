@@ -82,9 +82,15 @@ static enum sqa_status run_export(void *options, const struct sqa_texts *operand
         return sqa_fail(err, SQA_USAGE, "export: -o is missing; give the file to write");
     struct sigaction a = {.sa_handler = on_signal};
     sigaction(SIGINT, &a, NULL);
-    const struct sqa_cell_settings s = {.model = operands->at[0], .task = o->task, .scale = o->scale,
-                                        .train = o->train, .data_dir = o->data, .seed = o->seed, .length = o->length,
-                                        .threads = (int)o->threads, .trainable = !o->init_only,
+    const struct sqa_cell_settings s = {.model = operands->at[0],
+                                        .task = o->task,
+                                        .scale = o->scale,
+                                        .train = o->train,
+                                        .data_dir = o->data,
+                                        .seed = o->seed,
+                                        .length = o->length,
+                                        .threads = (int)o->threads,
+                                        .trainable = !o->init_only,
                                         .interrupted = &interrupted};
     enum sqa_status status = sqa_open_settings(&s, &arena, &t, err);
     if (status == SQA_OK && !o->init_only) {
@@ -104,9 +110,14 @@ static enum sqa_status run_export(void *options, const struct sqa_texts *operand
 }
 
 const struct sqa_verb sqa_verb_export = {
-    .name = "export", .usage = "MODEL --task SPEC [--init-only] -o FILE.safetensors",
-    .help = "write the weights of a model, trained or initial", .options = export_table,
-    .options_size = sizeof(struct export_options), .operands_min = 1, .operands_max = 1, .defaults = export_defaults,
+    .name = "export",
+    .usage = "MODEL --task SPEC [--init-only] -o FILE.safetensors",
+    .help = "write the weights of a model, trained or initial",
+    .options = export_table,
+    .options_size = sizeof(struct export_options),
+    .operands_min = 1,
+    .operands_max = 1,
+    .defaults = export_defaults,
     .run = run_export,
     .more = "Names are those of the model: embed.table, blocks.0.mixer.wq.w (in, out), head.out.b, ... A product is\n"
             "x w + b, so a matrix is the transpose of PyTorch's Linear.weight.\n",
@@ -119,12 +130,14 @@ struct predict_options {
     int64_t batch, threads;
 };
 static const struct sqa_option predict_table[] = {
-    {"weights", 0, SQA_OPTION_TEXT, "FILE", "safetensors file of export", offsetof(struct predict_options, weights), 0, 0},
+    {"weights", 0, SQA_OPTION_TEXT, "FILE", "safetensors file of export", offsetof(struct predict_options, weights),
+     0, 0},
     {"input", 0, SQA_OPTION_TEXT, "FILE", ".npy: tokens (n, L), 0 is padding; or reals (n, L, C)",
      offsetof(struct predict_options, input), 0, 0},
     {"output", 'o', SQA_OPTION_TEXT, "FILE", ".npy to write: logits (n, classes) or forecasts (n, H, C)",
      offsetof(struct predict_options, output), 0, 0},
-    {"batch", 0, SQA_OPTION_INT, "N", "rows at a time (default 32)", offsetof(struct predict_options, batch), 1, 65536},
+    {"batch", 0, SQA_OPTION_INT, "N", "rows at a time (default 32)", offsetof(struct predict_options, batch), 1,
+     65536},
     {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", offsetof(struct predict_options, threads), 1, 1024},
     {.name = NULL},
 };
@@ -153,14 +166,19 @@ static bool read_signature(const char *text, struct sqa_signature *s)
 {
     int kind;
     long long v[7];
-    if (!text || sscanf(text, "%d %lld %lld %lld %lld %lld %lld %lld", &kind, &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
-                        &v[6]) != 8)
+    if (!text || sscanf(text, "%d %lld %lld %lld %lld %lld %lld %lld", &kind, &v[0], &v[1], &v[2], &v[3], &v[4],
+                        &v[5], &v[6]) != 8)
         return false;
     for (int i = 0; i < 7; i++)
         if (v[i] < 0 || v[i] > (long long)1 << 32)
             return false;
-    *s = (struct sqa_signature){.kind = kind == SQA_FORECAST ? SQA_FORECAST : SQA_CLASSIFY, .vocab = v[0],
-                                .classes = v[1], .length = v[2], .channels = v[3], .outputs = v[4], .horizon = v[5],
+    *s = (struct sqa_signature){.kind = kind == SQA_FORECAST ? SQA_FORECAST : SQA_CLASSIFY,
+                                .vocab = v[0],
+                                .classes = v[1],
+                                .length = v[2],
+                                .channels = v[3],
+                                .outputs = v[4],
+                                .horizon = v[5],
                                 .season = v[6]};
     return kind == SQA_FORECAST ? v[4] > 0 && v[5] > 0 : v[1] > 0;
 }
@@ -174,8 +192,10 @@ static enum sqa_status open_predictor(struct predictor *p, const struct predict_
         return status;
     const char *model = sqa_safetensors_meta(&f, "seqarena.model");
     if (!model || !read_signature(sqa_safetensors_meta(&f, "seqarena.signature"), &p->task))
-        status = sqa_fail(err, SQA_INPUT, "%s: no seqarena.model and seqarena.signature in its metadata; write it with "
-                          "seqarena export", o->weights);
+        status = sqa_fail(err, SQA_INPUT,
+                          "%s: no seqarena.model and seqarena.signature in its metadata; write it with "
+                          "seqarena export",
+                          o->weights);
     if (status == SQA_OK)
         status = sqa_model_parse(model, &p->model, err);
     sqa_safetensors_clear(&f);
@@ -255,8 +275,11 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
     double *y = NULL;
     (void)operands;
     if (!o->weights || !o->input || !o->output)
-        return sqa_fail(err, SQA_USAGE, "predict: %s is missing; usage: seqarena predict --weights F --input X.npy -o Y.npy",
-                        !o->weights ? "--weights" : !o->input ? "--input" : "-o");
+        return sqa_fail(err, SQA_USAGE,
+                        "predict: %s is missing; usage: seqarena predict --weights F --input X.npy -o Y.npy",
+                        !o->weights ? "--weights"
+                        : !o->input ? "--input"
+                                    : "-o");
     enum sqa_status status = open_predictor(&p, o, err);
     if (status == SQA_OK)
         status = sqa_npy_read(o->input, &x, err);
@@ -283,7 +306,11 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
 }
 
 const struct sqa_verb sqa_verb_predict = {
-    .name = "predict", .usage = "--weights F.safetensors --input X.npy -o Y.npy", .help = "a forward pass from weights",
-    .options = predict_table, .options_size = sizeof(struct predict_options), .defaults = predict_defaults,
+    .name = "predict",
+    .usage = "--weights F.safetensors --input X.npy -o Y.npy",
+    .help = "a forward pass from weights",
+    .options = predict_table,
+    .options_size = sizeof(struct predict_options),
+    .defaults = predict_defaults,
     .run = run_predict,
 };

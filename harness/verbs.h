@@ -26,7 +26,7 @@ enum sqa_status sqa_print(struct sqa_text *t, const char *path, struct sqa_err *
 /* Rows of cells as aligned columns; the first row is the header. Numbers of columns <= 12. */
 struct sqa_columns {
     int n, rows, capacity;
-    char **cell; /* rows x n */
+    char **cell;    /* rows x n */
     unsigned right; /* bit i: column i is right-aligned */
     bool failed;
 };

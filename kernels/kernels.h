@@ -16,10 +16,24 @@
 #include <stdint.h>
 
 /* y = f(x); grad: dx = dy * f'(x). gelu is the exact one, x * Phi(x) (erf); elu1 is elu(x) + 1. */
-#define SQA_UNARY_LIST(X)                                                                                              \
-    X(NEG, neg) X(EXP, exp) X(LOG, log) X(SQRT, sqrt) X(RSQRT, rsqrt) X(SQUARE, square) X(RECIP, recip) X(ABS, abs)    \
-    X(RELU, relu) X(GELU, gelu) X(TANH, tanh) X(SIGMOID, sigmoid) X(SILU, silu) X(SOFTPLUS, softplus) X(ELU1, elu1)    \
-    X(SIN, sin) X(COS, cos)
+#define SQA_UNARY_LIST(X) \
+    X(NEG, neg)           \
+    X(EXP, exp)           \
+    X(LOG, log)           \
+    X(SQRT, sqrt)         \
+    X(RSQRT, rsqrt)       \
+    X(SQUARE, square)     \
+    X(RECIP, recip)       \
+    X(ABS, abs)           \
+    X(RELU, relu)         \
+    X(GELU, gelu)         \
+    X(TANH, tanh)         \
+    X(SIGMOID, sigmoid)   \
+    X(SILU, silu)         \
+    X(SOFTPLUS, softplus) \
+    X(ELU1, elu1)         \
+    X(SIN, sin)           \
+    X(COS, cos)
 enum sqa_unary {
 #define X(NAME, name) SQA_UNARY_##NAME,
     SQA_UNARY_LIST(X)
@@ -50,7 +64,7 @@ struct sqa_attention {
     int causal;
     double keep;
     uint64_t dropout_key;
-    const void *q, *k, *v; /* rows of d, d, dv */
+    const void *q, *k, *v;                          /* rows of d, d, dv */
     int64_t q_stride, k_stride, v_stride, o_stride; /* elements between rows */
     void *o;
     void *lse; /* (queries) */
@@ -71,8 +85,8 @@ struct sqa_adamw {
 };
 
 struct sqa_kernels {
-    const char *isa;   /* "plain", "avx2", ... */
-    size_t size;       /* bytes of an element */
+    const char *isa; /* "plain", "avx2", ... */
+    size_t size;     /* bytes of an element */
 
     /* C (m x n) = alpha op(A) op(B) + beta C; op transposes when ta / tb. lda, ldb, ldc: elements between rows of the
      * stored matrices. beta == 0: C is not read. k == 0 scales C. f32 and f64 call OpenBLAS, single-threaded;
@@ -80,16 +94,16 @@ struct sqa_kernels {
     void (*gemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
                  const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
 
-    void (*unary)(enum sqa_unary f, const void *x, void *y, size_t n);                                /* may alias */
-    void (*unary_grad)(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n);          /* may alias */
-    void (*binary)(enum sqa_binary f, const void *a, const void *b, void *y, size_t n);               /* may alias */
+    void (*unary)(enum sqa_unary f, const void *x, void *y, size_t n);                       /* may alias */
+    void (*unary_grad)(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n); /* may alias */
+    void (*binary)(enum sqa_binary f, const void *a, const void *b, void *y, size_t n);      /* may alias */
     /* y = f(a[i], b): right operand is one number; and y[i] = a * x[i] + b */
-    void (*binary_scalar)(enum sqa_binary f, const void *a, double b, void *y, size_t n);             /* may alias */
-    void (*affine)(double a, const void *x, double b, void *y, size_t n);                             /* may alias */
-    void (*axpy)(double a, const void *x, void *y, size_t n);                                         /* y += a x */
-    double (*sum)(const void *x, size_t n);                         /* accumulated in double, fixed order */
+    void (*binary_scalar)(enum sqa_binary f, const void *a, double b, void *y, size_t n); /* may alias */
+    void (*affine)(double a, const void *x, double b, void *y, size_t n);                 /* may alias */
+    void (*axpy)(double a, const void *x, void *y, size_t n);                             /* y += a x */
+    double (*sum)(const void *x, size_t n); /* accumulated in double, fixed order */
     double (*sum_squares)(const void *x, size_t n);
-    double (*max)(const void *x, size_t n);                         /* -inf when n == 0 */
+    double (*max)(const void *x, size_t n); /* -inf when n == 0 */
     /* y[j] = sum over rows of x[i][j] (accumulate != 0: y[j] +=) */
     void (*sum_rows)(const void *x, size_t rows, size_t n, size_t stride, void *y, int accumulate);
 
@@ -98,8 +112,8 @@ struct sqa_kernels {
     void (*softmax_grad)(const void *y, const void *dy, void *dx, size_t rows, size_t n);
     void (*log_sum_exp)(const void *x, void *y, size_t rows, size_t n); /* y (rows) */
 
-    /* y = (x - mean) * rstd * gain + bias over rows of n; rstd = 1 / sqrt(population variance + eps). gain and bias may
-     * be NULL. mean and rstd (rows) are outputs kept for the gradient. rms: no mean is subtracted (mean = 0). */
+    /* y = (x - mean) * rstd * gain + bias over rows of n; rstd = 1 / sqrt(population variance + eps). gain and bias
+     * may be NULL. mean and rstd (rows) are outputs kept for the gradient. rms: no mean is subtracted (mean = 0). */
     void (*layernorm)(const void *x, const void *gain, const void *bias, void *y, void *mean, void *rstd, size_t rows,
                       size_t n, double eps, int rms);
     /* dgain and dbias (n) are written as the sum over these rows (accumulate != 0: added); either may be NULL. */
@@ -116,11 +130,11 @@ struct sqa_kernels {
     void (*cross_entropy_grad)(const void *x, const int32_t *label, const void *dloss, void *dx, size_t rows,
                                size_t n);
 
-    /* y = x * mask / keep with the draws of stream key for elements first .. first + n - 1; element i is kept when its
-     * 16-bit draw is below keep * 65536 rounded. may alias */
+    /* y = x * mask / keep with the draws of stream key for elements first .. first + n - 1; element i is kept when
+     * its 16-bit draw is below keep * 65536 rounded. may alias */
     void (*dropout)(uint64_t key, uint64_t first, double keep, const void *x, void *y, size_t n);
 
-    size_t (*attention_workspace)(int64_t d, int64_t dv);     /* bytes; forward and backward */
+    size_t (*attention_workspace)(int64_t d, int64_t dv); /* bytes; forward and backward */
     void (*attention)(const struct sqa_attention *a, void *workspace);
     void (*attention_bwd)(const struct sqa_attention_bwd *a, void *workspace);
 
@@ -134,7 +148,8 @@ struct sqa_kernels {
     void (*fft_forward)(const void *u, const void *k2, int64_t n, void *spectrum, void *workspace);
     void (*fft_apply)(const void *u_spectrum, const void *k_spectrum, int adjoint, int64_t n, void *y,
                       void *workspace);
-    /* acc += conj(u) * dy, element-wise on spectra; then fft_kernel_grad turns acc into dk (n) and dk2 (n, or NULL). */
+    /* acc += conj(u) * dy, element-wise on spectra; then fft_kernel_grad turns acc into dk (n) and dk2 (n, or NULL).
+     */
     void (*fft_accumulate)(const void *u_spectrum, const void *dy_spectrum, void *acc, int64_t n);
     void (*fft_kernel_grad)(const void *acc, int64_t n, void *dk, void *dk2, void *workspace);
 
@@ -149,10 +164,11 @@ struct sqa_kernels {
     void (*to_f64)(const void *x, double *y, size_t n);
 };
 
-/* Best tables of this machine. SEQARENA_ISA=plain|avx2 in the environment limits the choice. Call once before threads. */
+/* Best tables of this machine. SEQARENA_ISA=plain|avx2 in the environment limits the choice. Call once before
+ * threads. */
 void sqa_kernels_init(void);
-/* Makes OpenBLAS take its work buffer (128 MiB of address space a thread) for that many threads now: where it cannot be
- * had, OpenBLAS would try again for ever. 1 when they are there, 0 when the address space does not suffice. */
+/* Makes OpenBLAS take its work buffer (128 MiB of address space a thread) for that many threads now: where it cannot
+ * be had, OpenBLAS would try again for ever. 1 when they are there, 0 when the address space does not suffice. */
 int sqa_kernels_reserve(int threads);
 extern struct sqa_kernels sqa_kernels_f32, sqa_kernels_f64;
 /* For verify and tests: the plain table of a type (plain gemm too), and every SIMD table this machine can run. */
@@ -164,7 +180,8 @@ void sqa_kernels_flush_denormals(void);
 const char *sqa_kernels_cpu_flags(void);
 
 /* What verify prints: one row per kernel that has SIMD forms: its name and the bound on
- * |simd - plain f64| / (|plain f64| scale) that holds for it. run fills inputs from key, runs both, returns the error. */
+ * |simd - plain f64| / (|plain f64| scale) that holds for it. run fills inputs from key, runs both, returns the
+ * error. */
 struct sqa_kernel_check {
     const char *kernel;
     double bound;

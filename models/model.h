@@ -24,8 +24,9 @@ struct sqa_model {
     struct sqa_arena arena;
     struct sqa_item preset;
     struct sqa_frame frame;
-    struct sqa_item slot[SQA_SLOTS]; /* channel, norm, residual, position, pool, head; unset for model and floor presets */
-    int mixers;                      /* 1, or the length of the stack */
+    struct sqa_item
+        slot[SQA_SLOTS]; /* channel, norm, residual, position, pool, head; unset for model and floor presets */
+    int mixers;          /* 1, or the length of the stack */
     struct sqa_item mixer[SQA_MAX_LAYERS];
     const char *short_form, *full_form;
 };

@@ -23,7 +23,8 @@ struct sqa_probe {
     void *user;
 };
 /* y = mixer(x); x and y (batch, length, dim) doubles. */
-enum sqa_status sqa_probe_run(const struct sqa_probe *p, const double *x, double *y, struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_probe_run(const struct sqa_probe *p, const double *x, double *y,
+                              struct sqa_err *err) SQA_MUST_CHECK;
 /* Planned arena bytes and flops of the item alone; train: forward and backward, with the probe's own loss (3 B L D).
  * closed_form is the variant's, of the forward pass; NaN when it states none. */
 enum sqa_status sqa_probe_cost(const struct sqa_probe *p, bool train, double *flops, double *closed_form,

@@ -18,15 +18,15 @@
 #include "engine/ops.h"
 #include "engine/store.h"
 
-#define SQA_SLOT_LIST(X)                                                                                               \
-    X(MIXER, mixer, "mixes positions: x (B, L, D) -> (B, L, D)")                                                       \
-    X(CHANNEL, channel, "works on each position alone: (B, L, D) -> (B, L, D)")                                        \
-    X(NORM, norm, "(B, L, D) -> (B, L, D)")                                                                            \
-    X(RESIDUAL, residual, "where norms and residual sums stand in a block")                                            \
-    X(POSITION, position, "adds positions: (B, L, D) -> (B, L, D)")                                                    \
-    X(POOL, pool, "(B, L, D) -> (B, D)")                                                                               \
-    X(HEAD, head, "(B, D) -> logits (B, classes) or forecast (B, horizon, outputs)")                                   \
-    X(MODEL, model, "a whole model")                                                                                   \
+#define SQA_SLOT_LIST(X)                                                             \
+    X(MIXER, mixer, "mixes positions: x (B, L, D) -> (B, L, D)")                     \
+    X(CHANNEL, channel, "works on each position alone: (B, L, D) -> (B, L, D)")      \
+    X(NORM, norm, "(B, L, D) -> (B, L, D)")                                          \
+    X(RESIDUAL, residual, "where norms and residual sums stand in a block")          \
+    X(POSITION, position, "adds positions: (B, L, D) -> (B, L, D)")                  \
+    X(POOL, pool, "(B, L, D) -> (B, D)")                                             \
+    X(HEAD, head, "(B, D) -> logits (B, classes) or forecast (B, horizon, outputs)") \
+    X(MODEL, model, "a whole model")                                                 \
     X(FLOOR, floor, "a baseline without training")
 enum sqa_slot {
 #define X(NAME, name, help) SQA_SLOT_##NAME,
@@ -51,7 +51,8 @@ struct sqa_frame {
     int64_t causal;
     int64_t bias; /* sqa_project_heads and sqa_merge_heads add biases (the lite protocol: yes; the LRA paper: no) */
 };
-extern const struct sqa_param sqa_frame_params[]; /* defaults are the lite protocol's: 2, 64, 2, 128, 0.1, 0.1, 0, 1 */
+extern const struct sqa_param
+    sqa_frame_params[]; /* defaults are the lite protocol's: 2, 64, 2, 128, 0.1, 0.1, 0, 1 */
 
 struct sqa_model; /* model.h */
 
@@ -62,9 +63,9 @@ struct sqa_context {
     const struct sqa_model *model;
     const struct sqa_signature *task;
     struct sqa_frame frame;
-    int64_t batch, length; /* of this graph */
-    int64_t max_length;    /* length-tied parameters are made for this many positions and sliced */
-    int layer;             /* 0 .. layers - 1 */
+    int64_t batch, length;      /* of this graph */
+    int64_t max_length;         /* length-tied parameters are made for this many positions and sliced */
+    int layer;                  /* 0 .. layers - 1 */
     struct sqa_tensor *lengths; /* i32 (B): valid positions, or NULL when all are */
     struct sqa_tensor *aux[4];
 };
@@ -95,17 +96,17 @@ struct sqa_identity {
 
 /* Traits: promises that generic checks test for every mixer (models/verify.c). */
 enum {
-    SQA_TRAIT_CAUSAL = 1,      /* has a causal form (frame parameter causal = 1) */
-    SQA_TRAIT_PADDING = 2,     /* appended padding of any content leaves valid outputs unchanged */
-    SQA_TRAIT_EQUIVARIANT = 4, /* permuting positions permutes outputs */
-    SQA_TRAIT_SUM_TO_ONE = 8,  /* mixing weights of a row sum to 1 */
-    SQA_TRAIT_CONTROL = 16,    /* a control, shown beside the floors */
+    SQA_TRAIT_CAUSAL = 1,         /* has a causal form (frame parameter causal = 1) */
+    SQA_TRAIT_PADDING = 2,        /* appended padding of any content leaves valid outputs unchanged */
+    SQA_TRAIT_EQUIVARIANT = 4,    /* permuting positions permutes outputs */
+    SQA_TRAIT_SUM_TO_ONE = 8,     /* mixing weights of a row sum to 1 */
+    SQA_TRAIT_CONTROL = 16,       /* a control, shown beside the floors */
     SQA_TRAIT_LINEAR_MEMORY = 32, /* planned memory grows linearly in L */
-    SQA_TRAIT_FRAME = 64, /* slot model: reads the frame's parameters (without it they are refused) */
+    SQA_TRAIT_FRAME = 64,         /* slot model: reads the frame's parameters (without it they are refused) */
 };
 
 struct sqa_variant {
-    const char *id;         /* lower case, equals the file name */
+    const char *id; /* lower case, equals the file name */
     enum sqa_slot slot;
     const char *title;
     const char *source;     /* paper, arXiv id, equation */
@@ -117,7 +118,8 @@ struct sqa_variant {
     /* Refuses what cannot be built, with a sentence that says what can. NULL: everything goes. */
     enum sqa_status (*check)(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err);
-    /* x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure. */
+    /* x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure.
+     */
     struct sqa_tensor *(*build)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
     /* residual slot only: one block; the mixer, channel and norms are reached through model.h. */
     /* Closed form of the forward flops that build adds, for c->batch, c->length (dropout off). NULL: not stated. */

@@ -4,8 +4,8 @@
  * A row is an array of texts, one for each column of its schema, NULL or "" for a missing value. Rows are appended to
  * a text that starts with the header line; sqa_file_write puts it on disk in one piece.
  *
- * Run directory:   DIR/parts/KEY/{cells,samples,curves,ops,examples}.csv   one finished cell, renamed into place whole
- *                  DIR/{cells,...}.csv                                     the parts joined in plan order
+ * Run directory:   DIR/parts/KEY/{cells,samples,curves,ops,examples}.csv   one finished cell, renamed into place
+ * whole DIR/{cells,...}.csv                                     the parts joined in plan order
  */
 #ifndef SQA_RESULTS_TABLE_H
 #define SQA_RESULTS_TABLE_H
@@ -22,7 +22,8 @@ void sqa_table_row(struct sqa_text *out, int file, const char *const *fields);
 
 /* Rebuilds DIR/<file> for every file from DIR/parts/<keys[i]>/, in the order of keys, skipping absent parts; files
  * that no part has are not written. Atomic per file; the same parts give the same bytes. */
-enum sqa_status sqa_table_join(const char *dir, const char *const *keys, size_t n, struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_table_join(const char *dir, const char *const *keys, size_t n,
+                               struct sqa_err *err) SQA_MUST_CHECK;
 
 /* A run directory read for reporting. The JSON document is kept as text for reports/, which parses it. */
 struct sqa_run_files {

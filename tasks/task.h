@@ -24,7 +24,7 @@
 struct sqa_dataset;
 
 struct sqa_task_env {
-    const char *data_dir;           /* --data, or NULL: then $SEQARENA_DATA, then ./data */
+    const char *data_dir;            /* --data, or NULL: then $SEQARENA_DATA, then ./data */
     const volatile int *interrupted; /* may be NULL; open() returns SQA_INTERRUPTED soon after it becomes non-zero */
 };
 
@@ -41,7 +41,8 @@ struct sqa_task {
     enum sqa_status (*open)(const void *self, const struct sqa_task_env *env, struct sqa_dataset *ds,
                             struct sqa_err *err);
     void (*close)(struct sqa_dataset *ds); /* frees ds->state; may be NULL */
-    /* Valid positions of example `index`; NULL: always ds->length. Used to put examples of similar length together. */
+    /* Valid positions of example `index`; NULL: always ds->length. Used to put examples of similar length together.
+     */
     int64_t (*length_of)(const struct sqa_dataset *ds, enum sqa_split split, uint32_t index);
     /* Writes n examples into b; b->length was set by the caller to at least the longest of them. */
     enum sqa_status (*fetch)(const struct sqa_dataset *ds, enum sqa_split split, const uint32_t *index, int64_t n,
@@ -53,22 +54,22 @@ struct sqa_task {
 
 struct sqa_dataset {
     const struct sqa_task *task;
-    void *self;                 /* the parsed parameters */
-    const char *spec;           /* short form: "listops:min=16,max=64" */
-    const char *full_spec;      /* every parameter */
-    int64_t vocab;              /* rows of an embedding table, padding id 0 included; 0 for real inputs */
-    int64_t classes;            /* 0 for forecasting */
-    int64_t length;             /* largest number of positions (look-back) */
-    int64_t channels, outputs;  /* of x and y */
+    void *self;                /* the parsed parameters */
+    const char *spec;          /* short form: "listops:min=16,max=64" */
+    const char *full_spec;     /* every parameter */
+    int64_t vocab;             /* rows of an embedding table, padding id 0 included; 0 for real inputs */
+    int64_t classes;           /* 0 for forecasting */
+    int64_t length;            /* largest number of positions (look-back) */
+    int64_t channels, outputs; /* of x and y */
     int64_t horizon;
-    int64_t season;             /* natural period in steps (24 for hourly data), 0 unknown */
-    int64_t count[SQA_SPLITS];  /* examples */
+    int64_t season;                   /* natural period in steps (24 for hourly data), 0 unknown */
+    int64_t count[SQA_SPLITS];        /* examples */
     const char *const *channel_names; /* outputs names, or NULL */
     const double *mean, *deviation;   /* (channels): the scaler, or NULL */
-    const char *note;           /* what a reader must know ("validation is cut from ..."), "" when nothing */
+    const char *note;                 /* what a reader must know ("validation is cut from ..."), "" when nothing */
     const char *const *token_names;   /* vocab names for show, or NULL */
     char split_hash[SQA_SPLITS][17];  /* xxHash64 over the examples of each split, in hex */
-    struct sqa_arena arena;     /* for what open allocates */
+    struct sqa_arena arena;           /* for what open allocates */
     void *state;
 };
 

@@ -1,8 +1,8 @@
 /*
  * measure.h - clocks, memory, counters, topology, environment: what a machine can say about a run
  *
- * Nothing here knows models or tasks. A value that cannot be had is absent (NaN, NULL, {"value": null, "reason": ...}),
- * never 0.
+ * Nothing here knows models or tasks. A value that cannot be had is absent (NaN, NULL, {"value": null, "reason":
+ * ...}), never 0.
  */
 #ifndef SQA_HARNESS_MEASURE_H
 #define SQA_HARNESS_MEASURE_H
@@ -15,14 +15,14 @@
 #include "base/text.h"
 
 /* Clocks, nanoseconds. */
-int64_t sqa_clock_wall(void);    /* CLOCK_MONOTONIC */
-int64_t sqa_clock_thread(void);  /* CPU time of the calling thread */
-int64_t sqa_clock_process(void); /* CPU time of all threads of the process */
+int64_t sqa_clock_wall(void);         /* CLOCK_MONOTONIC */
+int64_t sqa_clock_thread(void);       /* CPU time of the calling thread */
+int64_t sqa_clock_process(void);      /* CPU time of all threads of the process */
 double sqa_clock_resolution_ns(void); /* smallest step seen between two readings of the wall clock */
 
 /* Memory of the calling process, bytes; NaN where the kernel does not say. */
 double sqa_rss_now(void);
-double sqa_rss_peak(void);   /* VmHWM since start or the last reset */
+double sqa_rss_peak(void);    /* VmHWM since start or the last reset */
 int sqa_rss_peak_reset(void); /* 1 when the kernel allowed it */
 double sqa_memory_available(void);
 
