@@ -9,6 +9,7 @@ CC     ?= cc
 # package                what it is for
 define PACKAGES
 gcc                      compiler
+libc6-dev                headers of the C library
 make                     this file
 libopenblas-dev          matrix products
 libcsv-dev               CSV files
@@ -22,7 +23,6 @@ libssl-dev               SHA-256 of data files
 libcmocka-dev            unit tests
 endef
 export PACKAGES
-PACKAGE_NAMES := $(shell echo "$$PACKAGES" | cut -d' ' -f1)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wstrict-prototypes -Wmissing-prototypes \
         -Wwrite-strings -Wcast-qual -Wundef -Wvla
@@ -31,7 +31,7 @@ WARN += -Werror
 endif
 OPT     ?= -O2 -g
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
-CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) $(CFLAGS)
+CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) $(CFLAGS)
 LIBS    = -lopenblas -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lxxhash -lcrypto -lm
 LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
@@ -94,7 +94,7 @@ $(B)/tests/replay_%: $(B)/tests/fuzz_%.o $(B)/tests/replay.o $(LIB_OBJ)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 deps:
-	@tests/install-packages.sh $(PACKAGE_NAMES)
+	@tests/install-packages.sh $(if $(filter deps,$(MAKECMDGOALS)),--all)
 
 demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all

@@ -8,7 +8,7 @@ find base kernels engine models tasks results reports harness -name '*.h' ! -pat
     shift 2
     bad=0
     for h in "$@"; do
-        echo "#include \"$h\"" | "$cc" -std=gnu17 -D_GNU_SOURCE -I. -I"$build" -fsyntax-only -x c - ||
+        echo "#include \"$h\"" | "$cc" -std=c17 -D_GNU_SOURCE -I. -I"$build" -fsyntax-only -x c - ||
             { echo "headers: $h does not compile alone"; bad=1; }
     done
     exit $bad' - "${1:-cc}" "${2:-build}"

@@ -1,18 +1,27 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, and says what each is for (the table of the Makefile, in $PACKAGES).
-# usage: tests/install-packages.sh NAME...
+# usage: PACKAGES='NAME purpose...' tests/install-packages.sh [--all]     (--all: says it of those that are there too)
 set -eu
+all=${1:-}
+names=$(echo "$PACKAGES" | cut -d' ' -f1)
+[ -n "$names" ] || { echo "deps: no packages named; run it as make deps" >&2; exit 2; }
+purpose() { echo "$PACKAGES" | grep "^$1 "; }
 missing=
-for p in "$@"; do
-    dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
+for p in $names; do
+    if dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed'; then
+        [ -z "$all" ] || echo "  there    $(purpose "$p")"
+    else
+        [ -z "$all" ] || echo "  missing  $(purpose "$p")"
+        missing="$missing $p"
+    fi
 done
 if [ -z "$missing" ]; then
-    [ "${MAKELEVEL:-0}" -gt 0 ] && [ -z "${VERBOSE_DEPS:-}" ] || echo "deps: all packages are there"
+    [ -z "$all" ] || echo "deps: all packages are there"
     exit 0
 fi
 echo "deps: to be installed:"
 for p in $missing; do
-    echo "${PACKAGES:-}" | grep "^$p " | sed 's/^/  /' || echo "  $p"
+    echo "  $(purpose "$p")"
 done
 sudo=
 if [ "$(id -u)" -ne 0 ]; then
