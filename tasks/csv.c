@@ -33,8 +33,6 @@ static enum sqa_status open_csv(const void *parsed, const struct sqa_task_env *e
     return sqa_forecast_open(ds, self->file, &self->forecast, &ratio, &series, err);
 }
 
-static const char *const floors[] = {"repeat_last", "seasonal_naive", NULL};
-
 const struct sqa_task sqa_task_csv = {
     .id = "csv",
     .title = "Forecasting of a CSV file",
@@ -46,12 +44,8 @@ const struct sqa_task sqa_task_csv = {
         "validate; validation and test borrow lookback rows of history. The target goes last; without target= it "
         "is OT when there is one, else the last column. The path cannot hold , : + ( ) or blanks: rename the file "
         "or link to it.",
-    .kind = SQA_FORECAST,
     .params = params,
     .self_size = sizeof(struct self),
-    .floors = floors,
     .open = open_csv,
-    .close = sqa_forecast_close,
-    .fetch = sqa_forecast_fetch,
-    .show = sqa_forecast_show,
+    SQA_FORECAST_TASK,
 };

@@ -1,24 +1,14 @@
 /* etth1.c - ETTh1: transformer 1, hourly, seven channels */
 #include "tasks/forecast.h"
 
-struct self {
-    struct sqa_forecast_options forecast;
-};
-
-static const struct sqa_param params[] = {SQA_FORECAST_WINDOW_PARAMS(struct self, "96", "96"),
-                                          SQA_FORECAST_CHANNEL_PARAMS(struct self, "OT"),
-                                          {.name = NULL}};
-
 static enum sqa_status open_ett(const void *parsed, const struct sqa_task_env *env, struct sqa_dataset *ds,
                                 struct sqa_err *err)
 {
-    const struct self *self = parsed;
+    const struct sqa_ett *self = parsed;
     return sqa_forecast_open_ett(ds, env, "ETTh1.csv",
                                  "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066", &self->forecast,
                                  err);
 }
-
-static const char *const floors[] = {"repeat_last", "seasonal_naive", NULL};
 
 const struct sqa_task sqa_task_etth1 = {
     .id = "etth1",
@@ -29,12 +19,8 @@ const struct sqa_task sqa_task_etth1 = {
         "next 2880 validate, the next 2880 test, the last 3020 are never used; validation and test borrow lookback "
         "rows of history. Channels are standardised by the train rows. Published scores up to 2023 mostly drop the "
         "last test batch: drop_last_batch=32 does so too.",
-    .kind = SQA_FORECAST,
-    .params = params,
-    .self_size = sizeof(struct self),
-    .floors = floors,
+    .params = sqa_ett_params,
+    .self_size = sizeof(struct sqa_ett),
     .open = open_ett,
-    .close = sqa_forecast_close,
-    .fetch = sqa_forecast_fetch,
-    .show = sqa_forecast_show,
+    SQA_FORECAST_TASK,
 };

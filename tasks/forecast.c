@@ -160,6 +160,12 @@ enum sqa_status sqa_forecast_open(struct sqa_dataset *ds, const char *where, con
     return scale(where, s, parts.rows[SQA_TRAIN], mean, deviation, err);
 }
 
+const char *const sqa_forecast_floors[] = {"repeat_last", "seasonal_naive", NULL};
+
+const struct sqa_param sqa_ett_params[] = {SQA_FORECAST_WINDOW_PARAMS(struct sqa_ett, "96", "96"),
+                                           SQA_FORECAST_CHANNEL_PARAMS(struct sqa_ett, "OT"),
+                                           {.name = NULL}};
+
 enum sqa_status sqa_forecast_open_ett(struct sqa_dataset *ds, const struct sqa_task_env *env, const char *name,
                                       const char *sha256, const struct sqa_forecast_options *options,
                                       struct sqa_err *err)

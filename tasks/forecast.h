@@ -37,6 +37,18 @@ struct sqa_forecast_options {
      target_default, 0, 0, offsetof(self, forecast.target), NULL}
 /* clang-format on */
 
+/* What every forecasting task has in common, for its struct. */
+#define SQA_FORECAST_TASK                                                                                          \
+    .kind = SQA_FORECAST, .floors = sqa_forecast_floors, .close = sqa_forecast_close, .fetch = sqa_forecast_fetch, \
+    .show = sqa_forecast_show
+extern const char *const sqa_forecast_floors[];
+
+/* The ETT sets differ in their file only. */
+struct sqa_ett {
+    struct sqa_forecast_options forecast;
+};
+extern const struct sqa_param sqa_ett_params[];
+
 /* Rows of numbers. values belongs to the series; names belong to the arena given to the reader. */
 struct sqa_series {
     double *values;           /* (rows, channels) */

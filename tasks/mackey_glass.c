@@ -96,8 +96,6 @@ static enum sqa_status open_mackey_glass(const void *parsed, const struct sqa_ta
     return sqa_forecast_open(ds, "mackey_glass", &options, &ratio, &series, err);
 }
 
-static const char *const floors[] = {"repeat_last", "seasonal_naive", NULL};
-
 const struct sqa_task sqa_task_mackey_glass = {
     .id = "mackey_glass",
     .title = "Mackey-Glass equation",
@@ -106,12 +104,8 @@ const struct sqa_task sqa_task_mackey_glass = {
         "A chaotic series of one channel from dx/dt = 0.2 x(t - tau) / (1 + x(t - tau)^10) - 0.1 x, by Runge-Kutta "
         "of order 4 with step 0.1, one row a unit of time after 1000 units of warm-up. The seed moves the constant "
         "start within 1.1 .. 1.3. Split 7:1:2, standardised by the train rows.",
-    .kind = SQA_FORECAST,
     .params = params,
     .self_size = sizeof(struct self),
-    .floors = floors,
     .open = open_mackey_glass,
-    .close = sqa_forecast_close,
-    .fetch = sqa_forecast_fetch,
-    .show = sqa_forecast_show,
+    SQA_FORECAST_TASK,
 };

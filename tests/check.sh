@@ -114,9 +114,10 @@ elif [ "$mode" = sanitizer ]; then
 else
     one layers tests/layers.sh
     one headers tests/headers.sh "${CC:-cc}" "$build"
-    one format-check make -s --no-print-directory format-check
+    one format-check tests/format-check.sh $(git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]' ! -path './build/*')
     verify
     run cli tests/cli.sh "$program"
+    run 'without memory' tests/nomem.sh "$program"
     run runs tests/runs.sh "$program"
 fi
 progress ""

@@ -341,5 +341,5 @@ else
     fail 'Ctrl-C gives 130' "exit status $status; $(head -c 300 err)"
 fi
 sleep 0.3
-is 'Ctrl-C leaves no child' test -z "$(ps -eo args | grep -F 'seqarena cell stopped' | grep -v grep)"
+is 'Ctrl-C leaves no child' test -z "$(children stopped)"
 finish

@@ -63,6 +63,14 @@ is() { # name command...: the command succeeds
     if said=$("$@" 2>&1); then pass "$name"; else fail "$name" "${said:-$*}"; fi
 }
 
+# children DIR: process ids of the children of runs into DIR (a path as given to -o)
+children() {
+    local p
+    for p in /proc/[0-9]*; do
+        case $(tr '\0' ' ' 2>/dev/null <"$p/cmdline") in "seqarena cell $1 "*) echo "${p#/proc/}" ;; esac
+    done 2>/dev/null
+}
+
 # Every line of a CSV has as many fields as its header; quoted fields may hold commas, quotes and line ends.
 csv_whole() {
     awk -v file="$1" '{ text = text $0 "\n" } END {

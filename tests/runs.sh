@@ -42,8 +42,6 @@ determinism() {
     same 'forecasters: threads and order' series1 series2
 }
 
-children() { ps -eo pid,args | grep -F "seqarena cell $1 " | grep -v grep; }
-
 whole() { # DIR: no torn row, every finished cell once in every file, its work directories gone
     local f wrong=
     for f in cells curves examples samples; do
@@ -152,7 +150,7 @@ failures() {
         >out 2>err </dev/null &
     pid=$!
     for i in $(seq 200); do
-        child=$(children crashed | awk '{ print $1; exit }')
+        child=$(children crashed | head -n 1)
         [ -n "$child" ] && break
         sleep 0.02
     done
