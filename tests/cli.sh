@@ -184,7 +184,7 @@ fails 3 'No such file' data verify listops:file=missing.tsv
 # Files and directories that cannot be read or written
 
 as_nobody() { # runs the program as another user: root may read everything
-    timeout -k 5 60 setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/seqarena" "$@" >out 2>err </dev/null
+    SEQARENA_RECIPES=$tmp/recipes timeout -k 5 60 setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/seqarena" "$@" >out 2>err </dev/null
 }
 denied() { # name pattern args...
     local name=$1 pattern=$2 wrong
@@ -197,6 +197,7 @@ denied() { # name pattern args...
     if [ -z "$wrong" ]; then pass "$name"; else fail "$name" "$wrong"; fi
 }
 cp "$program" seqarena
+cp -r "$top/recipes" recipes # the tree may lie where only root may read
 printf "date,a,b\n$rows" >secret.csv
 chmod 000 secret.csv
 mkdir -m 555 locked
