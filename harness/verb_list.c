@@ -185,16 +185,36 @@ const struct sqa_verb sqa_verb_list = {
 
 /* describe */
 
+/* Words of text in lines of at most 100 columns, each after the indent. */
+static void print_wrapped(struct sqa_text *t, size_t indent, const char *text)
+{
+    size_t column = indent;
+    for (const char *word = text; *word;) {
+        const size_t n = strcspn(word, " ");
+        if (column > indent && column + 1 + n > 100) {
+            sqa_text_printf(t, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            sqa_text_add(t, " ");
+            column++;
+        }
+        sqa_text_add_bytes(t, word, n);
+        column += n;
+        word += n + strspn(word + n, " ");
+    }
+    sqa_text_add(t, "\n");
+}
+
 static void print_params(const struct sqa_param *params, struct sqa_text *t)
 {
     struct sqa_columns c = {.n = 3};
     for (const struct sqa_param *p = params; p && p->name; p++) {
-        char left[128], range[96] = "";
+        char left[128], range[96] = "", low[32], high[32];
         snprintf(left, sizeof left, "  %s=%s", p->name, p->fallback);
         if (p->choices)
             snprintf(range, sizeof range, "%s", p->choices);
         else if (p->low < p->high)
-            snprintf(range, sizeof range, "%g to %g", p->low, p->high);
+            snprintf(range, sizeof range, "%s to %s", sqa_format_real(low, p->low), sqa_format_real(high, p->high));
         sqa_columns_add(&c, (const char *const[]){left, range, p->help});
     }
     sqa_columns_print(&c, t);
@@ -212,13 +232,16 @@ static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
                   {SQA_TRAIT_CONTROL, "a control, shown beside the floors"},
                   {SQA_TRAIT_LINEAR_MEMORY, "memory grows linearly in length"}};
     sqa_text_printf(t, "%s: %s (slot %s)\n", v->id, v->title, sqa_slot_name(v->slot));
-    sqa_text_printf(t, "source      %s\n", v->source ? v->source : "-");
+    sqa_text_add(t, "source      ");
+    print_wrapped(t, 12, v->source ? v->source : "-");
     if (v->complexity)
         sqa_text_printf(t, "complexity  %s\n", v->complexity);
     if (v->missing)
         sqa_text_printf(t, "missing     %s\n", v->missing);
-    if (v->help)
-        sqa_text_printf(t, "\n%s\n", v->help);
+    if (v->help) {
+        sqa_text_add(t, "\n");
+        print_wrapped(t, 0, v->help);
+    }
     sqa_text_add(t, "\nparameters\n");
     print_params(v->params, t);
     if (!v->params || !v->params->name)
@@ -239,10 +262,13 @@ static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
 
 static void describe_task(const struct sqa_task *k, struct sqa_text *t)
 {
-    sqa_text_printf(t, "%s: %s (%s)\nsource      %s\n", k->id, k->title,
-                    k->kind == SQA_CLASSIFY ? "classification" : "forecasting", k->source);
-    if (k->help)
-        sqa_text_printf(t, "\n%s\n", k->help);
+    sqa_text_printf(t, "%s: %s (%s)\nsource      ", k->id, k->title,
+                    k->kind == SQA_CLASSIFY ? "classification" : "forecasting");
+    print_wrapped(t, 12, k->source);
+    if (k->help) {
+        sqa_text_add(t, "\n");
+        print_wrapped(t, 0, k->help);
+    }
     sqa_text_add(t, "\nparameters\n");
     print_params(k->params, t);
     sqa_text_add(t, "\nfloors beside every result\n");
