@@ -116,6 +116,7 @@ else
     one headers tests/headers.sh "${CC:-cc}" "$build"
     one format-check tests/format-check.sh $(git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]' ! -path './build/*')
     verify
+    one 'forward pass in NumPy' tests/crosscheck.sh "$program"
     run cli tests/cli.sh "$program"
     run 'without memory' tests/nomem.sh "$program"
     run runs tests/runs.sh "$program"

@@ -325,7 +325,7 @@ fails 3 'dimensions; the model takes tokens' predict --weights good.safetensors 
 
 # Ctrl-C
 
-"$program" run --models '^(local|s4d)$' --task $small --train steps=4000,eval_every=100 --rounds 1 --jobs 2 -o stopped \
+"$program" run --models '^(local|s4d)$' --task $small --train steps=4000,eval_every=100 --rounds 1 --jobs 2 -o "$tmp/stopped" \
     >out 2>err </dev/null &
 pid=$!
 for i in $(seq 100); do # until it has begun to train
@@ -342,5 +342,5 @@ else
     fail 'Ctrl-C gives 130' "exit status $status; $(head -c 300 err)"
 fi
 sleep 0.3
-is 'Ctrl-C leaves no child' test -z "$(children stopped)"
+is 'Ctrl-C leaves no child' test -z "$(children "$tmp/stopped")"
 finish

@@ -63,7 +63,8 @@ is() { # name command...: the command succeeds
     if said=$("$@" 2>&1); then pass "$name"; else fail "$name" "${said:-$*}"; fi
 }
 
-# children DIR: process ids of the children of runs into DIR (a path as given to -o)
+# children DIR: process ids of the children of runs into DIR, as given to -o: an absolute path, so that the test suite may
+# run twice at a time
 children() {
     local p
     for p in /proc/[0-9]*; do

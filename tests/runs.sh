@@ -33,7 +33,7 @@ determinism() {
     works '' run --model performer --model s4d --model transformer --task $small "${o[@]}" --jobs 2 -o order
     same 'the order of models does not matter' plain order
     works '' run --model performer --model s4d --model transformer --task $small "${o[@]}" --seeds 2 -o seeds
-    trained plain >a && trained seeds >b
+    trained plain | sort >a && trained seeds | sort >b
     is 'a second seed leaves the first as it was' test -z "$(comm -23 a b)"
     is 'and is another run' test "$(csv_columns seeds/cells.csv model seed test_loss | awk -F'\t' '$1 == "s4d" && $3 != "" { print $3 }' |
         sort -u | wc -l)" -eq 2
@@ -71,16 +71,16 @@ killed_runs() {
         for n in 1 2; do # twice the same run
             moment=$(awk -v r=$RANDOM -v s=$length 'BEGIN { printf "%.2f", 0.05 + r / 32768 * s * 0.9 / '$n' }')
             moments="$moments $moment"
-            "$program" "${command[@]}" -o killed >out 2>err </dev/null &
+            "$program" "${command[@]}" -o "$tmp/killed" >out 2>err </dev/null &
             pid=$!
             sleep "$moment"
             kill -9 $pid 2>/dev/null
             wait $pid 2>/dev/null
             sleep 0.2
-            left=$(children killed)
+            left=$(children "$tmp/killed")
             [ -z "$left" ] || fail "killed after$moments s: no child lives on" "$left"
         done
-        seqarena "${command[@]}" -o killed
+        seqarena "${command[@]}" -o "$tmp/killed"
         if [ $status -ne 0 ]; then
             fail "killed after$moments s, continued" "exit status $status: $(cat err)"
         elif ! said=$(whole killed); then
@@ -146,11 +146,11 @@ failures() {
     is 'floors beside it are ok' test "$(csv_columns late/cells.csv model status | grep -c 'ok$')" -ge 2
     works 'timeout' report late
     fails 5 'did not finish' run --model transformer --task $task --train steps=100000 --budget 1s --rounds 0 -q -o late
-    "$program" run --model transformer --model local --task $small --train steps=400 --rounds 0 --jobs 1 -q -o crashed \
+    "$program" run --model transformer --model local --task $small --train steps=400 --rounds 0 --jobs 1 -q -o "$tmp/crashed" \
         >out 2>err </dev/null &
     pid=$!
     for i in $(seq 200); do
-        child=$(children crashed | head -n 1)
+        child=$(children "$tmp/crashed" | head -n 1)
         [ -n "$child" ] && break
         sleep 0.02
     done
@@ -162,7 +162,7 @@ failures() {
     fi
     is 'a row with status failed' grep -q ',failed,the child was killed by signal 11' crashed/cells.csv
     is 'the others are ok' test "$(csv_columns crashed/cells.csv model status | grep -c 'ok$')" -ge 3
-    works '' run --model transformer --model local --task $small --train steps=400 --rounds 0 --jobs 1 -q --retry -o crashed
+    works '' run --model transformer --model local --task $small --train steps=400 --rounds 0 --jobs 1 -q --retry -o "$tmp/crashed"
     is '--retry runs it again' test -z "$(csv_columns crashed/cells.csv status | grep -v ok)"
     fails 5 'the loss is|cells did not' run --model transformer --task $small --train steps=30,rate=100,clip=0,optimizer=sgd \
         --rounds 0 -q -o wild
