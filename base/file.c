@@ -26,6 +26,8 @@ enum sqa_status sqa_file_fail(struct sqa_err *err, const char *path, int error_n
         {EACCES, SQA_INPUT, "check its permissions"},
         {EPERM, SQA_INPUT, "check its permissions"},
         {EROFS, SQA_INPUT, "choose a place that can be written"},
+        {ENAMETOOLONG, SQA_INPUT, "choose a shorter one"},
+        {ENOTEMPTY, SQA_INPUT, "remove it and run again"},
         {ENOSPC, SQA_MACHINE, "free some space and run again, finished work is kept"},
         {EDQUOT, SQA_MACHINE, "free some quota and run again, finished work is kept"},
         {EFBIG, SQA_MACHINE, "raise the file size limit and run again, finished work is kept"},

@@ -293,7 +293,7 @@ static enum sqa_status conclude(struct drive *d, struct child *c, struct sqa_err
 {
     if (c->timed_out) {
         char text[128];
-        snprintf(text, sizeof text, "stopped after the budget of %.0f s", d->p->budget);
+        snprintf(text, sizeof text, "stopped after the budget of %g s", d->p->budget);
         return finish(d, c->cell, SQA_MACHINE, "timeout", text, err);
     }
     if (c->code == SQA_INTERRUPTED || (stop && !c->saved))

@@ -232,6 +232,8 @@ fails 3 'notrun/run.json' report notrun
 fails 3 'notrun/run.json:2: .*not the file of a run' run --model local --task $small "${quick[@]}" -o notrun
 echo '{"plan": {"cells": [3]}}' >notrun/run.json
 fails 3 'notrun/run.json: its plan is incomplete' run --model local --task $small "${quick[@]}" -o notrun
+fails 3 'File name too long; choose a shorter one' run --model local --task $small "${quick[@]}" -o "$(printf 'x%.0s' {1..300})"
+fails 2 'path too long; choose a shorter one' run --model local --task $small "${quick[@]}" -o "$(printf 'x/%.0s' {1..2500})"
 fails 3 'no such run directory' report /nonexistent
 fails 3 'neither run.json nor cells.csv' report locked
 works '' run --model dlinear --task mackey_glass "${quick[@]}" -o run2

@@ -110,6 +110,19 @@ interrupted_runs() {
     seqarena "${command[@]}" -o stopped
     is 'it goes on' test $status -eq 0
     same 'to the same bits' calm2 stopped
+    rm -rf stopped
+    "$program" "${command[@]}" -o stopped >out 2>err </dev/null &
+    pid=$!
+    for i in $(seq 400); do
+        ls stopped/parts/*.part/checkpoint >/dev/null 2>&1 && break
+        sleep 0.05
+    done
+    kill -9 $pid
+    wait $pid 2>/dev/null
+    for i in stopped/parts/*.part/checkpoint; do head -c 1000 "$i" >cut && cp cut "$i"; done
+    fails 5 'stopped: 1 of 5 cells did not finish.*checkpoint: .*cut short' "${command[@]}" -o stopped
+    works '' "${command[@]}" --retry -o stopped
+    same 'without the broken checkpoint it begins again, to the same bits' calm2 stopped
 }
 
 weights() {

@@ -56,8 +56,10 @@ static void test_rss_grows(void **state)
     (void)state;
     enum { BYTES = 48 << 20 };
     const double before = sqa_rss_now();
-    if (isnan(before))
+    if (isnan(before)) {
+        print_message("no /proc/self/status to read resident memory from\n");
         skip();
+    }
     char *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(p != MAP_FAILED);
     memset(p, 1, BYTES);
@@ -358,8 +360,10 @@ static void test_papi_in_child(void **state)
     (void)state;
     char reason[160];
     struct sqa_counters *c = sqa_counters_open(&sqa_counter_papi, "perf::PAGE-FAULTS", reason);
-    if (!c)
+    if (!c) {
+        print_message("page faults are not counted here: %s\n", reason);
         skip();
+    }
     assert_int_equal(child_counts(c), 1);
     assert_true(faults_of(c, 100) >= 100); /* the child did not disturb the set */
     sqa_counters_close(c);
@@ -472,8 +476,10 @@ static void test_binding(void **state)
     int bad = 1;
     assert_true(sqa_processors() >= 1);
     json_t *topology = sqa_topology_json();
-    if (!topology)
+    if (!topology) {
+        print_message("hwloc has no topology of this machine\n");
         skip();
+    }
     json_decref(topology);
     assert_int_equal(pthread_create(&id, NULL, bind_in_thread, &bad), 0);
     assert_int_equal(pthread_join(id, NULL), 0);
