@@ -1,9 +1,9 @@
 #!/bin/bash
 # The n-th allocation and all later ones fail: never a crash, always exit status 4 and one line. n goes up in steps until
-# the verb succeeds. usage: tests/nomem.sh PROGRAM [STEP]     (STEP 1: about 30 values a verb; larger: fewer)
+# the verb succeeds. usage: tests/nomem.sh PROGRAM [STEP]     (10: about 25 values a verb; 0: every one)
 set -u
 program=${1:?usage: tests/nomem.sh PROGRAM [STEP]}
-step=${2:-1}
+step=${2:-10}
 TEST_TIMEOUT=${TEST_TIMEOUT:-60}
 . "$(dirname "$0")/lib.sh"
 cd "$tmp" || exit 4
@@ -29,7 +29,7 @@ without() { # name args...: every n until the verb works
             return
         fi
         tried=$((tried + 1))
-        n=$((n + 1 + n * step / 4))
+        n=$((n + 1 + n * step / 40))
         [ $n -lt 10000000 ] || { fail "$name" "still fails at allocation $n" && return; }
     done
     pass "$name: $tried places, up to allocation $n"

@@ -19,7 +19,7 @@ works '' explain s4d --length 64 --batch 2
 works '' list models
 works '' describe listops
 fails 3 'No such file' predict --weights nothing --input x -o y
-"$top/tests/nomem.sh" "$program" 4 >nomem.log 2>&1
+"$top/tests/nomem.sh" "$program" 40 >nomem.log 2>&1
 is 'without memory' test $? -eq 0
 grep -A 20 '^not ok' nomem.log
 finish
