@@ -37,11 +37,13 @@ LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
 PLAIN   := $(sort $(wildcard kernels/plain/*.c))
 AVX2    := $(sort $(wildcard kernels/avx2/*.c))
+SIMD    := $(sort $(wildcard kernels/simd/*.c))
 COMMON  := $(sort $(wildcard base/*.c kernels/*.c engine/*.c engine/ops/*.c models/*.c tasks/*.c results/*.c reports/*.c \
              harness/measure/*.c))
 HARNESS := $(sort $(wildcard harness/*.c))
 MAIN    := harness/main.c
 LIB_OBJ := $(COMMON:%.c=$(B)/%.o) $(PLAIN:%.c=$(B)/%.f32.o) $(PLAIN:%.c=$(B)/%.f64.o) $(AVX2:%.c=$(B)/%.o) \
+           $(SIMD:%.c=$(B)/%.avx2.o) $(SIMD:%.c=$(B)/%.avx512.o) \
            $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(HARNESS)))
 TESTS   := $(sort $(wildcard tests/test_*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz_*.c))
@@ -82,12 +84,23 @@ $(B)/kernels/plain/%.f64.o: kernels/plain/%.c | $(LISTS)
 $(B)/kernels/avx2/%.o: kernels/avx2/%.c | $(LISTS)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) -mavx2 -mfma -MMD -MP -c -o $@ $<
+# Each file of kernels/simd once for every instruction set; pair is linked into tests only (kernels/simd/vec.h).
+ISA_avx2   := -mavx2 -mfma -DSQA_WIDTH=8
+ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -DSQA_WIDTH=16
+ISA_pair   := -mavx2 -mfma -DSQA_WIDTH=16
+define simd_rule
+$(B)/kernels/simd/%.$(1).o: kernels/simd/%.c | $(LISTS)
+	@mkdir -p $$(@D)
+	$$(call say,CC)$$(CC) $$(CFLAGS_ALL) $$(ISA_$(1)) -DSQA_ISA=$(1) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach isa,avx2 avx512 pair,$(eval $(call simd_rule,$(isa))))
 $(B)/harness/measure/environment.o: EXTRA = -DSQA_COMPILER_FLAGS='"$(OPT)"'
 $(B)/%.o: %.c | $(LISTS)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) $(EXTRA) -MMD -MP -c -o $@ $<
 
 .SECONDARY: # objects of tests stay
+$(B)/tests/test_kernels: $(SIMD:%.c=$(B)/%.pair.o)
 $(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 $(B)/tests/replay_%: $(B)/tests/fuzz_%.o $(B)/tests/replay.o $(LIB_OBJ)

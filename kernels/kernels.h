@@ -164,7 +164,7 @@ struct sqa_kernels {
     void (*to_f64)(const void *x, double *y, size_t n);
 };
 
-/* Best tables of this machine. SEQARENA_ISA=plain|avx2 in the environment limits the choice. Call once before
+/* Best tables of this machine. SEQARENA_ISA=plain|avx2|avx512 in the environment limits the choice. Call once before
  * threads. */
 void sqa_kernels_init(void);
 /* Makes OpenBLAS take its work buffer (128 MiB of address space a thread) for that many threads now: where it cannot

@@ -66,40 +66,54 @@ struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 
 #if HAVE_AVX2
 /* clang-format off */
-#define SET(name) t->name = sqa_k_##name##_f32_avx2;
+/* Kernels of kernels/simd, in one form for each instruction set */
+#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa)
+/* Kernels that have an AVX2 form only (kernels/avx2) */
+#define AVX2_LIST(X, isa) \
+    X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \
+    X(sum, isa) X(sum_squares, isa) X(max, isa) X(sum_rows, isa) \
+    X(softmax, isa) X(softmax_grad, isa) X(log_sum_exp, isa) X(cross_entropy, isa) X(cross_entropy_grad, isa) \
+    X(layernorm, isa) X(layernorm_grad, isa) \
+    X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
+    X(fft_forward, isa) X(fft_apply, isa) X(fft_accumulate, isa) X(fft_kernel_grad, isa)
+/* clang-format on */
+
+#define SET(name, isa) t->name = sqa_k_##name##_f32_##isa;
 static void set_avx2(struct sqa_kernels *t)
 {
     t->isa = "avx2";
-    SET(unary) SET(unary_grad) SET(binary) SET(binary_scalar) SET(affine) SET(axpy) SET(dropout)
-    SET(sum) SET(sum_squares) SET(max) SET(sum_rows)
-    SET(softmax) SET(softmax_grad) SET(log_sum_exp) SET(cross_entropy) SET(cross_entropy_grad)
-    SET(layernorm) SET(layernorm_grad) SET(adamw) SET(sgd)
-    SET(attention_workspace) SET(attention) SET(attention_bwd)
-    SET(fft_forward) SET(fft_apply) SET(fft_accumulate) SET(fft_kernel_grad)
+    AVX2_LIST(SET, avx2)
+    SIMD_LIST(SET, avx2)
 }
-/* clang-format on */
+
+static void set_avx512(struct sqa_kernels *t)
+{
+    set_avx2(t);
+    t->isa = "avx512";
+    SIMD_LIST(SET, avx512)
+}
 
 static int can_avx2(void)
 {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
-#endif
 
-static const struct sqa_kernels *avx2_table(void)
+static int can_avx512(void)
 {
-#if HAVE_AVX2
-    static struct sqa_kernels avx2;
-    if (!avx2.isa && can_avx2()) {
-        avx2 = plain_f32;
-        avx2.gemm = gemm_f32;
-        set_avx2(&avx2);
-    }
-    return avx2.isa ? &avx2 : NULL;
-#else
-    return NULL;
-#endif
+    return can_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+static const struct simd {
+    const char *isa;
+    int (*can)(void);
+    void (*set)(struct sqa_kernels *t);
+} simd[] = {{"avx2", can_avx2, set_avx2}, {"avx512", can_avx512, set_avx512}}; /* weakest first */
+enum { SIMDS = sizeof simd / sizeof simd[0] };
+#else
+enum { SIMDS = 0 };
+#endif
 
 static char cpu_flags[256];
 
@@ -159,15 +173,17 @@ int sqa_kernels_reserve(int threads)
 
 void sqa_kernels_init(void)
 {
+    const struct sqa_kernels *tables[8];
+    const char *limit = getenv("SEQARENA_ISA");
     openblas_set_num_threads(1);
     find_cpu_flags();
-    const char *limit = getenv("SEQARENA_ISA");
-    const struct sqa_kernels *best = avx2_table();
-    if (best && !(limit && strcmp(limit, "plain") == 0))
-        sqa_kernels_f32 = *best;
-    else {
-        sqa_kernels_f32 = plain_f32;
-        sqa_kernels_f32.gemm = gemm_f32;
+    sqa_kernels_f32 = plain_f32;
+    sqa_kernels_f32.gemm = gemm_f32;
+    const size_t n = limit && strcmp(limit, "plain") == 0 ? 0 : sqa_kernels_simd(tables);
+    for (size_t i = 0; i < n; i++) {
+        sqa_kernels_f32 = *tables[i];
+        if (limit && strcmp(limit, tables[i]->isa) == 0)
+            break;
     }
 }
 
@@ -179,8 +195,20 @@ const struct sqa_kernels *sqa_kernels_plain(int f64)
 size_t sqa_kernels_simd(const struct sqa_kernels *tables[8])
 {
     size_t n = 0;
-    if ((tables[n] = avx2_table()) != NULL)
-        n++;
+#if HAVE_AVX2
+    static struct sqa_kernels made[SIMDS];
+    for (size_t i = 0; i < SIMDS; i++) {
+        if (!made[i].isa && simd[i].can()) {
+            made[i] = plain_f32;
+            made[i].gemm = gemm_f32;
+            simd[i].set(&made[i]);
+        }
+        if (made[i].isa)
+            tables[n++] = &made[i];
+    }
+#else
+    (void)tables;
+#endif
     return n;
 }
 

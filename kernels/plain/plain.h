@@ -2,7 +2,7 @@
  * plain.h - names of every kernel form, and what the files of kernels/plain/ share
  *
  * Each file of kernels/plain/ is compiled twice, with -DSQA_REAL=float -DSQA_REAL_NAME=f32 and with double and f64.
- * K(name) is then sqa_k_<name>_f32 or _f64. SIMD forms have the same prototypes: sqa_k_<name>_f32_avx2. Sums run in
+ * K(name) is then sqa_k_<name>_f32 or _f64. SIMD forms have the same prototypes: sqa_k_<name>_f32_<isa>. Sums run in
  * double for both types. What each kernel computes stands in kernels/kernels.h.
  */
 #ifndef SQA_KERNELS_PLAIN_PLAIN_H
@@ -63,6 +63,8 @@
 SQA_KERNELS_DECLARE(f32)
 SQA_KERNELS_DECLARE(f64)
 SQA_KERNELS_DECLARE(f32_avx2)
+SQA_KERNELS_DECLARE(f32_avx512)
+SQA_KERNELS_DECLARE(f32_pair) /* tests only: kernels/simd/vec.h */
 
 #ifdef SQA_REAL
 typedef SQA_REAL real;
