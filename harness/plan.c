@@ -248,18 +248,41 @@ static void add_baselines(struct names *models, const struct sqa_task *task)
             add_name(models, sqa_variants[i]->id, 1);
 }
 
+enum { MAX_LENGTHS = 64 };
+
+/* "4K", or "1K..64K": each the double of the one before. False when it is neither. */
+static int add_lengths(char *item, int64_t *lengths, int *n)
+{
+    char *dots = strstr(item, "..");
+    int64_t from, to;
+    if (dots)
+        *dots = 0;
+    if (!sqa_parse_int(item, &from) || (dots && !sqa_parse_int(dots + 2, &to)))
+        return 0;
+    to = dots ? to : from;
+    if (from < 1 || to < from || to > (int64_t)1 << 24)
+        return 0;
+    for (int64_t at = from; at <= to; at *= 2) {
+        if (*n == MAX_LENGTHS)
+            return 0;
+        lengths[(*n)++] = at;
+    }
+    return 1;
+}
+
 static enum sqa_status parse_lengths(const struct sqa_texts *list, int64_t *lengths, int *n, struct sqa_err *err)
 {
     *n = 0;
     for (int i = 0; i < list->n; i++) {
         for (const char *s = list->at[i]; *s;) {
-            char item[32];
+            char item[32], kept[32];
             const size_t k = strcspn(s, ",");
             snprintf(item, sizeof item, "%.*s", (int)(k < 31 ? k : 31), s);
-            if (*n == 64 || !sqa_parse_int(item, &lengths[*n]) || lengths[*n] < 1 || lengths[*n] > (int64_t)1 << 24)
-                return sqa_fail(err, SQA_USAGE, "--lengths %.100s: '%s' is no length; give a list such as 1K,2K,4K",
-                                list->at[i], item);
-            (*n)++;
+            memcpy(kept, item, sizeof kept);
+            if (!add_lengths(item, lengths, n))
+                return sqa_fail(err, SQA_USAGE,
+                                "--lengths %.100s: '%s' is no length; give a list such as 1K,2K,4K, or 1K..64K",
+                                list->at[i], kept);
             s += k + (s[k] == ',');
         }
     }
@@ -306,7 +329,7 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
     struct names *models = sqa_arena_alloc(&p->arena, sizeof *models),
                  *tasks = sqa_arena_alloc(&p->arena, sizeof *tasks);
     const char *overrides = join_overrides(p, s);
-    int64_t lengths[64] = {0};
+    int64_t lengths[MAX_LENGTHS] = {0};
     int nlengths = 0;
     enum sqa_status status = SQA_OK;
     if (!models || !tasks || !overrides)

@@ -9,6 +9,9 @@ void sqa_markdown_summary(struct sqa_text *out, const struct sqa_pool *pool);
 void sqa_markdown_quality(struct sqa_text *out, const struct sqa_pool *pool);
 enum sqa_status sqa_markdown_cost(struct sqa_text *out, const struct sqa_pool *pool,
                                   struct sqa_err *err) SQA_MUST_CHECK;
+/* Exponents of time and memory in the length, where three or more lengths were measured. */
+enum sqa_status sqa_markdown_scaling(struct sqa_text *out, const struct sqa_pool *pool,
+                                     struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_markdown_runs(struct sqa_text *out, const struct sqa_pool *pool);
 /* The whole report. */
 enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err) SQA_MUST_CHECK;

@@ -1,0 +1,176 @@
+/*
+ * md_scaling.c - how time and memory grow with the length: exponents fitted to measured lengths
+ *
+ * A series is one model with one setting, measured at three or more lengths. An exponent is the slope of
+ * log y = a + b log L by least squares, with Student's 95 % interval of the slope: what the points say of a straight
+ * line, not of longer sequences. The last column is the slope between the two longest alone.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "reports/grid.h"
+#include "reports/markdown.h"
+#include "reports/stats.h"
+#include "results/schema.h"
+
+enum { MAX_POINTS = 64, MEASURES = 4 };
+
+static const int columns[MEASURES] = {SQA_CELLS_latency_ns_median, SQA_CELLS_mem_own_bytes,
+                                      SQA_CELLS_mem_planned_bytes, SQA_CELLS_flops};
+
+struct point {
+    double length, y[MEASURES];
+};
+
+struct series {
+    const struct sqa_pool_cell *first;
+    struct point at[MAX_POINTS];
+    size_t n;
+};
+
+/* Texts that differ at most in the value of "length=". */
+static bool same_but_length(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        if (strncmp(a, "length=", 7) == 0 && strncmp(b, "length=", 7) == 0) {
+            a += 7 + strcspn(a + 7, ",;");
+            b += 7 + strcspn(b + 7, ",;");
+        } else
+            a++, b++;
+    }
+    return *a == *b;
+}
+
+static bool same_series(const struct sqa_pool *pool, const struct sqa_pool_cell *a, const struct sqa_pool_cell *b,
+                        int phase)
+{
+    static const int same[] = {SQA_CELLS_model_full, SQA_CELLS_batch, SQA_CELLS_dtype, SQA_CELLS_threads,
+                               SQA_CELLS_scale};
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        if (strcmp(sqa_pool_text(pool, a, phase, same[i]), sqa_pool_text(pool, b, phase, same[i])) != 0)
+            return false;
+    return same_but_length(sqa_pool_text(pool, a, phase, SQA_CELLS_task_full),
+                           sqa_pool_text(pool, b, phase, SQA_CELLS_task_full));
+}
+
+static int by_length(const void *a, const void *b)
+{
+    const double x = ((const struct point *)a)->length, y = ((const struct point *)b)->length;
+    return (x > y) - (x < y);
+}
+
+/* Cells of the series that begins with cell `first`, one a length (the first seed). */
+static void gather(const struct sqa_pool *pool, size_t first, int phase, bool *done, struct series *s)
+{
+    s->first = &pool->cells[first];
+    s->n = 0;
+    for (size_t i = first; i < pool->n_cells; i++) {
+        const struct sqa_pool_cell *c = &pool->cells[i];
+        struct point p = {.length = sqa_pool_number(pool, c, phase, SQA_CELLS_length)};
+        bool known = done[i] || isnan(p.length) || !same_series(pool, s->first, c, phase);
+        if (known)
+            continue;
+        done[i] = true;
+        for (size_t k = 0; k < s->n; k++)
+            known = known || s->at[k].length == p.length;
+        for (int m = 0; m < MEASURES; m++)
+            p.y[m] = sqa_pool_number(pool, c, phase, columns[m]);
+        if (!known && s->n < MAX_POINTS && p.y[0] > 0)
+            s->at[s->n++] = p;
+    }
+    qsort(s->at, s->n, sizeof s->at[0], by_length);
+}
+
+static struct sqa_estimate slope(const struct point *at, size_t n, int measure)
+{
+    const double nan = (double)NAN;
+    struct sqa_estimate e = {nan, nan, nan, 0, 0, ""};
+    double mx = 0, my = 0, xx = 0, xy = 0, rest = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!(at[i].y[measure] > 0))
+            return e;
+        mx += log(at[i].length) / (double)n;
+        my += log(at[i].y[measure]) / (double)n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double x = log(at[i].length) - mx;
+        xx += x * x;
+        xy += x * (log(at[i].y[measure]) - my);
+    }
+    e.mean = xy / xx;
+    if (n < 3)
+        return e;
+    for (size_t i = 0; i < n; i++) {
+        const double r = log(at[i].y[measure]) - my - e.mean * (log(at[i].length) - mx);
+        rest += r * r;
+    }
+    const double half = sqa_t_quantile(0.975, (double)(n - 2)) * sqrt(rest / (double)(n - 2) / xx);
+    e.low = e.mean - half;
+    e.high = e.mean + half;
+    return e;
+}
+
+static void exponent_cell(struct sqa_grid *grid, struct sqa_estimate e, bool counted)
+{
+    if (isnan(e.mean))
+        sqa_grid_cell(grid, "");
+    else if (counted || isnan(e.low))
+        sqa_grid_printf(grid, "%.2f", e.mean);
+    else
+        sqa_grid_printf(grid, "%.2f [%.2f, %.2f]", e.mean, e.low, e.high);
+}
+
+static void series_row(struct sqa_grid *grid, const struct series *s)
+{
+    sqa_grid_code(grid, s->first->model, "");
+    sqa_grid_printf(grid, "%.0f to %.0f", s->at[0].length, s->at[s->n - 1].length);
+    sqa_grid_printf(grid, "%zu", s->n);
+    for (int m = 0; m < MEASURES; m++)
+        exponent_cell(grid, slope(s->at, s->n, m), m >= 2);
+    exponent_cell(grid, slope(s->at + s->n - 2, 2, 0), false);
+}
+
+static void phase_table(struct sqa_text *out, const struct sqa_pool *pool, int phase, bool *done, struct series *s,
+                        bool *begun)
+{
+    static const char *const names[] = {"model",      "lengths",        "points", "time",
+                                        "own memory", "memory planned", "FLOPs",  "time, last two"};
+    struct sqa_grid grid;
+    size_t rows = 0;
+    memset(done, 0, pool->n_cells * sizeof *done);
+    for (size_t i = 0; i < pool->n_cells; i++) {
+        if (done[i] || !pool->cells[i].ok[phase])
+            continue;
+        gather(pool, i, phase, done, s);
+        if (s->n < 3)
+            continue;
+        if (rows++ == 0) {
+            sqa_text_add(
+                out, *begun ? "" : "## Scaling\n\nFitted exponents of the length: y grows as L to that power.\n\n");
+            sqa_text_add(out, phase == SQA_PHASE_TRAIN ? "### A training step\n\n" : "### Inference\n\n");
+            *begun = true;
+            sqa_grid_begin(&grid, "lrrrrrrr");
+            for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+                sqa_grid_cell(&grid, names[k]);
+        }
+        series_row(&grid, s);
+    }
+    if (rows > 0)
+        sqa_grid_end(&grid, out);
+}
+
+enum sqa_status sqa_markdown_scaling(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err)
+{
+    bool *done = sqa_alloc_array(pool->n_cells + 1, sizeof *done), begun = false;
+    struct series *s = sqa_alloc(sizeof *s);
+    enum sqa_status status = SQA_OK;
+    if (!done || !s)
+        status = sqa_fail(err, SQA_NOMEM, "report: no memory for the scaling tables; report fewer runs");
+    for (int phase = 0; phase < SQA_PHASE_N && status == SQA_OK; phase++)
+        phase_table(out, pool, phase, done, s, &begun);
+    sqa_free(done);
+    sqa_free(s);
+    return status;
+}
