@@ -1,6 +1,7 @@
 # make          builds build/seqarena          make demo     the whole job in minutes, from nothing
 # make check    every test                     make deps     installs the Debian packages below
 # make install  DESTDIR= PREFIX=               make asan ubsan format-check layers headers fuzz check-kill
+# make bench    ops against this machine       make bench-peer  against PyTorch and ONNX Runtime
 
 B      ?= build
 PREFIX ?= /usr/local
@@ -53,7 +54,7 @@ LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc $(B)/commit.inc
 # V=1 shows whole command lines.
 say = $(if $(V),,@echo '  $(1)  $@';)
 
-.PHONY: all deps demo check check-unit check-cli check-kill install asan ubsan format format-check layers fuzz clean headers \
+.PHONY: all deps demo check check-unit check-cli check-kill bench bench-peer install asan ubsan format format-check layers fuzz clean headers \
         FORCE
 all: $(B)/seqarena
 
@@ -124,6 +125,17 @@ check-cli: all
 KILLS ?= 50
 check-kill: all
 	@KILLS=$(KILLS) tests/runs.sh $(B)/seqarena kill
+# How near the ops come to this machine's own limits.
+bench: all
+	@mkdir -p results/bench
+	@$(B)/seqarena kernels -o results/bench/kernels.csv
+# The same models under PyTorch and ONNX Runtime, in turn. PEERS holds their scripts; ORT, when set, is the folder whose
+# node_modules has onnxruntime-node. An interrupted comparison goes on where it was; remove the CSV to begin anew.
+PEERS  ?= ../shared/peers
+ROUNDS ?= 5
+bench-peer: all
+	@tests/bench-peer.py --seqarena $(B)/seqarena --peers $(PEERS) --rounds $(ROUNDS) $(if $(ORT),--ort $(ORT)) \
+	    -o results/peer/f32.csv
 layers:
 	@tests/layers.sh
 headers:

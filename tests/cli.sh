@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain verify report export predict data doctor completion; do
+for verb in list describe run bench explain kernels verify report export predict data doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -50,6 +50,10 @@ fails 2 "no parameter 'foo'" run --model local --task $small --train foo=1
 fails 2 'no model selected' run
 fails 2 'no task selected' run --model transformer
 fails 2 'no model selected' bench
+fails 2 "'5..3' is no length" bench --model local --lengths 5..3
+fails 2 "'1K..' is no length" bench --model local --lengths 1K..
+fails 2 "no case matches 'zzz'" kernels zzz
+fails 2 'missing closing parenthesis' kernels '('
 fails 2 'matches no model' run --models zzz --task $small
 fails 2 'matches no task' run --model local --tasks zzz
 fails 2 "nothing matches 'zzz'" verify --models zzz

@@ -2,6 +2,7 @@
  *
  * tests/ref/report_small.md is the whole Markdown report of one of them; SEQARENA_UPDATE_REF=1 writes it anew. */
 #include <setjmp.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -377,6 +378,33 @@ static void test_settings(void **state)
     sqa_free(md);
 }
 
+/* ns = L^2, own = 10 L, planned = L^1.5: the exponents come out, and two lengths are not enough. */
+static void test_scaling(void **state)
+{
+    (void)state;
+    struct sqa_err err = {0};
+    struct sqa_text t = {0};
+    sqa_text_add(&t, "schema,key,phase,model,task,scale,length,batch,dtype,status,latency_ns_median,mem_own_bytes,"
+                     "mem_planned_bytes,flops,model_full,task_full\n");
+    for (int i = 0; i < 4; i++) {
+        const double L = 64 << i;
+        sqa_text_printf(&t, "1,a%d,train,m,random:length=%.0f,bench,%.0f,4,f32,ok,%.0f,%.0f,%.3f,,m:layers=2,", i, L,
+                        L, L * L, 10 * L, pow(L, 1.5));
+        sqa_text_printf(&t, "\"random:length=%.0f,vocab=32\"\n", L);
+        if (i < 2)
+            sqa_text_printf(&t, "1,b%d,train,n,random,bench,%.0f,4,f32,ok,5,5,5,5,n,random:length=%.0f\n", i, L, L);
+    }
+    assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
+    assert_int_equal(sqa_file_write("run/cells.csv", sqa_text_get(&t), t.length, &err), SQA_OK);
+    sqa_text_clear(&t);
+    char *md = report("md", 1, (const char *const[]){"run"});
+    has(md, "## Scaling");
+    has(md, "| `m`   | 64 to 512 |      4 | 2.00 [2.00, 2.00] | 1.00 [1.00, 1.00] |           1.50 |     - |         "
+            "  2.00 |");
+    assert_null(strstr(strstr(md, "## Scaling"), "`n`"));
+    sqa_free(md);
+}
+
 static void refused(const char *format, size_t n, const char *directory, enum sqa_status status, const char *what)
 {
     struct sqa_text out = {0};
@@ -473,8 +501,8 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_DIR(test_small),    IN_DIR(test_csv),      IN_DIR(test_json), IN_DIR(test_figures),
-        IN_DIR(test_two_runs), IN_DIR(test_settings), IN_DIR(test_odd),  IN_DIR(test_no_memory),
+        IN_DIR(test_small),    IN_DIR(test_csv),     IN_DIR(test_json), IN_DIR(test_figures),   IN_DIR(test_two_runs),
+        IN_DIR(test_settings), IN_DIR(test_scaling), IN_DIR(test_odd),  IN_DIR(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
