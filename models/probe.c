@@ -400,7 +400,7 @@ enum sqa_status sqa_probe_whole(const struct sqa_probe_whole *p, double *y, int6
     if (status == SQA_OK && y) {
         status = run(&r, err);
         if (status == SQA_OK)
-            status = read_output(&r, p->task.kind == SQA_CLASSIFY ? "logits" : "forecast", y, err);
+            status = read_output(&r, sqa_output_name(p->task.kind), y, err);
     }
     close_rig(&r);
     return status;

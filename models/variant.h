@@ -6,6 +6,8 @@
  *
  *     embed + position -> layers x residual { norm, mixer, channel } -> norm -> pool -> head
  *
+ * (for tags, a label a position, there is no pool and the head works on each position)
+ *
  * or one variant of slot `model` that builds everything (dlinear), or a floor (a baseline without training).
  * Model code reaches arithmetic through engine ops only.
  */
@@ -25,7 +27,7 @@
     X(RESIDUAL, residual, "where norms and residual sums stand in a block")          \
     X(POSITION, position, "adds positions: (B, L, D) -> (B, L, D)")                  \
     X(POOL, pool, "(B, L, D) -> (B, D)")                                             \
-    X(HEAD, head, "(B, D) -> logits (B, classes) or forecast (B, horizon, outputs)") \
+    X(HEAD, head, "(B, D) -> logits (B, classes) or forecast (B, horizon, outputs); (B, L, D) -> tags (B, L, classes)") \
     X(MODEL, model, "a whole model")                                                 \
     X(FLOOR, floor, "a baseline without training")
 enum sqa_slot {
@@ -69,6 +71,12 @@ struct sqa_context {
     struct sqa_tensor *lengths; /* i32 (B): valid positions, or NULL when all are */
     struct sqa_tensor *aux[4];
 };
+
+/* Rows that the head sees: one a sequence, or, for tags, one a position. */
+static inline int64_t sqa_head_rows(const struct sqa_context *c)
+{
+    return c->task->kind == SQA_TAG ? c->batch * c->length : c->batch;
+}
 
 /* Parameters and state of the current scope: entry "SCOPE.name", made on the first build. NULL after a failure. */
 struct sqa_tensor *sqa_param_tensor(struct sqa_context *c, const char *name, enum sqa_group group,
@@ -128,7 +136,7 @@ struct sqa_variant {
 
     /* Slot floor: state is self (self_size, zeroed before params are set; may hold counts in fixed arrays or memory
      * from arena). see() is called with every training batch in turn (NULL: nothing to learn); predict writes labels
-     * (n) or a forecast (n, horizon, outputs). */
+     * (n), tags (n, length) or a forecast (n, horizon, outputs). */
     enum sqa_status (*begin)(void *self, const struct sqa_signature *task, struct sqa_arena *arena,
                              struct sqa_err *err);
     enum sqa_status (*see)(void *self, const struct sqa_batch *b, struct sqa_err *err);
