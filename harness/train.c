@@ -303,8 +303,8 @@ static void score_floor(const struct sqa_trainer *t, const struct answers *a, st
 static void finish_scores(const struct evaluation *e, enum sqa_task_kind kind, struct sqa_scores *s)
 {
     const double n = (double)e->n, labels = (double)e->labels;
-    *s = (struct sqa_scores){
-        .n = e->n, .loss = e->loss / labels, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
+    *s =
+        (struct sqa_scores){.n = e->n, .loss = e->loss / labels, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
     if (kind != SQA_FORECAST) {
         s->accuracy = (double)e->hits / labels;
     } else {

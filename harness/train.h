@@ -85,8 +85,8 @@ struct sqa_example_score {
     int32_t target, output; /* the label and the answer; -1 when there is not one of them */
     int64_t labels, right;  /* tags: labelled positions, and how many of them are right; else labels is 0 */
 };
-/* Scores on a split; limit > 0: the first `limit` examples. Loss and accuracy of tags are over all labelled positions,
- * whatever their rows. each(): called once an example; may be NULL. */
+/* Scores on a split; limit > 0: the first `limit` examples. Loss and accuracy of tags are over all labelled
+ * positions, whatever their rows. each(): called once an example; may be NULL. */
 typedef void sqa_example_fn(void *user, const struct sqa_example_score *e);
 enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split, int64_t limit, sqa_example_fn *each,
                                      void *user, struct sqa_scores *out, struct sqa_err *err) SQA_MUST_CHECK;

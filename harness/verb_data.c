@@ -224,8 +224,7 @@ static enum sqa_status list(struct sqa_err *err)
     struct sqa_text t = {0};
     sqa_columns_add(&c, (const char *const[]){"task", "kind", "where the data come from"});
     for (int i = 0; sqa_tasks[i]; i++)
-        sqa_columns_add(&c, (const char *const[]){sqa_tasks[i]->id,
-                                                  sqa_task_kind_name(sqa_tasks[i]->kind),
+        sqa_columns_add(&c, (const char *const[]){sqa_tasks[i]->id, sqa_task_kind_name(sqa_tasks[i]->kind),
                                                   sqa_tasks[i]->source});
     sqa_columns_print(&c, &t);
     return sqa_print(&t, NULL, err);

@@ -59,8 +59,7 @@ static void list_tasks(struct listing *l)
         struct sqa_text floors = {0};
         for (const char *const *f = t->floors; f && *f; f++)
             sqa_text_printf(&floors, "%s%s", floors.length ? " " : "", *f);
-        add(l, (const char *const[]){t->id, sqa_task_kind_name(t->kind), t->title,
-                                     sqa_text_get(&floors)});
+        add(l, (const char *const[]){t->id, sqa_task_kind_name(t->kind), t->title, sqa_text_get(&floors)});
         sqa_text_clear(&floors);
     }
 }

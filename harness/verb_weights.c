@@ -134,7 +134,8 @@ static const struct sqa_option predict_table[] = {
      0, 0},
     {"input", 0, SQA_OPTION_TEXT, "FILE", ".npy: tokens (n, L), 0 is padding; or reals (n, L, C)",
      offsetof(struct predict_options, input), 0, 0},
-    {"output", 'o', SQA_OPTION_TEXT, "FILE", ".npy to write: logits (n, classes), of tags (n, L, classes), or forecasts (n, H, C)",
+    {"output", 'o', SQA_OPTION_TEXT, "FILE",
+     ".npy to write: logits (n, classes), of tags (n, L, classes), or forecasts (n, H, C)",
      offsetof(struct predict_options, output), 0, 0},
     {"batch", 0, SQA_OPTION_INT, "N", "rows at a time (default 32)", offsetof(struct predict_options, batch), 1,
      65536},
@@ -289,9 +290,10 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
         status = check_input(&p, &x, o->input, err);
     if (status == SQA_OK) {
         const enum sqa_task_kind kind = p.task.kind;
-        const int64_t n = x.dim[0], dims[][3] = {[SQA_CLASSIFY] = {n, p.task.classes, 1},
-                                                 [SQA_FORECAST] = {n, p.task.horizon, p.task.outputs},
-                                                 [SQA_TAG] = {n, x.dim[1], p.task.classes}},
+        const int64_t n = x.dim[0],
+                      dims[][3] = {[SQA_CLASSIFY] = {n, p.task.classes, 1},
+                                   [SQA_FORECAST] = {n, p.task.horizon, p.task.outputs},
+                                   [SQA_TAG] = {n, x.dim[1], p.task.classes}},
                       *dim = dims[kind], width = dim[1] * dim[2];
         y = sqa_alloc_array((size_t)(n * width) + 1, sizeof *y);
         if (!y)

@@ -148,7 +148,8 @@ enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_sign
                         name);
     if (m->preset.variant->slot != SQA_SLOT_MIXER)
         return check_item(m, &m->preset, task, err);
-    if (task->kind == SQA_TAG && strcmp(m->slot[SQA_SLOT_POOL].variant->id, sqa_spec_slot_default[SQA_SLOT_POOL]) != 0)
+    if (task->kind == SQA_TAG &&
+        strcmp(m->slot[SQA_SLOT_POOL].variant->id, sqa_spec_slot_default[SQA_SLOT_POOL]) != 0)
         return sqa_fail(err, SQA_UNSUPPORTED,
                         "%s: pool=%s on a task with a label at each position, where nothing is pooled; leave +pool= "
                         "out",
@@ -270,8 +271,9 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
     char text[96];
     if (y && !right_shape(&c, y))
         y = sqa_graph_fail(g, SQA_SHAPE,
-                           "%s: it made %s; the task wants (batch, classes), of tags (batch, length, classes), or (batch, horizon, outputs)", v->id,
-                           sqa_shape_text(y, text));
+                           "%s: it made %s; the task wants (batch, classes), of tags (batch, length, classes), or "
+                           "(batch, horizon, outputs)",
+                           v->id, sqa_shape_text(y, text));
     if (mode != SQA_MODE_TRAIN)
         sqa_output(g, y, sqa_output_name(task->kind));
     if (mode == SQA_MODE_EVAL)

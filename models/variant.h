@@ -6,7 +6,7 @@
  *
  *     embed + position -> layers x residual { norm, mixer, channel } -> norm -> pool -> head
  *
- * (for tags, a label a position, there is no pool and the head works on each position)
+ * (for tags, labels at positions, there is no pool: the head makes (B, L, classes) of (B, L, D))
  *
  * or one variant of slot `model` that builds everything (dlinear), or a floor (a baseline without training).
  * Model code reaches arithmetic through engine ops only.
@@ -27,7 +27,7 @@
     X(RESIDUAL, residual, "where norms and residual sums stand in a block")          \
     X(POSITION, position, "adds positions: (B, L, D) -> (B, L, D)")                  \
     X(POOL, pool, "(B, L, D) -> (B, D)")                                             \
-    X(HEAD, head, "(B, D) -> logits (B, classes) or forecast (B, horizon, outputs); (B, L, D) -> tags (B, L, classes)") \
+    X(HEAD, head, "(B, D) -> logits (B, classes) or forecast (B, horizon, outputs)") \
     X(MODEL, model, "a whole model")                                                 \
     X(FLOOR, floor, "a baseline without training")
 enum sqa_slot {

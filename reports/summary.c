@@ -161,7 +161,8 @@ static struct sqa_interval over_seeds(const struct work *w)
 }
 
 /* Accuracy and squared error: a bootstrap over all test examples when they are there, else Wilson or t. One label an
- * example and seeds that agree are Wilson's case; so are, on the safe side, tags without a spread or without examples.
+ * example and seeds that agree are Wilson's case; so are, on the safe side, tags without a spread or without
+ * examples.
  */
 static enum sqa_status by_examples(const struct sqa_pool *pool, const struct value *v, const struct work *w,
                                    struct sqa_estimate *out, struct sqa_err *err)
@@ -311,7 +312,8 @@ static enum sqa_status difference(const struct sqa_pool *pool, const struct sqa_
             continue;
         w->x[n] = w->x[i] - sqa_pool_number(pool, other, v->phase, v->column);
         w->pairs[n++] = (struct pair){one, other};
-        examples = examples && one->n_examples && other->n_examples && one->labels == other->labels && one->tags == other->tags;
+        examples = examples && one->n_examples && other->n_examples && one->labels == other->labels &&
+                   one->tags == other->tags;
     }
     if (examples && n)
         return crossed(w->pairs, n, block_of(pool, w->pairs[0].a), out, err);

@@ -3,10 +3,10 @@
  *
  *     k1 v1 k2 v2 ... kP vP | _ _ k2 _ _ _ k1 _ ...        label v2 at the second k2, v1 at the second k1
  *
- * Keys are tokens 1 .. vocab / 2 - 1, values vocab / 2 .. vocab - 1, each drawn without replacement; label k stands for
- * value vocab / 2 + k. What follows the pairs are slots of two positions; each key stands once in the first place of a
- * slot, slots drawn one after the other without replacement with p(slot i) ~ i^(power - 1), i = 1, 2, ...
- * Only those positions have labels.
+ * Keys are tokens 1 .. vocab / 2 - 1, values vocab / 2 .. vocab - 1, each drawn without replacement; label k stands
+ * for value vocab / 2 + k. What follows the pairs are slots of two positions; each key stands once in the first place
+ * of a slot, slots drawn one after the other without replacement with p(slot i) ~ i^(power - 1), i = 1, 2, ... Only
+ * those positions have labels.
  */
 #include <math.h>
 
@@ -133,8 +133,9 @@ const struct sqa_task sqa_task_mqar = {
     .id = "mqar",
     .title = "Multi-query associative recall",
     .source = "Arora et al. 2023 (Zoology), arXiv 2312.04927; github.com/HazyResearch/zoology, multiquery_ar.py",
-    .help = "Pairs of a key and its value, then the keys again among blanks; the label at the second place of a key is "
-            "its value.",
+    .help =
+        "Pairs of a key and its value, then the keys again among blanks; the label at the second place of a key is "
+        "its value.",
     .kind = SQA_TAG,
     .params = params,
     .self_size = sizeof(struct self),

@@ -1,8 +1,8 @@
 /*
  * reverse.c - the input read backwards, a label at each position
  *
- * Tokens 1 .. vocab - 1, uniform; label k stands for token k + 1. The label of position t of a sequence of n tokens is
- * that of token n - 1 - t, so a model must move every token by a distance that differs from position to position.
+ * Tokens 1 .. vocab - 1, uniform; label k stands for token k + 1. The label of position t of a sequence of n tokens
+ * is that of token n - 1 - t, so a model must move every token by a distance that differs from position to position.
  */
 #include "base/random.h"
 #include "tasks/tagged.h"
@@ -65,10 +65,11 @@ const struct sqa_task sqa_task_reverse = {
     .title = "Reversed sequence",
     .source = "a probe; with drawn lengths as in Friedman et al. 2023 (TransformerPrograms), arXiv 2306.01128, "
               "make_reverse",
-    .help = "Uniform random tokens; the label of each position is the token as far from the end as the position is "
-            "from the beginning. Nothing about one position says anything about its label, so models without mixing, or "
-            "with the mean of all positions, stay near chance, 1 / (vocab - 1); what a mixer scores is how well it "
-            "moves content by position.",
+    .help =
+        "Uniform random tokens; the label of each position is the token as far from the end as the position is "
+        "from the beginning. Nothing about one position says anything about its label, so models without mixing, or "
+        "with the mean of all positions, stay near chance, 1 / (vocab - 1); what a mixer scores is how well it "
+        "moves content by position.",
     .kind = SQA_TAG,
     .params = params,
     .self_size = sizeof(struct self),

@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "base/random.h"
 
-
 enum { HASHED_EXAMPLES = 256, HASHED_POSITIONS = 1 << 16, SHOWN = 64 };
 
 const char *const sqa_tagged_floors[] = {"majority", NULL};

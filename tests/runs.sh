@@ -118,7 +118,7 @@ stopped_tags() { # killed in training, the same bits; weights go out and in
     works 'parameters' export s4d --task reverse:length=20,vocab=9,test=30 --init-only -o tags.safetensors
     works '' predict --weights tags.safetensors --input tagged/test_x.npy -o tags.npy
     is 'logits of tags (30, 20, 8)' grep -aq "'shape': (30, 20, 8)" tags.npy
-    works '' predict --weights tags.safetensors --input tagged/test_x.npy --threads 2 --batch 7 -o again.npy
+    works '' predict --weights tags.safetensors --input tagged/test_x.npy --threads 2 -o again.npy
     is 'logits of tags: whatever the threads' cmp tags.npy again.npy
 }
 

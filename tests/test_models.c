@@ -327,7 +327,9 @@ static double first_output(struct sqa_model *m, const struct sqa_signature *task
     for (int i = 0; i < 3; i++) {
         int32_t *to = sqa_plan_input(plan, ints[i], &t);
         for (int64_t k = 0; to && k < sqa_numel(t); k++)
-            to[k] = i == 1 ? (int32_t)(task->length - k) : i == 2 && task->kind == SQA_TAG && k % 5 ? -1 : (int32_t)(1 + k % 2);
+            to[k] = i == 1                                     ? (int32_t)(task->length - k)
+                    : i == 2 && task->kind == SQA_TAG && k % 5 ? -1
+                                                               : (int32_t)(1 + k % 2);
     }
     assert_int_equal(sqa_plan_run(plan, 1, 0, NULL, NULL, &err), SQA_OK);
     const double *from = sqa_plan_output(plan, name, &t);
@@ -394,11 +396,11 @@ static void refuses_what_cannot_be_built(void **state)
         const struct sqa_signature *task;
         const char *part;
     } rows[] = {
-        {"dlinear", &tokens, "take a forecasting task"}, {"nlinear", &tokens, "take a forecasting task"},
-        {"dlinear:kernel=4", &series, "take 3 or 5"},    {"majority", &series, "take repeat_last"},
-        {"first_token", &series, "take repeat_last"},    {"repeat_last", &tokens, "take majority"},
-        {"seasonal_naive", &tokens, "take majority"},    {"transformer", &empty, "no positions"},
-        {"dlinear", &tags, "take a forecasting task"},   {"first_token", &tags, "for tags take majority"},
+        {"dlinear", &tokens, "take a forecasting task"},      {"nlinear", &tokens, "take a forecasting task"},
+        {"dlinear:kernel=4", &series, "take 3 or 5"},         {"majority", &series, "take repeat_last"},
+        {"first_token", &series, "take repeat_last"},         {"repeat_last", &tokens, "take majority"},
+        {"seasonal_naive", &tokens, "take majority"},         {"transformer", &empty, "no positions"},
+        {"dlinear", &tags, "take a forecasting task"},        {"first_token", &tags, "for tags take majority"},
         {"transformer+pool=last", &tags, "leave +pool= out"},
     };
     (void)state;

@@ -301,8 +301,11 @@ static void the_last_partial_batch_counts(void **state)
     OK(sqa_trainer_run(r.t, NULL, 0, &failure));
     assert_int_equal(r.t->examples, 300);
     close_run(&r);
-    static const char *const models[][2] = {
-        {small, lists}, {"performer:dim=16,layers=1", lists}, {"s4d:dim=16", lists}, {small, tags}, {"dlinear", series}};
+    static const char *const models[][2] = {{small, lists},
+                                            {"performer:dim=16,layers=1", lists},
+                                            {"s4d:dim=16", lists},
+                                            {small, tags},
+                                            {"dlinear", series}};
     for (size_t i = 0; i < COUNT(models); i++) {
         open_run(&r, models[i][0], models[i][1], "batch=32,steps=1", 1);
         open_run(&one, models[i][0], models[i][1], "batch=1,steps=1", 1);
@@ -535,7 +538,8 @@ static void failing_allocations_are_survived(void **state)
 /* Timing: a batch is put in once, then steps run; each must do the same work. */
 static void timed_steps_see_the_same_batch(void **state)
 {
-    static const char *const models[][2] = {{small, lists}, {"s4d:dim=16,layers=1", lists}, {small, tags}, {"dlinear", series}};
+    static const char *const models[][2] = {
+        {small, lists}, {"s4d:dim=16,layers=1", lists}, {small, tags}, {"dlinear", series}};
     (void)state;
     for (size_t i = 0; i < COUNT(models); i++)
         for (int mode = 0; mode < SQA_MODES; mode++) {
