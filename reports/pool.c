@@ -273,14 +273,20 @@ static void sort_examples(struct sqa_pool_cell *cell)
     cell->n_examples = n;
 }
 
-/* An example with more labels than others weighs more, as it does in the accuracy. */
+/* The accuracy over all labels is a ratio of sums; scores become its linear form, whose mean it is: p + (right - p
+ * labels) / mean labels. Resampling means of these stands for resampling the ratio. */
 static void weigh_tags(struct sqa_pool_cell *cell)
 {
-    double labels = 0;
-    for (size_t i = 0; i < cell->n_examples; i++)
+    double labels = 0, right = 0;
+    for (size_t i = 0; cell->tags && i < cell->n_examples; i++) {
         labels += cell->examples[i].labels;
-    for (size_t i = 0; cell->tags && i < cell->n_examples; i++)
-        cell->examples[i].score *= (double)cell->n_examples / labels;
+        right += cell->examples[i].score;
+    }
+    const double p = right / labels, mean = labels / (double)cell->n_examples;
+    for (size_t i = 0; cell->tags && i < cell->n_examples; i++) {
+        struct sqa_example *e = &cell->examples[i];
+        e->score = p + (e->score - p * e->labels) / mean;
+    }
 }
 
 /* Whether `item` (n bytes) is one of the items of "a=1;b=2;". */

@@ -65,8 +65,8 @@ struct sqa_estimate {
 
 struct sqa_example {
     int64_t index;
-    double score;  /* 1 right, 0 wrong; tags: right labels / mean labels of an example, so that the mean score is the
-                      accuracy over all labels; in forecasting the squared error */
+    double score;  /* 1 right, 0 wrong; in forecasting the squared error; tags: a number whose mean is the accuracy
+                      over all labels (pool.c, weigh_tags) */
     double labels; /* tags: labelled positions, else 0 */
 };
 

@@ -26,10 +26,10 @@ struct slots {
 };
 
 static const struct sqa_param params[] = {
-    {"length", "positions, even, at least 4 pairs", SQA_PARAM_INT, "64", 4, 1 << 20, offsetof(struct self, length),
+    {"length", "positions, even, at least 4 pairs", SQA_PARAM_INT, "32", 4, 1 << 20, offsetof(struct self, length),
      NULL},
-    {"pairs", "keys with their values", SQA_PARAM_INT, "8", 1, 1 << 18, offsetof(struct self, pairs), NULL},
-    {"vocab", "keys 1 .. vocab / 2 - 1, values vocab / 2 .. vocab - 1, padding id 0", SQA_PARAM_INT, "64", 4, 1 << 24,
+    {"pairs", "keys with their values", SQA_PARAM_INT, "4", 1, 1 << 18, offsetof(struct self, pairs), NULL},
+    {"vocab", "keys 1 .. vocab / 2 - 1, values vocab / 2 .. vocab - 1, padding id 0", SQA_PARAM_INT, "32", 4, 1 << 24,
      offsetof(struct self, vocab), NULL},
     {"power", "slots of queries have p(i) ~ i^(power - 1): 1 uniform, near 0 soon after the pairs", SQA_PARAM_REAL,
      "0.01", 0, 1, offsetof(struct self, power), NULL},
