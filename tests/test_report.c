@@ -23,6 +23,7 @@
 static char top[1024], dir[64];
 
 enum { EXAMPLES = 60, SAMPLES = 12 };
+enum { LABEL, SERIES, TAGS }; /* tags: each example has 1 to 4 labels */
 
 struct files {
     struct sqa_text text[SQA_FILES];
@@ -34,9 +35,8 @@ struct made {
     int seed;
     const char *status, *message;
     double skill; /* of 0..1 */
-    int forecast, examples, samples;
+    int kind, examples, samples;
     const char *note;
-    int tags; /* each example has 1 to 4 labels */
 };
 
 static void set(const char **fields, struct sqa_arena *arena, int column, const char *fmt, ...)
@@ -57,7 +57,7 @@ static double score(const struct made *m, int example)
 {
     const uint64_t key = sqa_random_key((uint64_t)m->seed, 0, m->model);
     const double hard = sqa_random_uniform(1, (uint64_t)example), own = sqa_random_uniform(key, (uint64_t)example);
-    if (m->forecast)
+    if (m->kind == SERIES)
         return 0.1 + 0.5 * (1 - m->skill) + 0.1 * hard + 0.02 * own;
     return 0.8 * hard + 0.2 * own < m->skill;
 }
@@ -99,11 +99,11 @@ static double put_examples(struct files *f, const struct made *m, const char *ke
         sum += s;
         e[SQA_EXAMPLES_key] = key;
         set(e, arena, SQA_EXAMPLES_index, "%d", i);
-        if (!m->forecast) {
+        if (m->kind != SERIES) {
             set(e, arena, SQA_EXAMPLES_target, "%d", i % 10);
             set(e, arena, SQA_EXAMPLES_output, "%d", s > 0 ? i % 10 : (i + 1) % 10);
         }
-        set(e, arena, SQA_EXAMPLES_loss, "%.9g", m->forecast ? s : 0.5);
+        set(e, arena, SQA_EXAMPLES_loss, "%.9g", m->kind == SERIES ? s : 0.5);
         if (m->examples)
             sqa_table_row(&f->text[SQA_FILE_EXAMPLES], SQA_FILE_EXAMPLES, e);
     }
@@ -152,16 +152,16 @@ static void put_cell(struct files *f, const struct made *m)
     c[SQA_CELLS_recipe_source] = floor ? NULL : "smoke.ini, row 3";
     set(c, &arena, SQA_CELLS_seed, "%d", m->seed);
     if (ok) {
-        const double x = m->tags ? put_tags(f, m, key, &arena) : put_examples(f, m, key, &arena);
+        const double x = m->kind == TAGS ? put_tags(f, m, key, &arena) : put_examples(f, m, key, &arena);
         set(c, &arena, SQA_CELLS_length, "64");
         set(c, &arena, SQA_CELLS_batch, "8");
         set(c, &arena, SQA_CELLS_dtype, "f32");
         set(c, &arena, SQA_CELLS_threads, "1");
         set(c, &arena, SQA_CELLS_params, "%d", floor ? 0 : 12345);
         set(c, &arena, SQA_CELLS_test_n, "%d", EXAMPLES);
-        set(c, &arena, m->forecast ? SQA_CELLS_test_mse : SQA_CELLS_test_accuracy, "%.9g", x);
-        set(c, &arena, m->forecast ? SQA_CELLS_valid_mse : SQA_CELLS_valid_accuracy, "%.9g", x * 0.9);
-        if (m->forecast) {
+        set(c, &arena, m->kind == SERIES ? SQA_CELLS_test_mse : SQA_CELLS_test_accuracy, "%.9g", x);
+        set(c, &arena, m->kind == SERIES ? SQA_CELLS_valid_mse : SQA_CELLS_valid_accuracy, "%.9g", x * 0.9);
+        if (m->kind == SERIES) {
             set(c, &arena, SQA_CELLS_test_mae, "%.9g", 0.8 * x);
             set(c, &arena, SQA_CELLS_horizon, "24");
         }
@@ -502,10 +502,10 @@ static int remove_dir(void **state)
 static void test_tags(void **state)
 {
     static const struct made tagged[] = {
-        {"transformer", "mqar", "lite", 1, "ok", "", 0.8, 0, 1, 0, "", 1},
-        {"local", "mqar", "lite", 1, "ok", "", 0.4, 0, 1, 0, "", 1},
-        {"s4d", "mqar", "lite", 1, "ok", "", 1.1, 0, 1, 0, "", 1},
-        {"majority", "mqar", "lite", 1, "ok", "", 0.1, 0, 1, 0, "", 1},
+        {"transformer", "mqar", "lite", 1, "ok", "", 0.8, TAGS, 1, 0, ""},
+        {"local", "mqar", "lite", 1, "ok", "", 0.4, TAGS, 1, 0, ""},
+        {"s4d", "mqar", "lite", 1, "ok", "", 1.1, TAGS, 1, 0, ""},
+        {"majority", "mqar", "lite", 1, "ok", "", 0.1, TAGS, 1, 0, ""},
     };
     struct sqa_pool pool;
     struct sqa_err err = {0};
