@@ -12,6 +12,7 @@
 enum sqa_task_kind {
     SQA_CLASSIFY, /* tokens, lengths -> labels */
     SQA_FORECAST, /* x -> y */
+    SQA_TAG,      /* tokens, lengths -> a label at each position, or at some */
 };
 
 enum sqa_split { SQA_TRAIN, SQA_VALID, SQA_TEST, SQA_SPLITS };
@@ -20,11 +21,11 @@ struct sqa_batch {
     int64_t n;           /* rows that are real */
     int64_t length;      /* positions a row, padding included */
     int64_t channels;    /* of x; 0 for tokens */
-    int64_t horizon;     /* rows of y to forecast; 0 for classification */
+    int64_t horizon;     /* rows of y to forecast; 0 for labels */
     int64_t outputs;     /* channels of y */
     int32_t *tokens;     /* (n, length); 0 is padding */
     int32_t *lengths;    /* (n): valid positions of each row */
-    int32_t *labels;     /* (n): 0 .. classes - 1 */
+    int32_t *labels;     /* (n), or (n, length) for tags: 0 .. classes - 1; tags: -1 where a position has none */
     double *x;           /* (n, length, channels): look-back window, standardised */
     double *y;           /* (n, horizon, outputs): what to forecast, standardised */
     const double *past;  /* see floors: NULL, or for row i the `past_length` rows before the end of x[i] start at
@@ -33,5 +34,11 @@ struct sqa_batch {
     int64_t *past_count; /* (n): rows of history, look-back included */
     uint32_t *index;     /* (n): which examples of the split these are */
 };
+
+/* Places for labels in a row of a batch. */
+static inline int64_t sqa_labels_a_row(enum sqa_task_kind kind, int64_t length)
+{
+    return kind == SQA_TAG ? length : 1;
+}
 
 #endif

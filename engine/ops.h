@@ -94,8 +94,11 @@ struct sqa_tensor *sqa_attention(struct sqa_graph *g, struct sqa_tensor *q, stru
 struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k,
                                struct sqa_tensor *k2);
 
-/* Losses. cross_entropy: logits (N, C), labels i32 (N) -> losses (N). squared_error, absolute_error: element-wise. */
+/* Losses. cross_entropy: logits (N, C), labels i32 (N) -> losses (N), 0 where the label is none of the classes.
+ * per_label: 1 / number of labels >= 0 (1 when there are none), rank 0; times the sum of such losses it is their
+ * mean. squared_error, absolute_error: element-wise. */
 struct sqa_tensor *sqa_cross_entropy(struct sqa_graph *g, struct sqa_tensor *logits, struct sqa_tensor *labels);
+struct sqa_tensor *sqa_per_label(struct sqa_graph *g, struct sqa_tensor *labels);
 struct sqa_tensor *sqa_squared_error(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *y);
 struct sqa_tensor *sqa_absolute_error(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *y);
 

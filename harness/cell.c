@@ -110,7 +110,7 @@ static void tell_progress(void *user, const struct sqa_trainer *t)
     last = now;
     fprintf(c->out, "progress %lld %lld %.4f %.4f\n", (long long)t->step, (long long)t->steps,
             t->train_loss_n ? t->train_loss_sum / (double)t->train_loss_n : t->last_train_loss,
-            t->task.kind == SQA_CLASSIFY ? t->best_valid.accuracy : t->best_valid.mse);
+            t->task.kind == SQA_FORECAST ? t->best_valid.mse : t->best_valid.accuracy);
     fflush(c->out);
 }
 
@@ -119,23 +119,29 @@ struct example_rows {
     const char *key;
 };
 
-static void add_example(void *user, uint32_t index, double loss, int32_t target, int32_t output)
+static void add_example(void *user, const struct sqa_example_score *x)
 {
     struct example_rows *e = user;
-    char i[16], t[16] = "", o[16] = "", l[32];
+    char i[16], t[16] = "", o[16] = "", l[32], labels[32] = "", right[32] = "";
     if (e->text.length > EXAMPLES_LIMIT)
         return;
-    snprintf(i, sizeof i, "%u", index);
-    if (target >= 0) {
-        snprintf(t, sizeof t, "%d", target);
-        snprintf(o, sizeof o, "%d", output);
+    snprintf(i, sizeof i, "%u", x->index);
+    if (x->target >= 0) {
+        snprintf(t, sizeof t, "%d", x->target);
+        snprintf(o, sizeof o, "%d", x->output);
     }
-    snprintf(l, sizeof l, "%.9g", loss);
+    if (x->labels > 0) {
+        snprintf(labels, sizeof labels, "%lld", (long long)x->labels);
+        snprintf(right, sizeof right, "%lld", (long long)x->right);
+    }
+    snprintf(l, sizeof l, "%.9g", x->loss);
     const char *row[SQA_EXAMPLES_N] = {[SQA_EXAMPLES_key] = e->key,
                                        [SQA_EXAMPLES_index] = i,
                                        [SQA_EXAMPLES_target] = t,
                                        [SQA_EXAMPLES_output] = o,
-                                       [SQA_EXAMPLES_loss] = isnan(loss) ? "" : l};
+                                       [SQA_EXAMPLES_loss] = isnan(x->loss) ? "" : l,
+                                       [SQA_EXAMPLES_labels] = labels,
+                                       [SQA_EXAMPLES_right] = right};
     sqa_table_row(&e->text, SQA_FILE_EXAMPLES, row);
 }
 

@@ -189,7 +189,7 @@ static bool suits(const char *model, const struct sqa_task *task)
 {
     struct sqa_model *m;
     const struct sqa_signature s = {.kind = task->kind,
-                                    .vocab = task->kind == SQA_CLASSIFY ? 32 : 0,
+                                    .vocab = task->kind == SQA_FORECAST ? 0 : 32,
                                     .classes = 10,
                                     .length = 512,
                                     .channels = 7,
@@ -243,7 +243,7 @@ static void add_baselines(struct names *models, const struct sqa_task *task)
     }
     for (const char *const *f = task->floors; f && *f; f++)
         add_name(models, *f, 1);
-    for (int i = 0; mixer && task->kind == SQA_CLASSIFY && task->floors && task->floors[0] && sqa_variants[i]; i++)
+    for (int i = 0; mixer && task->kind != SQA_FORECAST && task->floors && task->floors[0] && sqa_variants[i]; i++)
         if (sqa_variants[i]->slot == SQA_SLOT_MIXER && sqa_variants[i]->traits & SQA_TRAIT_CONTROL)
             add_name(models, sqa_variants[i]->id, 1);
 }

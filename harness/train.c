@@ -186,61 +186,127 @@ static double read_real(const void *data, const struct sqa_tensor *t, int64_t i)
 
 struct evaluation {
     double loss, mse, mae;
-    int64_t hits, n;
+    int64_t hits, labels, n; /* labels: what loss and hits are over; the rows when each has one */
     sqa_example_fn *each;
     void *user;
 };
 
-/* One example: its loss (a forecast's is its squared error), its output and, in forecasting, the forecast. */
-static void score(const struct sqa_trainer *t, struct evaluation *e, int64_t i, double loss, int32_t output,
-                  const double *forecast)
+static void add_example(struct evaluation *e, const struct sqa_example_score *x)
+{
+    e->n++;
+    if (e->each)
+        e->each(e->user, x);
+}
+
+static void score_label(const struct sqa_trainer *t, struct evaluation *e, int64_t i, double loss, int32_t output)
+{
+    const int32_t target = t->batch->labels[i];
+    e->hits += output == target;
+    e->labels++;
+    e->loss += loss;
+    add_example(e, &(struct sqa_example_score){t->batch->index[i], loss, target, output, 0, 0});
+}
+
+/* losses and outputs: one a position of row i. */
+static void score_tags(const struct sqa_trainer *t, struct evaluation *e, int64_t i, const double *losses,
+                       const int32_t *outputs)
+{
+    const int32_t *target = t->batch->labels + i * t->batch->length;
+    struct sqa_example_score x = {.index = t->batch->index[i], .target = -1, .output = -1};
+    for (int64_t k = 0; k < t->batch->length; k++) {
+        if (target[k] < 0)
+            continue;
+        x.loss += losses ? losses[k] : SQA_NAN;
+        x.right += outputs[k] == target[k];
+        x.labels++;
+    }
+    e->loss += x.loss;
+    e->hits += x.right;
+    e->labels += x.labels;
+    x.loss /= (double)x.labels;
+    add_example(e, &x);
+}
+
+static void score_forecast(const struct sqa_trainer *t, struct evaluation *e, int64_t i, const double *forecast)
 {
     const struct sqa_batch *b = t->batch;
     const int64_t width = t->task.horizon * t->task.outputs;
-    if (t->task.kind == SQA_CLASSIFY) {
-        e->hits += output == b->labels[i];
-    } else {
-        double square = 0, absolute = 0;
-        for (int64_t k = 0; k < width; k++) {
-            const double d = forecast[k] - b->y[i * width + k];
-            square += d * d;
-            absolute += fabs(d);
-        }
-        loss = square / (double)width;
-        e->mse += loss;
-        e->mae += absolute / (double)width;
+    double square = 0, absolute = 0;
+    for (int64_t k = 0; k < width; k++) {
+        const double d = forecast[k] - b->y[i * width + k];
+        square += d * d;
+        absolute += fabs(d);
     }
+    const double loss = square / (double)width;
+    e->mse += loss;
+    e->mae += absolute / (double)width;
+    e->labels++;
     e->loss += loss;
-    e->n++;
-    if (e->each)
-        e->each(e->user, b->index[i], loss, t->task.kind == SQA_CLASSIFY ? b->labels[i] : -1, output);
+    add_example(e, &(struct sqa_example_score){b->index[i], loss, -1, -1, 0, 0});
 }
 
-/* The outputs of a plan: width numbers a row, read into `row`. */
-static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, double *row, struct evaluation *e)
+/* What evaluation reads a batch's outputs into. */
+struct answers {
+    int32_t *labels;  /* (rows), of tags (rows, length) */
+    double *losses;   /* of tags: (length) of one row */
+    double *forecast; /* (rows, horizon, outputs) */
+};
+
+static int32_t best_class(const void *logits, const struct sqa_tensor *t, int64_t first, int64_t classes)
+{
+    int64_t best = 0;
+    for (int64_t k = 1; k < classes; k++)
+        if (read_real(logits, t, first + k) > read_real(logits, t, first + best))
+            best = k;
+    return (int32_t)best;
+}
+
+static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, struct answers *a, struct evaluation *e)
 {
     const struct sqa_tensor *lt = NULL, *ot = NULL;
-    const bool classes = t->task.kind == SQA_CLASSIFY;
     const void *losses = sqa_plan_output(plan, "losses", &lt);
-    const void *out = sqa_plan_output(plan, classes ? "logits" : "forecast", &ot);
-    const int64_t width = classes ? t->task.classes : t->task.horizon * t->task.outputs;
+    const void *out = sqa_plan_output(plan, sqa_output_name(t->task.kind), &ot);
+    const int64_t width = t->task.horizon * t->task.outputs, classes = t->task.classes, length = t->batch->length;
     for (int64_t i = 0; i < t->batch->n; i++) {
-        int32_t best = classes ? 0 : -1;
-        for (int64_t k = 0; k < width; k++) {
-            row[k] = read_real(out, ot, i * width + k);
-            if (classes && row[k] > row[best])
-                best = (int32_t)k;
+        switch (t->task.kind) {
+        case SQA_CLASSIFY:
+            score_label(t, e, i, read_real(losses, lt, i), best_class(out, ot, i * classes, classes));
+            break;
+        case SQA_TAG:
+            for (int64_t k = 0; k < length; k++) {
+                a->losses[k] = read_real(losses, lt, i * length + k);
+                a->labels[k] = best_class(out, ot, (i * length + k) * classes, classes);
+            }
+            score_tags(t, e, i, a->losses, a->labels);
+            break;
+        case SQA_FORECAST:
+            for (int64_t k = 0; k < width; k++)
+                a->forecast[k] = read_real(out, ot, i * width + k);
+            score_forecast(t, e, i, a->forecast);
+            break;
         }
-        score(t, e, i, read_real(losses, lt, i), best, row);
+    }
+}
+
+static void score_floor(const struct sqa_trainer *t, const struct answers *a, struct evaluation *e)
+{
+    for (int64_t i = 0; i < t->batch->n; i++) {
+        if (t->task.kind == SQA_FORECAST)
+            score_forecast(t, e, i, a->forecast + i * t->task.horizon * t->task.outputs);
+        else if (t->task.kind == SQA_TAG)
+            score_tags(t, e, i, NULL, a->labels + i * t->batch->length);
+        else
+            score_label(t, e, i, SQA_NAN, a->labels[i]);
     }
 }
 
 static void finish_scores(const struct evaluation *e, enum sqa_task_kind kind, struct sqa_scores *s)
 {
-    const double n = (double)e->n;
-    *s = (struct sqa_scores){.n = e->n, .loss = e->loss / n, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
-    if (kind == SQA_CLASSIFY) {
-        s->accuracy = (double)e->hits / n;
+    const double n = (double)e->n, labels = (double)e->labels;
+    *s =
+        (struct sqa_scores){.n = e->n, .loss = e->loss / labels, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
+    if (kind != SQA_FORECAST) {
+        s->accuracy = (double)e->hits / labels;
     } else {
         s->mse = e->mse / n;
         s->mae = e->mae / n;
@@ -301,7 +367,7 @@ static enum sqa_status prepare_floor(struct sqa_trainer *t, struct sqa_err *err)
 }
 
 static enum sqa_status evaluate_batch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
-                                      int32_t *labels, double *forecast, struct evaluation *e, struct sqa_err *err)
+                                      struct answers *a, struct evaluation *e, struct sqa_err *err)
 {
     const struct sqa_variant *v = t->model->preset.variant;
     struct sqa_plan *plan;
@@ -310,16 +376,16 @@ static enum sqa_status evaluate_batch(struct sqa_trainer *t, enum sqa_split spli
         t->batch->length = sqa_dataset_batch_length(t->data, split, index, n, 1);
         status = t->data->task->fetch(t->data, split, index, n, t->batch, err);
         if (status == SQA_OK)
-            status = v->predict(t->model->preset.self, t->batch, labels, forecast, err);
-        for (int64_t i = 0; i < n && status == SQA_OK; i++)
-            score(t, e, i, SQA_NAN, labels[i], forecast + i * t->task.horizon * t->task.outputs);
+            status = v->predict(t->model->preset.self, t->batch, a->labels, a->forecast, err);
+        if (status == SQA_OK)
+            score_floor(t, a, e);
         return status;
     }
     status = fetch(t, split, index, n, SQA_MODE_EVAL, &plan, err);
     if (status == SQA_OK)
         status = sqa_plan_run(plan, t->seed, 0, &(struct sqa_extents){.rows = n}, NULL, err);
     if (status == SQA_OK)
-        score_batch(t, plan, forecast, e);
+        score_batch(t, plan, a, e);
     return status;
 }
 
@@ -331,24 +397,24 @@ enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split
     const int64_t rows = floor ? 256 : t->recipe.batch;
     struct evaluation e = {.each = each, .user = user};
     uint32_t *order = NULL;
-    int32_t *labels = NULL;
-    double *forecast = NULL;
+    struct answers a = {0};
     enum sqa_status status = floor ? prepare_floor(t, err) : SQA_OK;
     if (status != SQA_OK)
         return status;
-    labels = sqa_alloc_array((size_t)rows, sizeof *labels);
-    forecast =
-        sqa_alloc_array((size_t)(rows * t->task.horizon * t->task.outputs + t->task.classes), sizeof *forecast);
-    if (!labels || !forecast || order_by_length(t->data, split, n, &order) != SQA_OK)
+    a.labels = sqa_alloc_array((size_t)(rows * sqa_labels_a_row(t->task.kind, t->length)), sizeof *a.labels);
+    a.losses = sqa_alloc_array((size_t)t->length, sizeof *a.losses);
+    a.forecast = sqa_alloc_array((size_t)(rows * t->task.horizon * t->task.outputs) + 1, sizeof *a.forecast);
+    if (!a.labels || !a.losses || !a.forecast || order_by_length(t->data, split, n, &order) != SQA_OK)
         status = sqa_fail(err, SQA_NOMEM, "evaluation: no memory; free some memory and run again");
     for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
-        status = evaluate_batch(t, split, order + i, n - i < rows ? n - i : rows, labels, forecast, &e, err);
+        status = evaluate_batch(t, split, order + i, n - i < rows ? n - i : rows, &a, &e, err);
         if (status == SQA_OK && t->interrupted && *t->interrupted)
             status = sqa_fail(err, SQA_INTERRUPTED, "evaluation: interrupted; run the same command to go on");
     }
     sqa_free(order);
-    sqa_free(labels);
-    sqa_free(forecast);
+    sqa_free(a.labels);
+    sqa_free(a.losses);
+    sqa_free(a.forecast);
     if (status == SQA_OK)
         finish_scores(&e, t->task.kind, out);
     return status;
@@ -421,7 +487,7 @@ static bool better(const struct sqa_trainer *t, const struct sqa_scores *now)
     const struct sqa_scores *best = &t->best_valid;
     if (t->best_step == 0)
         return true;
-    if (t->task.kind == SQA_CLASSIFY && (now->accuracy > best->accuracy || now->accuracy < best->accuracy))
+    if (t->task.kind != SQA_FORECAST && (now->accuracy > best->accuracy || now->accuracy < best->accuracy))
         return now->accuracy > best->accuracy;
     return now->loss < best->loss;
 }
@@ -439,7 +505,7 @@ static enum sqa_status evaluate_now(struct sqa_trainer *t, struct sqa_err *err)
     t->train_loss_sum = 0;
     t->train_loss_n = 0;
     add_curve(t, "train", t->last_train_loss, SQA_NAN);
-    add_curve(t, "valid", valid.loss, t->task.kind == SQA_CLASSIFY ? valid.accuracy : valid.mse);
+    add_curve(t, "valid", valid.loss, t->task.kind == SQA_FORECAST ? valid.mse : valid.accuracy);
     const bool select = strcmp(t->recipe.select, "best_valid") == 0;
     if (!select || better(t, &valid)) {
         sqa_store_take(&t->store, t->best);

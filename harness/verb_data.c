@@ -59,7 +59,7 @@ static enum sqa_status show(const struct sqa_dataset *ds, const struct options *
 
 struct facts { /* what verify finds out about one split */
     int64_t shortest, longest, positions;
-    int64_t labels[256];
+    int64_t labels[256], labelled;
     double sum, squares;
     int64_t numbers;
 };
@@ -77,11 +77,16 @@ static enum sqa_status check_batch(const struct sqa_dataset *ds, const char *spl
                 return sqa_fail(err, SQA_INPUT,
                                 "%s: %s example %u has token %d outside 0 to %lld; check the data files", ds->spec,
                                 split, b->index[i], b->tokens[i * b->length + k], (long long)ds->vocab - 1);
-        if (b->labels && (b->labels[i] < 0 || b->labels[i] >= ds->classes))
-            return sqa_fail(err, SQA_INPUT, "%s: %s example %u has label %d outside 0 to %lld; check the data files",
-                            ds->spec, split, b->index[i], b->labels[i], (long long)ds->classes - 1);
-        if (b->labels)
-            f->labels[b->labels[i] & 255]++;
+        const int64_t places = sqa_labels_a_row(ds->task->kind, b->length);
+        for (int64_t k = i * places; b->labels && k < (i + 1) * places; k++) {
+            const bool none = ds->task->kind == SQA_TAG && b->labels[k] == -1;
+            if (!none && (b->labels[k] < 0 || b->labels[k] >= ds->classes))
+                return sqa_fail(err, SQA_INPUT,
+                                "%s: %s example %u has label %d outside 0 to %lld; check the data files", ds->spec,
+                                split, b->index[i], b->labels[k], (long long)ds->classes - 1);
+            f->labels[b->labels[k] & 255] += !none;
+            f->labelled += !none;
+        }
     }
     for (int64_t k = 0; b->y && k < b->n * b->horizon * b->outputs; k++) {
         if (!isfinite(b->y[k]))
@@ -103,7 +108,7 @@ static void add_facts(const struct sqa_dataset *ds, int s, const struct facts *f
     int n = 0;
     for (int64_t k = 0; ds->classes && k < ds->classes && k < 256 && n < 140; k++)
         n += snprintf(detail + n, sizeof detail - (size_t)n, "%s%.1f", k ? " " : "",
-                      100 * (double)f->labels[k] / (double)ds->count[s]);
+                      100 * (double)f->labels[k] / (double)f->labelled);
     if (f->numbers)
         snprintf(detail, sizeof detail, "targets: mean %.4f, mean square %.4f", f->sum / (double)f->numbers,
                  f->squares / (double)f->numbers);
@@ -176,12 +181,14 @@ static enum sqa_status export_split(const struct sqa_dataset *ds, int s, const c
         status = ds->task->fetch(ds, (enum sqa_split)s, index, n, b, err);
     }
     if (status == SQA_OK && b->tokens) {
-        double *tokens = widen(b->tokens, n * ds->length), *labels = widen(b->labels, n);
+        const bool tags = ds->task->kind == SQA_TAG;
+        double *tokens = widen(b->tokens, n * ds->length);
+        double *labels = widen(b->labels, n * sqa_labels_a_row(ds->task->kind, ds->length));
         const int64_t dim[2] = {n, ds->length};
         status = tokens && labels ? write_array(dir, split_names[s], "x", "i4", 2, dim, tokens, err)
                                   : sqa_fail(err, SQA_NOMEM, "data export: no memory; export one split at a time");
         if (status == SQA_OK)
-            status = write_array(dir, split_names[s], "y", "i4", 1, dim, labels, err);
+            status = write_array(dir, split_names[s], "y", "i4", tags ? 2 : 1, dim, labels, err);
         sqa_free(tokens);
         sqa_free(labels);
     } else if (status == SQA_OK) {
@@ -217,8 +224,7 @@ static enum sqa_status list(struct sqa_err *err)
     struct sqa_text t = {0};
     sqa_columns_add(&c, (const char *const[]){"task", "kind", "where the data come from"});
     for (int i = 0; sqa_tasks[i]; i++)
-        sqa_columns_add(&c, (const char *const[]){sqa_tasks[i]->id,
-                                                  sqa_tasks[i]->kind == SQA_CLASSIFY ? "classify" : "forecast",
+        sqa_columns_add(&c, (const char *const[]){sqa_tasks[i]->id, sqa_task_kind_name(sqa_tasks[i]->kind),
                                                   sqa_tasks[i]->source});
     sqa_columns_print(&c, &t);
     return sqa_print(&t, NULL, err);

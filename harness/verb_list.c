@@ -59,8 +59,7 @@ static void list_tasks(struct listing *l)
         struct sqa_text floors = {0};
         for (const char *const *f = t->floors; f && *f; f++)
             sqa_text_printf(&floors, "%s%s", floors.length ? " " : "", *f);
-        add(l, (const char *const[]){t->id, t->kind == SQA_CLASSIFY ? "classify" : "forecast", t->title,
-                                     sqa_text_get(&floors)});
+        add(l, (const char *const[]){t->id, sqa_task_kind_name(t->kind), t->title, sqa_text_get(&floors)});
         sqa_text_clear(&floors);
     }
 }
@@ -263,7 +262,9 @@ static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
 static void describe_task(const struct sqa_task *k, struct sqa_text *t)
 {
     sqa_text_printf(t, "%s: %s (%s)\nsource      ", k->id, k->title,
-                    k->kind == SQA_CLASSIFY ? "classification" : "forecasting");
+                    k->kind == SQA_CLASSIFY ? "classification"
+                    : k->kind == SQA_TAG    ? "tag: labels at positions"
+                                            : "forecasting");
     print_wrapped(t, 12, k->source);
     if (k->help) {
         sqa_text_add(t, "\n");

@@ -134,7 +134,8 @@ static const struct sqa_option predict_table[] = {
      0, 0},
     {"input", 0, SQA_OPTION_TEXT, "FILE", ".npy: tokens (n, L), 0 is padding; or reals (n, L, C)",
      offsetof(struct predict_options, input), 0, 0},
-    {"output", 'o', SQA_OPTION_TEXT, "FILE", ".npy to write: logits (n, classes) or forecasts (n, H, C)",
+    {"output", 'o', SQA_OPTION_TEXT, "FILE",
+     ".npy to write: logits (n, classes), of tags (n, L, classes), or forecasts (n, H, C)",
      offsetof(struct predict_options, output), 0, 0},
     {"batch", 0, SQA_OPTION_INT, "N", "rows at a time (default 32)", offsetof(struct predict_options, batch), 1,
      65536},
@@ -172,7 +173,9 @@ static bool read_signature(const char *text, struct sqa_signature *s)
     for (int i = 0; i < 7; i++)
         if (v[i] < 0 || v[i] > (long long)1 << 32)
             return false;
-    *s = (struct sqa_signature){.kind = kind == SQA_FORECAST ? SQA_FORECAST : SQA_CLASSIFY,
+    if (kind != SQA_CLASSIFY && kind != SQA_FORECAST && kind != SQA_TAG)
+        return false;
+    *s = (struct sqa_signature){.kind = (enum sqa_task_kind)kind,
                                 .vocab = v[0],
                                 .classes = v[1],
                                 .length = v[2],
@@ -261,7 +264,7 @@ static enum sqa_status predict_rows(struct predictor *p, const struct sqa_npy *x
     status = sqa_plan_run(plan, 0, 0, &(struct sqa_extents){.rows = n}, NULL, err);
     if (status != SQA_OK)
         return status;
-    const float *out = sqa_plan_output(plan, p->task.kind == SQA_CLASSIFY ? "logits" : "forecast", &tensor);
+    const float *out = sqa_plan_output(plan, sqa_output_name(p->task.kind), &tensor);
     for (int64_t i = 0; i < n * width; i++)
         y[first * width + i] = (double)out[i];
     return SQA_OK;
@@ -286,16 +289,19 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
     if (status == SQA_OK)
         status = check_input(&p, &x, o->input, err);
     if (status == SQA_OK) {
-        const bool classes = p.task.kind == SQA_CLASSIFY;
-        const int64_t width = classes ? p.task.classes : p.task.horizon * p.task.outputs, n = x.dim[0];
-        const int64_t dim[3] = {n, classes ? p.task.classes : p.task.horizon, p.task.outputs};
+        const enum sqa_task_kind kind = p.task.kind;
+        const int64_t n = x.dim[0],
+                      dims[][3] = {[SQA_CLASSIFY] = {n, p.task.classes, 1},
+                                   [SQA_FORECAST] = {n, p.task.horizon, p.task.outputs},
+                                   [SQA_TAG] = {n, x.dim[1], p.task.classes}},
+                      *dim = dims[kind], width = dim[1] * dim[2];
         y = sqa_alloc_array((size_t)(n * width) + 1, sizeof *y);
         if (!y)
             status = sqa_fail(err, SQA_NOMEM, "predict: no memory; free some memory and run again");
         for (int64_t i = 0; i < n && status == SQA_OK; i += o->batch)
             status = predict_rows(&p, &x, i, n - i < o->batch ? n - i : o->batch, y, width, err);
         if (status == SQA_OK)
-            status = sqa_npy_write(o->output, "f4", classes ? 2 : 3, dim, y, err);
+            status = sqa_npy_write(o->output, "f4", kind == SQA_CLASSIFY ? 2 : 3, dim, y, err);
     }
     sqa_free(y);
     sqa_npy_clear(&x);

@@ -2,8 +2,8 @@
  * linear_head.c - one linear layer as head
  *
  * Computes  y = x W + b
- * Shapes    x (B, D) -> logits (B, classes), or forecast (B, horizon, outputs)
- * Cost      B (2 D n + n) flops for n outputs
+ * Shapes    x (B, D) -> logits (B, classes), or forecast (B, horizon, outputs); tags: x (B, L, D) -> (B, L, classes)
+ * Cost      B (2 D n + n) flops for n outputs; tags: B L rows
  * Source    usual
  * Departs   nothing
  */
@@ -11,7 +11,7 @@
 
 static int64_t outputs(const struct sqa_signature *task)
 {
-    return task->kind == SQA_CLASSIFY ? task->classes : task->horizon * task->outputs;
+    return task->kind == SQA_FORECAST ? task->horizon * task->outputs : task->classes;
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
@@ -19,13 +19,13 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     (void)self;
     const struct sqa_signature *task = c->task;
     struct sqa_tensor *y = sqa_dense_layer(c, "out", x, outputs(task), true);
-    return task->kind == SQA_CLASSIFY ? y : sqa_reshape(c->g, y, SQA_DIMS(c->batch, task->horizon, task->outputs));
+    return task->kind == SQA_FORECAST ? sqa_reshape(c->g, y, SQA_DIMS(c->batch, task->horizon, task->outputs)) : y;
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
     (void)self;
-    return (double)c->batch * (double)outputs(c->task) * (2 * (double)c->frame.dim + 1);
+    return (double)sqa_head_rows(c) * (double)outputs(c->task) * (2 * (double)c->frame.dim + 1);
 }
 
 const struct sqa_variant sqa_variant_linear_head = {

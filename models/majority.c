@@ -2,7 +2,7 @@
  * majority.c - the most frequent label of the training split
  *
  * Computes  label = argmax_c count[c]; the smallest such c when several are as frequent
- * Shapes    labels (n)
+ * Shapes    labels (n), tags (n, length)
  * Cost      O(examples) once
  * Source    a floor: what a model must beat to have learned anything
  * Departs   nothing
@@ -10,6 +10,7 @@
 #include "models/variant.h"
 
 struct self {
+    enum sqa_task_kind kind;
     int64_t classes, *count;
 };
 
@@ -18,7 +19,7 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 {
     (void)self;
     (void)frame;
-    if (task->kind == SQA_CLASSIFY)
+    if (task->kind != SQA_FORECAST)
         return SQA_OK;
     return sqa_fail(err, SQA_UNSUPPORTED, "majority: it guesses labels; for forecasts take repeat_last");
 }
@@ -30,6 +31,7 @@ static enum sqa_status begin(void *self, const struct sqa_signature *task, struc
     const enum sqa_status status = check(self, NULL, task, err);
     if (status != SQA_OK)
         return status;
+    s->kind = task->kind;
     s->classes = task->classes;
     s->count = sqa_arena_alloc(arena, (size_t)task->classes * sizeof *s->count);
     return s->count ? SQA_OK
@@ -40,7 +42,9 @@ static enum sqa_status begin(void *self, const struct sqa_signature *task, struc
 static enum sqa_status see(void *self, const struct sqa_batch *b, struct sqa_err *err)
 {
     struct self *s = self;
-    for (int64_t i = 0; i < b->n; i++) {
+    for (int64_t i = 0; i < b->n * sqa_labels_a_row(s->kind, b->length); i++) {
+        if (s->kind == SQA_TAG && b->labels[i] == -1)
+            continue;
         if (b->labels[i] < 0 || b->labels[i] >= s->classes)
             return sqa_fail(err, SQA_INPUT, "majority: label %d of %lld classes; check the data", (int)b->labels[i],
                             (long long)s->classes);
@@ -59,7 +63,7 @@ static enum sqa_status predict(void *self, const struct sqa_batch *b, int32_t *l
     for (int64_t k = 1; k < s->classes; k++)
         if (s->count[k] > s->count[best])
             best = k;
-    for (int64_t i = 0; i < b->n; i++)
+    for (int64_t i = 0; i < b->n * sqa_labels_a_row(s->kind, b->length); i++)
         labels[i] = (int32_t)best;
     return SQA_OK;
 }

@@ -2,8 +2,9 @@
  * mlp_head.c - two-layer head
  *
  * Computes  y = relu(x W1 + b1) W2 + b2
- * Shapes    x (B, D) -> logits (B, classes), or forecast (B, horizon, outputs); W1 (D, F), F = ffn of the frame
- * Cost      B (2 D F + 2 F + 2 F n + n) flops for n outputs
+ * Shapes    x (B, D) -> logits (B, classes), or forecast (B, horizon, outputs); tags: x (B, L, D) -> (B, L, classes);
+ *           W1 (D, F), F = ffn of the frame
+ * Cost      B (2 D F + 2 F + 2 F n + n) flops for n outputs; tags: B L rows
  * Source    the lite protocol (mlpen/Nystromformer, LRA/code)
  * Departs   nothing
  */
@@ -11,7 +12,7 @@
 
 static int64_t outputs(const struct sqa_signature *task)
 {
-    return task->kind == SQA_CLASSIFY ? task->classes : task->horizon * task->outputs;
+    return task->kind == SQA_FORECAST ? task->horizon * task->outputs : task->classes;
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
@@ -20,14 +21,14 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct sqa_signature *task = c->task;
     struct sqa_tensor *h = sqa_unary(c->g, SQA_UNARY_RELU, sqa_dense_layer(c, "in", x, c->frame.ffn, true));
     struct sqa_tensor *y = sqa_dense_layer(c, "out", h, outputs(task), true);
-    return task->kind == SQA_CLASSIFY ? y : sqa_reshape(c->g, y, SQA_DIMS(c->batch, task->horizon, task->outputs));
+    return task->kind == SQA_FORECAST ? sqa_reshape(c->g, y, SQA_DIMS(c->batch, task->horizon, task->outputs)) : y;
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
     (void)self;
     const double d = (double)c->frame.dim, f = (double)c->frame.ffn, n = (double)outputs(c->task);
-    return (double)c->batch * (2 * d * f + 2 * f + 2 * f * n + n);
+    return (double)sqa_head_rows(c) * (2 * d * f + 2 * f + 2 * f * n + n);
 }
 
 const struct sqa_variant sqa_variant_mlp_head = {

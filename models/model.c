@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "engine/plan.h"
-#include "models/model.h"
+#include "models/spec.h"
 
 static const struct sqa_init zero = {.kind = SQA_INIT_ZERO};
 
@@ -136,7 +136,7 @@ enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_sign
     const char *name = m->preset.variant->id;
     if (task->length < 1)
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: the task has no positions; give it a length of 1 or more", name);
-    if (task->kind == SQA_CLASSIFY && task->classes < 1)
+    if (task->kind != SQA_FORECAST && task->classes < 1)
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: the task has no classes; give it at least one", name);
     if (task->kind == SQA_FORECAST && (task->horizon < 1 || task->outputs < 1 || task->outputs > task->channels))
         return sqa_fail(err, SQA_UNSUPPORTED,
@@ -148,6 +148,12 @@ enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_sign
                         name);
     if (m->preset.variant->slot != SQA_SLOT_MIXER)
         return check_item(m, &m->preset, task, err);
+    if (task->kind == SQA_TAG &&
+        strcmp(m->slot[SQA_SLOT_POOL].variant->id, sqa_spec_slot_default[SQA_SLOT_POOL]) != 0)
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "%s: pool=%s on a task with a label at each position, where nothing is pooled; leave +pool= "
+                        "out",
+                        name, m->slot[SQA_SLOT_POOL].variant->id);
     enum sqa_status status = SQA_OK;
     for (int i = 0; i < m->mixers && status == SQA_OK; i++)
         status = check_item(m, &m->mixer[i], task, err);
@@ -192,22 +198,40 @@ static struct sqa_tensor *frame(struct sqa_context *c, struct sqa_tensor *in)
         x = x ? residual->variant->build(residual->self, c, x) : NULL;
         sqa_scope_pop(c->g, mark);
     }
-    return build_item(c, SQA_SLOT_HEAD, build_item(c, SQA_SLOT_POOL, x));
+    return build_item(c, SQA_SLOT_HEAD, c->task->kind == SQA_TAG ? x : build_item(c, SQA_SLOT_POOL, x));
 }
 
-static struct sqa_tensor *losses(struct sqa_context *c, struct sqa_tensor *y)
+/* Losses of the rows, of tags (B, L); *mean is what is trained on, made when mean is given. */
+static struct sqa_tensor *losses(struct sqa_context *c, struct sqa_tensor *y, struct sqa_tensor **mean)
 {
     const struct sqa_signature *task = c->task;
-    if (task->kind == SQA_CLASSIFY)
-        return sqa_cross_entropy(c->g, y, sqa_input(c->g, "labels", SQA_I32, SQA_DIMS(c->batch)));
-    struct sqa_tensor *target = sqa_input(c->g, "y", c->g->real, SQA_DIMS(c->batch, task->horizon, task->outputs));
-    return sqa_mean(c->g, sqa_squared_error(c->g, y, target), 6u, false);
+    const int64_t B = c->batch, L = c->length;
+    struct sqa_tensor *each;
+    if (task->kind == SQA_TAG) {
+        struct sqa_tensor *labels = sqa_input(c->g, "labels", SQA_I32, SQA_DIMS(B, L));
+        each = sqa_cross_entropy(c->g, sqa_reshape(c->g, y, SQA_DIMS(B * L, task->classes)),
+                                 sqa_reshape(c->g, labels, SQA_DIMS(B * L)));
+        if (mean)
+            *mean = sqa_mul(c->g, sqa_sum(c->g, each, 1u, false), sqa_per_label(c->g, labels));
+        return sqa_reshape(c->g, each, SQA_DIMS(B, L));
+    }
+    if (task->kind == SQA_CLASSIFY) {
+        each = sqa_cross_entropy(c->g, y, sqa_input(c->g, "labels", SQA_I32, SQA_DIMS(B)));
+    } else {
+        struct sqa_tensor *target = sqa_input(c->g, "y", c->g->real, SQA_DIMS(B, task->horizon, task->outputs));
+        each = sqa_mean(c->g, sqa_squared_error(c->g, y, target), 6u, false);
+    }
+    if (mean)
+        *mean = sqa_mean(c->g, each, 1u, false);
+    return each;
 }
 
 static bool right_shape(const struct sqa_context *c, const struct sqa_tensor *y)
 {
     if (c->task->kind == SQA_CLASSIFY)
         return y->rank == 2 && y->dim[0] == c->batch && y->dim[1] == c->task->classes;
+    if (c->task->kind == SQA_TAG)
+        return y->rank == 3 && y->dim[0] == c->batch && y->dim[1] == c->length && y->dim[2] == c->task->classes;
     return y->rank == 3 && y->dim[0] == c->batch && y->dim[1] == c->task->horizon && y->dim[2] == c->task->outputs;
 }
 
@@ -247,19 +271,18 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
     char text[96];
     if (y && !right_shape(&c, y))
         y = sqa_graph_fail(g, SQA_SHAPE,
-                           "%s: it made %s; the task wants (batch, classes) or (batch, horizon, outputs)", v->id,
-                           sqa_shape_text(y, text));
+                           "%s: it made %s; the task wants (batch, classes), of tags (batch, length, classes), or "
+                           "(batch, horizon, outputs)",
+                           v->id, sqa_shape_text(y, text));
     if (mode != SQA_MODE_TRAIN)
-        sqa_output(g, y, task->kind == SQA_CLASSIFY ? "logits" : "forecast");
-    if (mode != SQA_MODE_INFER) {
-        struct sqa_tensor *each = losses(&c, y);
-        if (mode == SQA_MODE_EVAL) {
-            sqa_output(g, each, "losses");
-        } else {
-            struct sqa_tensor *loss = sqa_mean(g, each, 1u, false);
-            sqa_output(g, loss, "loss");
-            sqa_backward(g, loss, store);
-        }
+        sqa_output(g, y, sqa_output_name(task->kind));
+    if (mode == SQA_MODE_EVAL)
+        sqa_output(g, losses(&c, y, NULL), "losses");
+    if (mode == SQA_MODE_TRAIN) {
+        struct sqa_tensor *loss = NULL;
+        losses(&c, y, &loss);
+        sqa_output(g, loss, "loss");
+        sqa_backward(g, loss, store);
     }
     if (g->status != SQA_OK && err)
         *err = g->err;

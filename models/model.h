@@ -42,13 +42,20 @@ enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_sign
 
 enum sqa_mode {
     SQA_MODE_TRAIN, /* forward, loss, backward: gradients in the store; output "loss" (rank 0) */
-    SQA_MODE_EVAL,  /* forward with loss: outputs "logits" (B, classes) or "forecast" (B, H, C), "losses" (B) */
+    SQA_MODE_EVAL,  /* forward with loss: outputs "logits" (B, classes) or "forecast" (B, H, C), "losses" (B);
+                       tags: "logits" (B, L, classes), "losses" (B, L) */
     SQA_MODE_INFER, /* forward alone: "logits" or "forecast" */
     SQA_MODES
 };
+/* Name of what a model gives: "logits", or "forecast". */
+static inline const char *sqa_output_name(enum sqa_task_kind kind)
+{
+    return kind == SQA_FORECAST ? "forecast" : "logits";
+}
 /* Appends the graph of one batch. Inputs: "tokens" i32 (B, L), "lengths" i32 (B) for token tasks; "x" (B, L, C) for
- * real ones; TRAIN and EVAL also "labels" i32 (B) or "y" (B, H, C). The loss is the mean over the batch of
- * cross-entropy, or of squared error over horizon and outputs. The first call fills the store's declarations. */
+ * real ones; TRAIN and EVAL also "labels" i32 (B), for tags (B, L), or "y" (B, H, C). The loss is the mean over the
+ * batch of cross-entropy, for tags over all labelled positions of the batch, or of squared error over horizon and
+ * outputs. The first call fills the store's declarations. */
 enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_signature *task, struct sqa_store *store,
                                 enum sqa_mode mode, int64_t batch, int64_t length, struct sqa_graph *g,
                                 struct sqa_err *err) SQA_MUST_CHECK;

@@ -111,7 +111,7 @@ static enum sqa_status run(struct rig *r, struct sqa_err *err)
         status = put_reals(r, "y", NULL, err);
     put_ids(r, "tokens", r->tokens, r->task.vocab > 1 ? 1 : 0, r->task.vocab);
     put_ids(r, "lengths", r->lengths, r->c.length, r->c.length + 1);
-    put_ids(r, "labels", NULL, 0, r->task.classes);
+    put_ids(r, "labels", NULL, r->task.kind == SQA_TAG ? -1 : 0, r->task.classes);
     return status == SQA_OK ? sqa_plan_run(r->plan, r->seed, 0, NULL, NULL, err) : status;
 }
 
@@ -400,7 +400,7 @@ enum sqa_status sqa_probe_whole(const struct sqa_probe_whole *p, double *y, int6
     if (status == SQA_OK && y) {
         status = run(&r, err);
         if (status == SQA_OK)
-            status = read_output(&r, p->task.kind == SQA_CLASSIFY ? "logits" : "forecast", y, err);
+            status = read_output(&r, sqa_output_name(p->task.kind), y, err);
     }
     close_rig(&r);
     return status;

@@ -6,6 +6,8 @@
  *
  *     embed + position -> layers x residual { norm, mixer, channel } -> norm -> pool -> head
  *
+ * (for tags, labels at positions, there is no pool: the head makes (B, L, classes) of (B, L, D))
+ *
  * or one variant of slot `model` that builds everything (dlinear), or a floor (a baseline without training).
  * Model code reaches arithmetic through engine ops only.
  */
@@ -70,6 +72,12 @@ struct sqa_context {
     struct sqa_tensor *aux[4];
 };
 
+/* Rows that the head sees: one a sequence, or, for tags, one a position. */
+static inline int64_t sqa_head_rows(const struct sqa_context *c)
+{
+    return c->task->kind == SQA_TAG ? c->batch * c->length : c->batch;
+}
+
 /* Parameters and state of the current scope: entry "SCOPE.name", made on the first build. NULL after a failure. */
 struct sqa_tensor *sqa_param_tensor(struct sqa_context *c, const char *name, enum sqa_group group,
                                     struct sqa_init init, int rank, const int64_t *dim);
@@ -128,7 +136,7 @@ struct sqa_variant {
 
     /* Slot floor: state is self (self_size, zeroed before params are set; may hold counts in fixed arrays or memory
      * from arena). see() is called with every training batch in turn (NULL: nothing to learn); predict writes labels
-     * (n) or a forecast (n, horizon, outputs). */
+     * (n), tags (n, length) or a forecast (n, horizon, outputs). */
     enum sqa_status (*begin)(void *self, const struct sqa_signature *task, struct sqa_arena *arena,
                              struct sqa_err *err);
     enum sqa_status (*see)(void *self, const struct sqa_batch *b, struct sqa_err *err);

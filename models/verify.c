@@ -281,15 +281,17 @@ static void check_mixer(struct verify *v)
     v->causal = false;
 }
 
-/* Whole models on a small task of either kind. */
+/* Whole models on a small task of each kind. */
 static const struct sqa_signature tokens = {.kind = SQA_CLASSIFY, .vocab = 7, .classes = 3, .length = 9};
 static const struct sqa_signature series = {
     .kind = SQA_FORECAST, .length = 12, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
+static const struct sqa_signature tags = {.kind = SQA_TAG, .vocab = 7, .classes = 3, .length = 9};
 static const int32_t true_lengths[2] = {9, 4};
 
 static void check_whole(struct verify *v, const char *model, const struct sqa_signature *task)
 {
     struct sqa_err err = {0};
+    static const char *const losses[] = {"a classification", "a forecast", "tags"};
     char check[160];
     double worst = 0;
     const struct sqa_probe_whole p = {.model = model,
@@ -299,8 +301,7 @@ static void check_whole(struct verify *v, const char *model, const struct sqa_si
                                       .real = SQA_F64,
                                       .lengths = task->vocab ? true_lengths : NULL};
     const enum sqa_status status = sqa_probe_whole_gradient(&p, &worst, &err);
-    snprintf(check, sizeof check, "gradient of %s's loss, %.100s", task->vocab ? "a classification" : "a forecast",
-             model);
+    snprintf(check, sizeof check, "gradient of %s's loss, %.100s", losses[task->kind], model);
     judge(v, check, status, &err, worst, 1e-6);
 }
 
@@ -329,6 +330,8 @@ static void check_frame(struct verify *v)
         snprintf(model, sizeof model, "transformer:%s+%s=%s", sizes, sqa_slot_name(v->variant->slot), v->variant->id);
     check_whole(v, model, &tokens);
     check_whole(v, model, &series);
+    if (v->variant->slot != SQA_SLOT_POOL) /* tags are not pooled */
+        check_whole(v, model, &tags);
 }
 
 static void check_floor(struct verify *v)

@@ -172,12 +172,22 @@ static int by_index(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* e->score of tags is their number of right labels until weigh_tags. */
 static bool parse_example(const struct sqa_pool_run *run, size_t row, struct sqa_example *e, bool *label)
 {
+    int64_t labels, right;
     const char *target = field(run, SQA_FILE_EXAMPLES, row, SQA_EXAMPLES_target);
     *label = *target != '\0';
     if (!sqa_parse_int(field(run, SQA_FILE_EXAMPLES, row, SQA_EXAMPLES_index), &e->index))
         return false;
+    e->labels = 0;
+    if (sqa_parse_int(field(run, SQA_FILE_EXAMPLES, row, SQA_EXAMPLES_labels), &labels) && labels > 0) {
+        e->labels = (double)labels;
+        if (!sqa_parse_int(field(run, SQA_FILE_EXAMPLES, row, SQA_EXAMPLES_right), &right))
+            return false;
+        e->score = (double)right;
+        return true;
+    }
     if (*label)
         e->score = strcmp(target, field(run, SQA_FILE_EXAMPLES, row, SQA_EXAMPLES_output)) == 0;
     return *label || sqa_parse_real(field(run, SQA_FILE_EXAMPLES, row, SQA_EXAMPLES_loss), &e->score);
@@ -206,6 +216,7 @@ static void take_examples(struct sqa_pool *pool, size_t r, bool fill)
         if (fill) {
             cell->examples[cell->n_examples] = e;
             cell->labels = label;
+            cell->tags = e.labels > 0;
         }
         cell->n_examples++;
     }
@@ -260,6 +271,22 @@ static void sort_examples(struct sqa_pool_cell *cell)
         if (n == 0 || cell->examples[i].index != cell->examples[n - 1].index)
             cell->examples[n++] = cell->examples[i];
     cell->n_examples = n;
+}
+
+/* The accuracy over all labels is a ratio of sums; scores become its linear form, whose mean it is: p + (right - p
+ * labels) / mean labels. Resampling means of these stands for resampling the ratio. */
+static void weigh_tags(struct sqa_pool_cell *cell)
+{
+    double labels = 0, right = 0;
+    for (size_t i = 0; cell->tags && i < cell->n_examples; i++) {
+        labels += cell->examples[i].labels;
+        right += cell->examples[i].score;
+    }
+    const double p = right / labels, mean = labels / (double)cell->n_examples;
+    for (size_t i = 0; cell->tags && i < cell->n_examples; i++) {
+        struct sqa_example *e = &cell->examples[i];
+        e->score = p + (e->score - p * e->labels) / mean;
+    }
 }
 
 /* Whether `item` (n bytes) is one of the items of "a=1;b=2;". */
@@ -465,6 +492,7 @@ static enum sqa_status read_all(const char *const *dirs, size_t n, struct sqa_po
     }
     for (size_t i = 0; i < pool->n_cells && status == SQA_OK; i++) {
         sort_examples(&pool->cells[i]);
+        weigh_tags(&pool->cells[i]);
         status = name_cell(pool, &pool->cells[i], err);
     }
     if (status == SQA_OK)

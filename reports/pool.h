@@ -65,7 +65,9 @@ struct sqa_estimate {
 
 struct sqa_example {
     int64_t index;
-    double score; /* 1 right, 0 wrong; in forecasting the squared error */
+    double score;  /* 1 right, 0 wrong; in forecasting the squared error; tags: a number whose mean is the accuracy
+                      over all labels (pool.c, weigh_tags) */
+    double labels; /* tags: labelled positions, else 0 */
 };
 
 struct sqa_pool_run {
@@ -86,6 +88,7 @@ struct sqa_pool_cell {
     struct sqa_example *examples; /* ascending in index */
     size_t n_examples;
     bool labels;             /* examples are labels: their score is right or wrong */
+    bool tags;               /* examples have labels at positions */
     double *ns[SQA_PHASE_N]; /* timing samples */
     size_t n_ns[SQA_PHASE_N];
     struct sqa_pool_cell *next; /* of the same entry */

@@ -160,19 +160,25 @@ static struct sqa_interval over_seeds(const struct work *w)
     return sqa_t_interval(w->x, all_equal(w->x, w->n) ? 0 : w->n, LEVEL);
 }
 
-/* Accuracy and squared error: a bootstrap over all test examples when they are there, else Wilson or t. */
+/* Accuracy and squared error: a bootstrap over all test examples when they are there, else Wilson or t. One label an
+ * example and seeds that agree are Wilson's case; so are, on the safe side, tags without a spread or without
+ * examples.
+ */
 static enum sqa_status by_examples(const struct sqa_pool *pool, const struct value *v, const struct work *w,
                                    struct sqa_estimate *out, struct sqa_err *err)
 {
     struct sqa_estimate resampled = nothing;
     out->n_examples = tested(pool, w);
-    if (v->by == SQA_BY_LABELS && all_equal(w->x, w->n) && out->n_examples) {
+    const bool tags = w->pairs[0].a->tags, alike = v->by == SQA_BY_LABELS && all_equal(w->x, w->n);
+    enum sqa_status status = SQA_OK;
+    if (!alike || tags || !out->n_examples)
+        status = crossed(w->pairs, w->n, block_of(pool, w->pairs[0].a), &resampled, err);
+    const bool complete = resampled.n_examples && resampled.n_examples == out->n_examples;
+    if (alike && out->n_examples && !(complete && resampled.high > resampled.low)) {
         const double n = (double)out->n_examples;
         set_interval(out, sqa_wilson(out->mean * n, n, LEVEL), "Wilson");
-        return SQA_OK;
+        return status;
     }
-    const enum sqa_status status = crossed(w->pairs, w->n, block_of(pool, w->pairs[0].a), &resampled, err);
-    const bool complete = resampled.n_examples && resampled.n_examples == out->n_examples;
     const struct sqa_interval t = over_seeds(w);
     set_interval(out, complete ? (struct sqa_interval){resampled.low, resampled.high} : t,
                  complete ? "bootstrap" : "t");
@@ -306,7 +312,8 @@ static enum sqa_status difference(const struct sqa_pool *pool, const struct sqa_
             continue;
         w->x[n] = w->x[i] - sqa_pool_number(pool, other, v->phase, v->column);
         w->pairs[n++] = (struct pair){one, other};
-        examples = examples && one->n_examples && other->n_examples && one->labels == other->labels;
+        examples = examples && one->n_examples && other->n_examples && one->labels == other->labels &&
+                   one->tags == other->tags;
     }
     if (examples && n)
         return crossed(w->pairs, n, block_of(pool, w->pairs[0].a), out, err);

@@ -52,9 +52,9 @@
     X(valid_accuracy, "accuracy on validation")                                               \
     X(valid_mse, "mean squared error on validation, standardised values")                     \
     X(valid_mae, "mean absolute error on validation, standardised values")                    \
-    X(test_n, "test examples (lists, or forecast windows)")                                   \
+    X(test_n, "test examples (lists, sequences with tags, or forecast windows)")              \
     X(test_loss, "loss on test")                                                              \
-    X(test_accuracy, "accuracy on test, 0 to 1")                                              \
+    X(test_accuracy, "accuracy on test, 0 to 1; of tags over all labelled positions")         \
     X(test_mse, "mean squared error on test, standardised values")                            \
     X(test_mae, "mean absolute error on test, standardised values")                           \
     X(train_loss, "mean training loss over the last evaluation interval")                     \
@@ -103,13 +103,15 @@
     X(bytes, "a step, compulsory traffic") \
     X(ns, "a step, median")
 
-#define SQA_EXAMPLES_COLUMNS(X)                        \
-    X(schema, "version of this table")                 \
-    X(key, "cell")                                     \
-    X(index, "test example")                           \
-    X(target, "label, empty in forecasting")           \
-    X(output, "predicted label, empty in forecasting") \
-    X(loss, "loss of this example (forecasting: squared error, mean of the window)")
+#define SQA_EXAMPLES_COLUMNS(X)                                                                            \
+    X(schema, "version of this table")                                                                     \
+    X(key, "cell")                                                                                         \
+    X(index, "test example")                                                                               \
+    X(target, "label; empty in forecasting and for tags")                                                  \
+    X(output, "predicted label; empty in forecasting and for tags")                                        \
+    X(loss, "loss of this example (forecasting: squared error, mean of the window; tags: mean of labels)") \
+    X(labels, "tags: labelled positions of this example, else empty")                                      \
+    X(right, "tags: how many of them are right, else empty")
 
 /* Enums: SQA_CELLS_key, ..., SQA_CELLS_N and so on. */
 #define SQA_SCHEMA_ENUM(TABLE) enum { TABLE##_COLUMNS(TABLE##_ENUM_ENTRY) TABLE##_N };

@@ -25,6 +25,12 @@ const struct sqa_task *sqa_task_find(const char *id)
     return NULL;
 }
 
+const char *sqa_task_kind_name(enum sqa_task_kind kind)
+{
+    static const char *const names[] = {[SQA_CLASSIFY] = "classify", [SQA_FORECAST] = "forecast", [SQA_TAG] = "tag"};
+    return names[kind];
+}
+
 static enum sqa_status unknown_task(const char *id, struct sqa_err *err)
 {
     const char *names[64] = {NULL};
@@ -208,10 +214,10 @@ struct sqa_batch *sqa_batch_create(const struct sqa_dataset *ds, int64_t n, int6
     b->outputs = ds->outputs;
     b->index = sqa_alloc_array(rows, sizeof *b->index);
     int ok = b->index != NULL;
-    if (ds->task->kind == SQA_CLASSIFY) {
+    if (ds->task->kind != SQA_FORECAST) {
         b->tokens = sqa_alloc_array(positions, sizeof *b->tokens);
         b->lengths = sqa_alloc_array(rows, sizeof *b->lengths);
-        b->labels = sqa_alloc_array(rows, sizeof *b->labels);
+        b->labels = sqa_alloc_array(rows * (size_t)sqa_labels_a_row(ds->task->kind, length), sizeof *b->labels);
         ok = ok && b->tokens && b->lengths && b->labels;
     } else {
         b->x = sqa_alloc_array(positions, (size_t)ds->channels * sizeof *b->x);

@@ -75,6 +75,7 @@ struct sqa_dataset {
 
 extern const struct sqa_task *const sqa_tasks[]; /* ends with NULL */
 const struct sqa_task *sqa_task_find(const char *id);
+const char *sqa_task_kind_name(enum sqa_task_kind kind); /* "classify", "forecast", "tag" */
 
 /* Parses "id:name=value,..." and opens it. */
 enum sqa_status sqa_dataset_open(const char *spec, const struct sqa_task_env *env, struct sqa_dataset **ds,

@@ -83,6 +83,15 @@ fails 2 'is not closed' run --model 'transformer+mixer=(' --task $small
 fails 2 'the stack is empty' run --model 'transformer+mixer=()' --task $small
 fails 2 'is given twice' run --model transformer:dim=64,dim=32 --task $small
 fails 2 'the id is missing' run --model local --task ''
+fails 2 'length=33 with 4 pairs; it must be even' data verify mqar:length=33,pairs=4,vocab=64
+fails 2 'min=9 is above length=8' run --model local --task reverse:length=8,min=9
+fails 5 'pool=last on a task with a label at each position.*leave \+pool= out' run --model transformer+pool=last \
+    --task reverse:length=8,train=60,valid=20,test=20 "${quick[@]}" -o pooled
+fails 5 'dlinear: it forecasts series' run --model dlinear --task reverse:length=8,train=60,valid=20,test=20 "${quick[@]}" -o pooled2
+works '^reverse +tag ' list tasks
+works '^mqar: .*\(tag: labels at positions\)' describe mqar
+works '^train +60 +3 to 8' data verify reverse:length=8,min=3,train=60,valid=20,test=20
+works '^labels ( +-){8}' data show mqar:length=32,pairs=4,vocab=32 -n 1
 fails 2 'min=-3; give a whole number' run --model local --task listops:min=-3
 fails 2 'no length lies between' data show listops:min=60,max=20
 fails 2 'rate=abc; give a number' run --model local --task $small --train rate=abc

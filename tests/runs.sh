@@ -15,7 +15,7 @@ trained() { # DIR: what must not change from run to run: scores, losses of the c
     grep -E '^(schema|[^,]*,[^,]*,train)|,train,' "$1/cells.csv" >"$1/trained.csv"
     csv_columns "$1/trained.csv" $scores
     csv_columns "$1/curves.csv" key step split loss metric rate examples
-    csv_columns "$1/examples.csv" key index target output loss
+    csv_columns "$1/examples.csv" key index target output loss labels right
 }
 # The key of a cell holds no thread count, so rows of runs with other threads compare as they are.
 same() { # name DIR DIR
@@ -40,6 +40,12 @@ determinism() {
     works '' run --model dlinear --model nlinear --task mackey_glass --train steps=20 --rounds 0 -q --jobs 1 -o series1
     works '' run --model nlinear --model dlinear --task mackey_glass --train steps=20 --rounds 0 -q --threads 2 -o series2
     same 'forecasters: threads and order' series1 series2
+    local tags=reverse:length=20,min=10,vocab=9,train=150,valid=40,test=50
+    works '' run --model transformer --model linear_transformer --task $tags "${o[@]}" --jobs 1 -o tags1
+    works '' run --model linear_transformer --model transformer --task $tags "${o[@]}" --jobs 2 --threads 2 -o tags2
+    same 'labels at positions: threads, jobs and order' tags1 tags2
+    works 'majority.*Wilson|majority.*bootstrap' report tags1
+    works '"no_mixer"' report tags1 -f json
 }
 
 whole() { # DIR: no torn row, every finished cell once in every file, its work directories gone
@@ -91,6 +97,29 @@ killed_runs() {
             pass "killed after$moments s, continued: whole files, the same bits"
         fi
     done
+}
+
+stopped_tags() { # killed in training, the same bits; weights go out and in
+    local command=(run --model transformer --task reverse:length=20,min=10,vocab=9,train=400,valid=60,test=60
+        --train steps=200,eval_every=50,batch=8 --checkpoint 0.1s --rounds 0 -q --jobs 1) pid i
+    seqarena "${command[@]}" -o calm3
+    "$program" "${command[@]}" -o killed3 >out 2>err </dev/null &
+    pid=$!
+    for i in $(seq 400); do
+        ls killed3/parts/*.part/checkpoint >/dev/null 2>&1 && break
+        sleep 0.05
+    done
+    kill -9 $pid
+    wait $pid 2>/dev/null
+    works '' "${command[@]}" -o killed3
+    same 'labels at positions: killed and continued, to the same bits' calm3 killed3
+    works '' data export reverse:length=20,vocab=9,test=30 --split test -o tagged
+    is 'labels (30, 20)' grep -aq "'shape': (30, 20)" tagged/test_y.npy
+    works 'parameters' export s4d --task reverse:length=20,vocab=9,test=30 --init-only -o tags.safetensors
+    works '' predict --weights tags.safetensors --input tagged/test_x.npy -o tags.npy
+    is 'logits of tags (30, 20, 8)' grep -aq "'shape': (30, 20, 8)" tags.npy
+    works '' predict --weights tags.safetensors --input tagged/test_x.npy --threads 2 -o again.npy
+    is 'logits of tags: whatever the threads' cmp tags.npy again.npy
 }
 
 interrupted_runs() {
@@ -185,6 +214,7 @@ failures() {
 if [ "$part" != kill ]; then
     determinism
     interrupted_runs
+    stopped_tags
     weights
     failures
 fi

@@ -219,6 +219,7 @@ static void has_the_published_parameter_counts(void **state)
 static const struct sqa_signature tokens = {.kind = SQA_CLASSIFY, .vocab = 7, .classes = 3, .length = 9};
 static const struct sqa_signature series = {
     .kind = SQA_FORECAST, .length = 12, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
+static const struct sqa_signature tags = {.kind = SQA_TAG, .vocab = 7, .classes = 3, .length = 9};
 
 static void padding_leaves_logits(void **state)
 {
@@ -237,6 +238,46 @@ static void padding_leaves_logits(void **state)
         assert_int_equal(sqa_probe_whole(&p, z, NULL, &err), SQA_OK);
         assert_true(sqa_probe_difference(y, z, 3) < 1e-12);
         assert_true(fabs(y[0]) > 0);
+    }
+}
+
+static void padding_leaves_tags(void **state)
+{
+    static const int32_t ids[6] = {1, 2, 3, 6, 5, 4}, padded[9] = {1, 2, 3, 6, 5, 4, 0, 3, 2}, length[1] = {6};
+    struct sqa_err err = {0};
+    double y[27], z[18];
+    struct sqa_probe_whole p = {
+        .model = "transformer", .task = tags, .batch = 1, .real = SQA_F64, .tokens = padded, .lengths = length};
+    (void)state;
+    assert_int_equal(sqa_probe_whole(&p, y, NULL, &err), SQA_OK);
+    p.length = 6;
+    p.tokens = ids;
+    assert_int_equal(sqa_probe_whole(&p, z, NULL, &err), SQA_OK);
+    assert_true(sqa_probe_difference(y, z, 18) < 1e-12);
+    assert_true(sqa_probe_difference(y, y + 3, 3) > 1e-6);
+}
+
+/* The head on each position of tags is the head on the pooled position: pool last, true length t + 1, causal. */
+static void tags_are_the_head_at_each_position(void **state)
+{
+    static const char *const models[] = {"transformer:causal=1,dim=8", "transformer:causal=1,dim=8+head=linear_head"};
+    static const int32_t ids[9] = {1, 2, 3, 6, 5, 4, 1, 3, 2};
+    (void)state;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct sqa_err err = {0};
+        double y[27], z[3];
+        char pooled[128];
+        struct sqa_probe_whole p = {.model = models[i], .task = tags, .batch = 1, .real = SQA_F64, .tokens = ids};
+        assert_int_equal(sqa_probe_whole(&p, y, NULL, &err), SQA_OK);
+        snprintf(pooled, sizeof pooled, "%s+pool=last", models[i]);
+        p.model = pooled;
+        p.task = tokens;
+        for (int32_t t = 0; t < 9; t++) {
+            const int32_t length[1] = {t + 1};
+            p.lengths = length;
+            assert_int_equal(sqa_probe_whole(&p, z, NULL, &err), SQA_OK);
+            assert_true(sqa_probe_difference(y + (ptrdiff_t)3 * t, z, 3) < 1e-12);
+        }
     }
 }
 
@@ -286,7 +327,9 @@ static double first_output(struct sqa_model *m, const struct sqa_signature *task
     for (int i = 0; i < 3; i++) {
         int32_t *to = sqa_plan_input(plan, ints[i], &t);
         for (int64_t k = 0; to && k < sqa_numel(t); k++)
-            to[k] = i == 1 ? (int32_t)(task->length - k) : (int32_t)(1 + k % 2);
+            to[k] = i == 1                                     ? (int32_t)(task->length - k)
+                    : i == 2 && task->kind == SQA_TAG && k % 5 ? -1
+                                                               : (int32_t)(1 + k % 2);
     }
     assert_int_equal(sqa_plan_run(plan, 1, 0, NULL, NULL, &err), SQA_OK);
     const double *from = sqa_plan_output(plan, name, &t);
@@ -302,17 +345,19 @@ static double first_output(struct sqa_model *m, const struct sqa_signature *task
 
 static void modes_agree(void **state)
 {
-    const struct sqa_signature *const tasks[2] = {&tokens, &series};
+    const struct sqa_signature *const tasks[3] = {&tokens, &series, &tags};
+    static const int rows[3] = {2, 2, 18}, counted[3] = {2, 2, 4}; /* of losses; of those the ones with a label */
     (void)state;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         struct sqa_err err = {0};
         struct sqa_model *m;
-        const char *out = k ? "forecast" : "logits";
-        const int n = k ? 2 * 5 * 2 : 2 * 3;
-        double a[20], b[20];
+        const char *out = k == 1 ? "forecast" : "logits";
+        const int n = k == 0 ? 2 * 3 : k == 1 ? 2 * 5 * 2 : 2 * 9 * 3;
+        double a[54], b[54];
         assert_int_equal(sqa_model_parse("transformer:dropout=0,attention_dropout=0,dim=8", &m, &err), SQA_OK);
         const double loss = first_output(m, tasks[k], SQA_MODE_TRAIN, "loss", a, 1);
-        assert_near(loss, first_output(m, tasks[k], SQA_MODE_EVAL, "losses", a, 2), 1e-12);
+        assert_near(loss * counted[k] / rows[k], first_output(m, tasks[k], SQA_MODE_EVAL, "losses", a, rows[k]),
+                    1e-12);
         assert_true(loss > 0);
         first_output(m, tasks[k], SQA_MODE_EVAL, out, a, n);
         first_output(m, tasks[k], SQA_MODE_INFER, out, b, n);
@@ -351,10 +396,12 @@ static void refuses_what_cannot_be_built(void **state)
         const struct sqa_signature *task;
         const char *part;
     } rows[] = {
-        {"dlinear", &tokens, "take a forecasting task"}, {"nlinear", &tokens, "take a forecasting task"},
-        {"dlinear:kernel=4", &series, "take 3 or 5"},    {"majority", &series, "take repeat_last"},
-        {"first_token", &series, "take repeat_last"},    {"repeat_last", &tokens, "take majority"},
-        {"seasonal_naive", &tokens, "take majority"},    {"transformer", &empty, "no positions"},
+        {"dlinear", &tokens, "take a forecasting task"},      {"nlinear", &tokens, "take a forecasting task"},
+        {"dlinear:kernel=4", &series, "take 3 or 5"},         {"majority", &series, "take repeat_last"},
+        {"first_token", &series, "take repeat_last"},         {"repeat_last", &tokens, "take majority"},
+        {"seasonal_naive", &tokens, "take majority"},         {"transformer", &empty, "no positions"},
+        {"dlinear", &tags, "take a forecasting task"},        {"first_token", &tags, "for tags take majority"},
+        {"transformer+pool=last", &tags, "leave +pool= out"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -424,6 +471,26 @@ static void guesses_labels(void **state)
         sqa_arena_clear(&arena);
         sqa_model_free(m);
     }
+}
+
+static void guesses_tags(void **state)
+{
+    int32_t labels[6] = {2, -1, 2, 1, -1, -1}, out[4] = {0};
+    const struct sqa_batch b = {.n = 2, .length = 3, .labels = labels}, q = {.n = 2, .length = 2};
+    static const int32_t majority[4] = {2, 2, 2, 2};
+    struct sqa_err err = {0};
+    struct sqa_arena arena = {0};
+    struct sqa_model *m;
+    void *self = floor_of("majority", &tags, &m, &arena);
+    const struct sqa_variant *v = m->preset.variant;
+    (void)state;
+    assert_int_equal(v->see(self, &b, &err), SQA_OK);
+    assert_int_equal(v->predict(self, &q, out, NULL, &err), SQA_OK);
+    assert_memory_equal(out, majority, sizeof majority);
+    labels[1] = -2;
+    assert_int_equal(v->see(self, &b, &err), SQA_INPUT);
+    sqa_arena_clear(&arena);
+    sqa_model_free(m);
 }
 
 /* Rows 0, 1, 2, ... of three channels: channel c of row t is 10 t + c. */
@@ -604,12 +671,15 @@ int main(void)
         cmocka_unit_test(survives_failing_allocations),
         cmocka_unit_test(has_the_published_parameter_counts),
         cmocka_unit_test(padding_leaves_logits),
+        cmocka_unit_test(padding_leaves_tags),
+        cmocka_unit_test(tags_are_the_head_at_each_position),
         cmocka_unit_test(last_pool_reads_the_last_valid_position),
         cmocka_unit_test(modes_agree),
         cmocka_unit_test(stacks_put_one_mixer_in_each_layer),
         cmocka_unit_test(refuses_what_cannot_be_built),
         cmocka_unit_test(graphs_survive_failing_allocations),
         cmocka_unit_test(guesses_labels),
+        cmocka_unit_test(guesses_tags),
         cmocka_unit_test(repeats_rows),
         cmocka_unit_test(dlinear_equals_its_definition),
         cmocka_unit_test(counts_linear_parameters),

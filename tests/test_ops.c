@@ -113,6 +113,7 @@ BUILD(mean_rows, sqa_square(g, sqa_mean_rows(g, in[0], in[1])))
 BUILD(mean_rows_full, sqa_square(g, sqa_mean_rows(g, in[0], NULL)))
 BUILD(dropout, sqa_square(g, sqa_dropout(g, sqa_dropout(g, in[0], 0.3), 0.5)))
 BUILD(cross_entropy, sqa_cross_entropy(g, in[0], in[1]))
+BUILD(per_label, sqa_square(g, sqa_mul(g, in[0], sqa_per_label(g, in[1]))))
 BUILD(squared_error, sqa_squared_error(g, in[0], in[1]))
 BUILD(absolute_error, sqa_absolute_error(g, in[0], in[1]))
 BUILD(attention, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){0.5, false, 0}))
@@ -252,6 +253,7 @@ static const struct op_case cases[] = {
     {"mean_rows", mean_rows, {R(3, 5, 2), L(lengths3)}, 2, "mean_rows spread_rows", 0},
     {"mean_rows full", mean_rows_full, {R(3, 5, 2)}, 1, "sum affine", 0},
     {"dropout", dropout, {R(7, 11)}, 1, "dropout", 0},
+    {"per_label", per_label, {R(2, 3), L(labels)}, 2, "per_label", 0},
     {"cross_entropy", cross_entropy, {R(5, 4), L(labels)}, 2, "cross_entropy cross_entropy_grad", 0},
     {"squared_error", squared_error, {R(5, 4), R(5, 4)}, 2, "square", 0},
     {"absolute_error", absolute_error, {R(5, 4), R(5, 4)}, 2, "abs", 0},
@@ -602,6 +604,7 @@ BUILD(only_sum, sqa_sum(g, in[0], 1, false))
 BUILD(only_two, sqa_fftconv(g, in[0], in[1], in[2]))
 BUILD(only_mean, sqa_mean_rows(g, in[0], in[1]))
 BUILD(only_mask, sqa_mask_rows(g, in[0], in[1]))
+BUILD(only_per_label, sqa_per_label(g, in[0]))
 BUILD(only_embedding, sqa_embedding(g, in[0], in[1]))
 BUILD(only_concat, sqa_concat(g, 1, 2, (tensor *[]){in[0], in[1]}))
 BUILD(only_pad, sqa_pad(g, in[0], 0, 1, 2))
@@ -623,6 +626,8 @@ static const struct expected known[] = {
      {1 + 1 + 0.75, 2 + 10 + 1.5, 3 + 20 + 100}},
     {"mean_rows", only_mean, {R(2, 2, 1), N(0, 0, 2)}, 2, 2, {{3, 5, 7, 9}, {2, 0}}, {4, 0}},
     {"mask_rows", only_mask, {R(2, 2, 1), N(0, 0, 2)}, 2, 4, {{3, 5, 7, 9}, {1, 0}}, {3, 0, 0, 0}},
+    {"per_label", only_per_label, {N(0, 0, 5)}, 1, 1, {{3, -1, 0, -1, 7}}, {1.0 / 3}},
+    {"per_label, none", only_per_label, {N(0, 0, 2, 1)}, 1, 1, {{-1, -1}}, {1}},
     {"embedding", only_embedding, {R(2, 2), N(0, 0, 4)}, 2, 8, {{1, 2, 3, 4}, {1, 0, 2, -1}}, {3, 4, 1, 2}},
     {"concat", only_concat, {R(2, 1), R(2, 2)}, 2, 6, {{1, 4}, {2, 3, 5, 6}}, {1, 2, 3, 4, 5, 6}},
     {"pad", only_pad, {R(1, 2)}, 1, 8, {{1, 2}}, {0, 0, 1, 2}},
@@ -691,6 +696,7 @@ BUILD(bad_norm, sqa_layernorm(g, in[0], in[1], NULL, 1e-5, false))
 BUILD(bad_concat, sqa_concat(g, 0, 2, (tensor *[]){in[0], in[1]}))
 BUILD(bad_dropout, sqa_dropout(g, in[0], 1))
 BUILD(bad_labels, sqa_cross_entropy(g, in[0], in[1]))
+BUILD(bad_per_label, sqa_per_label(g, in[0]))
 BUILD(bad_attention, sqa_attention(g, in[0], in[0], in[1], NULL, (struct sqa_attention_spec){1, false, 0}))
 BUILD(bad_fftconv, sqa_fftconv(g, in[0], in[1], NULL))
 BUILD(bad_missing, sqa_mul(g, in[0], NULL))
@@ -714,6 +720,7 @@ static const struct {
     {"concat", bad_concat, {R(2, 3), R(2, 4)}, 2, SQA_SHAPE, {"concat", "(2, 3)", "(2, 4)"}},
     {"dropout", bad_dropout, {R(2, 3)}, 1, SQA_SHAPE, {"dropout", "below 1", ""}},
     {"labels", bad_labels, {R(2, 3), R(2)}, 2, SQA_SHAPE, {"labels f64 (2)", "i32 (N)", ""}},
+    {"per_label", bad_per_label, {R(2)}, 1, SQA_SHAPE, {"labels are f64 (2)", "give i32", ""}},
     {"attention", bad_attention, {R(2, 3, 2, 4), R(2, 4, 2, 4)}, 2, SQA_SHAPE, {"(2, 3, 2, 4)", "(2, 4, 2, 4)", ""}},
     {"fftconv", bad_fftconv, {R(2, 3, 4), R(4, 4)}, 2, SQA_SHAPE, {"(4, 4)", "(2, 3, 4)", ""}},
     {"missing", bad_missing, {R(2)}, 1, SQA_SHAPE, {"mul", "missing", ""}},

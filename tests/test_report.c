@@ -24,6 +24,7 @@
 static char top[1024], dir[64];
 
 enum { EXAMPLES = 60, SAMPLES = 12 };
+enum { LABEL, SERIES, TAGS }; /* tags: each example has 1 to 4 labels */
 
 struct files {
     struct sqa_text text[SQA_FILES];
@@ -35,7 +36,7 @@ struct made {
     int seed;
     const char *status, *message;
     double skill; /* of 0..1 */
-    int forecast, examples, samples;
+    int kind, examples, samples;
     const char *note;
 };
 
@@ -57,9 +58,37 @@ static double score(const struct made *m, int example)
 {
     const uint64_t key = sqa_random_key((uint64_t)m->seed, 0, m->model);
     const double hard = sqa_random_uniform(1, (uint64_t)example), own = sqa_random_uniform(key, (uint64_t)example);
-    if (m->forecast)
+    if (m->kind == SERIES)
         return 0.1 + 0.5 * (1 - m->skill) + 0.1 * hard + 0.02 * own;
     return 0.8 * hard + 0.2 * own < m->skill;
+}
+
+/* Right labels of an example that has 1 + example % 4. */
+static int right_tags(const struct made *m, int example)
+{
+    const int labels = 1 + example % 4;
+    int right = 0;
+    for (int i = 0; i < labels; i++)
+        right += sqa_random_uniform(sqa_random_key((uint64_t)m->seed, 1, m->model), (uint64_t)(4 * example + i)) <
+                 m->skill;
+    return right;
+}
+
+static double put_tags(struct files *f, const struct made *m, const char *key, struct sqa_arena *arena)
+{
+    int right = 0, labels = 0;
+    for (int i = 0; i < EXAMPLES; i++) {
+        const char *e[SQA_EXAMPLES_N] = {NULL};
+        e[SQA_EXAMPLES_key] = key;
+        set(e, arena, SQA_EXAMPLES_index, "%d", i);
+        set(e, arena, SQA_EXAMPLES_loss, "0.5");
+        set(e, arena, SQA_EXAMPLES_labels, "%d", 1 + i % 4);
+        set(e, arena, SQA_EXAMPLES_right, "%d", right_tags(m, i));
+        sqa_table_row(&f->text[SQA_FILE_EXAMPLES], SQA_FILE_EXAMPLES, e);
+        right += right_tags(m, i);
+        labels += 1 + i % 4;
+    }
+    return (double)right / labels;
 }
 
 static double put_examples(struct files *f, const struct made *m, const char *key, struct sqa_arena *arena)
@@ -71,11 +100,11 @@ static double put_examples(struct files *f, const struct made *m, const char *ke
         sum += s;
         e[SQA_EXAMPLES_key] = key;
         set(e, arena, SQA_EXAMPLES_index, "%d", i);
-        if (!m->forecast) {
+        if (m->kind != SERIES) {
             set(e, arena, SQA_EXAMPLES_target, "%d", i % 10);
             set(e, arena, SQA_EXAMPLES_output, "%d", s > 0 ? i % 10 : (i + 1) % 10);
         }
-        set(e, arena, SQA_EXAMPLES_loss, "%.9g", m->forecast ? s : 0.5);
+        set(e, arena, SQA_EXAMPLES_loss, "%.9g", m->kind == SERIES ? s : 0.5);
         if (m->examples)
             sqa_table_row(&f->text[SQA_FILE_EXAMPLES], SQA_FILE_EXAMPLES, e);
     }
@@ -124,16 +153,16 @@ static void put_cell(struct files *f, const struct made *m)
     c[SQA_CELLS_recipe_source] = floor ? NULL : "smoke.ini, row 3";
     set(c, &arena, SQA_CELLS_seed, "%d", m->seed);
     if (ok) {
-        const double x = put_examples(f, m, key, &arena);
+        const double x = m->kind == TAGS ? put_tags(f, m, key, &arena) : put_examples(f, m, key, &arena);
         set(c, &arena, SQA_CELLS_length, "64");
         set(c, &arena, SQA_CELLS_batch, "8");
         set(c, &arena, SQA_CELLS_dtype, "f32");
         set(c, &arena, SQA_CELLS_threads, "1");
         set(c, &arena, SQA_CELLS_params, "%d", floor ? 0 : 12345);
         set(c, &arena, SQA_CELLS_test_n, "%d", EXAMPLES);
-        set(c, &arena, m->forecast ? SQA_CELLS_test_mse : SQA_CELLS_test_accuracy, "%.9g", x);
-        set(c, &arena, m->forecast ? SQA_CELLS_valid_mse : SQA_CELLS_valid_accuracy, "%.9g", x * 0.9);
-        if (m->forecast) {
+        set(c, &arena, m->kind == SERIES ? SQA_CELLS_test_mse : SQA_CELLS_test_accuracy, "%.9g", x);
+        set(c, &arena, m->kind == SERIES ? SQA_CELLS_valid_mse : SQA_CELLS_valid_accuracy, "%.9g", x * 0.9);
+        if (m->kind == SERIES) {
             set(c, &arena, SQA_CELLS_test_mae, "%.9g", 0.8 * x);
             set(c, &arena, SQA_CELLS_horizon, "24");
         }
@@ -497,12 +526,45 @@ static int remove_dir(void **state)
     return chdir(top) == 0 ? rmdir(dir) : -1;
 }
 
+/* Many labels an example: the figures are over labels, the resamples over examples. */
+static void test_tags(void **state)
+{
+    static const struct made tagged[] = {
+        {"transformer", "mqar", "lite", 1, "ok", "", 0.8, TAGS, 1, 0, ""},
+        {"local", "mqar", "lite", 1, "ok", "", 0.4, TAGS, 1, 0, ""},
+        {"s4d", "mqar", "lite", 1, "ok", "", 1.1, TAGS, 1, 0, ""},
+        {"majority", "mqar", "lite", 1, "ok", "", 0.1, TAGS, 1, 0, ""},
+    };
+    struct sqa_pool pool;
+    struct sqa_err err = {0};
+    (void)state;
+    make_run("run", tagged, sizeof tagged / sizeof tagged[0], NULL);
+    assert_int_equal(sqa_pool_read((const char *const[]){"run"}, 1, &pool, &err), SQA_OK);
+    assert_int_equal(sqa_summarise(&pool, &err), SQA_OK);
+    const struct sqa_pool_group *g = &pool.groups[0];
+    assert_int_equal(g->n, 4);
+    const struct sqa_pool_entry *const floor = g->entries[0], *const e = g->entries[1], *const best = g->entries[3];
+    assert_string_equal(floor->model, "majority");
+    const struct sqa_estimate x = e->value[SQA_VALUE_test_accuracy], d = e->difference[SQA_AGAINST_FLOOR];
+    const double gap = x.mean - floor->value[SQA_VALUE_test_accuracy].mean;
+    assert_string_equal(x.method, "bootstrap");
+    assert_true(x.low < x.mean && x.mean < x.high && x.high - x.low < 0.2);
+    assert_int_equal(x.n_examples, EXAMPLES);
+    assert_true(d.mean > gap - 1e-8 && d.mean < gap + 1e-8 && d.low > 0.5);
+    assert_int_equal(d.n_examples, EXAMPLES);
+    assert_int_equal(e->over_floor, SQA_VERDICT_BETTER);
+    assert_true(best->value[SQA_VALUE_test_accuracy].mean >= 1);
+    assert_string_equal(best->value[SQA_VALUE_test_accuracy].method, "Wilson"); /* a bootstrap of ones has no width */
+    assert_true(best->value[SQA_VALUE_test_accuracy].low < 0.97);
+    sqa_pool_clear(&pool);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DIR(test_small),    IN_DIR(test_csv),     IN_DIR(test_json), IN_DIR(test_figures),   IN_DIR(test_two_runs),
-        IN_DIR(test_settings), IN_DIR(test_scaling), IN_DIR(test_odd),  IN_DIR(test_no_memory),
+        IN_DIR(test_settings), IN_DIR(test_scaling), IN_DIR(test_odd),  IN_DIR(test_no_memory), IN_DIR(test_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ static volatile sig_atomic_t stop;
 
 static const char lists[] = "listops:min=5,max=20,train=300,valid=40,test=40";
 static const char series[] = "mackey_glass";
+static const char tags[] = "reverse:length=9,min=4,vocab=7,train=300,valid=40,test=40";
 static const char small[] = "transformer:dim=16,ffn=16,layers=1,dropout=0.2";
 
 static void assert_sentence(const char *text, const char *part)
@@ -197,6 +198,7 @@ static const struct {
 } runs[] = {
     {small, lists, "batch=32,epochs=2,eval_every=7,rate=3e-3"},
     {"performer:redraw=7,features=8,dim=16,ffn=16,layers=1", lists, "batch=32,epochs=2,eval_every=6,select=last"},
+    {small, tags, "batch=32,epochs=2,eval_every=7,rate=3e-3"},
     {"dlinear", series, "batch=32,steps=25,eval_every=6,eval_examples=64,clip=0"},
 };
 
@@ -299,8 +301,11 @@ static void the_last_partial_batch_counts(void **state)
     OK(sqa_trainer_run(r.t, NULL, 0, &failure));
     assert_int_equal(r.t->examples, 300);
     close_run(&r);
-    static const char *const models[][2] = {
-        {small, lists}, {"performer:dim=16,layers=1", lists}, {"s4d:dim=16", lists}, {"dlinear", series}};
+    static const char *const models[][2] = {{small, lists},
+                                            {"performer:dim=16,layers=1", lists},
+                                            {"s4d:dim=16", lists},
+                                            {small, tags},
+                                            {"dlinear", series}};
     for (size_t i = 0; i < COUNT(models); i++) {
         open_run(&r, models[i][0], models[i][1], "batch=32,steps=1", 1);
         open_run(&one, models[i][0], models[i][1], "batch=1,steps=1", 1);
@@ -312,7 +317,7 @@ static void the_last_partial_batch_counts(void **state)
         assert_int_equal(b.n, 40);
         if (!(fabs(a.loss - b.loss) <= 1e-5 * (1 + fabs(b.loss))))
             fail_msg("%s: loss %.9g with batches of 32, %.9g with single rows", models[i][0], a.loss, b.loss);
-        if (r.t->task.kind == SQA_CLASSIFY)
+        if (r.t->task.kind != SQA_FORECAST)
             assert_same(a.accuracy, b.accuracy, models[i][0]);
         else if (!(fabs(a.mae - b.mae) <= 1e-5))
             fail_msg("%s: mae %.9g and %.9g", models[i][0], a.mae, b.mae);
@@ -324,16 +329,23 @@ static void the_last_partial_batch_counts(void **state)
 struct seen {
     unsigned char times[40];
     double loss;
-    int hits;
+    int hits, labels;
 };
 
-static void note(void *user, uint32_t index, double loss, int32_t target, int32_t output)
+static void note(void *user, const struct sqa_example_score *e)
 {
     struct seen *s = user;
-    assert_true(index < 40);
-    s->times[index]++;
-    s->loss += loss;
-    s->hits += target == output;
+    assert_true(e->index < 40);
+    s->times[e->index]++;
+    if (e->labels == 0) {
+        s->loss += e->loss;
+        s->hits += e->target == e->output;
+        s->labels++;
+    } else {
+        s->loss += e->loss * (double)e->labels;
+        s->hits += (int)e->right;
+        s->labels += (int)e->labels;
+    }
 }
 
 static void every_example_is_scored_once(void **state)
@@ -347,10 +359,37 @@ static void every_example_is_scored_once(void **state)
     for (int i = 0; i < 40; i++)
         assert_int_equal(seen.times[i], 1);
     assert_same(seen.loss / 40, s.loss, "mean of losses");
+    assert_int_equal(seen.labels, 40);
     assert_same(seen.hits / 40.0, s.accuracy, "share of hits");
     OK(sqa_trainer_evaluate(r.t, SQA_VALID, 5, NULL, NULL, &s, &failure));
     assert_int_equal(s.n, 5);
     close_run(&r);
+}
+
+/* Loss and accuracy of tags are over labels, not over rows; a floor's too. */
+static void every_label_is_scored_once(void **state)
+{
+    static const char *const models[] = {small, "majority"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(models); i++) {
+        struct run r;
+        struct seen seen = {.loss = 0};
+        struct sqa_scores s;
+        open_run(&r, models[i], tags, "batch=32,steps=1", 1);
+        OK(sqa_trainer_evaluate(r.t, SQA_VALID, 0, note, &seen, &s, &failure));
+        int labels = 0;
+        for (uint32_t k = 0; k < 40; k++) {
+            assert_int_equal(seen.times[k], 1);
+            labels += (int)r.t->data->task->length_of(r.t->data, SQA_VALID, k);
+        }
+        assert_int_equal(s.n, 40);
+        assert_int_equal(seen.labels, labels);
+        assert_same(seen.hits / (double)labels, s.accuracy, "share of hits");
+        assert_true(s.accuracy > 0.05 && s.accuracy < 0.4);
+        if (i == 0 && !(fabs(seen.loss / labels - s.loss) < 1e-9))
+            fail_msg("losses of the labels: mean %.17g and %.17g", seen.loss / labels, s.loss);
+        close_run(&r);
+    }
 }
 
 /* Selection */
@@ -499,7 +538,8 @@ static void failing_allocations_are_survived(void **state)
 /* Timing: a batch is put in once, then steps run; each must do the same work. */
 static void timed_steps_see_the_same_batch(void **state)
 {
-    static const char *const models[][2] = {{small, lists}, {"s4d:dim=16,layers=1", lists}, {"dlinear", series}};
+    static const char *const models[][2] = {
+        {small, lists}, {"s4d:dim=16,layers=1", lists}, {small, tags}, {"dlinear", series}};
     (void)state;
     for (size_t i = 0; i < COUNT(models); i++)
         for (int mode = 0; mode < SQA_MODES; mode++) {
@@ -551,6 +591,7 @@ int main(void)
         cmocka_unit_test(strange_checkpoints_are_refused),
         cmocka_unit_test(the_last_partial_batch_counts),
         cmocka_unit_test(every_example_is_scored_once),
+        cmocka_unit_test(every_label_is_scored_once),
         cmocka_unit_test(patience_stops_and_the_best_comes_back),
         cmocka_unit_test(select_last_keeps_the_last),
         cmocka_unit_test(threads_leave_the_bits),
