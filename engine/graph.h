@@ -107,8 +107,16 @@ struct sqa_node {
     const char *path;   /* "blocks.0.mixer.matmul.3": scope and a number; the same in every graph of one model */
     uint64_t path_hash; /* for random numbers */
     enum sqa_pass pass;
+    size_t workspace;      /* the planner's: bytes */
     struct sqa_node *next; /* in build order, which is a run order */
     int index;
+};
+
+/* What the backward pass computes again instead of keeping it; results have the same bits. */
+enum sqa_recompute_mode {
+    SQA_RECOMPUTE_CHEAP, /* what lowers the planned peak for next to nothing */
+    SQA_RECOMPUTE_OFF,
+    SQA_RECOMPUTE_BLOCKS, /* checkpoints: of the blocks but the last only the inputs are kept */
 };
 
 struct sqa_graph {
@@ -120,6 +128,7 @@ struct sqa_graph {
     enum sqa_dtype real; /* type of reals: SQA_F32 or SQA_F64 */
     bool training;       /* dropout is active */
     enum sqa_pass pass;
+    enum sqa_recompute_mode recompute;
     char scope[256];   /* "blocks.0.mixer" */
     const char *model; /* named in messages, or NULL */
 };

@@ -6,25 +6,12 @@
 #include <time.h>
 
 #include "engine/ops.h"
-
-enum { ALIGN = 64 };
+#include "engine/plan_private.h"
 
 void sqa_memory_clear(struct sqa_memory *m)
 {
     sqa_free(m->data);
     *m = (struct sqa_memory){0};
-}
-
-static struct sqa_buffer *root(struct sqa_buffer *b)
-{
-    while (b->alias)
-        b = b->alias;
-    return b;
-}
-
-static bool placed_by_us(const struct sqa_buffer *b)
-{
-    return b->kind == SQA_BUFFER_ARENA || b->kind == SQA_BUFFER_INPUT;
 }
 
 /* needed[i]: node i must run (or, for leaves and views, be there) for the outputs and effects. */
@@ -52,149 +39,6 @@ static int order_nodes(struct sqa_node **all, int count, const bool *needed, str
     return n;
 }
 
-static void find_lifetimes(struct sqa_node **all, int total, struct sqa_node **run, int count)
-{
-    for (int k = 0; k < total; k++)
-        for (int i = 0; i < all[k]->nout; i++) {
-            struct sqa_buffer *b = all[k]->out[i]->buffer;
-            if (!(all[k]->op->flags & SQA_OP_VIEW)) {
-                b->first = b->kind == SQA_BUFFER_INPUT ? -1 : count;
-                b->last = -1;
-                b->alias = NULL;
-            }
-        }
-    for (int p = 0; p < count; p++) {
-        for (int i = 0; i < run[p]->nout; i++) {
-            run[p]->out[i]->buffer->first = p;
-            run[p]->out[i]->buffer->last = p;
-        }
-        for (int i = 0; i < run[p]->nin; i++)
-            if (run[p]->in[i])
-                run[p]->in[i]->buffer->last = p;
-    }
-    for (int k = 0; k < total; k++)
-        for (int i = 0; i < all[k]->nout; i++) {
-            struct sqa_buffer *b = all[k]->out[i]->buffer;
-            if (all[k]->out[i]->keep || (b->kind == SQA_BUFFER_INPUT && b->last >= 0))
-                b->last = count;
-        }
-}
-
-static bool reads_elsewhere(const struct sqa_node *n, int input)
-{
-    for (int i = 0; i < n->nin; i++)
-        if (i != input && n->in[i] && root(n->in[i]->buffer) == root(n->in[input]->buffer))
-            return true;
-    return false;
-}
-
-static void run_in_place(struct sqa_node *n, int position)
-{
-    struct sqa_buffer *out = n->nout ? n->out[0]->buffer : NULL;
-    if (!out || out->kind != SQA_BUFFER_ARENA)
-        return;
-    for (int i = 0; i < n->nin; i++) {
-        const struct sqa_tensor *t = n->in[i];
-        if (!(n->op->in_place >> i & 1) || !t || !sqa_is_dense(t) || t->offset != 0)
-            continue;
-        struct sqa_buffer *b = root(t->buffer);
-        if (b->kind != SQA_BUFFER_ARENA || t->buffer->bytes != out->bytes || b->bytes != out->bytes ||
-            b->last != position || reads_elsewhere(n, i))
-            continue;
-        out->alias = b;
-        b->last = out->last;
-        return;
-    }
-}
-
-struct place { /* a buffer or a node's workspace */
-    size_t bytes, offset;
-    int first, last;
-    struct sqa_buffer *buffer;
-    size_t *workspace;
-};
-
-static int by_size(const void *a, const void *b)
-{
-    const struct place *x = a, *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? 1 : -1;
-    return x->first != y->first ? (x->first > y->first) - (x->first < y->first)
-                                : (x->last > y->last) - (x->last < y->last);
-}
-
-static int by_offset(const void *a, const void *b)
-{
-    const struct place *const *x = a, *const *y = b;
-    return ((*x)->offset > (*y)->offset) - ((*x)->offset < (*y)->offset);
-}
-
-/* Largest first, each at the lowest offset that is free during its whole life. Returns the size of the arena. */
-static size_t place_all(struct place *places, int n, const struct place **busy)
-{
-    size_t size = 0;
-    qsort(places, (size_t)n, sizeof *places, by_size);
-    for (int k = 0; k < n; k++) {
-        struct place *p = &places[k];
-        int live = 0;
-        for (int j = 0; j < k; j++)
-            if (places[j].first <= p->last && p->first <= places[j].last)
-                busy[live++] = &places[j];
-        qsort(busy, (size_t)live, sizeof *busy, by_offset);
-        size_t offset = 0;
-        for (int j = 0; j < live; j++) {
-            if (offset + p->bytes <= busy[j]->offset)
-                break;
-            if (busy[j]->offset + busy[j]->bytes > offset)
-                offset = busy[j]->offset + busy[j]->bytes;
-        }
-        p->offset = offset;
-        if (offset + p->bytes > size)
-            size = offset + p->bytes;
-        if (p->buffer)
-            p->buffer->offset = offset;
-        else
-            *p->workspace = offset;
-    }
-    return size;
-}
-
-static size_t aligned(size_t n)
-{
-    return (n + ALIGN - 1) / ALIGN * ALIGN;
-}
-
-static enum sqa_status layout(struct sqa_plan *p, struct sqa_node **all, int total, const bool *needed,
-                              struct sqa_err *err)
-{
-    const int limit = total * SQA_MAX_OUTPUTS + p->count;
-    struct place *places = sqa_alloc_array((size_t)limit, sizeof *places);
-    const struct place **busy = sqa_alloc_array((size_t)limit, sizeof *busy);
-    enum sqa_status status = SQA_OK;
-    int n = 0;
-    if (!places || !busy) {
-        status = sqa_fail(err, SQA_NOMEM, "plan: no memory for its layout; free some memory and run again");
-        goto out;
-    }
-    for (int k = 0; k < total; k++)
-        for (int i = 0; needed[k] && i < all[k]->nout; i++) {
-            struct sqa_buffer *b = all[k]->out[i]->buffer;
-            if (!(all[k]->op->flags & SQA_OP_VIEW) && placed_by_us(b) && !b->alias)
-                places[n++] = (struct place){aligned(b->bytes), 0, b->first, b->last, b, NULL};
-        }
-    for (int k = 0; k < p->count; k++) {
-        const struct sqa_op *op = p->nodes[k]->op;
-        const size_t bytes = op->workspace ? op->workspace(p->nodes[k], p->threads) : 0;
-        if (bytes)
-            places[n++] = (struct place){aligned(bytes), 0, k, k, NULL, &p->workspace[k]};
-    }
-    p->arena_bytes = place_all(places, n, busy);
-out:
-    sqa_free(places);
-    sqa_free(busy);
-    return status;
-}
-
 static void bind_threads(int threads)
 {
     sqa_kernels_flush_denormals();
@@ -202,7 +46,7 @@ static void bind_threads(int threads)
     sqa_kernels_flush_denormals();
 }
 
-static enum sqa_status grow(struct sqa_memory *m, size_t bytes, struct sqa_err *err)
+enum sqa_status sqa_memory_grow(struct sqa_memory *m, size_t bytes, struct sqa_err *err)
 {
     if (m->size >= bytes)
         return SQA_OK;
@@ -214,67 +58,83 @@ static enum sqa_status grow(struct sqa_memory *m, size_t bytes, struct sqa_err *
     return SQA_OK;
 }
 
-enum sqa_status sqa_plan_make(struct sqa_graph *g, struct sqa_memory *memory, int threads, struct sqa_plan **plan,
-                              struct sqa_err *err)
+/* The nodes that outputs and effects need, in an order that can run. */
+static enum sqa_status schedule(struct sqa_graph *g, int threads, struct sqa_schedule *s, struct sqa_err *err)
 {
+    struct sqa_node **all = sqa_alloc_array((size_t)g->count, sizeof *all);
+    bool *needed = sqa_alloc_array((size_t)g->count, sizeof *needed);
     enum sqa_status status = SQA_OK;
-    const int total = g->count;
-    struct sqa_plan *p = sqa_alloc(sizeof *p);
-    struct sqa_node **all = sqa_alloc_array((size_t)total, sizeof *all);
-    bool *needed = sqa_alloc_array((size_t)total, sizeof *needed);
-    if (g->status != SQA_OK) {
-        status = sqa_fail(err, g->status, "%s", g->err.text);
-        goto fail;
-    }
-    if (!p || !all || !needed)
-        goto no_memory;
     int k = 0;
-    for (struct sqa_node *n = g->first; n; n = n->next)
+    s->g = g;
+    s->room = g->count;
+    s->run = sqa_alloc_array((size_t)s->room, sizeof(struct sqa_node *));
+    if (!all || !needed || !s->run) {
+        status = sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
+        goto out;
+    }
+    for (struct sqa_node *n = g->first; n; n = n->next) {
         all[k++] = n;
-    find_needed(all, total, needed);
-    p->nodes = sqa_alloc_array((size_t)total, sizeof(struct sqa_node *));
-    if (!p->nodes)
-        goto no_memory;
-    p->count = order_nodes(all, total, needed, p->nodes);
+        n->workspace = n->op->workspace ? n->op->workspace(n, threads) : 0;
+    }
+    find_needed(all, k, needed);
+    s->count = order_nodes(all, k, needed, s->run);
+    status = sqa_recompute(s, err);
+out:
+    sqa_free(all);
+    sqa_free(needed);
+    return status;
+}
+
+static enum sqa_status prepare(struct sqa_plan *p, struct sqa_graph *g, struct sqa_err *err)
+{
+    struct sqa_schedule s = {0};
+    enum sqa_status status = schedule(g, p->threads, &s, err);
+    p->nodes = s.run;
+    p->count = s.count;
+    if (status != SQA_OK)
+        return status;
     p->workspace = sqa_alloc_array((size_t)p->count, sizeof *p->workspace);
     if (!p->workspace)
-        goto no_memory;
-    p->threads = threads;
-    p->memory = memory;
-    find_lifetimes(all, total, p->nodes, p->count);
-    for (int i = 0; i < p->count; i++)
-        run_in_place(p->nodes[i], i);
-    status = layout(p, all, total, needed, err);
-    if (status != SQA_OK)
-        goto fail;
-    status = grow(memory, p->arena_bytes, err);
-    if (status != SQA_OK)
-        goto fail;
-    if (!sqa_kernels_reserve(threads)) {
+        return sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
+    sqa_set_lifetimes(&s);
+    status = sqa_place(&s, p->workspace, &p->arena_bytes, err);
+    if (status == SQA_OK)
+        status = sqa_memory_grow(p->memory, p->arena_bytes, err);
+    if (status == SQA_OK && !sqa_kernels_reserve(p->threads))
         status = sqa_fail(err, SQA_NOMEM,
                           "plan: no address space for OpenBLAS's buffers, 160 MB a thread and %d threads; "
                           "raise the memory limit or use fewer threads",
-                          threads);
-        goto fail;
+                          p->threads);
+    return status;
+}
+
+enum sqa_status sqa_plan_make(struct sqa_graph *g, struct sqa_memory *memory, int threads, struct sqa_plan **plan,
+                              struct sqa_err *err)
+{
+    struct sqa_plan *p = sqa_alloc(sizeof *p);
+    enum sqa_status status = g->status;
+    if (status != SQA_OK)
+        (void)sqa_fail(err, status, "%s", g->err.text);
+    else if (!p)
+        status = sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
+    if (status == SQA_OK) {
+        p->threads = threads;
+        p->memory = memory;
+        status = prepare(p, g, err);
+    }
+    if (status != SQA_OK) {
+        sqa_graph_clear(g);
+        if (p) {
+            sqa_free(p->nodes);
+            sqa_free(p->workspace);
+        }
+        sqa_free(p);
+        return status;
     }
     bind_threads(threads);
     p->graph = *g;
-    sqa_free(all);
-    sqa_free(needed);
     *plan = p;
     return SQA_OK;
-no_memory:
-    status = sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
-fail:
-    sqa_free(all);
-    sqa_free(needed);
-    sqa_graph_clear(g);
-    if (p) {
-        sqa_free(p->nodes);
-        sqa_free(p->workspace);
-    }
-    sqa_free(p);
-    return status;
 }
 
 void sqa_plan_free(struct sqa_plan *p)
@@ -301,7 +161,7 @@ static void set_pointers(struct sqa_plan *p)
             else if (b->kind == SQA_BUFFER_GRADIENT)
                 b->data = b->entry->gradient;
             else if (p->memory->data)
-                b->data = p->memory->data + root(b)->offset;
+                b->data = p->memory->data + sqa_buffer_root(b)->offset;
         }
     p->bound = p->memory->data;
 }
@@ -440,62 +300,4 @@ double sqa_plan_bytes(const struct sqa_plan *p, enum sqa_pass pass)
     for (int i = 0; i < p->count; i++)
         sum += p->nodes[i]->pass == pass ? sqa_node_bytes(p->nodes[i]) : 0;
     return sum;
-}
-
-/* Cache */
-
-struct sqa_plans_slot {
-    struct sqa_plan_key key;
-    struct sqa_plan *plan;
-    uint64_t used;
-};
-
-enum sqa_status sqa_plans_init(struct sqa_plans *c, sqa_plan_build_fn *build, void *user, enum sqa_dtype real,
-                               int threads, int capacity, struct sqa_err *err)
-{
-    *c = (struct sqa_plans){.build = build, .user = user, .real = real, .threads = threads, .capacity = capacity};
-    c->slots = sqa_alloc_array((size_t)capacity, sizeof *c->slots);
-    return c->slots ? SQA_OK : sqa_fail(err, SQA_NOMEM, "plans: no memory; free some memory and run again");
-}
-
-enum sqa_status sqa_plans_get(struct sqa_plans *c, struct sqa_plan_key key, struct sqa_plan **plan,
-                              struct sqa_err *err)
-{
-    struct sqa_plans_slot *oldest = &c->slots[0];
-    for (int i = 0; i < c->capacity; i++) {
-        struct sqa_plans_slot *s = &c->slots[i];
-        if (s->plan && s->key.mode == key.mode && s->key.batch == key.batch && s->key.length == key.length) {
-            s->used = ++c->clock;
-            *plan = s->plan;
-            return grow(&c->memory, s->plan->arena_bytes, err); /* gone when a larger plan found no memory */
-        }
-        if (s->used < oldest->used) /* an empty slot has used == 0 */
-            oldest = s;
-    }
-    struct sqa_graph g;
-    sqa_graph_init(&g, c->real, false);
-    enum sqa_status status = c->build(c->user, &key, &g, err);
-    if (status != SQA_OK) {
-        sqa_graph_clear(&g);
-        return status;
-    }
-    sqa_plan_free(oldest->plan);
-    oldest->plan = NULL;
-    status = sqa_plan_make(&g, &c->memory, c->threads, &oldest->plan, err);
-    if (status != SQA_OK)
-        return status;
-    oldest->key = key;
-    oldest->used = ++c->clock;
-    oldest->plan->rows = key.batch;
-    *plan = oldest->plan;
-    return SQA_OK;
-}
-
-void sqa_plans_clear(struct sqa_plans *c)
-{
-    for (int i = 0; c->slots && i < c->capacity; i++)
-        sqa_plan_free(c->slots[i].plan);
-    sqa_free(c->slots);
-    sqa_memory_clear(&c->memory);
-    *c = (struct sqa_plans){0};
 }

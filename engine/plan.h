@@ -16,6 +16,7 @@ struct sqa_memory { /* shared by plans; zero is empty */
     size_t size;
 };
 void sqa_memory_clear(struct sqa_memory *m);
+enum sqa_status sqa_memory_grow(struct sqa_memory *m, size_t bytes, struct sqa_err *err) SQA_MUST_CHECK;
 
 struct sqa_plan {
     struct sqa_graph graph;  /* owned */
@@ -69,7 +70,8 @@ struct sqa_plans {
     void *user;
     enum sqa_dtype real;
     int threads;
-    int capacity; /* plans kept; the least recently used goes */
+    enum sqa_recompute_mode recompute; /* of the graphs built */
+    int capacity;                      /* plans kept; the least recently used goes */
     struct sqa_plans_slot *slots;
     uint64_t clock;
 };

@@ -35,6 +35,9 @@ struct line {
     double flops, bytes, ns;
 };
 
+static const char *const pass_names[] = {
+    [SQA_PASS_FORWARD] = "forward", [SQA_PASS_BACKWARD] = "backward", [SQA_PASS_RECOMPUTE] = "recompute"};
+
 enum { STEPS = 7 };
 
 static int by_number(const void *a, const void *b)
@@ -56,7 +59,7 @@ static int gather(const struct sqa_plan *p, const double *ns, bool paths, struct
     for (int i = 0; i < p->count; i++) {
         const struct sqa_node *node = p->nodes[i];
         const char *name = paths ? node->path : node->op->name;
-        const char *pass = node->pass == SQA_PASS_FORWARD ? "forward" : "backward";
+        const char *pass = pass_names[node->pass];
         struct line *l = NULL;
         for (int k = 0; k < n && !paths; k++)
             if (strcmp(lines[k].name, name) == 0 && strcmp(lines[k].pass, pass) == 0)
