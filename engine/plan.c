@@ -14,31 +14,6 @@ void sqa_memory_clear(struct sqa_memory *m)
     *m = (struct sqa_memory){0};
 }
 
-/* needed[i]: node i must run (or, for leaves and views, be there) for the outputs and effects. */
-static void find_needed(struct sqa_node **all, int count, bool *needed)
-{
-    for (int k = count - 1; k >= 0; k--) {
-        const struct sqa_node *n = all[k];
-        needed[k] = needed[k] || n->op->flags & SQA_OP_EFFECT;
-        for (int i = 0; i < n->nout; i++)
-            needed[k] = needed[k] || n->out[i]->keep;
-        for (int i = 0; needed[k] && i < n->nin; i++)
-            if (n->in[i])
-                needed[n->in[i]->node->index] = true;
-    }
-}
-
-static int order_nodes(struct sqa_node **all, int count, const bool *needed, struct sqa_node **run)
-{
-    int n = 0;
-    for (int effect = 0; effect < 2; effect++)
-        for (int k = 0; k < count; k++)
-            if (needed[k] && !(all[k]->op->flags & (SQA_OP_LEAF | SQA_OP_VIEW)) &&
-                !!(all[k]->op->flags & SQA_OP_EFFECT) == effect)
-                run[n++] = all[k];
-    return n;
-}
-
 static void bind_threads(int threads)
 {
     sqa_kernels_flush_denormals();
@@ -58,37 +33,12 @@ enum sqa_status sqa_memory_grow(struct sqa_memory *m, size_t bytes, struct sqa_e
     return SQA_OK;
 }
 
-/* The nodes that outputs and effects need, in an order that can run. */
-static enum sqa_status schedule(struct sqa_graph *g, int threads, struct sqa_schedule *s, struct sqa_err *err)
-{
-    struct sqa_node **all = sqa_alloc_array((size_t)g->count, sizeof *all);
-    bool *needed = sqa_alloc_array((size_t)g->count, sizeof *needed);
-    enum sqa_status status = SQA_OK;
-    int k = 0;
-    s->g = g;
-    s->room = g->count;
-    s->run = sqa_alloc_array((size_t)s->room, sizeof(struct sqa_node *));
-    if (!all || !needed || !s->run) {
-        status = sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
-        goto out;
-    }
-    for (struct sqa_node *n = g->first; n; n = n->next) {
-        all[k++] = n;
-        n->workspace = n->op->workspace ? n->op->workspace(n, threads) : 0;
-    }
-    find_needed(all, k, needed);
-    s->count = order_nodes(all, k, needed, s->run);
-    status = sqa_recompute(s, err);
-out:
-    sqa_free(all);
-    sqa_free(needed);
-    return status;
-}
-
 static enum sqa_status prepare(struct sqa_plan *p, struct sqa_graph *g, struct sqa_err *err)
 {
     struct sqa_schedule s = {0};
-    enum sqa_status status = schedule(g, p->threads, &s, err);
+    enum sqa_status status = sqa_order(&s, g, p->threads, err);
+    if (status == SQA_OK)
+        status = sqa_recompute(&s, err);
     p->nodes = s.run;
     p->count = s.count;
     if (status != SQA_OK)

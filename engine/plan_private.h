@@ -21,6 +21,10 @@ struct sqa_buffer *sqa_buffer_root(struct sqa_buffer *b);
 struct sqa_tensor *sqa_owner(struct sqa_tensor *t);
 size_t sqa_align_place(size_t bytes);
 
+/* Fills *s (run is the caller's to free) with the nodes that outputs and effects need; sets each node's workspace. */
+enum sqa_status sqa_order(struct sqa_schedule *s, struct sqa_graph *g, int threads,
+                          struct sqa_err *err) SQA_MUST_CHECK;
+
 /* Sets first, last and alias of every buffer for the run order. */
 void sqa_set_lifetimes(const struct sqa_schedule *s);
 /* Bytes that are live at each run position (workspace included) into live[0 .. count]; returns the largest. No

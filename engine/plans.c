@@ -24,7 +24,8 @@ enum sqa_status sqa_plans_get(struct sqa_plans *c, struct sqa_plan_key key, stru
         if (s->plan && s->key.mode == key.mode && s->key.batch == key.batch && s->key.length == key.length) {
             s->used = ++c->clock;
             *plan = s->plan;
-            return sqa_memory_grow(&c->memory, s->plan->arena_bytes, err); /* gone when a larger plan found no memory */
+            return sqa_memory_grow(&c->memory, s->plan->arena_bytes,
+                                   err); /* gone when a larger plan found no memory */
         }
         if (s->used < oldest->used) /* an empty slot has used == 0 */
             oldest = s;

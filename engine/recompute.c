@@ -1,9 +1,10 @@
 /*
  * recompute.c - values of the forward pass that the backward pass makes again
  *
- * A choice is a set of forward nodes. Where a backward node reads an output of one of them it reads a clone's instead,
- * which runs right before the first such reader; a clone reads clones of the set and, else, what the original read.
- * Clones have their original's path, so that dropout draws the same numbers, and the pass SQA_PASS_RECOMPUTE.
+ * A choice is a set of forward nodes. Where a backward node reads an output of one of them it reads a clone's
+ * instead, which runs right before the first such reader; a clone reads clones of the set and, else, what the
+ * original read. Clones have their original's path, so that dropout draws the same numbers, and the pass
+ * SQA_PASS_RECOMPUTE.
  *
  * CHEAP grows the set greedily: candidates in the order of bytes for cost, each taken when it lowers the peak of live
  * bytes by a larger share than it adds to the step's cost. Cost is time by a fixed model of a machine, so that the
@@ -26,11 +27,11 @@ struct candidate {
 
 struct chooser {
     struct sqa_schedule *s;
-    struct sqa_node **run; /* the order without clones */
-    int run_count, total;  /* total: nodes of the graph */
-    bool *late;            /* by node: an output is read in the backward pass */
-    bool *chosen, *trial;  /* by node: the set, and the set to be tried */
-    bool *placed;          /* by node: its clone stands in the run order */
+    struct sqa_node **run;    /* the order without clones */
+    int run_count, total;     /* total: nodes of the graph */
+    bool *late;               /* by node: an output is read in the backward pass */
+    bool *chosen, *trial;     /* by node: the set, and the set to be tried */
+    bool *placed;             /* by node: its clone stands in the run order */
     struct sqa_tensor **twin; /* by node and output: the clone's tensor, views too; made when first wanted */
     struct sqa_tensor *(*in)[SQA_MAX_INPUTS]; /* by node: inputs as they were built */
     size_t *live;
@@ -161,8 +162,7 @@ static double add(struct chooser *c, const struct sqa_node *n, double most)
     c->trial[n->index] = true;
     for (int i = 0; i < n->nin && cost <= most; i++) {
         const struct sqa_node *m = n->in[i] ? sqa_owner(c->in[n->index][i])->node : NULL;
-        if (m && !c->trial[m->index] && !c->late[m->index] && can_repeat(m) &&
-            4 * output_bytes(m) > output_bytes(n))
+        if (m && !c->trial[m->index] && !c->late[m->index] && can_repeat(m) && 4 * output_bytes(m) > output_bytes(n))
             cost += add(c, m, most - cost);
     }
     return cost;
@@ -232,8 +232,7 @@ static bool choose_blocks(struct chooser *c)
     for (int p = 0; p < c->run_count; p++)
         last = block_of(c->run[p]) > last ? block_of(c->run[p]) : last;
     for (int p = 0; p < c->run_count; p++)
-        c->chosen[c->run[p]->index] =
-            can_repeat(c->run[p]) && block_of(c->run[p]) >= 0 && block_of(c->run[p]) < last;
+        c->chosen[c->run[p]->index] = can_repeat(c->run[p]) && block_of(c->run[p]) >= 0 && block_of(c->run[p]) < last;
     for (int p = 0; p < c->run_count; p++) {
         const struct sqa_node *n = c->run[p];
         for (int i = 0; i < n->nin && n->pass == SQA_PASS_FORWARD; i++) {
@@ -293,8 +292,9 @@ enum sqa_status sqa_recompute(struct sqa_schedule *s, struct sqa_err *err)
     if (!backward || s->g->recompute == SQA_RECOMPUTE_OFF)
         return SQA_OK;
     struct chooser c = {.s = s, .total = s->g->count};
-    bool done = open_chooser(&c) && (s->g->recompute == SQA_RECOMPUTE_BLOCKS ? choose_blocks(&c) : choose_cheap(&c)) &&
-                reset_trial(&c) && lay_out(&c);
+    bool done = open_chooser(&c) &&
+                (s->g->recompute == SQA_RECOMPUTE_BLOCKS ? choose_blocks(&c) : choose_cheap(&c)) && reset_trial(&c) &&
+                lay_out(&c);
     if (done)
         link_clones(&c);
     sqa_free(c.run);
@@ -303,5 +303,6 @@ enum sqa_status sqa_recompute(struct sqa_schedule *s, struct sqa_err *err)
     sqa_free(c.in);
     sqa_free(c.live);
     sqa_free(c.list);
-    return done ? SQA_OK : sqa_fail(err, SQA_NOMEM, "plan: no memory for recomputation; free some memory and run again");
+    return done ? SQA_OK
+                : sqa_fail(err, SQA_NOMEM, "plan: no memory for recomputation; free some memory and run again");
 }
