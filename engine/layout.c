@@ -144,6 +144,8 @@ size_t sqa_live_bytes(const struct sqa_schedule *s, size_t *live)
     return most;
 }
 
+typedef int place_order(const void *, const void *);
+
 static int by_size(const void *a, const void *b)
 {
     const struct place *x = a, *y = b;
@@ -159,11 +161,25 @@ static int by_offset(const void *a, const void *b)
     return ((*x)->offset > (*y)->offset) - ((*x)->offset < (*y)->offset);
 }
 
-/* Largest first, each at the lowest offset that is free during its whole life. Returns the size of the arena. */
-static size_t place_all(struct place *places, int n, const struct place **busy)
+/* By life: what lives longest first. */
+static int by_life(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    const int i = x->last - x->first, j = y->last - y->first;
+    return i != j ? (i < j) - (i > j) : by_size(a, b);
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    return x->first != y->first ? (x->first > y->first) - (x->first < y->first) : by_size(a, b);
+}
+
+/* In the given order, each at the lowest offset that is free during its whole life. Returns the size of the arena. */
+static size_t place_all(struct place *places, int n, const struct place **busy, place_order *order)
 {
     size_t size = 0;
-    qsort(places, (size_t)n, sizeof *places, by_size);
+    qsort(places, (size_t)n, sizeof *places, order);
     for (int k = 0; k < n; k++) {
         struct place *p = &places[k];
         int live = 0;
@@ -194,12 +210,26 @@ enum sqa_status sqa_place(const struct sqa_schedule *s, size_t *workspace, size_
     const size_t limit = (size_t)s->g->count + (size_t)s->count * (SQA_MAX_OUTPUTS + 1);
     struct place *places = sqa_alloc_array(limit, sizeof *places);
     const struct place **busy = sqa_alloc_array(limit, sizeof *busy);
+    size_t *live = sqa_alloc_array((size_t)s->count + 1, sizeof *live);
     enum sqa_status status = SQA_OK;
-    if (places && busy)
-        *size = place_all(places, list_places(s, places, workspace), busy);
-    else
+    if (places && busy && live) {
+        static place_order *const orders[] = {by_size, by_start, by_life};
+        enum { ORDERS = sizeof orders / sizeof *orders };
+        const size_t bound = sqa_live_bytes(s, live);
+        const int n = list_places(s, places, workspace);
+        int best = 0;
+        *size = SIZE_MAX;
+        for (int i = 0; i<ORDERS && * size> bound; i++) {
+            const size_t now = place_all(places, n, busy, orders[i]);
+            best = now < *size ? i : best;
+            *size = now < *size ? now : *size;
+        }
+        (void)place_all(places, n, busy, orders[best]);
+    } else {
         status = sqa_fail(err, SQA_NOMEM, "plan: no memory for its layout; free some memory and run again");
+    }
     sqa_free(places);
     sqa_free(busy);
+    sqa_free(live);
     return status;
 }

@@ -16,7 +16,6 @@ struct sqa_memory { /* shared by plans; zero is empty */
     size_t size;
 };
 void sqa_memory_clear(struct sqa_memory *m);
-enum sqa_status sqa_memory_grow(struct sqa_memory *m, size_t bytes, struct sqa_err *err) SQA_MUST_CHECK;
 
 struct sqa_plan {
     struct sqa_graph graph;  /* owned */
@@ -56,6 +55,9 @@ double sqa_plan_bytes(const struct sqa_plan *p, enum sqa_pass pass);
 
 /* Trainable parameters' gradients: appends the backward pass of loss; each gradient ends in the store's block. */
 void sqa_backward(struct sqa_graph *g, struct sqa_tensor *loss, struct sqa_store *s);
+
+/* "cheap", "off" or "blocks"; NULL and "" are cheap. False: no such name. */
+bool sqa_recompute_find(const char *name, enum sqa_recompute_mode *mode);
 
 /* Cache of plans of one model, keyed by (mode, batch, length). build makes the graph on a miss. */
 struct sqa_plan_key {

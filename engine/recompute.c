@@ -8,13 +8,26 @@
  *
  * CHEAP grows the set greedily: candidates in the order of bytes for cost, each taken when it lowers the peak of live
  * bytes by a larger share than it adds to the step's cost. Cost is time by a fixed model of a machine, so that the
- * choice depends on shapes only. BLOCKS takes every node of a block whose output no other block reads.
+ * choice depends on shapes only. BLOCKS first takes every node of a block (but the last) whose output no other block
+ * reads.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/plan_private.h"
+
+bool sqa_recompute_find(const char *name, enum sqa_recompute_mode *mode)
+{
+    static const char *const names[] = {
+        [SQA_RECOMPUTE_CHEAP] = "cheap", [SQA_RECOMPUTE_OFF] = "off", [SQA_RECOMPUTE_BLOCKS] = "blocks"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!name || !*name || strcmp(name, names[i]) == 0) {
+            *mode = (enum sqa_recompute_mode)i;
+            return true;
+        }
+    return false;
+}
 
 /* The model machine, and what CHEAP may spend and must gain. */
 static const double flops_per_ns = 40, bytes_per_ns = 10, most_cost = 0.02, gain_for_cost = 1;
@@ -176,21 +189,23 @@ static int by_value(const void *a, const void *b)
     return (x->node->index > y->node->index) - (x->node->index < y->node->index);
 }
 
-static bool reset_trial(struct chooser *c)
+static void reset_trial(struct chooser *c)
 {
     memcpy(c->trial, c->chosen, (size_t)c->total * sizeof *c->trial);
-    return true;
 }
 
 static bool choose_cheap(struct chooser *c)
 {
     double total = 0, spent = 0;
+    reset_trial(c);
+    if (!lay_out(c))
+        return false;
     size_t most = peak(c);
     for (int p = 0; p < c->run_count; p++)
         total += cost_of(c->run[p]);
     for (int p = 0; p < c->run_count; p++) {
         struct sqa_node *n = c->run[p];
-        if (!c->late[n->index] || !can_repeat(n) || output_bytes(n) < most / SMALL)
+        if (!c->late[n->index] || c->chosen[n->index] || !can_repeat(n) || output_bytes(n) < most / SMALL)
             continue;
         reset_trial(c);
         const double cost = add(c, n, most_cost * total);
@@ -226,7 +241,7 @@ static int block_of(const struct sqa_node *n)
     return n->pass == SQA_PASS_FORWARD && sscanf(n->path, "blocks.%d.", &block) == 1 ? block : -1;
 }
 
-static bool choose_blocks(struct chooser *c)
+static void choose_blocks(struct chooser *c)
 {
     int last = -1;
     for (int p = 0; p < c->run_count; p++)
@@ -241,7 +256,6 @@ static bool choose_blocks(struct chooser *c)
                 c->chosen[m->index] = false;
         }
     }
-    return true;
 }
 
 static void link_clones(struct chooser *c)
@@ -292,9 +306,13 @@ enum sqa_status sqa_recompute(struct sqa_schedule *s, struct sqa_err *err)
     if (!backward || s->g->recompute == SQA_RECOMPUTE_OFF)
         return SQA_OK;
     struct chooser c = {.s = s, .total = s->g->count};
-    bool done = open_chooser(&c) &&
-                (s->g->recompute == SQA_RECOMPUTE_BLOCKS ? choose_blocks(&c) : choose_cheap(&c)) && reset_trial(&c) &&
-                lay_out(&c);
+    bool done = open_chooser(&c);
+    if (done && s->g->recompute == SQA_RECOMPUTE_BLOCKS)
+        choose_blocks(&c);
+    if ((done = done && choose_cheap(&c))) {
+        reset_trial(&c);
+        done = lay_out(&c);
+    }
     if (done)
         link_clones(&c);
     sqa_free(c.run);

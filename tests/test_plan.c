@@ -16,9 +16,9 @@
 #include "models/model.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
-#define OK(call)                       \
-    do {                               \
-        if ((call) != SQA_OK)          \
+#define OK(call)                          \
+    do {                                  \
+        if ((call) != SQA_OK)             \
             fail_msg("%s", failure.text); \
     } while (0)
 
@@ -227,7 +227,8 @@ static void recomputation_lowers_the_peak(void **state)
 /* A placed plan is close to what is live at its worst moment. */
 static void placement_is_near_the_bound(void **state)
 {
-    static const char *const models[] = {"transformer", "linear_transformer", "linformer", "local", "s4d", "performer"};
+    static const char *const models[] = {"transformer", "linear_transformer", "linformer", "local",
+                                         "s4d",         "performer"};
     static size_t live[4096];
     (void)state;
     for (size_t i = 0; i < COUNT(models); i++)
@@ -240,7 +241,8 @@ static void placement_is_near_the_bound(void **state)
                 assert_true((size_t)s.count < COUNT(live));
                 const size_t bound = sqa_live_bytes(&s, live);
                 if (getenv("SHOW"))
-                    print_message("%s mode %d way %d: %zu bound %zu %.3f\n", models[i], mode, way, b.plan->arena_bytes, bound, (double)b.plan->arena_bytes/(double)bound);
+                    print_message("%s mode %d way %d: %zu bound %zu %.3f\n", models[i], mode, way,
+                                  b.plan->arena_bytes, bound, (double)b.plan->arena_bytes / (double)bound);
                 if (b.plan->arena_bytes < bound || (double)b.plan->arena_bytes > 1.04 * (double)bound)
                     fail_msg("%s, mode %d: %zu bytes placed, %zu live at most", models[i], mode, b.plan->arena_bytes,
                              bound);
