@@ -90,6 +90,10 @@ struct sqa_op {
     double (*flops)(const struct sqa_node *n);                  /* NULL: 0 */
     double (*bytes)(const struct sqa_node *n);                  /* NULL: inputs and outputs once each */
     size_t (*workspace)(const struct sqa_node *n, int threads); /* NULL: 0 */
+    /* Appends nodes that make an output again from other tensors (such as y = act(z) of an op that also kept z) for
+     * less than the op itself, same bits; NULL where there is no such way. NULL remake: the planner repeats the node.
+     */
+    struct sqa_tensor *(*remake)(struct sqa_graph *g, struct sqa_node *n, int output);
     unsigned in_place; /* bit i: output 0 may take the place of input i (same size, dense) */
     unsigned strided;  /* bit i: input i may have any strides; others get an explicit copy when not dense */
     unsigned flags;

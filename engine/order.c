@@ -81,6 +81,7 @@ enum sqa_status sqa_order(struct sqa_schedule *s, struct sqa_graph *g, int threa
     enum sqa_status status = SQA_OK;
     int k = 0;
     s->g = g;
+    s->threads = threads;
     s->room = g->count;
     s->run = sqa_alloc_array((size_t)s->room, sizeof(struct sqa_node *));
     if (all && needed && at && s->run) {

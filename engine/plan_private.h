@@ -12,7 +12,7 @@
 struct sqa_schedule {
     struct sqa_graph *g;
     struct sqa_node **run; /* leaves and views left out; effects last */
-    int count, room;
+    int count, room, threads;
 };
 
 /* The buffer whose place b shares, b itself when it has one of its own. */

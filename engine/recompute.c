@@ -4,7 +4,7 @@
  * A choice is a set of forward nodes. Where a backward node reads an output of one of them it reads a clone's
  * instead, which runs right before the first such reader; a clone reads clones of the set and, else, what the
  * original read. Clones have their original's path, so that dropout draws the same numbers, and the pass
- * SQA_PASS_RECOMPUTE.
+ * SQA_PASS_RECOMPUTE. Where an op has a remake, its nodes stand for the clone.
  *
  * CHEAP grows the set greedily: candidates in the order of bytes for cost, each taken when it lowers the peak of live
  * bytes by a larger share than it adds to the step's cost. Cost is time by a fixed model of a machine, so that the
@@ -41,11 +41,12 @@ struct candidate {
 struct chooser {
     struct sqa_schedule *s;
     struct sqa_node **run;    /* the order without clones */
-    int run_count, total;     /* total: nodes of the graph */
+    int run_count, total;     /* total: nodes of the graph as it was built */
     bool *late;               /* by node: an output is read in the backward pass */
     bool *chosen, *trial;     /* by node: the set, and the set to be tried */
-    bool *placed;             /* by node: its clone stands in the run order */
-    struct sqa_tensor **twin; /* by node and output: the clone's tensor, views too; made when first wanted */
+    bool *placed;             /* by node and output: what makes it again stands in the run order */
+    double *remake;           /* by node: cost of its outputs that its op's remake makes; 0: the node is repeated */
+    struct sqa_tensor **twin; /* by node and output: what is read instead, views too */
     struct sqa_tensor *(*in)[SQA_MAX_INPUTS]; /* by node: inputs as they were built */
     size_t *live;
     struct candidate *list;
@@ -106,22 +107,30 @@ static struct sqa_tensor *twin(struct chooser *c, struct sqa_tensor *t)
     return *at;
 }
 
-/* Points reader's inputs (in: those of its original) at clones, placing these before it. */
+/* Is this output of a node in the set made again? */
+static bool is_remade(const struct chooser *c, const struct sqa_tensor *owner)
+{
+    return c->trial[owner->node->index] && (c->remake[owner->node->index] <= 0 || *twin_of(c, owner));
+}
+
+/* Points reader's inputs (in: as they were built) at what is made again, placing that before it. */
 static bool redirect(struct chooser *c, struct sqa_node *reader, struct sqa_tensor *const *in)
 {
     for (int i = 0; i < reader->nin; i++) {
-        struct sqa_node *n = in[i] ? sqa_owner(in[i])->node : NULL;
+        struct sqa_tensor *owner = in[i] ? sqa_owner(in[i]) : NULL;
         reader->in[i] = in[i];
-        if (!n || !c->trial[n->index])
+        if (!owner || owner->node->index >= c->total || !is_remade(c, owner))
             continue;
+        const struct sqa_node *n = owner->node;
+        bool *placed = &c->placed[n->index * SQA_MAX_OUTPUTS + (c->remake[n->index] > 0 ? owner->output : 0)];
         reader->in[i] = twin(c, in[i]);
         if (!reader->in[i])
             return false;
-        if (c->placed[n->index])
-            continue;
         struct sqa_node *clone = reader->in[i]->node;
-        c->placed[n->index] = true;
-        if (!redirect(c, clone, c->in[n->index]))
+        if (*placed)
+            continue;
+        *placed = true;
+        if (!redirect(c, clone, c->in[c->remake[n->index] > 0 ? clone->index : n->index]))
             return false;
         c->s->run[c->s->count++] = clone;
     }
@@ -131,7 +140,7 @@ static bool redirect(struct chooser *c, struct sqa_node *reader, struct sqa_tens
 /* The run order of the set `trial`. */
 static bool lay_out(struct chooser *c)
 {
-    memset(c->placed, 0, (size_t)c->total * sizeof *c->placed);
+    memset(c->placed, 0, (size_t)c->total * SQA_MAX_OUTPUTS * sizeof *c->placed);
     c->s->count = 0;
     for (int p = 0; p < c->run_count; p++) {
         struct sqa_node *n = c->run[p];
@@ -159,11 +168,32 @@ static bool can_repeat(const struct sqa_node *n)
     return n->nout > 0;
 }
 
-static size_t output_bytes(const struct sqa_node *n)
+/* Asks the op of n for a cheaper way to its late outputs. */
+static bool find_remake(struct chooser *c, struct sqa_node *n)
+{
+    struct sqa_graph *g = c->s->g;
+    double cost = 0;
+    g->pass = SQA_PASS_RECOMPUTE;
+    for (int i = 0; i < n->nout && n->op->remake; i++) {
+        struct sqa_tensor *t = n->op->remake(g, n, i);
+        if (!t || t->node->index >= 2 * c->total)
+            continue;
+        t->node->workspace = t->node->op->workspace ? t->node->op->workspace(t->node, c->s->threads) : 0;
+        memcpy(c->in[t->node->index], t->node->in, sizeof t->node->in);
+        *twin_of(c, n->out[i]) = t;
+        cost += cost_of(t->node);
+    }
+    c->remake[n->index] = cost;
+    return g->status == SQA_OK;
+}
+
+/* What the set gives up when n joins it. */
+static size_t output_bytes(const struct chooser *c, const struct sqa_node *n)
 {
     size_t sum = 0;
     for (int i = 0; i < n->nout; i++)
-        sum += n->out[i]->buffer->bytes;
+        if (c->remake[n->index] <= 0 || *twin_of(c, n->out[i]))
+            sum += n->out[i]->buffer->bytes;
     return sum;
 }
 
@@ -171,11 +201,15 @@ static size_t output_bytes(const struct sqa_node *n)
  * smaller. Returns the cost of what was added, more than `most` when it is too much. */
 static double add(struct chooser *c, const struct sqa_node *n, double most)
 {
-    double cost = cost_of(n);
+    double cost = c->remake[n->index];
     c->trial[n->index] = true;
+    if (cost > 0)
+        return cost;
+    cost = cost_of(n);
     for (int i = 0; i < n->nin && cost <= most; i++) {
         const struct sqa_node *m = n->in[i] ? sqa_owner(c->in[n->index][i])->node : NULL;
-        if (m && !c->trial[m->index] && !c->late[m->index] && can_repeat(m) && 4 * output_bytes(m) > output_bytes(n))
+        if (m && !c->trial[m->index] && !c->late[m->index] && can_repeat(m) &&
+            4 * output_bytes(c, m) > output_bytes(c, n))
             cost += add(c, m, most - cost);
     }
     return cost;
@@ -205,12 +239,16 @@ static bool choose_cheap(struct chooser *c)
         total += cost_of(c->run[p]);
     for (int p = 0; p < c->run_count; p++) {
         struct sqa_node *n = c->run[p];
-        if (!c->late[n->index] || c->chosen[n->index] || !can_repeat(n) || output_bytes(n) < most / SMALL)
+        if (!c->late[n->index] || c->chosen[n->index] || !can_repeat(n))
+            continue;
+        if (!find_remake(c, n))
+            return false;
+        if (output_bytes(c, n) < most / SMALL)
             continue;
         reset_trial(c);
         const double cost = add(c, n, most_cost * total);
         if (cost <= most_cost * total)
-            c->list[c->n++] = (struct candidate){n, (double)output_bytes(n) / (cost > 0 ? cost : 1)};
+            c->list[c->n++] = (struct candidate){n, (double)output_bytes(c, n) / (cost > 0 ? cost : 1)};
     }
     qsort(c->list, (size_t)c->n, sizeof *c->list, by_value);
     for (int i = 0; i < c->n; i++) {
@@ -263,7 +301,7 @@ static void link_clones(struct chooser *c)
     struct sqa_graph *g = c->s->g;
     for (int p = 0; p < c->s->count; p++) {
         struct sqa_node *n = c->s->run[p];
-        if (n->pass != SQA_PASS_RECOMPUTE)
+        if (n->pass != SQA_PASS_RECOMPUTE || n->index >= c->total) /* those of remake are linked */
             continue;
         n->index = g->count++;
         g->last->next = n;
@@ -274,16 +312,17 @@ static void link_clones(struct chooser *c)
 static bool open_chooser(struct chooser *c)
 {
     const size_t n = (size_t)c->total;
-    c->late = sqa_alloc_array(4 * n, sizeof *c->late);
+    c->late = sqa_alloc_array((3 + SQA_MAX_OUTPUTS) * n, sizeof *c->late);
+    c->remake = sqa_alloc_array(n, sizeof *c->remake);
     c->twin = sqa_alloc_array(n * SQA_MAX_OUTPUTS, sizeof(struct sqa_tensor *));
-    c->in = sqa_alloc_array(n, sizeof *c->in);
-    c->live = sqa_alloc_array(2 * n + 1, sizeof *c->live);
+    c->in = sqa_alloc_array(2 * n, sizeof *c->in); /* those of remake behind the built ones */
+    c->live = sqa_alloc_array(3 * n + 1, sizeof *c->live);
     c->list = sqa_alloc_array(n, sizeof *c->list);
     c->run = c->s->run;
     c->run_count = c->s->count;
-    c->s->run = sqa_alloc_array(2 * n, sizeof(struct sqa_node *));
-    c->s->room = 2 * c->total;
-    if (!c->late || !c->twin || !c->in || !c->live || !c->list || !c->s->run)
+    c->s->run = sqa_alloc_array(3 * n, sizeof(struct sqa_node *));
+    c->s->room = 3 * c->total;
+    if (!c->late || !c->remake || !c->twin || !c->in || !c->live || !c->list || !c->s->run)
         return false;
     c->chosen = c->late + n;
     c->trial = c->late + 2 * n;
@@ -317,6 +356,7 @@ enum sqa_status sqa_recompute(struct sqa_schedule *s, struct sqa_err *err)
         link_clones(&c);
     sqa_free(c.run);
     sqa_free(c.late);
+    sqa_free(c.remake);
     sqa_free(c.twin);
     sqa_free(c.in);
     sqa_free(c.live);
