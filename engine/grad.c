@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "engine/ops.h"
-#include "engine/plan.h"
+#include "engine/plan_private.h"
 
 /* grad[node index * SQA_MAX_OUTPUTS + output] */
 struct table {
@@ -114,11 +114,13 @@ void sqa_gradients(struct sqa_graph *g, struct sqa_tensor *loss, struct sqa_tens
     sqa_free(order);
 }
 
-/* True when the tensor can be made to lie in the store: it owns a dense arena buffer that nobody shares. */
-static bool can_move(const struct sqa_tensor *t)
+/* True when the tensor's buffer can be made to lie in the store: an arena buffer that is the tensor and no more, seen
+ * through reshapes or not. */
+static bool can_move(struct sqa_tensor *t)
 {
-    return t->buffer->kind == SQA_BUFFER_ARENA && !(t->node->op->flags & (SQA_OP_VIEW | SQA_OP_LEAF)) &&
-           sqa_is_dense(t) && !t->keep;
+    const struct sqa_tensor *owner = sqa_owner(t);
+    return t->buffer->kind == SQA_BUFFER_ARENA && !(owner->node->op->flags & SQA_OP_LEAF) && sqa_is_dense(t) &&
+           t->offset == 0 && sqa_numel(t) == sqa_numel(owner) && !t->keep && !owner->keep;
 }
 
 static void into_store(struct sqa_graph *g, struct sqa_tensor *grad, struct sqa_entry *e)
@@ -129,7 +131,7 @@ static void into_store(struct sqa_graph *g, struct sqa_tensor *grad, struct sqa_
         return;
     grad->buffer->kind = SQA_BUFFER_GRADIENT;
     grad->buffer->entry = e;
-    grad->keep = true;
+    sqa_owner(grad)->keep = true;
 }
 
 void sqa_backward(struct sqa_graph *g, struct sqa_tensor *loss, struct sqa_store *s)

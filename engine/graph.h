@@ -90,6 +90,10 @@ struct sqa_op {
     double (*flops)(const struct sqa_node *n);                  /* NULL: 0 */
     double (*bytes)(const struct sqa_node *n);                  /* NULL: inputs and outputs once each */
     size_t (*workspace)(const struct sqa_node *n, int threads); /* NULL: 0 */
+    /* Appends nodes that make an output again from other tensors (such as y = act(z) of an op that also kept z) for
+     * less than the op itself, same bits; NULL where there is no such way. NULL remake: the planner repeats the node.
+     */
+    struct sqa_tensor *(*remake)(struct sqa_graph *g, struct sqa_node *n, int output);
     unsigned in_place; /* bit i: output 0 may take the place of input i (same size, dense) */
     unsigned strided;  /* bit i: input i may have any strides; others get an explicit copy when not dense */
     unsigned flags;
@@ -107,8 +111,16 @@ struct sqa_node {
     const char *path;   /* "blocks.0.mixer.matmul.3": scope and a number; the same in every graph of one model */
     uint64_t path_hash; /* for random numbers */
     enum sqa_pass pass;
+    size_t workspace;      /* the planner's: bytes */
     struct sqa_node *next; /* in build order, which is a run order */
     int index;
+};
+
+/* What the backward pass computes again instead of keeping it; results have the same bits. */
+enum sqa_recompute_mode {
+    SQA_RECOMPUTE_CHEAP, /* what lowers the planned peak for next to nothing */
+    SQA_RECOMPUTE_OFF,
+    SQA_RECOMPUTE_BLOCKS, /* checkpoints: of the blocks but the last only the inputs are kept */
 };
 
 struct sqa_graph {
@@ -120,6 +132,7 @@ struct sqa_graph {
     enum sqa_dtype real; /* type of reals: SQA_F32 or SQA_F64 */
     bool training;       /* dropout is active */
     enum sqa_pass pass;
+    enum sqa_recompute_mode recompute;
     char scope[256];   /* "blocks.0.mixer" */
     const char *model; /* named in messages, or NULL */
 };

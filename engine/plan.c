@@ -6,193 +6,12 @@
 #include <time.h>
 
 #include "engine/ops.h"
-
-enum { ALIGN = 64 };
+#include "engine/plan_private.h"
 
 void sqa_memory_clear(struct sqa_memory *m)
 {
     sqa_free(m->data);
     *m = (struct sqa_memory){0};
-}
-
-static struct sqa_buffer *root(struct sqa_buffer *b)
-{
-    while (b->alias)
-        b = b->alias;
-    return b;
-}
-
-static bool placed_by_us(const struct sqa_buffer *b)
-{
-    return b->kind == SQA_BUFFER_ARENA || b->kind == SQA_BUFFER_INPUT;
-}
-
-/* needed[i]: node i must run (or, for leaves and views, be there) for the outputs and effects. */
-static void find_needed(struct sqa_node **all, int count, bool *needed)
-{
-    for (int k = count - 1; k >= 0; k--) {
-        const struct sqa_node *n = all[k];
-        needed[k] = needed[k] || n->op->flags & SQA_OP_EFFECT;
-        for (int i = 0; i < n->nout; i++)
-            needed[k] = needed[k] || n->out[i]->keep;
-        for (int i = 0; needed[k] && i < n->nin; i++)
-            if (n->in[i])
-                needed[n->in[i]->node->index] = true;
-    }
-}
-
-static int order_nodes(struct sqa_node **all, int count, const bool *needed, struct sqa_node **run)
-{
-    int n = 0;
-    for (int effect = 0; effect < 2; effect++)
-        for (int k = 0; k < count; k++)
-            if (needed[k] && !(all[k]->op->flags & (SQA_OP_LEAF | SQA_OP_VIEW)) &&
-                !!(all[k]->op->flags & SQA_OP_EFFECT) == effect)
-                run[n++] = all[k];
-    return n;
-}
-
-static void find_lifetimes(struct sqa_node **all, int total, struct sqa_node **run, int count)
-{
-    for (int k = 0; k < total; k++)
-        for (int i = 0; i < all[k]->nout; i++) {
-            struct sqa_buffer *b = all[k]->out[i]->buffer;
-            if (!(all[k]->op->flags & SQA_OP_VIEW)) {
-                b->first = b->kind == SQA_BUFFER_INPUT ? -1 : count;
-                b->last = -1;
-                b->alias = NULL;
-            }
-        }
-    for (int p = 0; p < count; p++) {
-        for (int i = 0; i < run[p]->nout; i++) {
-            run[p]->out[i]->buffer->first = p;
-            run[p]->out[i]->buffer->last = p;
-        }
-        for (int i = 0; i < run[p]->nin; i++)
-            if (run[p]->in[i])
-                run[p]->in[i]->buffer->last = p;
-    }
-    for (int k = 0; k < total; k++)
-        for (int i = 0; i < all[k]->nout; i++) {
-            struct sqa_buffer *b = all[k]->out[i]->buffer;
-            if (all[k]->out[i]->keep || (b->kind == SQA_BUFFER_INPUT && b->last >= 0))
-                b->last = count;
-        }
-}
-
-static bool reads_elsewhere(const struct sqa_node *n, int input)
-{
-    for (int i = 0; i < n->nin; i++)
-        if (i != input && n->in[i] && root(n->in[i]->buffer) == root(n->in[input]->buffer))
-            return true;
-    return false;
-}
-
-static void run_in_place(struct sqa_node *n, int position)
-{
-    struct sqa_buffer *out = n->nout ? n->out[0]->buffer : NULL;
-    if (!out || out->kind != SQA_BUFFER_ARENA)
-        return;
-    for (int i = 0; i < n->nin; i++) {
-        const struct sqa_tensor *t = n->in[i];
-        if (!(n->op->in_place >> i & 1) || !t || !sqa_is_dense(t) || t->offset != 0)
-            continue;
-        struct sqa_buffer *b = root(t->buffer);
-        if (b->kind != SQA_BUFFER_ARENA || t->buffer->bytes != out->bytes || b->bytes != out->bytes ||
-            b->last != position || reads_elsewhere(n, i))
-            continue;
-        out->alias = b;
-        b->last = out->last;
-        return;
-    }
-}
-
-struct place { /* a buffer or a node's workspace */
-    size_t bytes, offset;
-    int first, last;
-    struct sqa_buffer *buffer;
-    size_t *workspace;
-};
-
-static int by_size(const void *a, const void *b)
-{
-    const struct place *x = a, *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? 1 : -1;
-    return x->first != y->first ? (x->first > y->first) - (x->first < y->first)
-                                : (x->last > y->last) - (x->last < y->last);
-}
-
-static int by_offset(const void *a, const void *b)
-{
-    const struct place *const *x = a, *const *y = b;
-    return ((*x)->offset > (*y)->offset) - ((*x)->offset < (*y)->offset);
-}
-
-/* Largest first, each at the lowest offset that is free during its whole life. Returns the size of the arena. */
-static size_t place_all(struct place *places, int n, const struct place **busy)
-{
-    size_t size = 0;
-    qsort(places, (size_t)n, sizeof *places, by_size);
-    for (int k = 0; k < n; k++) {
-        struct place *p = &places[k];
-        int live = 0;
-        for (int j = 0; j < k; j++)
-            if (places[j].first <= p->last && p->first <= places[j].last)
-                busy[live++] = &places[j];
-        qsort(busy, (size_t)live, sizeof *busy, by_offset);
-        size_t offset = 0;
-        for (int j = 0; j < live; j++) {
-            if (offset + p->bytes <= busy[j]->offset)
-                break;
-            if (busy[j]->offset + busy[j]->bytes > offset)
-                offset = busy[j]->offset + busy[j]->bytes;
-        }
-        p->offset = offset;
-        if (offset + p->bytes > size)
-            size = offset + p->bytes;
-        if (p->buffer)
-            p->buffer->offset = offset;
-        else
-            *p->workspace = offset;
-    }
-    return size;
-}
-
-static size_t aligned(size_t n)
-{
-    return (n + ALIGN - 1) / ALIGN * ALIGN;
-}
-
-static enum sqa_status layout(struct sqa_plan *p, struct sqa_node **all, int total, const bool *needed,
-                              struct sqa_err *err)
-{
-    const int limit = total * SQA_MAX_OUTPUTS + p->count;
-    struct place *places = sqa_alloc_array((size_t)limit, sizeof *places);
-    const struct place **busy = sqa_alloc_array((size_t)limit, sizeof *busy);
-    enum sqa_status status = SQA_OK;
-    int n = 0;
-    if (!places || !busy) {
-        status = sqa_fail(err, SQA_NOMEM, "plan: no memory for its layout; free some memory and run again");
-        goto out;
-    }
-    for (int k = 0; k < total; k++)
-        for (int i = 0; needed[k] && i < all[k]->nout; i++) {
-            struct sqa_buffer *b = all[k]->out[i]->buffer;
-            if (!(all[k]->op->flags & SQA_OP_VIEW) && placed_by_us(b) && !b->alias)
-                places[n++] = (struct place){aligned(b->bytes), 0, b->first, b->last, b, NULL};
-        }
-    for (int k = 0; k < p->count; k++) {
-        const struct sqa_op *op = p->nodes[k]->op;
-        const size_t bytes = op->workspace ? op->workspace(p->nodes[k], p->threads) : 0;
-        if (bytes)
-            places[n++] = (struct place){aligned(bytes), 0, k, k, NULL, &p->workspace[k]};
-    }
-    p->arena_bytes = place_all(places, n, busy);
-out:
-    sqa_free(places);
-    sqa_free(busy);
-    return status;
 }
 
 static void bind_threads(int threads)
@@ -214,67 +33,58 @@ static enum sqa_status grow(struct sqa_memory *m, size_t bytes, struct sqa_err *
     return SQA_OK;
 }
 
-enum sqa_status sqa_plan_make(struct sqa_graph *g, struct sqa_memory *memory, int threads, struct sqa_plan **plan,
-                              struct sqa_err *err)
+static enum sqa_status prepare(struct sqa_plan *p, struct sqa_graph *g, struct sqa_err *err)
 {
-    enum sqa_status status = SQA_OK;
-    const int total = g->count;
-    struct sqa_plan *p = sqa_alloc(sizeof *p);
-    struct sqa_node **all = sqa_alloc_array((size_t)total, sizeof *all);
-    bool *needed = sqa_alloc_array((size_t)total, sizeof *needed);
-    if (g->status != SQA_OK) {
-        status = sqa_fail(err, g->status, "%s", g->err.text);
-        goto fail;
-    }
-    if (!p || !all || !needed)
-        goto no_memory;
-    int k = 0;
-    for (struct sqa_node *n = g->first; n; n = n->next)
-        all[k++] = n;
-    find_needed(all, total, needed);
-    p->nodes = sqa_alloc_array((size_t)total, sizeof(struct sqa_node *));
-    if (!p->nodes)
-        goto no_memory;
-    p->count = order_nodes(all, total, needed, p->nodes);
+    struct sqa_schedule s = {0};
+    enum sqa_status status = sqa_order(&s, g, p->threads, err);
+    if (status == SQA_OK)
+        status = sqa_recompute(&s, err);
+    p->nodes = s.run;
+    p->count = s.count;
+    if (status != SQA_OK)
+        return status;
     p->workspace = sqa_alloc_array((size_t)p->count, sizeof *p->workspace);
     if (!p->workspace)
-        goto no_memory;
-    p->threads = threads;
-    p->memory = memory;
-    find_lifetimes(all, total, p->nodes, p->count);
-    for (int i = 0; i < p->count; i++)
-        run_in_place(p->nodes[i], i);
-    status = layout(p, all, total, needed, err);
-    if (status != SQA_OK)
-        goto fail;
-    status = grow(memory, p->arena_bytes, err);
-    if (status != SQA_OK)
-        goto fail;
-    if (!sqa_kernels_reserve(threads)) {
+        return sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
+    sqa_set_lifetimes(&s);
+    status = sqa_place(&s, p->workspace, &p->arena_bytes, err);
+    if (status == SQA_OK)
+        status = grow(p->memory, p->arena_bytes, err);
+    if (status == SQA_OK && !sqa_kernels_reserve(p->threads))
         status = sqa_fail(err, SQA_NOMEM,
                           "plan: no address space for OpenBLAS's buffers, 160 MB a thread and %d threads; "
                           "raise the memory limit or use fewer threads",
-                          threads);
-        goto fail;
+                          p->threads);
+    return status;
+}
+
+enum sqa_status sqa_plan_make(struct sqa_graph *g, struct sqa_memory *memory, int threads, struct sqa_plan **plan,
+                              struct sqa_err *err)
+{
+    struct sqa_plan *p = sqa_alloc(sizeof *p);
+    enum sqa_status status = g->status;
+    if (status != SQA_OK)
+        (void)sqa_fail(err, status, "%s", g->err.text);
+    else if (!p)
+        status = sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
+    if (status == SQA_OK) {
+        p->threads = threads;
+        p->memory = memory;
+        status = prepare(p, g, err);
+    }
+    if (status != SQA_OK) {
+        sqa_graph_clear(g);
+        if (p) {
+            sqa_free(p->nodes);
+            sqa_free(p->workspace);
+        }
+        sqa_free(p);
+        return status;
     }
     bind_threads(threads);
     p->graph = *g;
-    sqa_free(all);
-    sqa_free(needed);
     *plan = p;
     return SQA_OK;
-no_memory:
-    status = sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
-fail:
-    sqa_free(all);
-    sqa_free(needed);
-    sqa_graph_clear(g);
-    if (p) {
-        sqa_free(p->nodes);
-        sqa_free(p->workspace);
-    }
-    sqa_free(p);
-    return status;
 }
 
 void sqa_plan_free(struct sqa_plan *p)
@@ -301,7 +111,7 @@ static void set_pointers(struct sqa_plan *p)
             else if (b->kind == SQA_BUFFER_GRADIENT)
                 b->data = b->entry->gradient;
             else if (p->memory->data)
-                b->data = p->memory->data + root(b)->offset;
+                b->data = p->memory->data + sqa_buffer_root(b)->offset;
         }
     p->bound = p->memory->data;
 }
@@ -479,6 +289,7 @@ enum sqa_status sqa_plans_get(struct sqa_plans *c, struct sqa_plan_key key, stru
         sqa_graph_clear(&g);
         return status;
     }
+    g.recompute = c->recompute;
     sqa_plan_free(oldest->plan);
     oldest->plan = NULL;
     status = sqa_plan_make(&g, &c->memory, c->threads, &oldest->plan, err);

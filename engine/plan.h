@@ -56,6 +56,9 @@ double sqa_plan_bytes(const struct sqa_plan *p, enum sqa_pass pass);
 /* Trainable parameters' gradients: appends the backward pass of loss; each gradient ends in the store's block. */
 void sqa_backward(struct sqa_graph *g, struct sqa_tensor *loss, struct sqa_store *s);
 
+/* "cheap", "off" or "blocks"; NULL and "" are cheap. False: no such name. */
+bool sqa_recompute_find(const char *name, enum sqa_recompute_mode *mode);
+
 /* Cache of plans of one model, keyed by (mode, batch, length). build makes the graph on a miss. */
 struct sqa_plan_key {
     int mode;
@@ -69,7 +72,8 @@ struct sqa_plans {
     void *user;
     enum sqa_dtype real;
     int threads;
-    int capacity; /* plans kept; the least recently used goes */
+    enum sqa_recompute_mode recompute; /* of the graphs built */
+    int capacity;                      /* plans kept; the least recently used goes */
     struct sqa_plans_slot *slots;
     uint64_t clock;
 };

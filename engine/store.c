@@ -91,7 +91,10 @@ static void *at(const struct sqa_store *s, void *block, int64_t offset)
     return block ? (unsigned char *)block + (size_t)offset * sqa_dtype_size(s->real) : NULL;
 }
 
-static void initial_values(const struct sqa_store *s, const struct sqa_entry *e, double *x)
+enum { PIECE = 8192 }; /* numbers filled at a time */
+
+/* Numbers first .. first + n - 1 of an entry; a custom one is filled as a whole. */
+static void initial_values(const struct sqa_store *s, const struct sqa_entry *e, int64_t first, int64_t n, double *x)
 {
     const uint64_t key = sqa_random_key(s->seed, 0, e->name);
     const struct sqa_init *init = &e->init;
@@ -108,23 +111,36 @@ static void initial_values(const struct sqa_store *s, const struct sqa_entry *e,
         init->fill(x, e->rank, e->dim, key, init->arg);
         return;
     }
-    for (int64_t i = 0; i < e->count; i++) {
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t at = (uint64_t)(first + i);
         switch (init->kind) {
         case SQA_INIT_CONSTANT:
             x[i] = init->a;
             break;
         case SQA_INIT_NORMAL:
-            x[i] = init->a + init->b * sqa_random_normal(key, (uint64_t)i);
+            x[i] = init->a + init->b * sqa_random_normal(key, at);
             break;
         case SQA_INIT_UNIFORM:
         case SQA_INIT_XAVIER:
         case SQA_INIT_LOG_UNIFORM:
-            x[i] = low + (high - low) * sqa_random_uniform(key, (uint64_t)i);
+            x[i] = low + (high - low) * sqa_random_uniform(key, at);
             break;
         case SQA_INIT_ZERO:
         case SQA_INIT_CUSTOM:
+            x[i] = 0;
             break;
         }
+    }
+}
+
+static void set_range(const struct sqa_store *s, const struct sqa_entry *e, int64_t first, int64_t n,
+                      const double *in)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (s->real == SQA_F64)
+            ((double *)e->value)[first + i] = in[i];
+        else
+            ((float *)e->value)[first + i] = (float)in[i];
     }
 }
 
@@ -153,11 +169,15 @@ enum sqa_status sqa_store_seal(struct sqa_store *s, bool trainable, struct sqa_e
             e->m = at(s, s->m, e->offset);
             e->v = at(s, s->v, e->offset);
         }
-        double *x = sqa_alloc_array((size_t)e->count, sizeof *x);
+        const int64_t piece = e->init.kind == SQA_INIT_CUSTOM || e->count < PIECE ? e->count : PIECE;
+        double *x = sqa_alloc_array((size_t)piece, sizeof *x);
         if (!x)
             return sqa_fail(err, SQA_NOMEM, "model: no memory to fill %s; free some memory and run again", e->name);
-        initial_values(s, e, x);
-        sqa_entry_set(s, e, x);
+        for (int64_t i = 0; i < e->count; i += piece) {
+            const int64_t n = e->count - i < piece ? e->count - i : piece;
+            initial_values(s, e, i, n, x);
+            set_range(s, e, i, n, x);
+        }
         sqa_free(x);
     }
     s->sealed = true;
@@ -192,10 +212,5 @@ void sqa_entry_get(const struct sqa_store *s, const struct sqa_entry *e, double 
 
 void sqa_entry_set(struct sqa_store *s, struct sqa_entry *e, const double *in)
 {
-    for (int64_t i = 0; i < e->count; i++) {
-        if (s->real == SQA_F64)
-            ((double *)e->value)[i] = in[i];
-        else
-            ((float *)e->value)[i] = (float)in[i];
-    }
+    set_range(s, e, 0, e->count, in);
 }

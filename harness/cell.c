@@ -83,7 +83,12 @@ static enum sqa_status open_trainer(const struct sqa_child *c, int trainable, st
     const enum sqa_status status = sqa_cell_recipe(c->cell, arena, &r, err);
     if (status != SQA_OK)
         return status;
+    enum sqa_recompute_mode recompute;
+    if (!sqa_recompute_find(c->plan->recompute, &recompute))
+        return sqa_fail(err, SQA_INPUT, "run.json: recompute '%.50s'; start the run in another directory",
+                        c->plan->recompute);
     const struct sqa_trainer_options o = {
+        .recompute = recompute,
         .model = c->cell->model_text,
         .task = c->cell->task,
         .data_dir = c->plan->data_dir,
@@ -260,7 +265,7 @@ struct meter {
     enum sqa_mode mode;
     int64_t steps; /* in one sample, so that a sample takes 1 ms or more */
     struct sample *samples;
-    int n;
+    int n, room;
     struct sqa_counters *counters;
     char reason[160];
 };
@@ -299,15 +304,31 @@ static enum sqa_status warm_up(struct meter *m, struct sqa_err *err)
     return status == SQA_OK ? take_sample(m, &s, err) : status;
 }
 
+/* Room for one sample more, made between samples. */
+static enum sqa_status make_room(struct meter *m, struct sqa_err *err)
+{
+    if (m->n < m->room)
+        return SQA_OK;
+    const int room = m->room ? 2 * m->room : 64;
+    struct sample *more = sqa_realloc(m->samples, (size_t)room * sizeof *more);
+    if (!more)
+        return sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
+    m->samples = more;
+    m->room = room;
+    return SQA_OK;
+}
+
 static enum sqa_status take_turn(struct meter *m, int round, double turn_ms, struct sqa_err *err)
 {
     const int64_t start = sqa_clock_wall();
-    enum sqa_status status = SQA_OK;
+    enum sqa_status status = make_room(m, err);
     for (int i = 0; m->n < SAMPLES_MAX && status == SQA_OK; i++) {
         struct sample *s = &m->samples[m->n];
         *s = (struct sample){.round = round, .index = i};
         status = take_sample(m, s, err);
         m->n++;
+        if (status == SQA_OK)
+            status = make_room(m, err);
         if ((double)(sqa_clock_wall() - start) >= turn_ms * 1e6)
             break;
     }
@@ -496,9 +517,6 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
     enum sqa_status status = open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);
     if (status == SQA_OK)
         status = sqa_trainer_prepare(m.t, m.mode, &m.plan, err);
-    m.samples = sqa_alloc_array(SAMPLES_MAX, sizeof *m.samples);
-    if (status == SQA_OK && !m.samples)
-        status = sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
     if (status == SQA_OK && *c->plan->counters)
         m.counters = sqa_counters_open(&sqa_counter_papi, c->plan->counters, m.reason);
     if (status == SQA_OK)

@@ -371,6 +371,8 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
     uint64_t hash = bench ? 2 : 1;
     for (int i = 0; i < p->n; i++)
         hash = sqa_hash(p->cells[i].key, strlen(p->cells[i].key), hash);
+    if (p->recompute && *p->recompute)
+        hash = sqa_hash(p->recompute, strlen(p->recompute), hash);
     p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
     return p->hash ? SQA_OK : no_memory(err);
 }
@@ -379,7 +381,7 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
 
 struct member {
     const char *name;
-    char type; /* t text, i int64, n int, r double */
+    char type; /* t text, o text that may be missing, i int64, n int, r double */
     size_t offset;
 };
 static const struct member cell_members[] = {
@@ -413,6 +415,7 @@ static const struct member plan_members[] = {
     {"profile", 'n', offsetof(struct sqa_run_plan, profile)},
     {"keep_weights", 'n', offsetof(struct sqa_run_plan, keep_weights)},
     {"counters", 't', offsetof(struct sqa_run_plan, counters)},
+    {"recompute", 'o', offsetof(struct sqa_run_plan, recompute)},
 };
 enum {
     CELL_MEMBERS = sizeof cell_members / sizeof cell_members[0],
@@ -429,7 +432,7 @@ static json_t *to_json(const struct member *m, int n, const void *from)
         int narrow;
         double real;
         json_t *v = NULL;
-        if (m[i].type == 't')
+        if (m[i].type == 't' || m[i].type == 'o')
             v = (memcpy(&text, f, sizeof text), json_string(text ? text : ""));
         else if (m[i].type == 'i')
             v = (memcpy(&wide, f, sizeof wide), json_integer(wide));
@@ -447,11 +450,13 @@ static bool from_json(const struct member *m, int n, const json_t *o, void *to, 
     for (int i = 0; i < n; i++) {
         unsigned char *f = (unsigned char *)to + m[i].offset;
         const json_t *v = json_object_get(o, m[i].name);
-        if (m[i].type == 't') {
+        if (m[i].type == 't' || (m[i].type == 'o' && v)) {
             const char *text = json_is_string(v) ? sqa_arena_strdup(arena, json_string_value(v)) : NULL;
             if (!text)
                 return false;
             memcpy(f, &text, sizeof text);
+        } else if (m[i].type == 'o') {
+            memcpy(f, &(const char *){""}, sizeof(const char *));
         } else if (!json_is_number(v)) {
             return false;
         } else if (m[i].type == 'i') {

@@ -34,6 +34,7 @@ struct sqa_run_plan {
     int64_t jobs;          /* cells trained at the same time */
     int examples, profile, keep_weights;
     const char *counters, *data_dir;
+    const char *recompute; /* cheap, off or blocks (engine/graph.h); "" is cheap */
     int n, capacity;
     struct sqa_cell *cells;
 };

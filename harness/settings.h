@@ -10,6 +10,7 @@ struct sqa_cell_settings {
     const char *model, *task, *scale, *train; /* task NULL: random:length=L */
     const char *data_dir;
     int64_t seed, length, batch; /* length, batch 0: the task's, the recipe's */
+    enum sqa_recompute_mode recompute;
     int threads, trainable;
     const volatile sig_atomic_t *interrupted;
 };

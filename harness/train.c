@@ -98,17 +98,16 @@ enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa
     status = sqa_plans_init(&t->plans, build_graph, t, o->real, o->threads, PLANS, err);
     if (status != SQA_OK)
         goto fail;
+    t->plans.recompute = o->recompute;
     set_lengths_of_run(t);
     sqa_recipe_optim(&t->recipe, &t->optim);
     sqa_recipe_schedule(&t->recipe, t->steps_per_epoch, t->steps, &t->schedule);
     t->batch = sqa_batch_create(t->data, t->recipe.batch, t->length > t->data->length ? t->length : t->data->length);
     t->best_valid = (struct sqa_scores){.loss = SQA_NAN, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
     t->last_train_loss = SQA_NAN;
-    if (o->trainable) {
+    if (o->trainable)
         t->order = sqa_alloc_array((size_t)t->data->count[SQA_TRAIN] + 1, sizeof *t->order);
-        t->best = sqa_alloc_aligned(sqa_store_snapshot_bytes(&t->store));
-    }
-    if (!t->batch || (o->trainable && (!t->order || !t->best))) {
+    if (!t->batch || (o->trainable && !t->order)) {
         status = sqa_fail(err, SQA_NOMEM, "%s: no memory for batches; use a smaller batch", o->model);
         goto fail;
     }
@@ -566,6 +565,10 @@ static bool evaluation_due(const struct sqa_trainer *t)
 enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, double every, struct sqa_err *err)
 {
     enum sqa_status status = SQA_OK;
+    if (!t->best)
+        t->best = sqa_alloc_aligned(sqa_store_snapshot_bytes(&t->store));
+    if (!t->best)
+        return sqa_fail(err, SQA_NOMEM, "training: no memory for the best parameters; use a smaller model");
     if (checkpoint && sqa_file_exists(checkpoint))
         status = restore(t, checkpoint, err);
     int64_t saved = sqa_clock_wall();

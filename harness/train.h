@@ -40,7 +40,7 @@ struct sqa_trainer {
     int64_t step, steps, steps_per_epoch, eval_every;
     uint32_t *order; /* permutation of the training examples of epoch order_epoch */
     int64_t order_epoch;
-    void *best;               /* snapshot of the store with the best validation score */
+    void *best;               /* snapshot of the store with the best validation score; made by sqa_trainer_run */
     int64_t best_step, worse; /* evaluations since the last better one */
     struct sqa_scores best_valid;
     double train_loss_sum;
@@ -65,6 +65,7 @@ struct sqa_trainer_options {
     int threads;
     int trainable; /* 0: parameters only */
     enum sqa_dtype real;
+    enum sqa_recompute_mode recompute;
     int64_t length; /* > 0: graphs of this length instead of the task's */
     const volatile sig_atomic_t *interrupted;
 };

@@ -8,7 +8,7 @@
 #include "harness/verbs.h"
 
 struct options {
-    const char *task, *phase, *data, *scale;
+    const char *task, *phase, *data, *scale, *recompute;
     int64_t length, batch, threads;
     int paths, json;
 };
@@ -23,6 +23,8 @@ static const struct sqa_option table[] = {
      0},
     {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", offsetof(struct options, threads), 1, 1024},
     {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie", offsetof(struct options, data), 0, 0},
+    {"recompute", 0, SQA_OPTION_TEXT, "WHAT", "in the backward pass: cheap (default), blocks or off",
+     offsetof(struct options, recompute), 0, 0},
     {"paths", 0, SQA_OPTION_FLAG, NULL, "a line for each node instead of each op", offsetof(struct options, paths), 0,
      0},
     {"json", 0, SQA_OPTION_FLAG, NULL, "for machines", offsetof(struct options, json), 0, 0},
@@ -34,6 +36,9 @@ struct line {
     int calls;
     double flops, bytes, ns;
 };
+
+static const char *const pass_names[] = {
+    [SQA_PASS_FORWARD] = "forward", [SQA_PASS_BACKWARD] = "backward", [SQA_PASS_RECOMPUTE] = "recompute"};
 
 enum { STEPS = 7 };
 
@@ -56,7 +61,7 @@ static int gather(const struct sqa_plan *p, const double *ns, bool paths, struct
     for (int i = 0; i < p->count; i++) {
         const struct sqa_node *node = p->nodes[i];
         const char *name = paths ? node->path : node->op->name;
-        const char *pass = node->pass == SQA_PASS_FORWARD ? "forward" : "backward";
+        const char *pass = pass_names[node->pass];
         struct line *l = NULL;
         for (int k = 0; k < n && !paths; k++)
             if (strcmp(lines[k].name, name) == 0 && strcmp(lines[k].pass, pass) == 0)
@@ -186,6 +191,8 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
     const bool train = strcmp(o->phase, "train") == 0;
     if (!train && strcmp(o->phase, "infer") != 0)
         return sqa_fail(err, SQA_USAGE, "explain: --phase %.50s; give infer or train", o->phase);
+    if (!sqa_recompute_find(o->recompute, &s.recompute))
+        return sqa_fail(err, SQA_USAGE, "explain: --recompute %.50s; give cheap, blocks or off", o->recompute);
     s.trainable = train;
     enum sqa_status status = sqa_open_settings(&s, &arena, &t, err);
     if (status == SQA_OK)

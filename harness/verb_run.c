@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/plan.h"
 #include "harness/cell.h"
 #include "harness/drive.h"
 #include "harness/measure/measure.h"
@@ -10,7 +11,7 @@
 
 struct options {
     struct sqa_selection s;
-    const char *output, *data, *phase, *counters, *dtype;
+    const char *output, *data, *phase, *counters, *dtype, *recompute;
     double budget, memory, checkpoint;
     int64_t rounds, jobs;
     int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights;
@@ -38,6 +39,14 @@ struct options {
          "NAMES",                                                                                                     \
          "counters read around each sample: software, hardware or names",                                             \
          AT(counters),                                                                                                \
+         0,                                                                                                           \
+         0},                                                                                                          \
+        {"recompute",                                                                                                 \
+         0,                                                                                                           \
+         SQA_OPTION_TEXT,                                                                                             \
+         "WHAT",                                                                                                      \
+         "in the backward pass, to save memory: cheap (default), blocks or off",                                      \
+         AT(recompute),                                                                                               \
          0,                                                                                                           \
          0},                                                                                                          \
         {"profile", 0, SQA_OPTION_FLAG, NULL, "write ops.csv: time of every op", AT(profile), 0, 0},                  \
@@ -144,6 +153,7 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
         .profile = o->profile || bench,
         .keep_weights = o->keep_weights,
         .counters = o->counters ? o->counters : "",
+        .recompute = o->recompute && strcmp(o->recompute, "cheap") != 0 ? o->recompute : "",
         .data_dir = o->data,
     };
     const struct sqa_drive_options drive = {.dir = o->output,
@@ -155,6 +165,9 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
     enum sqa_status status = SQA_OK;
     if (o->dtype && strcmp(o->dtype, "f32") != 0)
         return sqa_fail(err, SQA_UNSUPPORTED, "bench: --dtype %.50s is not in this build; use f32", o->dtype);
+    enum sqa_recompute_mode mode;
+    if (!sqa_recompute_find(o->recompute, &mode))
+        return sqa_fail(err, SQA_USAGE, "%s: --recompute %.50s; give cheap, blocks or off", p.verb, o->recompute);
     status = sqa_plan_cells(&p, &o->s, bench, err);
     if (status == SQA_OK)
         status = set_phases(&p, o->phase, err);

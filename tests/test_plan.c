@@ -1,0 +1,257 @@
+/* test_plan.c - planner: every variant with poisoned buffers and every way to recompute; order, places, peaks */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "engine/ops.h"
+#include "engine/plan_private.h"
+#include "models/model.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+#define OK(call)                          \
+    do {                                  \
+        if ((call) != SQA_OK)             \
+            fail_msg("%s", failure.text); \
+    } while (0)
+
+static struct sqa_err failure;
+
+static const struct sqa_signature tokens = {.kind = SQA_CLASSIFY, .vocab = 9, .classes = 3, .length = 20};
+static const struct sqa_signature series = {
+    .kind = SQA_FORECAST, .length = 20, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
+enum { BATCH = 3, ROOM = 1 << 20 };
+
+struct bench { /* a model's plan in memory of its own */
+    struct sqa_model *model;
+    struct sqa_store store;
+    struct sqa_memory memory;
+    struct sqa_plan *plan;
+};
+
+static void open_bench(struct bench *b, const char *model, const struct sqa_signature *task, enum sqa_mode mode,
+                       int64_t batch, enum sqa_dtype real, enum sqa_recompute_mode recompute)
+{
+    struct sqa_graph g;
+    *b = (struct bench){0};
+    OK(sqa_model_parse(model, &b->model, &failure));
+    sqa_store_init(&b->store, real, 7);
+    sqa_graph_init(&g, real, false);
+    OK(sqa_model_graph(b->model, task, &b->store, mode, batch, task->length, &g, &failure));
+    OK(sqa_store_seal(&b->store, mode == SQA_MODE_TRAIN, &failure));
+    g.recompute = recompute;
+    OK(sqa_plan_make(&g, &b->memory, 1, &b->plan, &failure));
+}
+
+static void close_bench(struct bench *b)
+{
+    sqa_plan_free(b->plan);
+    sqa_memory_clear(&b->memory);
+    sqa_store_clear(&b->store);
+    sqa_model_free(b->model);
+}
+
+static void feed_batch(struct sqa_plan *p, const struct sqa_signature *task)
+{
+    static const char *const ints[] = {"tokens", "lengths", "labels"}, *const reals[] = {"x", "y"};
+    const int64_t top[] = {task->vocab - 1, task->length, task->classes};
+    const struct sqa_tensor *t;
+    for (int k = 0; k < 3; k++) {
+        int32_t *to = sqa_plan_input(p, ints[k], &t);
+        for (int64_t i = 0; to && i < sqa_numel(t); i++)
+            to[i] = (int32_t)((k < 2) + (int64_t)sqa_random_below(40 + (uint64_t)k, (uint64_t)i, (uint64_t)top[k]));
+    }
+    for (uint64_t k = 0; k < 2; k++) {
+        void *to = sqa_plan_input(p, reals[k], &t);
+        for (int64_t i = 0; to && i < sqa_numel(t); i++) {
+            const double v = (double)sqa_random_below(50 + k, (uint64_t)i, 1000) / 500 - 1;
+            if (t->dtype == SQA_F64)
+                ((double *)to)[i] = v;
+            else
+                ((float *)to)[i] = (float)v;
+        }
+    }
+}
+
+/* Runs from the same state and memory full of NaN bytes; results are copied to `out`, their bytes returned. */
+static size_t run_bytes(struct bench *b, const struct sqa_signature *task, bool poison, const void *start,
+                        unsigned char *out)
+{
+    static const char *const names[] = {"loss", "losses", "logits", "forecast"};
+    size_t n = 0;
+    sqa_store_put_back(&b->store, start);
+    memset(b->memory.data, 0xff, b->memory.size);
+    feed_batch(b->plan, task);
+    b->plan->poison = poison;
+    OK(sqa_plan_run(b->plan, 3, 2, NULL, NULL, &failure));
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const struct sqa_tensor *t;
+        const void *from = sqa_plan_output(b->plan, names[i], &t);
+        if (!from)
+            continue;
+        const size_t bytes = (size_t)sqa_numel(t) * sqa_dtype_size(t->dtype);
+        assert_true(n + bytes <= ROOM);
+        memcpy(out + n, from, bytes);
+        n += bytes;
+    }
+    assert_true(n > 0);
+    const size_t size = sqa_dtype_size(b->store.real), states = (size_t)b->store.state_block * size;
+    const size_t gradients = b->store.gradients ? (size_t)b->store.parameter_block * size : 0;
+    assert_true(n + gradients + states <= ROOM);
+    if (gradients)
+        memcpy(out + n, b->store.gradients, gradients);
+    memcpy(out + n + gradients, b->store.states, states);
+    return n + gradients + states;
+}
+
+static void results_are_finite(const char *model, const struct bench *b, const unsigned char *a, size_t n)
+{
+    const enum sqa_dtype real = b->store.real;
+    double sum = 0;
+    for (size_t i = 0; i + 8 <= n; i += 8) {
+        double d;
+        float f[2];
+        memcpy(&d, a + i, 8);
+        memcpy(f, a + i, 8);
+        if (real == SQA_F64 ? !isfinite(d) : !(isfinite(f[0]) && isfinite(f[1])))
+            fail_msg("%s, %s: result at byte %zu of %zu is not finite", model, sqa_dtype_name(real), i, n);
+    }
+    for (const struct sqa_entry *e = b->store.first; e; e = e->next)
+        for (int64_t i = 0; e->gradient && i < e->count; i++)
+            sum += fabs(real == SQA_F64 ? ((double *)e->gradient)[i] : (double)((float *)e->gradient)[i]);
+    if (b->store.gradients && !(sum > 1e-3))
+        fail_msg("%s: the gradient is %g", model, sum);
+}
+
+/* The reference is a run without recomputation and poison; every other way must give its bits. */
+static void all_ways_agree(const char *model, const struct sqa_signature *task, enum sqa_dtype real)
+{
+    static unsigned char a[ROOM], c[ROOM];
+    static const enum sqa_recompute_mode ways[] = {SQA_RECOMPUTE_OFF, SQA_RECOMPUTE_CHEAP, SQA_RECOMPUTE_BLOCKS};
+    for (int mode = 0; mode < SQA_MODES; mode++) {
+        size_t n = 0;
+        for (size_t w = 0; w < (mode == SQA_MODE_TRAIN ? COUNT(ways) : 1); w++) {
+            struct bench b;
+            open_bench(&b, model, task, (enum sqa_mode)mode, BATCH, real, ways[w]);
+            void *start = sqa_alloc(sqa_store_snapshot_bytes(&b.store));
+            sqa_store_take(&b.store, start);
+            if (w == 0) {
+                n = run_bytes(&b, task, false, start, a);
+                results_are_finite(model, &b, a, n);
+            }
+            assert_int_equal(run_bytes(&b, task, true, start, c), n);
+            for (size_t i = 0; i < n; i++)
+                if (a[i] != c[i])
+                    fail_msg("%s, mode %d, %s, recompute %d: byte %zu of %zu differs with poison", model, mode,
+                             sqa_dtype_name(real), (int)ways[w], i, n);
+            sqa_free(start);
+            close_bench(&b);
+        }
+    }
+}
+
+static void every_variant_survives_poison_and_recomputation(void **state)
+{
+    static const char *const more[] = {"performer:redraw=2",
+                                       "transformer:causal=1",
+                                       "transformer+residual=postnorm+channel=swiglu+norm=rmsnorm+pool=last",
+                                       "transformer:layers=3+mixer=(local s4d)",
+                                       "linear_transformer:chunk=3,causal=1",
+                                       "transformer:layers=3,dropout=0.2,attention_dropout=0.1",
+                                       "local:window=4,dropout=0.2,layers=3"};
+    int n[SQA_SLOTS] = {0};
+    char model[256];
+    (void)state;
+    for (const struct sqa_variant *const *v = sqa_variants; *v; v++) {
+        const enum sqa_slot slot = (*v)->slot;
+        if (slot == SQA_SLOT_FLOOR || (*v)->missing)
+            continue;
+        n[slot]++;
+        if (slot == SQA_SLOT_MODEL) {
+            all_ways_agree((*v)->id, &series, SQA_F64);
+            all_ways_agree((*v)->id, &series, SQA_F32);
+            continue;
+        }
+        snprintf(model, sizeof model, "transformer:dim=16,ffn=24,dropout=0.1+%s=%s", sqa_slot_name(slot), (*v)->id);
+        all_ways_agree(model, &tokens, SQA_F32);
+        if (slot == SQA_SLOT_MIXER) {
+            all_ways_agree(model, &tokens, SQA_F64);
+            all_ways_agree(model, &series, SQA_F32);
+        }
+    }
+    assert_true(n[SQA_SLOT_MIXER] >= 8 && n[SQA_SLOT_RESIDUAL] >= 2 && n[SQA_SLOT_MODEL] >= 2);
+    for (size_t i = 0; i < COUNT(more); i++)
+        all_ways_agree(more[i], &tokens, SQA_F32);
+    all_ways_agree("dlinear:individual=1", &series, SQA_F32);
+}
+
+/* Peaks */
+
+static size_t arena_of(const char *model, int64_t length, enum sqa_recompute_mode way, double *share)
+{
+    struct sqa_signature task = {.kind = SQA_CLASSIFY, .vocab = 32, .classes = 10, .length = length};
+    struct bench b;
+    open_bench(&b, model, &task, SQA_MODE_TRAIN, 4, SQA_F32, way);
+    const size_t bytes = b.plan->arena_bytes;
+    *share = sqa_plan_flops(b.plan, SQA_PASS_RECOMPUTE) /
+             (sqa_plan_flops(b.plan, SQA_PASS_FORWARD) + sqa_plan_flops(b.plan, SQA_PASS_BACKWARD));
+    close_bench(&b);
+    return bytes;
+}
+
+static void recomputation_lowers_the_peak(void **state)
+{
+    static const char *const models[] = {"transformer", "linear_transformer", "linformer", "local", "s4d"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(models); i++) {
+        char deep[64];
+        double none, little, much;
+        snprintf(deep, sizeof deep, "%s:layers=6", models[i]);
+        const size_t off = arena_of(deep, 512, SQA_RECOMPUTE_OFF, &none);
+        const size_t cheap = arena_of(deep, 512, SQA_RECOMPUTE_CHEAP, &little);
+        const size_t blocks = arena_of(deep, 512, SQA_RECOMPUTE_BLOCKS, &much);
+        if (!((double)cheap < 0.9 * (double)off && (double)blocks < 0.5 * (double)off))
+            fail_msg("%s: %zu bytes without recomputation, %zu cheap, %zu blocks", deep, off, cheap, blocks);
+        if (!(none == 0 && little < 0.04 && much < 0.34))
+            fail_msg("%s: recomputation adds %g, %g and %g of the step's flops", deep, none, little, much);
+    }
+}
+
+/* A placed plan is close to what is live at its worst moment. */
+static void placement_is_near_the_bound(void **state)
+{
+    static const char *const models[] = {"transformer", "linear_transformer", "linformer", "local",
+                                         "s4d",         "performer"};
+    static size_t live[4096];
+    (void)state;
+    for (size_t i = 0; i < COUNT(models); i++)
+        for (int mode = 0; mode < SQA_MODES; mode++)
+            for (int way = 0; way < 3; way++) {
+                struct sqa_signature task = {.kind = SQA_CLASSIFY, .vocab = 32, .classes = 10, .length = 1024};
+                struct bench b;
+                open_bench(&b, models[i], &task, (enum sqa_mode)mode, 4, SQA_F32, (enum sqa_recompute_mode)way);
+                const struct sqa_schedule s = {&b.plan->graph, b.plan->nodes, b.plan->count, b.plan->count, 1};
+                assert_true((size_t)s.count < COUNT(live));
+                const size_t bound = sqa_live_bytes(&s, live);
+                if (b.plan->arena_bytes < bound || (double)b.plan->arena_bytes > 1.03 * (double)bound)
+                    fail_msg("%s, mode %d: %zu bytes placed, %zu live at most", models[i], mode, b.plan->arena_bytes,
+                             bound);
+                close_bench(&b);
+            }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_variant_survives_poison_and_recomputation),
+        cmocka_unit_test(recomputation_lowers_the_peak),
+        cmocka_unit_test(placement_is_near_the_bound),
+    };
+    return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+}
