@@ -31,6 +31,13 @@
 
 enum { W = SQA_WIDTH };
 
+/* Before a loop of a small fixed count over an array of vectors: they stay in registers. */
+#ifdef __clang__
+#define V_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define V_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #if SQA_WIDTH == 8
 #include "kernels/simd/vec_avx2.h"
 #elif defined(__AVX512F__)
@@ -58,46 +65,63 @@ static inline vf v_keep(vf x, size_t left, vf y)
 {
     return left >= (size_t)W ? x : v_select(v_first(left), x, y);
 }
-/* 2^n for integers n = -127 (gives 0) .. 128 (gives inf) in the low bits of t */
-static inline vf v_power(vi t)
+/* 2^r for |r| <= 1/2 */
+static inline vf v_exp2_part(vf r)
 {
-    return v_from_bits(vi_add(vi_shl(t, 23), vi_set(0x3f800000)));
-}
-
-/* 2^x for x <= 127, results below 2^-126 may be 0; 2^-inf = 0. For probabilities. */
-static inline vf v_exp2_neg(vf x)
-{
-    const vf magic = v_set(0x1.8p23f); /* adding it rounds to an integer, left in the low bits */
-    x = v_max(v_set(-127.0f), x);
-    const vf t = v_add(x, magic), r = v_sub(x, v_sub(t, magic));
     vf p = v_set(0.000153458116f);
     p = v_fma(p, r, v_set(0.00133999312f));
     p = v_fma(p, r, v_set(0.00961848896f));
     p = v_fma(p, r, v_set(0.0555032878f));
     p = v_fma(p, r, v_set(0.240226469f));
     p = v_fma(p, r, v_set(0.693147206f));
-    p = v_fma(p, r, v_set(1.0f));
-    return v_mul(p, v_power(v_bits(t)));
+    return v_fma(p, r, v_set(1.0f));
 }
 
-/* e^x over the whole range, denormal results included: n = round(x / ln 2), r = x - n ln 2, e^r 2^(n/2) 2^(n - n/2)
- */
-static inline vf v_exp(vf x)
+/* Adding it rounds to an integer n, and leaves n + 127 in the low bits: shifted left by 23 they are 2^n. */
+#define V_MAGIC (0x1.8p23f + 127)
+
+/* 2^x for x <= 127, results below 2^-126 may be 0; 2^-inf = 0. For probabilities. */
+static inline vf v_exp2_neg(vf x)
 {
-    const vf magic = v_set(0x1.8p23f);
-    x = v_max(v_set(-104.0f), v_min(v_set(89.0f), x));
-    const vf t = v_fma(x, v_set(1.44269504f), magic), n = v_sub(t, magic);
-    vf r = v_fnma(n, v_set(0x1.62e400p-1f), x); /* ln 2 = 0x1.62e4p-1 + 0x1.7f7d1cp-20 */
-    r = v_fnma(n, v_set(0x1.7f7d1cp-20f), r);
+    x = v_max(v_set(-127.0f), x);
+    const vf t = v_add(x, v_set(V_MAGIC)), r = v_sub(x, v_sub(t, v_set(V_MAGIC)));
+    return v_mul(v_exp2_part(r), v_from_bits(vi_shl(v_bits(t), 23)));
+}
+
+/* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2 */
+static inline vf v_exp_part(vf r)
+{
     vf p = v_set(0.00138146018f);
     p = v_fma(p, r, v_set(0.00836871522f));
     p = v_fma(p, r, v_set(0.0416683879f));
     p = v_fma(p, r, v_set(0.166665206f));
-    p = v_fma(p, r, v_set(0.499999934f));
-    p = v_fma(p, v_mul(r, r), r);
-    p = v_add(p, v_set(1.0f));
-    const vi whole = v_round(n), part = vi_sar(whole, 1);
-    return v_mul(v_mul(p, v_power(part)), v_power(vi_sub(whole, part)));
+    return v_fma(p, r, v_set(0.499999934f));
+}
+
+/* e^x for x <= 87, results below 2^-126 may be 0; e^-inf = 0: n = round(x / ln 2), r = x - n ln 2, 2^n e^r */
+static inline vf v_exp_neg(vf x)
+{
+    const vf magic = v_set(V_MAGIC), one = v_set(1.0f);
+    x = v_max(v_set(-88.03f), x);
+    const vf t = v_fma(x, v_set(1.44269504f), magic), n = v_sub(t, magic);
+    vf r = v_fnma(n, v_set(0x1.62e400p-1f), x); /* ln 2 = 0x1.62e4p-1 + 0x1.7f7d1cp-20 */
+    r = v_fnma(n, v_set(0x1.7f7d1cp-20f), r);
+    const vf p = v_fma(v_fma(v_exp_part(r), r, one), r, one);
+    return v_mul(p, v_from_bits(vi_shl(v_bits(t), 23)));
+}
+
+/* e^x over the whole range, denormal results included: 2^n in two factors, of half of n + 254 each */
+static inline vf v_exp(vf x)
+{
+    const vf magic = v_set(0x1.8p23f + 254), one = v_set(1.0f);
+    x = v_max(v_set(-104.0f), v_min(v_set(89.0f), x));
+    const vf t = v_fma(x, v_set(1.44269504f), magic), n = v_sub(t, magic);
+    vf r = v_fnma(n, v_set(0x1.62e400p-1f), x);
+    r = v_fnma(n, v_set(0x1.7f7d1cp-20f), r);
+    const vf p = v_fma(v_fma(v_exp_part(r), r, one), r, one);
+    const vi whole = v_bits(t), part = vi_shr(whole, 1);
+    const vf a = v_from_bits(vi_shl(part, 23)), b = v_from_bits(vi_shl(vi_sub(whole, part), 23));
+    return v_mul(v_mul(p, a), b);
 }
 
 /* log x: x = 2^e (1 + f), f in [sqrt(1/2) - 1, sqrt 2 - 1]; log(1 + f) = f - f^2 / 2 + f^3 P(f) */
@@ -129,54 +153,110 @@ static inline vf v_log(vf x)
     return v_select(v_nge(x, zero), v_set(__builtin_nanf("")), v);
 }
 
-/* log(1 + u) for 0 <= u <= 1: log w, w = 1 + u rounded, and the rounding as a correction */
+/* log(1 + u) for 0 <= u <= 1: with s = u / (2 + u), 2 artanh s = 2 s + s^3 P(s^2) */
 static inline vf v_log1p(vf u)
 {
-    const vf one = v_set(1.0f), w = v_add(one, u);
-    const vf lost = v_sub(u, v_sub(w, one));
-    return v_add(v_log(w), v_div(lost, w));
+    const vf s = v_div(u, v_add(v_set(2.0f), u)), q = v_mul(s, s);
+    vf p = v_set(0.280120024f);
+    p = v_fma(p, q, v_set(0.280018014f));
+    p = v_fma(p, q, v_set(0.400215275f));
+    p = v_fma(p, q, v_set(0.666664163f));
+    return v_fma(v_mul(p, q), s, v_add(s, s));
+}
+
+/* Of e = e^-|x|: *whole = 1 / (1 + e), the value for |x| */
+static inline vf v_sigmoid_parts(vf x, vf *whole)
+{
+    const vf one = v_set(1.0f), e = v_exp_neg(v_neg(v_abs(x)));
+    *whole = v_div(one, v_add(one, e));
+    return e;
 }
 
 static inline vf v_sigmoid(vf x)
 {
-    const vf one = v_set(1.0f);
-    return v_div(one, v_add(one, v_exp(v_neg(x))));
+    vf whole;
+    const vf e = v_sigmoid_parts(x, &whole);
+    return v_select(v_gt(x, v_zero()), whole, v_mul(e, whole));
 }
 
-/* Small x: x + x^3 P(x^2). Else 1 - 2 / (e^(2|x|) + 1) with the sign of x. */
+/* The derivative, e / (1 + e)^2 */
+static inline vf v_sigmoid_slope(vf x)
+{
+    vf whole;
+    const vf e = v_sigmoid_parts(x, &whole);
+    return v_mul(v_mul(e, whole), whole);
+}
+
+/* The derivative of x sigmoid(x), s + x s' */
+static inline vf v_silu_slope(vf x)
+{
+    vf whole;
+    const vf e = v_sigmoid_parts(x, &whole), rest = v_mul(e, whole);
+    return v_fma(x, v_mul(rest, whole), v_select(v_gt(x, v_zero()), whole, rest));
+}
+
+/* log(1 + e^x) */
+static inline vf v_softplus(vf x)
+{
+    return v_add(v_max(v_zero(), x), v_log1p(v_exp_neg(v_neg(v_abs(x)))));
+}
+
+/* With y = 2 |x| and m = e^y - 1, exact for small y: m / (m + 2) with the sign of x; 1 from |x| = 9.2 on */
 static inline vf v_tanh(vf x)
 {
-    const vf one = v_set(1.0f), a = v_abs(x), s = v_mul(x, x);
-    vf p = v_set(-0.00570498633f);
-    p = v_fma(p, s, v_set(0.0206390866f));
-    p = v_fma(p, s, v_set(-0.0537397148f));
-    p = v_fma(p, s, v_set(0.133314422f));
-    p = v_fma(p, s, v_set(-0.333332819f));
-    const vf small = v_fma(v_mul(p, s), x, x);
-    const vf e = v_exp(v_add(a, a));
-    const vf large = v_sub(one, v_div(v_set(2.0f), v_add(e, one)));
-    return v_select(v_gt(a, v_set(0.625f)), v_sign(large, x), small);
+    const vf magic = v_set(V_MAGIC), a = v_min(v_set(9.2f), v_abs(x)), y = v_add(a, a);
+    const vf t = v_fma(y, v_set(1.44269504f), magic), n = v_sub(t, magic);
+    const vf r = v_fnma(n, v_set(0.693147181f), y), q = v_fma(v_mul(v_exp_part(r), r), r, r);
+    const vf power = v_from_bits(vi_shl(v_bits(t), 23));
+    const vf m = v_fma(power, q, v_sub(power, v_set(1.0f)));
+    return v_sign(v_div(m, v_add(m, v_set(2.0f))), x);
 }
 
-/* Normal distribution function; *bell = exp(-x^2 / 2). With z = |x| / sqrt 2 and t = 1 / (1 + 0.35 z),
- * erfc(z) = exp(-z^2) t P(t) keeps its relative precision in the tail. */
+/* Phi(-|x|) = bell * the result, Phi the normal distribution function; *a = |x|, at most 13.27, where *bell is 0.
+ * *bell = exp(-a^2 / 2). With t = 1 / (1 + 0.3 a) the result is t P(t): it keeps its relative precision in the tail.
+ */
+static inline vf v_normal_tail(vf x, vf *a, vf *bell)
+{
+    const vf one = v_set(1.0f), magic = v_set(V_MAGIC);
+    *a = v_min(v_set(13.27f), v_abs(x));
+    const vf t = v_div(one, v_fma(*a, v_set(0.3f), one));
+    const vf z = v_mul(*a, v_set(0.721347520f)); /* a z = a^2 / 2 in base 2 */
+    const vf u = v_fnma(z, *a, magic), r = v_fnma(z, *a, v_sub(magic, u));
+    vf p = v_set(0.0364920986f);
+    p = v_fma(p, t, v_set(-0.160475322f));
+    p = v_fma(p, t, v_set(0.211758465f));
+    p = v_fma(p, t, v_set(-0.0584439861f));
+    p = v_fma(p, t, v_set(0.13096952f));
+    p = v_fma(p, t, v_set(0.0992155006f));
+    p = v_fma(p, t, v_set(0.12086116f));
+    p = v_fma(p, t, v_set(0.119622573f));
+    *bell = v_mul(v_exp2_part(r), v_from_bits(vi_shl(v_bits(u), 23)));
+    return v_mul(p, t);
+}
+
+/* Normal distribution function; *bell = exp(-x^2 / 2) */
 static inline vf v_normal_cdf(vf x, vf *bell)
 {
-    const vf one = v_set(1.0f);
-    const vf t = v_div(one, v_fma(v_abs(x), v_set(0.35f * 0.707106781f), one));
-    vf p = v_set(0.0386859201f);
-    p = v_fma(p, t, v_set(-0.160522241f));
-    p = v_fma(p, t, v_set(0.185334479f));
-    p = v_fma(p, t, v_set(-0.0330610859f));
-    p = v_fma(p, t, v_set(0.0916538371f));
-    p = v_fma(p, t, v_set(0.143442769f));
-    p = v_fma(p, t, v_set(0.152129137f));
-    p = v_fma(p, t, v_set(0.187689395f));
-    p = v_fma(p, t, v_set(0.197165506f));
-    p = v_fma(p, t, v_set(0.197482292f));
-    *bell = v_exp(v_mul(v_mul(v_set(-0.5f), x), x));
-    const vf tail = v_mul(v_mul(v_mul(v_set(0.5f), t), p), *bell);
-    return v_select(v_gt(x, v_zero()), v_sub(one, tail), tail);
+    vf a;
+    const vf tail = v_normal_tail(x, &a, bell), low = v_mul(tail, *bell);
+    return v_select(v_gt(x, v_zero()), v_sub(v_set(1.0f), low), low);
+}
+
+/* x Phi(x) = max(x, 0) - |x| Phi(-|x|) */
+static inline vf v_gelu(vf x)
+{
+    vf a, bell;
+    const vf tail = v_normal_tail(x, &a, &bell);
+    return v_fnma(v_mul(a, tail), bell, v_max(v_zero(), x));
+}
+
+/* Phi(x) + x Phi'(x) */
+static inline vf v_gelu_slope(vf x)
+{
+    vf a, bell;
+    const vf tail = v_normal_tail(x, &a, &bell);
+    const vf low = v_mul(v_fnma(a, v_set(0.398942280f), tail), bell);
+    return v_select(v_gt(x, v_zero()), v_sub(v_set(1.0f), low), low);
 }
 
 #endif

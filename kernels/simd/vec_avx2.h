@@ -51,6 +51,40 @@ static inline vm v_first(size_t left) { return _mm256_castsi256_ps(half_mask(lef
 static inline float v_sum(vf x) { return half_sum(x); }
 static inline float v_top(vf x) { return half_top(x); }
 static inline double v_sum_d(vf x) { return half_sum_d(half_pairs(x)); }
+
+static inline vf v_sums(const vf s[8]) { return half_sums(s); }
+static inline vf v_tops(const vf s[8]) { return half_tops(s); }
+
+typedef struct { __m256d a, b; } vd;
+static inline vd vd_zero(void) { return (vd){_mm256_setzero_pd(), _mm256_setzero_pd()}; }
+static inline vd vd_from(vf x)
+{
+    return (vd){_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))};
+}
+static inline vd vd_load(const float *p)
+{
+    return (vd){_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
+}
+static inline vf vd_to(vd x) { return _mm256_set_m128(_mm256_cvtpd_ps(x.b), _mm256_cvtpd_ps(x.a)); }
+static inline vd vd_add(vd x, vd y) { return (vd){_mm256_add_pd(x.a, y.a), _mm256_add_pd(x.b, y.b)}; }
+static inline vd vd_fma(vd x, vd y, vd z)
+{
+    return (vd){_mm256_fmadd_pd(x.a, y.a, z.a), _mm256_fmadd_pd(x.b, y.b, z.b)};
+}
+static inline double vd_sum(vd x) { return half_sum_d(_mm256_add_pd(x.a, x.b)); }
+
+static inline vi vi_mul_even(vi a, vi b) { return _mm256_mul_epu32(a, b); }
+static inline vi vi_down(vi a) { return _mm256_srli_epi64(a, 32); }
+static inline vi vi_up(vi a) { return _mm256_slli_epi64(a, 32); }
+static inline vi vi_odd(vi even, vi odd) { return _mm256_blend_epi32(even, odd, 0xaa); }
+static inline vi vi_low32(vi a, vi b) { return _mm256_unpacklo_epi32(a, b); }
+static inline vi vi_high32(vi a, vi b) { return _mm256_unpackhi_epi32(a, b); }
+static inline vi vi_low64(vi a, vi b) { return _mm256_unpacklo_epi64(a, b); }
+static inline vi vi_high64(vi a, vi b) { return _mm256_unpackhi_epi64(a, b); }
+static inline vi vi_load_u16(const uint16_t *p)
+{
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
 /* clang-format on */
 
 static inline vf v_load_part(const float *p, size_t left)

@@ -53,6 +53,54 @@ static inline double v_sum_d(vf x)
     const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(x));
     return _mm512_reduce_add_pd(_mm512_add_pd(low, _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))));
 }
+/* Lane r is op over the lanes of s[r]: four to one within quarters, then the quarters. */
+#define ACROSS(name, op) \
+    static inline vf name(const vf s[16]) \
+    { \
+        vf t[4]; \
+        V_UNROLL \
+        for (int i = 0; i < 4; i++) { \
+            const vf u = ACROSS_PAIR(ps, op, s[4 * i], s[4 * i + 1]); \
+            const vf v = ACROSS_PAIR(ps, op, s[4 * i + 2], s[4 * i + 3]); \
+            t[i] = ACROSS_PAIR(ps, op, u, v); \
+        } \
+        const vf u = ACROSS_PAIR(f32x4, op, t[0], t[1]), v = ACROSS_PAIR(f32x4, op, t[2], t[3]); \
+        return ACROSS_PAIR(f32x4, op, u, v); \
+    }
+#define ACROSS_PAIR(kind, op, x, y) op(_mm512_shuffle_##kind(x, y, 0x88), _mm512_shuffle_##kind(x, y, 0xdd))
+ACROSS(v_sums, v_add)
+ACROSS(v_tops, v_max)
+#undef ACROSS
+#undef ACROSS_PAIR
+
+typedef struct { __m512d a, b; } vd;
+static inline vd vd_zero(void) { return (vd){_mm512_setzero_pd(), _mm512_setzero_pd()}; }
+static inline vd vd_from(vf x)
+{
+    return (vd){_mm512_cvtps_pd(_mm512_castps512_ps256(x)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
+}
+static inline vd vd_load(const float *p)
+{
+    return (vd){_mm512_cvtps_pd(_mm256_loadu_ps(p)), _mm512_cvtps_pd(_mm256_loadu_ps(p + 8))};
+}
+static inline vf vd_to(vd x)
+{
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.a)), _mm512_cvtpd_ps(x.b), 1);
+}
+static inline vd vd_add(vd x, vd y) { return (vd){_mm512_add_pd(x.a, y.a), _mm512_add_pd(x.b, y.b)}; }
+static inline vd vd_fma(vd x, vd y, vd z) { return (vd){_mm512_fmadd_pd(x.a, y.a, z.a), _mm512_fmadd_pd(x.b, y.b, z.b)}; }
+static inline double vd_sum(vd x) { return _mm512_reduce_add_pd(_mm512_add_pd(x.a, x.b)); }
+
+static inline vi vi_mul_even(vi a, vi b) { return _mm512_mul_epu32(a, b); }
+static inline vi vi_down(vi a) { return _mm512_srli_epi64(a, 32); }
+static inline vi vi_odd(vi even, vi odd) { return _mm512_mask_blend_epi32(0xaaaa, even, odd); }
+static inline vi vi_up(vi a) { return _mm512_slli_epi64(a, 32); }
+static inline vi vi_low32(vi a, vi b) { return _mm512_unpacklo_epi32(a, b); }
+static inline vi vi_high32(vi a, vi b) { return _mm512_unpackhi_epi32(a, b); }
+static inline vi vi_low64(vi a, vi b) { return _mm512_unpacklo_epi64(a, b); }
+static inline vi vi_high64(vi a, vi b) { return _mm512_unpackhi_epi64(a, b); }
+static inline vi vi_load_u16(const uint16_t *p) { return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
+
 static inline vf v_load_part(const float *p, size_t left) { return _mm512_maskz_loadu_ps(v_first(left), p); }
 static inline void v_store_part(float *p, size_t left, vf x) { _mm512_mask_storeu_ps(p, v_first(left), x); }
 /* clang-format on */

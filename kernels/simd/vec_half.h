@@ -23,6 +23,21 @@ static inline float half_top(__m256 x)
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 
+/* Lane r is op over the lanes of s[r]. */
+#define HALF_PAIR(op, x, y) op(_mm256_shuffle_ps(x, y, 0x88), _mm256_shuffle_ps(x, y, 0xdd))
+#define HALF_ACROSS(name, op)                                                                        \
+    static inline __m256 name(const __m256 s[8])                                                     \
+    {                                                                                                \
+        const __m256 a = HALF_PAIR(op, s[0], s[1]), b = HALF_PAIR(op, s[2], s[3]);                   \
+        const __m256 c = HALF_PAIR(op, s[4], s[5]), d = HALF_PAIR(op, s[6], s[7]);                   \
+        const __m256 low = HALF_PAIR(op, a, b), high = HALF_PAIR(op, c, d);                          \
+        return op(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)); \
+    }
+HALF_ACROSS(half_sums, _mm256_add_ps)
+HALF_ACROSS(half_tops, _mm256_max_ps)
+#undef HALF_PAIR
+#undef HALF_ACROSS
+
 /* Lanes i and i + 4 added in double */
 static inline __m256d half_pairs(__m256 x)
 {

@@ -90,6 +90,76 @@ static inline void v_store_part(float *p, size_t left, vf x)
     _mm256_maskstore_ps(p, half_mask(left), x.a);
     _mm256_maskstore_ps(p + 8, half_mask(upper(left)), x.b);
 }
+
+#define ACROSS(name, op, half) \
+    static inline vf name(const vf s[16]) \
+    { \
+        __m256 t[16]; \
+        V_UNROLL \
+        for (int i = 0; i < 16; i++) \
+            t[i] = op(s[i].a, s[i].b); \
+        return (vf){half(t), half(t + 8)}; \
+    }
+ACROSS(v_sums, _mm256_add_ps, half_sums)
+ACROSS(v_tops, _mm256_max_ps, half_tops)
+
+typedef struct { __m256d d[4]; } vd;
+static inline vd vd_zero(void)
+{
+    const __m256d z = _mm256_setzero_pd();
+    return (vd){{z, z, z, z}};
+}
+static inline vd vd_from(vf x)
+{
+    return (vd){{_mm256_cvtps_pd(_mm256_castps256_ps128(x.a)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.a, 1)),
+                 _mm256_cvtps_pd(_mm256_castps256_ps128(x.b)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.b, 1))}};
+}
+static inline vd vd_load(const float *p)
+{
+    return (vd){{_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4)),
+                 _mm256_cvtps_pd(_mm_loadu_ps(p + 8)), _mm256_cvtps_pd(_mm_loadu_ps(p + 12))}};
+}
+static inline vf vd_to(vd x)
+{
+    return (vf){_mm256_set_m128(_mm256_cvtpd_ps(x.d[1]), _mm256_cvtpd_ps(x.d[0])),
+                _mm256_set_m128(_mm256_cvtpd_ps(x.d[3]), _mm256_cvtpd_ps(x.d[2]))};
+}
+static inline vd vd_fma(vd x, vd y, vd z)
+{
+    V_UNROLL
+    for (int i = 0; i < 4; i++)
+        z.d[i] = _mm256_fmadd_pd(x.d[i], y.d[i], z.d[i]);
+    return z;
+}
+static inline vd vd_add(vd x, vd y)
+{
+    V_UNROLL
+    for (int i = 0; i < 4; i++)
+        x.d[i] = _mm256_add_pd(x.d[i], y.d[i]);
+    return x;
+}
+static inline double vd_sum(vd x)
+{
+    return half_sum_d(_mm256_add_pd(_mm256_add_pd(x.d[0], x.d[2]), _mm256_add_pd(x.d[1], x.d[3])));
+}
+
+TWO(vi, vi, vi_mul_even, _mm256_mul_epu32)
+static inline vi vi_down(vi x) { return (vi){_mm256_srli_epi64(x.a, 32), _mm256_srli_epi64(x.b, 32)}; }
+static inline vi vi_up(vi x) { return (vi){_mm256_slli_epi64(x.a, 32), _mm256_slli_epi64(x.b, 32)}; }
+static inline vi vi_odd(vi even, vi odd)
+{
+    return (vi){_mm256_blend_epi32(even.a, odd.a, 0xaa), _mm256_blend_epi32(even.b, odd.b, 0xaa)};
+}
+TWO(vi, vi, vi_low32, _mm256_unpacklo_epi32)
+TWO(vi, vi, vi_high32, _mm256_unpackhi_epi32)
+TWO(vi, vi, vi_low64, _mm256_unpacklo_epi64)
+TWO(vi, vi, vi_high64, _mm256_unpackhi_epi64)
+static inline vi vi_load_u16(const uint16_t *p)
+{
+    const __m128i *q = (const void *)p;
+    return (vi){_mm256_cvtepu16_epi32(_mm_loadu_si128(q)), _mm256_cvtepu16_epi32(_mm_loadu_si128(q + 1))};
+}
+#undef ACROSS
 #undef ONE
 #undef TWO
 #undef FMA
