@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/fuse.h"
 #include "engine/ops.h"
 
 enum { ALIGN = 64 };
@@ -217,6 +218,7 @@ static enum sqa_status grow(struct sqa_memory *m, size_t bytes, struct sqa_err *
 enum sqa_status sqa_plan_make(struct sqa_graph *g, struct sqa_memory *memory, int threads, struct sqa_plan **plan,
                               struct sqa_err *err)
 {
+    sqa_fuse(g);
     enum sqa_status status = SQA_OK;
     const int total = g->count;
     struct sqa_plan *p = sqa_alloc(sizeof *p);
