@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 
+#include "engine/fuse.h"
 #include "engine/ops.h"
 #include "engine/plan_private.h"
 
@@ -136,6 +137,7 @@ static void into_store(struct sqa_graph *g, struct sqa_tensor *grad, struct sqa_
 
 void sqa_backward(struct sqa_graph *g, struct sqa_tensor *loss, struct sqa_store *s)
 {
+    sqa_fuse(g);
     size_t n = 0;
     for (const struct sqa_entry *e = s->first; e; e = e->next)
         n += e->kind == SQA_PARAMETER;

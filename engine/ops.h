@@ -69,6 +69,11 @@ struct sqa_tensor *sqa_softmax(struct sqa_graph *g, struct sqa_tensor *x);
 struct sqa_tensor *sqa_log_sum_exp(struct sqa_graph *g, struct sqa_tensor *x); /* (..., 1) */
 struct sqa_tensor *sqa_layernorm(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *gain,
                                  struct sqa_tensor *bias, double eps, bool rms); /* gain, bias may be NULL */
+/* sum = a + b, of one shape, and its norm, which is returned; a fused form of sqa_layernorm(g, sqa_add(g, a, b), ..)
+ */
+struct sqa_tensor *sqa_add_layernorm(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *b,
+                                     struct sqa_tensor *gain, struct sqa_tensor *bias, double eps, bool rms,
+                                     struct sqa_tensor **sum);
 /* table (V, D), id i32 (...) -> (..., D) */
 struct sqa_tensor *sqa_embedding(struct sqa_graph *g, struct sqa_tensor *table, struct sqa_tensor *id);
 /* x with row positions t >= lengths[b] set to 0: x (B, L, ...), lengths i32 (B). lengths NULL: x itself. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/fuse.h"
 #include "engine/ops.h"
 #include "engine/plan_private.h"
 
@@ -36,6 +37,7 @@ static enum sqa_status grow(struct sqa_memory *m, size_t bytes, struct sqa_err *
 static enum sqa_status prepare(struct sqa_plan *p, struct sqa_graph *g, struct sqa_err *err)
 {
     struct sqa_schedule s = {0};
+    sqa_fuse(g);
     enum sqa_status status = sqa_order(&s, g, p->threads, err);
     if (status == SQA_OK)
         status = sqa_recompute(&s, err);

@@ -225,6 +225,30 @@ static double run_layernorm_grad(const struct sqa_kernels *simd, uint64_t key, s
     return worst;
 }
 
+static double run_add_layernorm(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t rows = key % 2 ? 70 : 5; /* of several groups, and of one that is not full */
+    n = at_most(n, MAX / rows);
+    double worst = 0;
+    for (int rms = 0; rms < 2; rms++) {
+        fill(0, key, rows * n, -3, 5);
+        fill(1, key, rows * n, -1, 2);
+        fill(2, key, n, 0.5, 2);
+        fill(3, key, rows * n, -2, 2);
+#define CALLS(k, T)                                                                                                  \
+    k->add_layernorm(buffer[0].T, buffer[1].T, buffer[2].T, NULL, buffer[4].T, buffer[5].T, buffer[6].T,             \
+                     buffer[7].T, rows, n, 0.1, rms);                                                                \
+    k->add_layernorm_grad(buffer[4].T, buffer[2].T, buffer[6].T, buffer[7].T, buffer[3].T, buffer[0].T, buffer[8].T, \
+                          buffer[9].T, NULL, rows, n, rms, 0);
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        for (int b = 4; b < 10 && n > 1; b++)
+            worst = larger(error_over(b, b == 9 ? n : b == 6 || b == 7 ? rows : rows * n, 1), worst);
+    }
+    return worst;
+}
+
 static double run_cross_entropy(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
     const size_t rows = 4;
@@ -359,6 +383,7 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"softmax", 4e-6, run_softmax},
     {"layernorm", 4e-6, run_layernorm},
     {"layernorm_grad", 4e-6, run_layernorm_grad},
+    {"add_layernorm", 4e-6, run_add_layernorm},
     {"cross_entropy", 2e-6, run_cross_entropy},
     {"dropout", 5e-7, run_dropout},
     {"optimiser", 1e-6, run_optimiser},

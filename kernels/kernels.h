@@ -120,6 +120,14 @@ struct sqa_kernels {
     void (*layernorm_grad)(const void *x, const void *gain, const void *mean, const void *rstd, const void *dy,
                            void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms, int accumulate);
 
+    /* The same of sum = a + b, which is an output too; and its gradient, dx = ds + that of the norm, where ds is the
+     * gradient that sum has from elsewhere, or NULL. */
+    void (*add_layernorm)(const void *a, const void *b, const void *gain, const void *bias, void *sum, void *y,
+                          void *mean, void *rstd, size_t rows, size_t n, double eps, int rms);
+    void (*add_layernorm_grad)(const void *sum, const void *gain, const void *mean, const void *rstd, const void *dy,
+                               const void *ds, void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms,
+                               int accumulate);
+
     /* y[i] = table[id[i]]; ids outside 0..vocab-1 give a zero row. grad: dtable[id[i]] += dy[i]. */
     void (*embedding)(const void *table, const int32_t *id, void *y, size_t rows, size_t n, size_t vocab);
     void (*embedding_grad)(const int32_t *id, const void *dy, void *dtable, size_t rows, size_t n, size_t vocab);

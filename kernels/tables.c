@@ -52,11 +52,11 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
         .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary),      \
         ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares), ROW(T, max),         \
         ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp), ROW(T, layernorm),            \
-        ROW(T, layernorm_grad), ROW(T, embedding), ROW(T, embedding_grad), ROW(T, cross_entropy),                   \
-        ROW(T, cross_entropy_grad), ROW(T, dropout), ROW(T, attention_workspace), ROW(T, attention),                \
-        ROW(T, attention_bwd), ROW(T, fft_spectrum), ROW(T, fft_workspace), ROW(T, fft_forward), ROW(T, fft_apply), \
-        ROW(T, fft_accumulate), ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided),          \
-        ROW(T, from_f64), ROW(T, to_f64)                                                                            \
+        ROW(T, layernorm_grad), ROW(T, add_layernorm), ROW(T, add_layernorm_grad), ROW(T, embedding),               \
+        ROW(T, embedding_grad), ROW(T, cross_entropy), ROW(T, cross_entropy_grad), ROW(T, dropout),                 \
+        ROW(T, attention_workspace), ROW(T, attention), ROW(T, attention_bwd), ROW(T, fft_spectrum),                \
+        ROW(T, fft_workspace), ROW(T, fft_forward), ROW(T, fft_apply), ROW(T, fft_accumulate),                      \
+        ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided), ROW(T, from_f64), ROW(T, to_f64) \
     }
 
 static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);
@@ -66,14 +66,8 @@ struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 
 #if HAVE_AVX2
 /* clang-format off */
-/* Kernels of kernels/simd, in one form for each instruction set */
-#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa)
 /* Kernels that have an AVX2 form only (kernels/avx2) */
 #define AVX2_LIST(X, isa) \
-    X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \
-    X(sum, isa) X(sum_squares, isa) X(max, isa) X(sum_rows, isa) \
-    X(softmax, isa) X(softmax_grad, isa) X(log_sum_exp, isa) X(cross_entropy, isa) X(cross_entropy_grad, isa) \
-    X(layernorm, isa) X(layernorm_grad, isa) \
     X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
     X(fft_forward, isa) X(fft_apply, isa) X(fft_accumulate, isa) X(fft_kernel_grad, isa)
 /* clang-format on */
@@ -83,14 +77,14 @@ static void set_avx2(struct sqa_kernels *t)
 {
     t->isa = "avx2";
     AVX2_LIST(SET, avx2)
-    SIMD_LIST(SET, avx2)
+    SQA_SIMD_LIST(SET, avx2)
 }
 
 static void set_avx512(struct sqa_kernels *t)
 {
     set_avx2(t);
     t->isa = "avx512";
-    SIMD_LIST(SET, avx512)
+    SQA_SIMD_LIST(SET, avx512)
 }
 
 static int can_avx2(void)

@@ -106,6 +106,16 @@ BUILD(log_sum_exp, sqa_log_sum_exp(g, t01(g, in[0])))
 BUILD(layernorm, sqa_layernorm(g, in[0], in[1], in[2], 1e-5, false))
 BUILD(layernorm_bare, sqa_unary(g, SQA_UNARY_GELU, sqa_layernorm(g, in[0], NULL, NULL, 1e-5, false)))
 BUILD(layernorm_bias, sqa_layernorm(g, in[0], NULL, in[1], 1e-5, false))
+/* Both outputs are used; norm(a + b) as models write it is fused when the plan is made. */
+static tensor *add_layernorm(void *user, graph *g, tensor *const *in)
+{
+    tensor *sum, *y = sqa_add_layernorm(g, in[0], in[1], in[2], in[3], 1e-5, false, &sum);
+
+    (void)user;
+    return sqa_add(g, sqa_unary(g, SQA_UNARY_GELU, sum), y);
+}
+BUILD(add_layernorm_sum,
+      sqa_unary(g, SQA_UNARY_GELU, sqa_layernorm(g, sqa_add(g, in[0], in[1]), NULL, in[2], 1e-5, true)))
 BUILD(rmsnorm, sqa_layernorm(g, in[0], in[1], NULL, 1e-5, true))
 BUILD(embedding, sqa_square(g, sqa_embedding(g, in[0], in[1])))
 BUILD(mask_rows, sqa_square(g, sqa_mask_rows(g, in[0], in[1])))
@@ -247,6 +257,14 @@ static const struct op_case cases[] = {
     {"layernorm bare", layernorm_bare, {R(4, 5)}, 1, "layernorm layernorm_grad", 1e-4},
     {"layernorm bias", layernorm_bias, {R(4, 5), R(5)}, 2, "layernorm layernorm_grad", 1e-4},
     {"layernorm rows", layernorm, {R(600, 3), R(3), R(3)}, 3, "layernorm layernorm_grad", 1e-3},
+    {"add_layernorm", add_layernorm, {R(2, 3, 5), R(2, 3, 5), R(5), R(5)}, 4, "add_layernorm layernorm_grad", 1e-4},
+    {"add_layernorm rows",
+     add_layernorm,
+     {R(600, 3), R(600, 3), R(3), R(3)},
+     4,
+     "add_layernorm layernorm_grad",
+     1e-3},
+    {"add_layernorm sum", add_layernorm_sum, {R(4, 5), R(4, 5), R(5)}, 3, "add_layernorm layernorm_grad", 1e-4},
     {"rmsnorm", rmsnorm, {R(3, 5), R(5)}, 2, "layernorm layernorm_grad", 1e-4},
     {"embedding", embedding, {R(4, 3), N(-1, 6, 2, 5)}, 2, "embedding embedding_grad", 0},
     {"mask_rows", mask_rows, {R(3, 5, 2), L(lengths3)}, 2, "mask_rows", 0},
@@ -515,6 +533,7 @@ static const struct op_case large[] = {
     {"softmax", softmax, {R(900, 100)}, 1, "", 0},
     {"log_sum_exp", log_sum_exp, {R(900, 100)}, 1, "", 0},
     {"layernorm", layernorm, {R(3, 700, 64), R(64), R(64)}, 3, "", 0},
+    {"add_layernorm", add_layernorm, {R(3, 700, 64), R(3, 700, 64), R(64), R(64)}, 4, "", 0},
     {"embedding", embedding, {R(50, 40), N(-1, 52, 40, 50)}, 2, "", 0},
     {"mask_rows", mask_rows, {R(3, 500, 64), L(lengths3)}, 2, "", 0},
     {"mean_rows", mean_rows, {R(3, 500, 64), L(lengths3)}, 2, "", 0},

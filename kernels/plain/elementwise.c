@@ -27,6 +27,18 @@ static real normal_pdf(real x)
     return inv_sqrt_2pi * exp(-half * x * x);
 }
 
+/* Beyond 40 the limits: -inf Phi(-inf) is not a number. */
+static real gelu(real x)
+{
+    const real limit = x > 0 ? x : 0;
+    return fabs(x) > 40 ? limit : x * normal_cdf(x);
+}
+
+static real gelu_slope(real x)
+{
+    return fabs(x) > 40 ? (real)(x > 0) : normal_cdf(x) + x * normal_pdf(x);
+}
+
 /* e / (1 + e)^2 with e = exp(-|x|): sigmoid'(x) without cancellation. tanh'(x) = 4 sigmoid'(2 x). */
 static real sigmoid_slope(real x)
 {
@@ -51,7 +63,7 @@ static real silu_slope(real x)
     X(recip, 1 / v, -1 / (v * v))                                   \
     X(abs, fabs(v), (real)(v > 0) - (real)(v < 0))                  \
     X(relu, v < 0 ? 0 : v, (real)(v > 0))                           \
-    X(gelu, normal_cdf(v) * v, normal_cdf(v) + v * normal_pdf(v))   \
+    X(gelu, gelu(v), gelu_slope(v))                                 \
     X(tanh, tanh(v), 4 * sigmoid_slope(2 * v))                      \
     X(sigmoid, sigmoid(v), sigmoid_slope(v))                        \
     X(silu, sigmoid(v) * v, silu_slope(v))                          \

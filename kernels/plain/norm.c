@@ -26,8 +26,8 @@ void K(layernorm)(const void *x_, const void *gain_, const void *bias_, void *y_
 }
 
 /* With z = (x - mean) rstd and g = gain dy:  dx = rstd (g - mean(g) - z mean(g z)); rms drops mean(g). */
-static void input_grad(const real *x, const real *gain, double mu, double scale, const real *dy, real *dx, size_t n,
-                       int rms)
+static void input_grad(const real *x, const real *gain, double mu, double scale, const real *dy, const real *ds,
+                       real *dx, size_t n, int rms)
 {
     double sum = 0, dot = 0;
     for (size_t i = 0; i < n; i++) {
@@ -38,15 +38,15 @@ static void input_grad(const real *x, const real *gain, double mu, double scale,
     const double a = rms ? 0 : sum / (double)n, b = dot / (double)n;
     for (size_t i = 0; i < n; i++) {
         const double g = (double)dy[i] * (gain ? (double)gain[i] : 1);
-        dx[i] = (real)(scale * (g - a - ((double)x[i] - mu) * scale * b));
+        const double d = scale * (g - a - ((double)x[i] - mu) * scale * b);
+        dx[i] = (real)(ds ? (double)ds[i] + d : d);
     }
 }
 
-void K(layernorm_grad)(const void *x_, const void *gain, const void *mean_, const void *rstd_, const void *dy_,
-                       void *dx_, void *dgain_, void *dbias_, size_t rows, size_t n, int rms, int accumulate)
+static void norm_grad(const real *x, const real *gain, const real *mean, const real *rstd, const real *dy,
+                      const real *ds, real *dx, real *dgain, real *dbias, size_t rows, size_t n, int rms,
+                      int accumulate)
 {
-    const real *x = x_, *mean = mean_, *rstd = rstd_, *dy = dy_;
-    real *dx = dx_, *dgain = dgain_, *dbias = dbias_;
     for (size_t j = 0; j < n; j++) {
         double sum_gain = 0, sum_bias = 0;
         for (size_t r = 0; r < rows && (dgain || dbias); r++) {
@@ -60,5 +60,29 @@ void K(layernorm_grad)(const void *x_, const void *gain, const void *mean_, cons
             dbias[j] = (real)(sum_bias + (accumulate ? (double)dbias[j] : 0));
     }
     for (size_t r = 0; r < rows; r++)
-        input_grad(x + r * n, gain, rms ? 0 : (double)mean[r], (double)rstd[r], dy + r * n, dx + r * n, n, rms);
+        input_grad(x + r * n, gain, rms ? 0 : (double)mean[r], (double)rstd[r], dy + r * n, ds ? ds + r * n : NULL,
+                   dx + r * n, n, rms);
+}
+
+void K(layernorm_grad)(const void *x, const void *gain, const void *mean, const void *rstd, const void *dy, void *dx,
+                       void *dgain, void *dbias, size_t rows, size_t n, int rms, int accumulate)
+{
+    norm_grad(x, gain, mean, rstd, dy, NULL, dx, dgain, dbias, rows, n, rms, accumulate);
+}
+
+void K(add_layernorm)(const void *a_, const void *b_, const void *gain, const void *bias, void *sum_, void *y,
+                      void *mean, void *rstd, size_t rows, size_t n, double eps, int rms)
+{
+    const real *a = a_, *b = b_;
+    real *sum = sum_;
+    for (size_t i = 0; i < rows * n; i++)
+        sum[i] = a[i] + b[i];
+    K(layernorm)(sum, gain, bias, y, mean, rstd, rows, n, eps, rms);
+}
+
+void K(add_layernorm_grad)(const void *sum, const void *gain_, const void *mean_, const void *rstd_, const void *dy_,
+                           const void *ds_, void *dx_, void *dgain, void *dbias, size_t rows, size_t n, int rms,
+                           int accumulate)
+{
+    norm_grad(sum, gain_, mean_, rstd_, dy_, ds_, dx_, dgain, dbias, rows, n, rms, accumulate);
 }

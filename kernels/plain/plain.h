@@ -35,6 +35,11 @@
     void sqa_k_layernorm_grad_##T(const void *x, const void *gain, const void *mean, const void *rstd, \
                                   const void *dy, void *dx, void *dgain, void *dbias, size_t rows, size_t n, \
                                   int rms, int accumulate); \
+    void sqa_k_add_layernorm_##T(const void *a, const void *b, const void *gain, const void *bias, void *sum, void *y, \
+                                 void *mean, void *rstd, size_t rows, size_t n, double eps, int rms); \
+    void sqa_k_add_layernorm_grad_##T(const void *sum, const void *gain, const void *mean, const void *rstd, \
+                                      const void *dy, const void *ds, void *dx, void *dgain, void *dbias, \
+                                      size_t rows, size_t n, int rms, int accumulate); \
     void sqa_k_embedding_##T(const void *table, const int32_t *id, void *y, size_t rows, size_t n, size_t vocab); \
     void sqa_k_embedding_grad_##T(const int32_t *id, const void *dy, void *dtable, size_t rows, size_t n, \
                                   size_t vocab); \
@@ -58,6 +63,14 @@
     void sqa_k_copy_strided_##T(const void *x, int rank, const int64_t *dim, const int64_t *stride, void *y); \
     void sqa_k_from_f64_##T(const double *x, void *y, size_t n); \
     void sqa_k_to_f64_##T(const void *x, double *y, size_t n);
+
+/* Kernels of kernels/simd, in one form for each instruction set */
+#define SQA_SIMD_LIST(X, isa) \
+    X(adamw, isa) X(sgd, isa) \
+    X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \
+    X(sum, isa) X(sum_squares, isa) X(max, isa) X(sum_rows, isa) \
+    X(softmax, isa) X(softmax_grad, isa) X(log_sum_exp, isa) X(cross_entropy, isa) X(cross_entropy_grad, isa) \
+    X(layernorm, isa) X(layernorm_grad, isa) X(add_layernorm, isa) X(add_layernorm_grad, isa)
 /* clang-format on */
 
 SQA_KERNELS_DECLARE(f32)

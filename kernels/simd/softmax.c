@@ -1,14 +1,14 @@
-/* softmax_avx2.c - softmax, log-sum-exp and cross entropy of rows; AVX2 and FMA, f32 */
+/* softmax.c - softmax, log-sum-exp and cross entropy of rows; f32 */
 #include <math.h>
 #include <string.h>
 
-#include "kernels/avx2/rows_avx2.h"
+#include "kernels/simd/rows.h"
 #include "kernels/plain/plain.h"
 
 static void scale_row(float a, float *y, size_t n)
 {
-    for (size_t i = 0; i < n; i += 8)
-        store8(y + i, n - i, _mm256_mul_ps(set8(a), load8(y + i, n - i)));
+    for (size_t i = 0; i < n; i += W)
+        v_store_part(y + i, n - i, v_mul(v_set(a), v_load_part(y + i, n - i)));
 }
 
 static float finite_or_zero(float top)
@@ -16,7 +16,7 @@ static float finite_or_zero(float top)
     return top == -INFINITY ? 0 : top;
 }
 
-void sqa_k_softmax_f32_avx2(const void *x_, void *y_, size_t rows, size_t n)
+void V(softmax)(const void *x_, void *y_, size_t rows, size_t n)
 {
     const float *x = x_;
     float *y = y_;
@@ -26,23 +26,23 @@ void sqa_k_softmax_f32_avx2(const void *x_, void *y_, size_t rows, size_t n)
     }
 }
 
-void sqa_k_softmax_grad_f32_avx2(const void *y_, const void *dy_, void *dx_, size_t rows, size_t n)
+void V(softmax_grad)(const void *y_, const void *dy_, void *dx_, size_t rows, size_t n)
 {
     const float *y = y_, *dy = dy_;
     float *dx = dx_;
     for (size_t r = 0; r < rows; r++, y += n, dy += n, dx += n) {
-        __m256 sum = _mm256_setzero_ps();
-        for (size_t i = 0; i < n; i += 8)
-            sum = fma8(load8(y + i, n - i), load8(dy + i, n - i), sum);
-        const __m256 dot = set8(sum8(sum));
-        for (size_t i = 0; i < n; i += 8) {
-            const __m256 rest = _mm256_sub_ps(load8(dy + i, n - i), dot);
-            store8(dx + i, n - i, _mm256_mul_ps(load8(y + i, n - i), rest));
+        vf sum = v_zero();
+        for (size_t i = 0; i < n; i += W)
+            sum = v_fma(v_load_part(y + i, n - i), v_load_part(dy + i, n - i), sum);
+        const vf dot = v_set(v_sum(sum));
+        for (size_t i = 0; i < n; i += W) {
+            const vf rest = v_sub(v_load_part(dy + i, n - i), dot);
+            v_store_part(dx + i, n - i, v_mul(v_load_part(y + i, n - i), rest));
         }
     }
 }
 
-void sqa_k_log_sum_exp_f32_avx2(const void *x_, void *y_, size_t rows, size_t n)
+void V(log_sum_exp)(const void *x_, void *y_, size_t rows, size_t n)
 {
     const float *x = x_;
     float *y = y_;
@@ -57,7 +57,7 @@ static int is_class(int32_t label, size_t n)
     return label >= 0 && (size_t)label < n;
 }
 
-void sqa_k_cross_entropy_f32_avx2(const void *x_, const int32_t *label, void *loss_, size_t rows, size_t n)
+void V(cross_entropy)(const void *x_, const int32_t *label, void *loss_, size_t rows, size_t n)
 {
     const float *x = x_;
     float *loss = loss_;
@@ -70,8 +70,7 @@ void sqa_k_cross_entropy_f32_avx2(const void *x_, const int32_t *label, void *lo
     }
 }
 
-void sqa_k_cross_entropy_grad_f32_avx2(const void *x_, const int32_t *label, const void *dloss_, void *dx_,
-                                       size_t rows, size_t n)
+void V(cross_entropy_grad)(const void *x_, const int32_t *label, const void *dloss_, void *dx_, size_t rows, size_t n)
 {
     const float *x = x_, *dloss = dloss_;
     float *dx = dx_;
