@@ -87,13 +87,13 @@ static void add(double a, const double *x, double *y, size_t n)
 
 static void draw_factors(const struct shape *s, uint64_t key, double *factor)
 {
-    const uint32_t threshold = (uint32_t)(s->keep * 65536 + 0.5);
+    const uint32_t threshold = (uint32_t)(s->keep * 256 + 0.5);
     for (size_t i = 0; i < s->queries; i++)
         for (size_t j = 0; j < s->keys; j++) {
             uint32_t block[4];
-            sqa_random_block(key, (uint64_t)i << 32 | j / 8, block);
-            const uint32_t draw = block[j % 8 / 2] >> 16 * (j % 2) & 0xffff;
-            factor[i * s->keys + j] = s->keep >= 1 ? 1 : draw < threshold ? 65536.0 / threshold : 0;
+            sqa_random_block(key, (uint64_t)i << 32 | j / 16, block);
+            const uint32_t draw = block[j % 16 / 4] >> 8 * (j % 4) & 0xff;
+            factor[i * s->keys + j] = threshold == 256 ? 1 : draw < threshold ? 256.0 / threshold : 0;
         }
 }
 
