@@ -67,7 +67,9 @@ struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 #if HAVE_AVX2
 /* clang-format off */
 /* Kernels of kernels/simd, in one form for each instruction set */
-#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa)
+#define SIMD_LIST(X, isa) \
+    X(adamw, isa) X(sgd, isa) \
+    X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa)
 /* Kernels that have an AVX2 form only (kernels/avx2) */
 #define AVX2_LIST(X, isa) \
     X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \
