@@ -62,28 +62,51 @@ struct strip {
     ptrdiff_t d, height, kp;
 };
 
-/* Where a score of the `rows` keys at j lies LOOSE above top, top becomes the largest of them and what was summed so
- * far follows. */
+/* Scores of the `rows` keys at j, less `top`. */
+INLINE void products(int rows, int added, const struct strip *s, ptrdiff_t j, const vf top[2], vf x[ROWS][2])
+{
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
+        x[r][v] = added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), top[v]) : v_neg(top[v]);
+    multiply(rows, 2, s->d, s->k + j * s->kp, s->kp, 1, s->q, LANES, x);
+}
+
+INLINE void highest(int rows, int added, const struct strip *s, ptrdiff_t j, vf high[2])
+{
+    const vf zero[2] = {v_zero(), v_zero()};
+    vf x[ROWS][2];
+    products(rows, added, s, j, zero, x);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) high[v] = v_max(x[r][v], high[v]);
+}
+
+static void shrink_rows(float *x, ptrdiff_t rows, const vf shrink[2])
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t v = 0; v < 2; v++)
+            v_store(x + r * LANES + v * W, v_mul(shrink[v], v_load(x + r * LANES + v * W)));
+}
+
+/* A score of the `rows` keys at j lies LOOSE above its top: tops become the largest of them, or stay where that changes
+ * little, and what was summed so far follows. */
 static __attribute__((noinline)) void raise_top(const struct strip *s, ptrdiff_t j, ptrdiff_t rows)
 {
-    for (ptrdiff_t l = 0; l < LANES; l += W) {
-        const vf old = v_load(s->top + l);
-        vf high = old;
-        for (ptrdiff_t r = j; r < j + rows; r++) {
-            vf x = s->add ? v_load(s->add + r * LANES + l) : v_zero();
-            for (ptrdiff_t c = 0; c < s->d; c++)
-                x = v_fma(v_set(s->k[r * s->kp + c]), v_load(s->q + c * LANES + l), x);
-            high = v_max(x, high);
-        }
-        const vf top = v_select(v_gt(v_sub(high, old), v_set(LOOSE / 2)), high, old);
-        const vf shrink = exp2_masked(v_sub(old, top));
-        v_store(s->top + l, top);
-        v_store(s->sum + l, v_mul(shrink, v_load(s->sum + l)));
-        for (ptrdiff_t r = 0; r < j; r++)
-            v_store(s->p + r * LANES + l, v_mul(shrink, v_load(s->p + r * LANES + l)));
-        for (ptrdiff_t c = 0; c < s->height; c++)
-            v_store(s->o + c * LANES + l, v_mul(shrink, v_load(s->o + c * LANES + l)));
+    const vf old[2] = {v_load(s->top), v_load(s->top + W)};
+    vf high[2] = {old[0], old[1]}, shrink[2];
+    if (s->add && rows == ROWS)
+        highest(ROWS, 1, s, j, high);
+    else if (s->add)
+        highest(4, 1, s, j, high);
+    else if (rows == ROWS)
+        highest(ROWS, 0, s, j, high);
+    else
+        highest(4, 0, s, j, high);
+    for (ptrdiff_t v = 0; v < 2; v++) {
+        const vf top = v_select(v_gt(v_sub(high[v], old[v]), v_set(LOOSE / 2)), high[v], old[v]);
+        shrink[v] = exp2_masked(v_sub(old[v], top));
+        v_store(s->top + v * W, top);
     }
+    shrink_rows(s->sum, 1, shrink);
+    shrink_rows(s->p, j, shrink);
+    shrink_rows(s->o, s->height, shrink);
 }
 
 /* P^T of the `rows` keys at j. Scores grow from -top, so they are exponents when the products are done. */
@@ -92,9 +115,7 @@ INLINE void score_block(int rows, int added, int dropped, const struct strip *s,
     vf x[ROWS][2];
     for (int again = 0;; again++) {
         const vf top[2] = {v_load(s->top), v_load(s->top + W)};
-        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
-            x[r][v] = added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), top[v]) : v_neg(top[v]);
-        multiply(rows, 2, s->d, s->k + j * s->kp, s->kp, 1, s->q, LANES, x);
+        products(rows, added, s, j, top, x);
         vf high = v_max(x[0][0], x[0][1]);
         UNROLL for (int r = 1; r < rows; r++) high = v_max(x[r][0], v_max(x[r][1], high));
         if (!any_lane(v_gt(high, v_set(LOOSE))))
