@@ -115,14 +115,17 @@ BUILD(dropout, sqa_square(g, sqa_dropout(g, sqa_dropout(g, in[0], 0.3), 0.5)))
 BUILD(cross_entropy, sqa_cross_entropy(g, in[0], in[1]))
 BUILD(squared_error, sqa_squared_error(g, in[0], in[1]))
 BUILD(absolute_error, sqa_absolute_error(g, in[0], in[1]))
-BUILD(attention, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){0.5, false, 0}))
-BUILD(attention_causal, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){0.7, true, 0}))
-BUILD(attention_drop, sqa_attention(g, in[0], in[1], in[2], NULL, (struct sqa_attention_spec){0.7, false, 0.4}))
+BUILD(attention, sqa_attention(g, in[0], in[1], in[2], in[3],
+                               (struct sqa_attention_spec){.scale = 0.5, .causal = false, .dropout = 0}))
+BUILD(attention_causal, sqa_attention(g, in[0], in[1], in[2], in[3],
+                                      (struct sqa_attention_spec){.scale = 0.7, .causal = true, .dropout = 0}))
+BUILD(attention_drop, sqa_attention(g, in[0], in[1], in[2], NULL,
+                                    (struct sqa_attention_spec){.scale = 0.7, .causal = false, .dropout = 0.4}))
 /* q, k, v of one fused projection (B, L, 3, H, d); and heads before positions */
 BUILD(attention_fused, sqa_attention(g, sqa_reshape(g, sqa_slice(g, in[0], 2, 0, 1), SQA_DIMS(2, 5, 2, 4)),
                                      sqa_permute(g, in[1], (const int[]){0, 2, 1, 3}),
                                      sqa_permute(g, in[2], (const int[]){0, 3, 1, 2}), NULL,
-                                     (struct sqa_attention_spec){0.5, true, 0}))
+                                     (struct sqa_attention_spec){.scale = 0.5, .causal = true, .dropout = 0}))
 BUILD(fftconv, sqa_fftconv(g, in[0], in[1], NULL))
 BUILD(fftconv_two, sqa_fftconv(g, t01(g, in[0]), in[1], in[2]))
 
@@ -606,7 +609,8 @@ BUILD(only_embedding, sqa_embedding(g, in[0], in[1]))
 BUILD(only_concat, sqa_concat(g, 1, 2, (tensor *[]){in[0], in[1]}))
 BUILD(only_pad, sqa_pad(g, in[0], 0, 1, 2))
 BUILD(only_empty, sqa_add(g, sqa_sum(g, in[0], 1, false), sqa_matmul(g, t01(g, in[0]), in[0], false, false)))
-BUILD(only_attention, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){1, false, 0}))
+BUILD(only_attention, sqa_attention(g, in[0], in[1], in[2], in[3],
+                                    (struct sqa_attention_spec){.scale = 1, .causal = false, .dropout = 0}))
 
 static const struct expected known[] = {
     {"max", only_max, {R(2, 3)}, 1, 2, {{1, 5, 5, -3, -2, -7}}, {5, -2}},
@@ -691,7 +695,8 @@ BUILD(bad_norm, sqa_layernorm(g, in[0], in[1], NULL, 1e-5, false))
 BUILD(bad_concat, sqa_concat(g, 0, 2, (tensor *[]){in[0], in[1]}))
 BUILD(bad_dropout, sqa_dropout(g, in[0], 1))
 BUILD(bad_labels, sqa_cross_entropy(g, in[0], in[1]))
-BUILD(bad_attention, sqa_attention(g, in[0], in[0], in[1], NULL, (struct sqa_attention_spec){1, false, 0}))
+BUILD(bad_attention, sqa_attention(g, in[0], in[0], in[1], NULL,
+                                   (struct sqa_attention_spec){.scale = 1, .causal = false, .dropout = 0}))
 BUILD(bad_fftconv, sqa_fftconv(g, in[0], in[1], NULL))
 BUILD(bad_missing, sqa_mul(g, in[0], NULL))
 BUILD(bad_second, gradient_of(g, sqa_layernorm(g, in[0], NULL, NULL, 1e-5, false), in[0]))

@@ -5,8 +5,8 @@
  * panel, and each strip: P^T = 2^(K Q^T - top) from registers, then O^T += V^T P^T.
  *
  * `top` follows the maximum loosely: it is raised only when a score is 2^LOOSE above it, so that scores are turned
- * into probabilities in the registers where they were summed, and O^T is hardly ever rescaled. A masked probability is
- * 0 but still multiplies V: not-a-number in a row of the same tile spreads to queries that may not see it.
+ * into probabilities in the registers where they were summed, and O^T is hardly ever rescaled. A masked probability
+ * is 0 but still multiplies V: not-a-number in a row of the same tile spreads to queries that may not see it.
  */
 #include "kernels/simd/attention.h"
 
@@ -65,8 +65,8 @@ struct strip {
 /* Scores of the `rows` keys at j, less `top`. */
 INLINE void products(int rows, int added, const struct strip *s, ptrdiff_t j, const vf top[2], vf x[ROWS][2])
 {
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
-        x[r][v] = added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), top[v]) : v_neg(top[v]);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+        added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), top[v]) : v_neg(top[v]);
     multiply(rows, 2, s->d, s->k + j * s->kp, s->kp, 1, s->q, LANES, x);
 }
 
@@ -85,8 +85,8 @@ static void shrink_rows(float *x, ptrdiff_t rows, const vf shrink[2])
             v_store(x + r * LANES + v * W, v_mul(shrink[v], v_load(x + r * LANES + v * W)));
 }
 
-/* A score of the `rows` keys at j lies LOOSE above its top: tops become the largest of them, or stay where that changes
- * little, and what was summed so far follows. */
+/* A score of the `rows` keys at j lies LOOSE above its top: tops become the largest of them, or stay where that
+ * changes little, and what was summed so far follows. */
 static __attribute__((noinline)) void raise_top(const struct strip *s, ptrdiff_t j, ptrdiff_t rows)
 {
     const vf old[2] = {v_load(s->top), v_load(s->top + W)};
@@ -121,8 +121,8 @@ INLINE void score_block(int rows, int added, int dropped, const struct strip *s,
         if (!any_lane(v_gt(high, v_set(LOOSE))))
             break;
         if (again) { /* numbers so large that rounding alone goes beyond it */
-            UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
-                x[r][v] = v_min(v_set(LOOSE), x[r][v]);
+            UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+                v_min(v_set(LOOSE), x[r][v]);
             break;
         }
         raise_top(s, j, rows);

@@ -3,8 +3,8 @@
  *
  * Lanes are queries. A strip is LANES queries, two vectors wide, held transposed: row c of Q^T has number c of every
  * query of the strip. A tile of scores is S^T, a row for each key, so that maximum, sum, exp and masks work on whole
- * vectors without moving lanes, and K and V are only read one number at a time, in the order in which they are stored.
- * Every product is C (rows x lanes) += A (rows x n) B (n x lanes) with ROWS x 2 vectors of C in registers.
+ * vectors without moving lanes, and K and V are only read one number at a time, in the order in which they are
+ * stored. Every product is C (rows x lanes) += A (rows x n) B (n x lanes) with ROWS x 2 vectors of C in registers.
  *
  * Scores are in units of log 2: Q^T holds q scale log2(e), and probabilities are 2^(s - top).
  */
@@ -277,8 +277,7 @@ struct spot {
 static inline int is_partial(const struct sqa_attention *a, const struct spot *s)
 {
     const ptrdiff_t n = s->keys.to - s->keys.from;
-    return covered(n) != n || keys_of(a, s->i + s->lanes - 1).from > s->keys.from ||
-           keys_of(a, s->i).to < s->keys.to;
+    return covered(n) != n || keys_of(a, s->i + s->lanes - 1).from > s->keys.from || keys_of(a, s->i).to < s->keys.to;
 }
 
 /* add[j][lane]: the bias of each pair in log 2 units, -inf where it is not allowed; covered() rows. */

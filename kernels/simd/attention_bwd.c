@@ -13,12 +13,12 @@
 enum { GROUP = 64, PITCH = GROUP + 16, TILE = 48 };
 
 struct backward {
-    float *q, *dout, *dq;       /* strips of the panel: d, dv and `height` rows of LANES */
-    float *q_rows, *do_rows;    /* rows of qp and vp numbers */
-    float *lse, *delta;         /* of each query: in log 2 units; sum of dO O */
-    float *k, *v, *dk, *dv;     /* key tile: rows of qp, vp, qp, vp numbers */
-    float *p, *ds;              /* P^T and dS^T of a group: tile rows of PITCH */
-    float *add, *mask;          /* of a strip: tile rows of LANES */
+    float *q, *dout, *dq;    /* strips of the panel: d, dv and `height` rows of LANES */
+    float *q_rows, *do_rows; /* rows of qp and vp numbers */
+    float *lse, *delta;      /* of each query: in log 2 units; sum of dO O */
+    float *k, *v, *dk, *dv;  /* key tile: rows of qp, vp, qp, vp numbers */
+    float *p, *ds;           /* P^T and dS^T of a group: tile rows of PITCH */
+    float *add, *mask;       /* of a strip: tile rows of LANES */
     ptrdiff_t qp, vp, height;
     ptrdiff_t panel;
 };
@@ -66,13 +66,13 @@ INLINE void gradient_block(int rows, int added, int dropped, const struct strip 
 {
     vf x[ROWS][2];
     const vf lse[2] = {v_load(s->lse), v_load(s->lse + W)}, delta[2] = {v_load(s->delta), v_load(s->delta + W)};
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
-        x[r][v] = added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), lse[v]) : v_neg(lse[v]);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+        added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), lse[v]) : v_neg(lse[v]);
     multiply(rows, 2, s->d, s->k + j * s->qp, s->qp, 1, s->q, LANES, x);
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
         v_store(s->p + (j + r) * PITCH + v * W, added ? exp2_masked(x[r][v]) : exp2_score(x[r][v]));
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
-        x[r][v] = dropped ? v_zero() : v_neg(delta[v]);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+        dropped ? v_zero() : v_neg(delta[v]);
     multiply(rows, 2, s->dv, s->v + j * s->vp, s->vp, 1, s->dout, LANES, x);
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
     {

@@ -67,8 +67,9 @@ void V(attention_keep)(const struct sqa_attention *a, const struct spot *s, floa
             draw(a->dropout_key, (uint32_t)group, odd, y);
             for (ptrdiff_t w = 0; w < WORDS; w++) {
                 const vl word = XOR(JOIN(x[w], y[w]), flip);
-                const vl keep[4] = {KEEP(threshold, L(slli_epi32)(word, 24)), KEEP(threshold, L(slli_epi32)(word, 16)),
-                                    KEEP(threshold, L(slli_epi32)(word, 8)), KEEP(threshold, word)};
+                const vl keep[4] = {KEEP(threshold, L(slli_epi32)(word, 24)),
+                                    KEEP(threshold, L(slli_epi32)(word, 16)), KEEP(threshold, L(slli_epi32)(word, 8)),
+                                    KEEP(threshold, word)};
                 for (ptrdiff_t b = 0; b < 4; b++) {
                     const ptrdiff_t j = j0 + 4 * w + b;
                     if (j >= 0 && j < s->keys.to - s->keys.from)
