@@ -68,7 +68,6 @@ struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 /* clang-format off */
 /* Kernels that have an AVX2 form only (kernels/avx2) */
 #define AVX2_LIST(X, isa) \
-    X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
     X(fft_forward, isa) X(fft_apply, isa) X(fft_accumulate, isa) X(fft_kernel_grad, isa)
 /* clang-format on */
 

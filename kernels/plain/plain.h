@@ -70,7 +70,8 @@
     X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \
     X(sum, isa) X(sum_squares, isa) X(max, isa) X(sum_rows, isa) \
     X(softmax, isa) X(softmax_grad, isa) X(log_sum_exp, isa) X(cross_entropy, isa) X(cross_entropy_grad, isa) \
-    X(layernorm, isa) X(layernorm_grad, isa) X(add_layernorm, isa) X(add_layernorm_grad, isa)
+    X(layernorm, isa) X(layernorm_grad, isa) X(add_layernorm, isa) X(add_layernorm_grad, isa) \
+    X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa)
 /* clang-format on */
 
 SQA_KERNELS_DECLARE(f32)
