@@ -84,6 +84,12 @@ struct sqa_adamw {
     double grad_scale;                     /* gradient clipping factor, 1: none */
 };
 
+struct sqa_fft {
+    int64_t n;     /* rows, 1 to 2^20 */
+    int64_t lanes; /* channels, 1 to fft_lanes() */
+    const void *table;
+};
+
 struct sqa_kernels {
     const char *isa; /* "plain", "avx2", ... */
     size_t size;     /* bytes of an element */
@@ -138,20 +144,24 @@ struct sqa_kernels {
     void (*attention)(const struct sqa_attention *a, void *workspace);
     void (*attention_bwd)(const struct sqa_attention_bwd *a, void *workspace);
 
-    /* Causal long convolution by FFT, one channel: y[t] = sum_{s<=t} k[t-s] u[s], t < n; with `k2` also the two-sided
-     * part sum_{s>t} k2[s-t-1] u[s]. Rows are dense. spectrum: sqa_fft_spectrum(n) elements.
-     * transform: spectrum = FFT of the zero-padded row (kernel rows: k and k2 merged at length 2L).
-     * apply: y = first n of the inverse of spectrum(u) * spectrum(k) (conjugate k when `adjoint`).
-     * Workspace: fft_workspace(n) bytes. 1 <= n <= 2^20 (padded to a power of two >= 2 n). */
+    /* Long convolution by FFT of up to fft_lanes() channels side by side (struct sqa_fft):
+     *   y[t] = sum_{s<=t} k[t-s] u[s] + sum_{s>t} k2[s-t-1] u[s], t < n
+     * A table of fft_table(n) elements is filled by prepare and read by the others; a spectrum has fft_spectrum(n)
+     * elements. Rows t of a stride in elements; the numbers of a row are dense. k2, dk2: NULL when one-sided.
+     *   kernel       spectrum of k and k2
+     *   convolve     y; work: one spectrum
+     *   gradient     du, and the spectrum of dk and dk2 is added to sum; work: two spectra
+     *   kernel_grad  dk and dk2 of sum, which is overwritten */
+    size_t (*fft_lanes)(void);
+    size_t (*fft_table)(int64_t n);
     size_t (*fft_spectrum)(int64_t n);
-    size_t (*fft_workspace)(int64_t n);
-    void (*fft_forward)(const void *u, const void *k2, int64_t n, void *spectrum, void *workspace);
-    void (*fft_apply)(const void *u_spectrum, const void *k_spectrum, int adjoint, int64_t n, void *y,
-                      void *workspace);
-    /* acc += conj(u) * dy, element-wise on spectra; then fft_kernel_grad turns acc into dk (n) and dk2 (n, or NULL).
-     */
-    void (*fft_accumulate)(const void *u_spectrum, const void *dy_spectrum, void *acc, int64_t n);
-    void (*fft_kernel_grad)(const void *acc, int64_t n, void *dk, void *dk2, void *workspace);
+    void (*fft_prepare)(int64_t n, void *table);
+    void (*fft_kernel)(const struct sqa_fft *f, const void *k, const void *k2, int64_t stride, void *spectrum);
+    void (*fft_convolve)(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *kernel, void *y,
+                         int64_t y_stride, void *work);
+    void (*fft_gradient)(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *dy, int64_t dy_stride,
+                         const void *kernel, void *sum, void *du, int64_t du_stride, void *work);
+    void (*fft_kernel_grad)(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride);
 
     void (*adamw)(const struct sqa_adamw *s, void *w, const void *g, void *m, void *v, size_t n);
     /* Momentum SGD: m = momentum m + g scale + decay w; w -= rate m. m may be NULL when momentum is 0. */

@@ -113,15 +113,10 @@ static double flops(const void *self, const struct sqa_context *c)
     const struct self *s = self;
     const double B = (double)c->batch, L = (double)c->length, D = (double)c->frame.dim;
     const double kernels = sqa_s4d_kernel_flops(kernels_of(c), c->frame.dim, s->state / 2, c->length);
-    double padded = 2, log2 = 1, transform;
+    const double transform = 2.5 * 2 * L * log2(2 * L);
 
-    while (padded < 2 * L) {
-        padded *= 2;
-        log2 += 1;
-    }
-    transform = 2.5 * padded * log2;
     /* skip 2, gelu 1, bias 2, sigmoid and product 2 */
-    return kernels + D * (B * (2 * transform + 6 * (padded / 2 + 1)) + transform) + B * L * D * (4 * D + 7);
+    return kernels + D * (B * (2 * transform + 6 * L) + transform) + B * L * D * (4 * D + 7);
 }
 
 /* Identities */

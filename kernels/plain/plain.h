@@ -45,13 +45,18 @@
     size_t sqa_k_attention_workspace_##T(int64_t d, int64_t dv); \
     void sqa_k_attention_##T(const struct sqa_attention *a, void *workspace); \
     void sqa_k_attention_bwd_##T(const struct sqa_attention_bwd *a, void *workspace); \
+    size_t sqa_k_fft_lanes_##T(void); \
+    size_t sqa_k_fft_table_##T(int64_t n); \
     size_t sqa_k_fft_spectrum_##T(int64_t n); \
-    size_t sqa_k_fft_workspace_##T(int64_t n); \
-    void sqa_k_fft_forward_##T(const void *u, const void *k2, int64_t n, void *spectrum, void *workspace); \
-    void sqa_k_fft_apply_##T(const void *u_spectrum, const void *k_spectrum, int adjoint, int64_t n, void *y, \
-                             void *workspace); \
-    void sqa_k_fft_accumulate_##T(const void *u_spectrum, const void *dy_spectrum, void *acc, int64_t n); \
-    void sqa_k_fft_kernel_grad_##T(const void *acc, int64_t n, void *dk, void *dk2, void *workspace); \
+    void sqa_k_fft_prepare_##T(int64_t n, void *table); \
+    void sqa_k_fft_kernel_##T(const struct sqa_fft *f, const void *k, const void *k2, int64_t stride, \
+                              void *spectrum); \
+    void sqa_k_fft_convolve_##T(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *kernel, \
+                                void *y, int64_t y_stride, void *work); \
+    void sqa_k_fft_gradient_##T(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *dy, \
+                                int64_t dy_stride, const void *kernel, void *sum, void *du, int64_t du_stride, \
+                                void *work); \
+    void sqa_k_fft_kernel_grad_##T(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride); \
     void sqa_k_adamw_##T(const struct sqa_adamw *s, void *w, const void *g, void *m, void *v, size_t n); \
     void sqa_k_sgd_##T(double rate, double momentum, double decay, double grad_scale, void *w, const void *g, \
                        void *m, size_t n); \
