@@ -89,6 +89,9 @@ struct sqa_attention_spec {
 struct sqa_tensor *sqa_attention(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
                                  struct sqa_tensor *v, struct sqa_tensor *lengths, struct sqa_attention_spec spec);
 
+/* y = a sigmoid(b): x (..., 2 D) with rows (a, b) -> (..., D) */
+struct sqa_tensor *sqa_glu(struct sqa_graph *g, struct sqa_tensor *x);
+
 /* Long convolution by FFT: u (B, L, D), k (D, L): y[b,t,c] = sum_{s<=t} k[c,t-s] u[b,s,c]; k2 (D, L) or NULL adds
  * sum_{s>t} k2[c,s-t-1] u[b,s,c]. */
 struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k,

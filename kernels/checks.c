@@ -358,6 +358,46 @@ static double run_fft(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
+static double run_glu(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t rows = 3, width = at_most(n, MAX / 6);
+    fill(0, key, 2 * rows * width, -20, 20);
+    fill(1, key, rows * width, -1, 1);
+#define CALLS(k, T)                                \
+    k->glu(buffer[0].T, buffer[2].T, rows, width); \
+    k->glu_grad(buffer[0].T, buffer[1].T, buffer[3].T, rows, width);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return larger(error_over(2, rows * width, 1), error_over(3, 2 * rows * width, 1));
+}
+
+/* Decaying powers, as double values in workspace_d; rows of 2 m */
+static double run_powers(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { LONG = 40 };
+    const size_t m = at_most(n, MAX / (2 * LONG)), all = 2 * m * LONG;
+    double *z = workspace_d, *w = z + 2 * m, *value[2] = {w + 2 * m, w + 4 * m}, *slope[2] = {w + 6 * m, w + 8 * m};
+    fill(0, key, 2 * m, -0.7, 0.7);
+    fill(1, key, all, -1, 1);
+    for (size_t i = 0; i < 2 * m; i++)
+        z[i] = buffer[0].d[i];
+#define CALLS(k, T, which)                               \
+    for (size_t i = 0; i < 2 * m; i++)                   \
+        w[i] = 1;                                        \
+    k->powers(z, w, m, LONG, 2, -2, buffer[2].T, 2 * m); \
+    k->polynomials(z, m, LONG, buffer[1].T, 2 * m, value[which], slope[which]);
+    CALLS(simd, f, 0)
+    CALLS(plain(), d, 1)
+#undef CALLS
+    double worst = error_over(2, all, 1);
+    for (size_t i = 0; i < 2 * m; i++) {
+        worst = larger(ratio(value[0][i], value[1][i], 10), worst);
+        worst = larger(ratio(slope[0][i], slope[1][i], 100), worst);
+    }
+    return worst;
+}
+
 const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"unary", 2e-6, run_unary},
     {"unary_grad", 2e-6, run_unary_grad},
@@ -374,5 +414,7 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"attention", 1e-5, run_attention},
     {"attention_bwd", 4e-5, run_attention_bwd},
     {"fft", 4e-6, run_fft},
+    {"glu", 2e-6, run_glu},
+    {"powers", 5e-7, run_powers},
     {NULL, 0, NULL},
 };

@@ -126,6 +126,10 @@ struct sqa_kernels {
     void (*layernorm_grad)(const void *x, const void *gain, const void *mean, const void *rstd, const void *dy,
                            void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms, int accumulate);
 
+    /* Rows (a, b) of 2 n: y = a sigmoid(b), rows of n. grad: dx may alias x. */
+    void (*glu)(const void *x, void *y, size_t rows, size_t n);
+    void (*glu_grad)(const void *x, const void *dy, void *dx, size_t rows, size_t n);
+
     /* y[i] = table[id[i]]; ids outside 0..vocab-1 give a zero row. grad: dtable[id[i]] += dy[i]. */
     void (*embedding)(const void *table, const int32_t *id, void *y, size_t rows, size_t n, size_t vocab);
     void (*embedding_grad)(const int32_t *id, const void *dy, void *dtable, size_t rows, size_t n, size_t vocab);
@@ -162,6 +166,14 @@ struct sqa_kernels {
     void (*fft_gradient)(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *dy, int64_t dy_stride,
                          const void *kernel, void *sum, void *du, int64_t du_stride, void *work);
     void (*fft_kernel_grad)(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride);
+
+    /* m complex numbers side by side, in double: m real parts, then m imaginary ones.
+     * powers: row j of y, for j < n, becomes m numbers re * Re(w z^j), then m numbers im * Im(w z^j); w becomes w
+     * z^n. polynomials: value = sum_{j<n} z^j x_j, slope = sum j z^j x_j; rows x_j of m real parts, m imaginary ones.
+     * stride: elements between rows */
+    void (*powers)(const double *z, double *w, size_t m, size_t n, double re, double im, void *y, size_t stride);
+    void (*polynomials)(const double *z, size_t m, size_t n, const void *x, size_t stride, double *value,
+                        double *slope);
 
     void (*adamw)(const struct sqa_adamw *s, void *w, const void *g, void *m, void *v, size_t n);
     /* Momentum SGD: m = momentum m + g scale + decay w; w -= rate m. m may be NULL when momentum is 0. */

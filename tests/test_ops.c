@@ -123,6 +123,7 @@ BUILD(attention_fused, sqa_attention(g, sqa_reshape(g, sqa_slice(g, in[0], 2, 0,
                                      sqa_permute(g, in[1], (const int[]){0, 2, 1, 3}),
                                      sqa_permute(g, in[2], (const int[]){0, 3, 1, 2}), NULL,
                                      (struct sqa_attention_spec){0.5, true, 0}))
+BUILD(glu, sqa_glu(g, in[0]))
 BUILD(fftconv, sqa_fftconv(g, in[0], in[1], NULL))
 BUILD(fftconv_two, sqa_fftconv(g, t01(g, in[0]), in[1], in[2]))
 
@@ -280,6 +281,8 @@ static const struct op_case cases[] = {
      3,
      "attention attention_bwd copy",
      1e-4},
+    {"glu", glu, {R(2, 5, 6)}, 1, "glu glu_bwd", 0},
+    {"glu wide", glu, {R(3, 40)}, 1, "glu", 0},
     {"fftconv", fftconv, {R(2, 7, 3), R(3, 7)}, 2, "fftconv fftconv_bwd", 1e-4},
     {"fftconv 1", fftconv, {R(2, 1, 2), R(2, 1)}, 2, "fftconv", 1e-4},
     {"fftconv 10 wide", fftconv, {R(2, 5, 10), R(10, 5)}, 2, "fftconv", 1e-4},

@@ -90,9 +90,9 @@ static void *kernel_rows(const struct job *j, int i, int64_t first, int64_t coun
 
     if (k == NULL)
         return NULL;
-    sqa_copy_block(j->k->size, 2, (const int64_t[]){j->length, count},
-                   sqa_at_const(sqa_data(k), first * j->length, j->k->size), (const int64_t[]){1, j->length}, rows,
-                   (const int64_t[]){j->lanes, 1});
+    sqa_copy_block(j->k->size, 2, (const int64_t[]){count, j->length},
+                   sqa_at_const(sqa_data(k), first * j->length, j->k->size), (const int64_t[]){j->length, 1}, rows,
+                   (const int64_t[]){1, j->lanes});
     return rows;
 }
 

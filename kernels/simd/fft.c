@@ -1,11 +1,11 @@
 /*
  * fft.c - long convolution by FFT, W channels at once; f32. The method: plain/fft.c
  *
- * Here N = R 4^m with R = 2 to 6. The first step of a transform divides x^N - i into R factors, straight from the real
- * rows; the others divide by 4 and work in place, each block to its end before the next, so that most of them stay in
- * the near caches. A block x^M - exp(2 pi i p) divides by c = exp(2 pi i p / 4) into x^(M/4) - c i^j: one c, c^2, c^3
- * for the whole block. A point is W real parts and W imaginary parts. The order of frequencies is that of the blocks,
- * the same in every spectrum.
+ * Here N = R 4^m with R = 2 to 6. The first step of a transform divides x^N - i into R factors, straight from the
+ * real rows; the others divide by 4 and work in place, each block to its end before the next, so that most of them
+ * stay in the near caches. A block x^M - exp(2 pi i p) divides by c = exp(2 pi i p / 4) into x^(M/4) - c i^j: one c,
+ * c^2, c^3 for the whole block. A point is W real parts and W imaginary parts. The order of frequencies is that of
+ * the blocks, the same in every spectrum.
  */
 #include <math.h>
 
@@ -301,11 +301,12 @@ INLINE void enter_by(const int R, const struct rows *r, int64_t m, const float *
         c[i] = twiddle(t + 2 * i);
     for (int64_t i = 0; i < m; i++, y += POINT) {
         vf x[MAX_FIRST];
-        UNROLL for (int k = 0; k < R; k++)
-            x[k] = row_of(r, i + k * m);
-        UNROLL for (int j = 0; j < R; j++) {
+        UNROLL for (int k = 0; k < R; k++) x[k] = row_of(r, i + k * m);
+        UNROLL for (int j = 0; j < R; j++)
+        {
             struct point s = {v_fma(x[1], c[j * R + 1].re, x[0]), v_mul(x[1], c[j * R + 1].im)};
-            UNROLL for (int k = 2; k < R; k++) {
+            UNROLL for (int k = 2; k < R; k++)
+            {
                 s.re = v_fma(x[k], c[j * R + k].re, s.re);
                 s.im = v_fma(x[k], c[j * R + k].im, s.im);
             }
@@ -325,19 +326,20 @@ INLINE void leave_by(const int R, const float *y, int64_t m, const float *t, int
     }
     for (int64_t i = 0; i < m; i++, y += POINT) {
         struct point z[MAX_FIRST];
-        UNROLL for (int j = 0; j < R; j++)
-            z[j] = load(y + j * m * POINT);
-        UNROLL for (int k = 0; k < R; k++) {
+        UNROLL for (int j = 0; j < R; j++) z[j] = load(y + j * m * POINT);
+        UNROLL for (int k = 0; k < R; k++)
+        {
             const int64_t row = i + k * m;
             if (row < r->low || row >= r->high)
                 continue;
             vf s = v_mul(z[0].re, c[k].re);
             s = v_fma(z[0].im, c[k].im, s);
-            UNROLL for (int j = 1; j < R; j++) {
+            UNROLL for (int j = 1; j < R; j++)
+            {
                 s = v_fma(z[j].re, c[j * R + k].re, s);
                 s = v_fma(z[j].im, c[j * R + k].im, s);
             }
-                    v_store_part(r->x + row * r->stride, r->lanes, s);
+            v_store_part(r->x + row * r->stride, r->lanes, s);
         }
     }
 }
@@ -345,11 +347,21 @@ INLINE void leave_by(const int R, const float *y, int64_t m, const float *t, int
 static void enter(const struct size *s, const float *t, struct rows r, int turned, float *y)
 {
     switch (s->first) {
-    case 2: enter_by(2, &r, s->block, t, turned, y); break;
-    case 3: enter_by(3, &r, s->block, t, turned, y); break;
-    case 4: enter_by(4, &r, s->block, t, turned, y); break;
-    case 5: enter_by(5, &r, s->block, t, turned, y); break;
-    default: enter_by(6, &r, s->block, t, turned, y); break;
+    case 2:
+        enter_by(2, &r, s->block, t, turned, y);
+        break;
+    case 3:
+        enter_by(3, &r, s->block, t, turned, y);
+        break;
+    case 4:
+        enter_by(4, &r, s->block, t, turned, y);
+        break;
+    case 5:
+        enter_by(5, &r, s->block, t, turned, y);
+        break;
+    default:
+        enter_by(6, &r, s->block, t, turned, y);
+        break;
     }
 }
 
@@ -357,11 +369,21 @@ static void leave(const struct size *s, const float *y, const float *t, int turn
 {
     t += 2 * s->first * s->first;
     switch (s->first) {
-    case 2: leave_by(2, y, s->block, t, turned, &r); break;
-    case 3: leave_by(3, y, s->block, t, turned, &r); break;
-    case 4: leave_by(4, y, s->block, t, turned, &r); break;
-    case 5: leave_by(5, y, s->block, t, turned, &r); break;
-    default: leave_by(6, y, s->block, t, turned, &r); break;
+    case 2:
+        leave_by(2, y, s->block, t, turned, &r);
+        break;
+    case 3:
+        leave_by(3, y, s->block, t, turned, &r);
+        break;
+    case 4:
+        leave_by(4, y, s->block, t, turned, &r);
+        break;
+    case 5:
+        leave_by(5, y, s->block, t, turned, &r);
+        break;
+    default:
+        leave_by(6, y, s->block, t, turned, &r);
+        break;
     }
 }
 
