@@ -97,6 +97,10 @@ struct sqa_tensor *sqa_glu(struct sqa_graph *g, struct sqa_tensor *x);
 struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k,
                                struct sqa_tensor *k2);
 
+/* y_t = a_t y_(t-1) + x_t over axis 1, y_(-1) = 0: x (B, L, D), a broadcasts to it -> (B, L, D). pairs: complex
+ * numbers, a row of D is D / 2 real parts, then as many imaginary ones. */
+struct sqa_tensor *sqa_scan(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *x, bool pairs);
+
 /* Losses. cross_entropy: logits (N, C), labels i32 (N) -> losses (N). squared_error, absolute_error: element-wise. */
 struct sqa_tensor *sqa_cross_entropy(struct sqa_graph *g, struct sqa_tensor *logits, struct sqa_tensor *labels);
 struct sqa_tensor *sqa_squared_error(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *y);

@@ -398,6 +398,29 @@ static double run_powers(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
+/* Real and complex rows of m channels; buffers 0 to 2: a, x, dy; 3 to 5: y, dx, da */
+static double run_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { LONG = 50 };
+    const int64_t m = (int64_t)at_most(n, MAX / (2 * LONG)), imag = key % 2 ? m : 0, row = 2 * m;
+    const size_t all = (size_t)row * LONG;
+    for (int b = 0; b < 3; b++)
+        fill(b, key, all, -0.7, 0.7);
+    for (int b = 3; b < 6; b++)
+        fill(b, key, all, 0, 0);
+#define CALLS(k, T)                                                                                         \
+    k->scan(&(struct sqa_scan){LONG, m, imag, buffer[0].T, buffer[1].T, buffer[3].T, row, row, row});       \
+    k->scan_grad(&(struct sqa_scan_grad){LONG, m, imag, buffer[0].T, buffer[3].T, buffer[2].T, buffer[4].T, \
+                                         buffer[5].T, row, row, row, row, row});
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    double worst = 0;
+    for (int b = 3; b < 6; b++)
+        worst = larger(error_over(b, all, 1), worst);
+    return worst;
+}
+
 const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"unary", 2e-6, run_unary},
     {"unary_grad", 2e-6, run_unary_grad},
@@ -416,5 +439,6 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"fft", 4e-6, run_fft},
     {"glu", 2e-6, run_glu},
     {"powers", 5e-7, run_powers},
+    {"scan", 2e-6, run_scan},
     {NULL, 0, NULL},
 };

@@ -90,6 +90,23 @@ struct sqa_fft {
     const void *table;
 };
 
+/* m channels side by side: y_t = a_t y_(t-1) + x_t for t = 0 .. n-1, y_(-1) = 0. Complex numbers have their imaginary
+ * part `imag` elements after the real one; imag = 0: real. Strides: elements between rows, 0 for an a of all times.
+ * y may alias x. */
+struct sqa_scan {
+    int64_t n, m, imag;
+    const void *a, *x;
+    void *y;
+    int64_t a_stride, x_stride, y_stride;
+};
+/* g_t = dy_t + conj(a_(t+1)) g_(t+1); dx = g; da_t = g_t conj(y_(t-1)), da may be NULL. dx may alias dy. */
+struct sqa_scan_grad {
+    int64_t n, m, imag;
+    const void *a, *y, *dy;
+    void *dx, *da;
+    int64_t a_stride, y_stride, dy_stride, dx_stride, da_stride;
+};
+
 struct sqa_kernels {
     const char *isa; /* "plain", "avx2", ... */
     size_t size;     /* bytes of an element */
@@ -166,6 +183,9 @@ struct sqa_kernels {
     void (*fft_gradient)(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *dy, int64_t dy_stride,
                          const void *kernel, void *sum, void *du, int64_t du_stride, void *work);
     void (*fft_kernel_grad)(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride);
+
+    void (*scan)(const struct sqa_scan *s);
+    void (*scan_grad)(const struct sqa_scan_grad *s);
 
     /* m complex numbers side by side, in double: m real parts, then m imaginary ones.
      * powers: row j of y, for j < n, becomes m numbers re * Re(w z^j), then m numbers im * Im(w z^j); w becomes w

@@ -47,17 +47,17 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
 }
 
 #define ROW(T, name) .name = sqa_k_##name##_##T
-#define PLAIN_TABLE(T, REAL, GEMM)                                                                               \
-    {                                                                                                            \
-        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary),   \
-        ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares), ROW(T, max),      \
-        ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp), ROW(T, layernorm),         \
-        ROW(T, layernorm_grad), ROW(T, embedding), ROW(T, embedding_grad), ROW(T, cross_entropy),                \
-        ROW(T, cross_entropy_grad), ROW(T, dropout), ROW(T, attention_workspace), ROW(T, attention),             \
-        ROW(T, attention_bwd), ROW(T, fft_lanes), ROW(T, fft_table), ROW(T, fft_spectrum), ROW(T, fft_prepare),  \
-        ROW(T, fft_kernel), ROW(T, fft_convolve), ROW(T, fft_gradient), ROW(T, fft_kernel_grad), ROW(T, glu),    \
-        ROW(T, glu_grad), ROW(T, powers), ROW(T, polynomials), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided), \
-        ROW(T, from_f64), ROW(T, to_f64)                                                                         \
+#define PLAIN_TABLE(T, REAL, GEMM)                                                                              \
+    {                                                                                                           \
+        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary),  \
+        ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares), ROW(T, max),     \
+        ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp), ROW(T, layernorm),        \
+        ROW(T, layernorm_grad), ROW(T, embedding), ROW(T, embedding_grad), ROW(T, cross_entropy),               \
+        ROW(T, cross_entropy_grad), ROW(T, dropout), ROW(T, attention_workspace), ROW(T, attention),            \
+        ROW(T, attention_bwd), ROW(T, fft_lanes), ROW(T, fft_table), ROW(T, fft_spectrum), ROW(T, fft_prepare), \
+        ROW(T, fft_kernel), ROW(T, fft_convolve), ROW(T, fft_gradient), ROW(T, fft_kernel_grad), ROW(T, glu),   \
+        ROW(T, glu_grad), ROW(T, scan), ROW(T, scan_grad), ROW(T, powers), ROW(T, polynomials), ROW(T, adamw),  \
+        ROW(T, sgd), ROW(T, copy_strided), ROW(T, from_f64), ROW(T, to_f64)                                     \
     }
 
 static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);
@@ -71,7 +71,8 @@ struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 #define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa) \
     X(fft_lanes, isa) X(fft_table, isa) X(fft_spectrum, isa) X(fft_prepare, isa) \
     X(fft_kernel, isa) X(fft_convolve, isa) X(fft_gradient, isa) X(fft_kernel_grad, isa) \
-    X(glu, isa) X(glu_grad, isa) X(powers, isa) X(polynomials, isa)
+    X(glu, isa) X(glu_grad, isa) X(powers, isa) X(polynomials, isa) \
+    X(scan, isa) X(scan_grad, isa)
 /* Kernels that have an AVX2 form only (kernels/avx2) */
 #define AVX2_LIST(X, isa) \
     X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \

@@ -123,6 +123,9 @@ BUILD(attention_fused, sqa_attention(g, sqa_reshape(g, sqa_slice(g, in[0], 2, 0,
                                      sqa_permute(g, in[1], (const int[]){0, 2, 1, 3}),
                                      sqa_permute(g, in[2], (const int[]){0, 3, 1, 2}), NULL,
                                      (struct sqa_attention_spec){0.5, true, 0}))
+BUILD(scan, sqa_scan(g, in[0], in[1], false))
+BUILD(scan_complex, sqa_scan(g, in[0], in[1], true))
+BUILD(scan_strided, sqa_scan(g, in[0], t01(g, in[1]), true))
 BUILD(glu, sqa_glu(g, in[0]))
 BUILD(fftconv, sqa_fftconv(g, in[0], in[1], NULL))
 BUILD(fftconv_two, sqa_fftconv(g, t01(g, in[0]), in[1], in[2]))
@@ -281,6 +284,11 @@ static const struct op_case cases[] = {
      3,
      "attention attention_bwd copy",
      1e-4},
+    {"scan", scan, {R(2, 5, 3), R(2, 5, 3)}, 2, "scan scan_bwd", 0},
+    {"scan constant", scan, {R(3), R(2, 5, 3)}, 2, "scan", 0},
+    {"scan wide", scan, {R(1, 3, 37), R(2, 3, 37)}, 2, "scan", 0},
+    {"scan complex", scan_complex, {R(2, 4, 6), R(2, 4, 6)}, 2, "scan scan_bwd", 0},
+    {"scan complex constant", scan_strided, {R(6), R(5, 2, 6)}, 2, "scan", 0},
     {"glu", glu, {R(2, 5, 6)}, 1, "glu glu_bwd", 0},
     {"glu wide", glu, {R(3, 40)}, 1, "glu", 0},
     {"fftconv", fftconv, {R(2, 7, 3), R(3, 7)}, 2, "fftconv fftconv_bwd", 1e-4},
@@ -524,6 +532,8 @@ static const struct op_case large[] = {
     {"attention", attention_causal, {R(2, 70, 3, 16), R(2, 70, 3, 16), R(2, 70, 3, 16), L(lengths2)}, 4, "", 0},
     {"attention dropout", attention_drop, {R(2, 70, 3, 16), R(2, 70, 3, 16), R(2, 70, 3, 16)}, 3, "", 0},
     {"fftconv", fftconv_two, {R(300, 3, 20), R(20, 300), R(20, 300)}, 3, "", 0},
+    {"scan", scan_complex, {R(3, 100, 200), R(3, 100, 200)}, 2, "", 0},
+    {"glu", glu, {R(300, 200)}, 1, "", 0},
 };
 
 static void threads_do_not_matter(void **state)

@@ -59,6 +59,8 @@
     void sqa_k_fft_kernel_grad_##T(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride); \
     void sqa_k_glu_##T(const void *x, void *y, size_t rows, size_t n); \
     void sqa_k_glu_grad_##T(const void *x, const void *dy, void *dx, size_t rows, size_t n); \
+    void sqa_k_scan_##T(const struct sqa_scan *s); \
+    void sqa_k_scan_grad_##T(const struct sqa_scan_grad *s); \
     void sqa_k_powers_##T(const double *z, double *w, size_t m, size_t n, double re, double im, void *y, \
                           size_t stride); \
     void sqa_k_polynomials_##T(const double *z, size_t m, size_t n, const void *x, size_t stride, double *value, \

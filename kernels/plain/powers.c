@@ -1,4 +1,5 @@
-/* powers.c - powers of complex numbers side by side, and polynomials in them; kernels/simd/powers.c compiles it again */
+/* powers.c - powers of complex numbers side by side, and polynomials in them; kernels/simd/powers.c compiles it again
+ */
 #include "kernels/plain/plain.h"
 
 void K(powers)(const double *z, double *w, size_t m, size_t n, double re, double im, void *y_, size_t stride)
