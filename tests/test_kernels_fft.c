@@ -173,6 +173,20 @@ static void test_long_delay(void **state)
     }
 }
 
+/* What verify checks, in the 16-wide forms */
+static void test_pair(void **state)
+{
+    static const char *const names[] = {"fft", "glu", "powers", "scan"};
+    (void)state;
+    for (const struct sqa_kernel_check *c = sqa_kernel_checks; pair.isa && c->kernel; c++)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            for (size_t n = 1; n < 200 && strcmp(c->kernel, names[i]) == 0; n += 1 + n / 16) {
+                const double error = c->run(&pair, n, n);
+                if (!(error <= c->bound))
+                    fail_msg("%s: n %zu: error %g, bound %g", c->kernel, n, error, c->bound);
+            }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -191,6 +205,12 @@ static int setup(void **state)
         pair.fft_convolve = sqa_k_fft_convolve_f32_pair;
         pair.fft_gradient = sqa_k_fft_gradient_f32_pair;
         pair.fft_kernel_grad = sqa_k_fft_kernel_grad_f32_pair;
+        pair.glu = sqa_k_glu_f32_pair;
+        pair.glu_grad = sqa_k_glu_grad_f32_pair;
+        pair.powers = sqa_k_powers_f32_pair;
+        pair.polynomials = sqa_k_polynomials_f32_pair;
+        pair.scan = sqa_k_scan_f32_pair;
+        pair.scan_grad = sqa_k_scan_grad_f32_pair;
         table[tables++] = &pair;
     }
     return 0;
@@ -198,6 +218,7 @@ static int setup(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolution), cmocka_unit_test(test_long_delay)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolution), cmocka_unit_test(test_long_delay),
+                                       cmocka_unit_test(test_pair)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }
