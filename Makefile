@@ -37,13 +37,12 @@ LIBS    = -lopenblas -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lxxhash -l
 LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
 PLAIN   := $(sort $(wildcard kernels/plain/*.c))
-AVX2    := $(sort $(wildcard kernels/avx2/*.c))
 SIMD    := $(sort $(wildcard kernels/simd/*.c))
 COMMON  := $(sort $(wildcard base/*.c kernels/*.c engine/*.c engine/ops/*.c models/*.c tasks/*.c results/*.c reports/*.c \
              harness/measure/*.c))
 HARNESS := $(sort $(wildcard harness/*.c))
 MAIN    := harness/main.c
-LIB_OBJ := $(COMMON:%.c=$(B)/%.o) $(PLAIN:%.c=$(B)/%.f32.o) $(PLAIN:%.c=$(B)/%.f64.o) $(AVX2:%.c=$(B)/%.o) \
+LIB_OBJ := $(COMMON:%.c=$(B)/%.o) $(PLAIN:%.c=$(B)/%.f32.o) $(PLAIN:%.c=$(B)/%.f64.o) \
            $(SIMD:%.c=$(B)/%.avx2.o) $(SIMD:%.c=$(B)/%.avx512.o) \
            $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(HARNESS)))
 TESTS   := $(sort $(wildcard tests/test_*.c))
@@ -101,7 +100,8 @@ $(B)/%.o: %.c | $(LISTS)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) $(EXTRA) -MMD -MP -c -o $@ $<
 
 .SECONDARY: # objects of tests stay
-$(B)/tests/test_kernels $(B)/tests/test_kernels_attention: $(SIMD:%.c=$(B)/%.pair.o)
+# Tests that run the 16-wide forms where there is no AVX-512.
+$(patsubst %,$(B)/tests/%,test_kernels test_kernels_attention test_kernels_fft): $(SIMD:%.c=$(B)/%.pair.o)
 $(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 $(B)/tests/replay_%: $(B)/tests/fuzz_%.o $(B)/tests/replay.o $(LIB_OBJ)

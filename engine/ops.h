@@ -114,10 +114,17 @@ struct sqa_tensor *sqa_attention_masked(struct sqa_graph *g, struct sqa_tensor *
                                         struct sqa_tensor *v, struct sqa_attention_masks masks,
                                         struct sqa_attention_spec spec);
 
+/* y = a sigmoid(b): x (..., 2 D) with rows (a, b) -> (..., D) */
+struct sqa_tensor *sqa_glu(struct sqa_graph *g, struct sqa_tensor *x);
+
 /* Long convolution by FFT: u (B, L, D), k (D, L): y[b,t,c] = sum_{s<=t} k[c,t-s] u[b,s,c]; k2 (D, L) or NULL adds
  * sum_{s>t} k2[c,s-t-1] u[b,s,c]. */
 struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k,
                                struct sqa_tensor *k2);
+
+/* y_t = a_t y_(t-1) + x_t over axis 1, y_(-1) = 0: x (B, L, D), a broadcasts to it -> (B, L, D). pairs: complex
+ * numbers, a row of D is D / 2 real parts, then as many imaginary ones. */
+struct sqa_tensor *sqa_scan(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *x, bool pairs);
 
 /* Losses. cross_entropy: logits (N, C), labels i32 (N) -> losses (N), 0 where the label is none of the classes.
  * per_label: 1 / number of labels >= 0 (1 when there are none), rank 0; times the sum of such losses it is their

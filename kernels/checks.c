@@ -373,24 +373,96 @@ static double run_attention_bwd(const struct sqa_kernels *simd, uint64_t key, si
     return attention_error(simd, key, n, 1);
 }
 
+/* Buffers 0 to 3: u, k, k2, dy; 7 to 10: y, du, dk, dk2; rows of 3 channels */
 static double run_fft(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
-    const int64_t length = (int64_t)(n ? at_most(n, 4096) : 1);
+    enum { LANES = 3 };
+    const int64_t length = (int64_t)(n ? at_most(n, 1024) : 1);
+    const size_t count = LANES * (size_t)length;
     for (int b = 0; b < 4; b++)
-        fill(b, key, (size_t)length, -1, 1);
-    fill(6, key, simd->fft_spectrum(length), -1, 1);
-#define CALLS(k, T, ws)                                                 \
-    k->fft_forward(buffer[0].T, NULL, length, buffer[4].T, ws);         \
-    k->fft_forward(buffer[1].T, buffer[2].T, length, buffer[5].T, ws);  \
-    k->fft_apply(buffer[4].T, buffer[5].T, 0, length, buffer[7].T, ws); \
-    k->fft_apply(buffer[4].T, buffer[5].T, 1, length, buffer[8].T, ws); \
-    k->fft_accumulate(buffer[4].T, buffer[5].T, buffer[6].T, length);   \
-    k->fft_kernel_grad(buffer[6].T, length, buffer[9].T, buffer[10].T, ws);
-    CALLS(simd, f, workspace_f)
+        fill(b, key, count, -1, 1);
+#define CALLS(k, T, ws)                                                                                  \
+    {                                                                                                    \
+        const size_t points = k->fft_spectrum(length);                                                   \
+        struct sqa_fft f = {length, LANES, ws + 4 * points};                                             \
+        k->fft_prepare(length, ws + 4 * points);                                                         \
+        k->fft_kernel(&f, buffer[1].T, buffer[2].T, LANES, ws);                                          \
+        k->fft_convolve(&f, buffer[0].T, LANES, ws, buffer[7].T, LANES, ws + points);                    \
+        for (size_t i = 0; i < points; i++)                                                              \
+            ws[points + i] = 0;                                                                          \
+        k->fft_gradient(&f, buffer[0].T, LANES, buffer[3].T, LANES, ws, ws + points, buffer[8].T, LANES, \
+                        ws + 2 * points);                                                                \
+        k->fft_kernel_grad(&f, ws + points, buffer[9].T, buffer[10].T, LANES);                           \
+    }
+    CALLS(simd, f, ((float *)workspace_f))
     CALLS(plain(), d, workspace_d)
+#undef CALLS
     double worst = 0;
     for (int b = 7; b < 11; b++)
-        worst = larger(error_of(b, (size_t)length), worst);
+        worst = larger(error_over(b, count, 1), worst); /* one row: dk2 is 0 */
+    return worst;
+}
+
+static double run_glu(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t rows = 3, width = at_most(n, MAX / 6);
+    fill(0, key, 2 * rows * width, -20, 20);
+    fill(1, key, rows * width, -1, 1);
+#define CALLS(k, T)                                \
+    k->glu(buffer[0].T, buffer[2].T, rows, width); \
+    k->glu_grad(buffer[0].T, buffer[1].T, buffer[3].T, rows, width);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return larger(error_over(2, rows * width, 1), error_over(3, 2 * rows * width, 1));
+}
+
+/* Decaying powers, as double values in workspace_d; rows of 2 m */
+static double run_powers(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { LONG = 40 };
+    const size_t m = at_most(n, MAX / (2 * LONG)), all = 2 * m * LONG;
+    double *z = workspace_d, *w = z + 2 * m, *value[2] = {w + 2 * m, w + 4 * m}, *slope[2] = {w + 6 * m, w + 8 * m};
+    fill(0, key, 2 * m, -0.7, 0.7);
+    fill(1, key, all, -1, 1);
+    for (size_t i = 0; i < 2 * m; i++)
+        z[i] = buffer[0].d[i];
+#define CALLS(k, T, which)                               \
+    for (size_t i = 0; i < 2 * m; i++)                   \
+        w[i] = 1;                                        \
+    k->powers(z, w, m, LONG, 2, -2, buffer[2].T, 2 * m); \
+    k->polynomials(z, m, LONG, buffer[1].T, 2 * m, value[which], slope[which]);
+    CALLS(simd, f, 0)
+    CALLS(plain(), d, 1)
+#undef CALLS
+    double worst = error_over(2, all, 1);
+    for (size_t i = 0; i < 2 * m; i++) {
+        worst = larger(ratio(value[0][i], value[1][i], 10), worst);
+        worst = larger(ratio(slope[0][i], slope[1][i], 100), worst);
+    }
+    return worst;
+}
+
+/* Real and complex rows of m channels; buffers 0 to 2: a, x, dy; 3 to 5: y, dx, da */
+static double run_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { LONG = 50 };
+    const int64_t m = (int64_t)at_most(n, MAX / (2 * LONG)), imag = key % 2 ? m : 0, row = 2 * m;
+    const size_t all = (size_t)row * LONG;
+    for (int b = 0; b < 3; b++)
+        fill(b, key, all, -0.7, 0.7);
+    for (int b = 3; b < 6; b++)
+        fill(b, key, all, 0, 0);
+#define CALLS(k, T)                                                                                         \
+    k->scan(&(struct sqa_scan){LONG, m, imag, buffer[0].T, buffer[1].T, buffer[3].T, row, row, row});       \
+    k->scan_grad(&(struct sqa_scan_grad){LONG, m, imag, buffer[0].T, buffer[3].T, buffer[2].T, buffer[4].T, \
+                                         buffer[5].T, row, row, row, row, row});
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    double worst = 0;
+    for (int b = 3; b < 6; b++)
+        worst = larger(error_over(b, all, 1), worst);
     return worst;
 }
 
@@ -411,5 +483,8 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"attention", 1e-5, run_attention},
     {"attention_bwd", 4e-5, run_attention_bwd},
     {"fft", 4e-6, run_fft},
+    {"glu", 2e-6, run_glu},
+    {"powers", 5e-7, run_powers},
+    {"scan", 2e-6, run_scan},
     {NULL, 0, NULL},
 };

@@ -107,6 +107,29 @@ struct sqa_adamw {
     double grad_scale;                     /* gradient clipping factor, 1: none */
 };
 
+struct sqa_fft {
+    int64_t n;     /* rows, 1 to 2^20 */
+    int64_t lanes; /* channels, 1 to fft_lanes() */
+    const void *table;
+};
+
+/* m channels side by side: y_t = a_t y_(t-1) + x_t for t = 0 .. n-1, y_(-1) = 0. Complex numbers have their imaginary
+ * part `imag` elements after the real one; imag = 0: real. Strides: elements between rows, 0 for an a of all times.
+ * y may alias x. */
+struct sqa_scan {
+    int64_t n, m, imag;
+    const void *a, *x;
+    void *y;
+    int64_t a_stride, x_stride, y_stride;
+};
+/* g_t = dy_t + conj(a_(t+1)) g_(t+1); dx = g; da_t = g_t conj(y_(t-1)), da may be NULL. dx may alias dy. */
+struct sqa_scan_grad {
+    int64_t n, m, imag;
+    const void *a, *y, *dy;
+    void *dx, *da;
+    int64_t a_stride, y_stride, dy_stride, dx_stride, da_stride;
+};
+
 struct sqa_kernels {
     const char *isa; /* "plain", "avx2", ... */
     size_t size;     /* bytes of an element */
@@ -150,6 +173,9 @@ struct sqa_kernels {
     void (*add_layernorm_grad)(const void *sum, const void *gain, const void *mean, const void *rstd, const void *dy,
                                const void *ds, void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms,
                                int accumulate);
+    /* Rows (a, b) of 2 n: y = a sigmoid(b), rows of n. grad: dx may alias x. */
+    void (*glu)(const void *x, void *y, size_t rows, size_t n);
+    void (*glu_grad)(const void *x, const void *dy, void *dx, size_t rows, size_t n);
 
     /* y[i] = table[id[i]]; ids outside 0..vocab-1 give a zero row. grad: dtable[id[i]] += dy[i]. */
     void (*embedding)(const void *table, const int32_t *id, void *y, size_t rows, size_t n, size_t vocab);
@@ -169,20 +195,35 @@ struct sqa_kernels {
     void (*attention)(const struct sqa_attention *a, void *workspace);
     void (*attention_bwd)(const struct sqa_attention_bwd *a, void *workspace);
 
-    /* Causal long convolution by FFT, one channel: y[t] = sum_{s<=t} k[t-s] u[s], t < n; with `k2` also the two-sided
-     * part sum_{s>t} k2[s-t-1] u[s]. Rows are dense. spectrum: sqa_fft_spectrum(n) elements.
-     * transform: spectrum = FFT of the zero-padded row (kernel rows: k and k2 merged at length 2L).
-     * apply: y = first n of the inverse of spectrum(u) * spectrum(k) (conjugate k when `adjoint`).
-     * Workspace: fft_workspace(n) bytes. 1 <= n <= 2^20 (padded to a power of two >= 2 n). */
+    /* Long convolution by FFT of up to fft_lanes() channels side by side (struct sqa_fft):
+     *   y[t] = sum_{s<=t} k[t-s] u[s] + sum_{s>t} k2[s-t-1] u[s], t < n
+     * A table of fft_table(n) elements is filled by prepare and read by the others; a spectrum has fft_spectrum(n)
+     * elements. Rows t of a stride in elements; the numbers of a row are dense. k2, dk2: NULL when one-sided.
+     *   kernel       spectrum of k and k2
+     *   convolve     y; work: one spectrum
+     *   gradient     du, and the spectrum of dk and dk2 is added to sum; work: two spectra
+     *   kernel_grad  dk and dk2 of sum, which is overwritten */
+    size_t (*fft_lanes)(void);
+    size_t (*fft_table)(int64_t n);
     size_t (*fft_spectrum)(int64_t n);
-    size_t (*fft_workspace)(int64_t n);
-    void (*fft_forward)(const void *u, const void *k2, int64_t n, void *spectrum, void *workspace);
-    void (*fft_apply)(const void *u_spectrum, const void *k_spectrum, int adjoint, int64_t n, void *y,
-                      void *workspace);
-    /* acc += conj(u) * dy, element-wise on spectra; then fft_kernel_grad turns acc into dk (n) and dk2 (n, or NULL).
-     */
-    void (*fft_accumulate)(const void *u_spectrum, const void *dy_spectrum, void *acc, int64_t n);
-    void (*fft_kernel_grad)(const void *acc, int64_t n, void *dk, void *dk2, void *workspace);
+    void (*fft_prepare)(int64_t n, void *table);
+    void (*fft_kernel)(const struct sqa_fft *f, const void *k, const void *k2, int64_t stride, void *spectrum);
+    void (*fft_convolve)(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *kernel, void *y,
+                         int64_t y_stride, void *work);
+    void (*fft_gradient)(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *dy, int64_t dy_stride,
+                         const void *kernel, void *sum, void *du, int64_t du_stride, void *work);
+    void (*fft_kernel_grad)(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride);
+
+    void (*scan)(const struct sqa_scan *s);
+    void (*scan_grad)(const struct sqa_scan_grad *s);
+
+    /* m complex numbers side by side, in double: m real parts, then m imaginary ones.
+     * powers: row j of y, for j < n, becomes m numbers re * Re(w z^j), then m numbers im * Im(w z^j); w becomes w
+     * z^n. polynomials: value = sum_{j<n} z^j x_j, slope = sum j z^j x_j; rows x_j of m real parts, m imaginary ones.
+     * stride: elements between rows */
+    void (*powers)(const double *z, double *w, size_t m, size_t n, double re, double im, void *y, size_t stride);
+    void (*polynomials)(const double *z, size_t m, size_t n, const void *x, size_t stride, double *value,
+                        double *slope);
 
     void (*adamw)(const struct sqa_adamw *s, void *w, const void *g, void *m, void *v, size_t n);
     /* Momentum SGD: m = momentum m + g scale + decay w; w -= rate m. m may be NULL when momentum is 0. */

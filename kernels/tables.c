@@ -46,17 +46,10 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
                     (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
-#define ROW(T, name) .name = sqa_k_##name##_##T
-#define PLAIN_TABLE(T, REAL, GEMM)                                                                                  \
-    {                                                                                                               \
-        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary),      \
-        ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares), ROW(T, max),         \
-        ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp), ROW(T, layernorm),            \
-        ROW(T, layernorm_grad), ROW(T, add_layernorm), ROW(T, add_layernorm_grad), ROW(T, embedding),               \
-        ROW(T, embedding_grad), ROW(T, cross_entropy), ROW(T, cross_entropy_grad), ROW(T, dropout),                 \
-        ROW(T, attention_workspace), ROW(T, attention), ROW(T, attention_bwd), ROW(T, fft_spectrum),                \
-        ROW(T, fft_workspace), ROW(T, fft_forward), ROW(T, fft_apply), ROW(T, fft_accumulate),                      \
-        ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided), ROW(T, from_f64), ROW(T, to_f64) \
+#define ROW(name, T) .name = sqa_k_##name##_##T,
+#define PLAIN_TABLE(T, REAL, GEMM)                                                                       \
+    {                                                                                                    \
+        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, SQA_SIMD_LIST(ROW, T) SQA_PLAIN_LIST(ROW, T) \
     }
 
 static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);
@@ -65,17 +58,10 @@ struct sqa_kernels sqa_kernels_f32 = PLAIN_TABLE(f32, float, gemm_f32);
 struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 
 #if HAVE_AVX2
-/* clang-format off */
-/* Kernels that have an AVX2 form only (kernels/avx2) */
-#define AVX2_LIST(X, isa) \
-    X(fft_forward, isa) X(fft_apply, isa) X(fft_accumulate, isa) X(fft_kernel_grad, isa)
-/* clang-format on */
-
 #define SET(name, isa) t->name = sqa_k_##name##_f32_##isa;
 static void set_avx2(struct sqa_kernels *t)
 {
     t->isa = "avx2";
-    AVX2_LIST(SET, avx2)
     SQA_SIMD_LIST(SET, avx2)
 }
 

@@ -6,7 +6,7 @@
  *           Not causal: a second C gives the kernel of the future, 1, 2, ... steps away
  * Shapes    x (B, L, D) -> (B, L, D); log_dt (D), log_a_re and a_im (D, N / 2), c (1 or 2, D, N / 2, 2), d (D)
  * Cost      a batch: kernels, 2 L N D flops each and small tables, and their transforms; a sequence: two transforms
- *           and a spectral product a channel, 4 L D^2 for Wout, 7 L D
+ *           and a spectral product a channel, 4 L D^2 for Wout, 5 L D
  * Source    Gu et al. 2022, arXiv:2206.11893 (initial values lin, inv). Parameters, C ~ complex N(0, 1), D ~ N(0, 1)
  *           and the output: state-spaces/s4: models/s4/s4d.py; the two-sided form: models/s4/s4.py there
  * Departs   dropout before Wout is not tied over time; input at padding is 0
@@ -73,7 +73,7 @@ static int64_t kernels_of(const struct sqa_context *c)
     return c->frame.causal ? 1 : 2;
 }
 
-/* y = K * u + D u */
+/* y = K * u + D u, D as a part of K_0 */
 static struct sqa_tensor *state_space(const struct self *s, struct sqa_context *c, struct sqa_tensor *u)
 {
     const int64_t D = c->frame.dim, M = s->state / 2;
@@ -88,12 +88,11 @@ static struct sqa_tensor *state_space(const struct self *s, struct sqa_context *
         .log_a_re = sqa_param_tensor(c, "log_a_re", SQA_GROUP_SSM, half, SQA_DIMS(D, M)),
         .a_im = sqa_param_tensor(c, "a_im", SQA_GROUP_SSM, imaginary, SQA_DIMS(D, M)),
         .c = sqa_param_tensor(c, "c", SQA_GROUP_REGULAR, part, SQA_DIMS(kernels_of(c), D, M, 2)),
+        .d = sqa_param_tensor(c, "d", SQA_GROUP_NO_DECAY, normal, SQA_DIMS(D)),
     };
-    struct sqa_tensor *skip = sqa_param_tensor(c, "d", SQA_GROUP_NO_DECAY, normal, SQA_DIMS(D));
     struct sqa_tensor *future, *past = sqa_s4d_kernel(c->g, p, c->length, &future);
 
-    u = sqa_mask_rows(c->g, u, c->lengths);
-    return sqa_add(c->g, sqa_fftconv(c->g, u, past, future), sqa_mul(c->g, u, skip));
+    return sqa_fftconv(c->g, sqa_mask_rows(c->g, u, c->lengths), past, future);
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
@@ -102,10 +101,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     struct sqa_tensor *y = sqa_unary(c->g, SQA_UNARY_GELU, state_space(self, c, x));
 
     y = sqa_dense_layer(c, "out", sqa_dropout(c->g, y, c->frame.dropout), 2 * D, true);
-    if (y == NULL)
-        return NULL;
-    return sqa_mul(c->g, sqa_slice(c->g, y, 2, 0, D),
-                   sqa_unary(c->g, SQA_UNARY_SIGMOID, sqa_slice(c->g, y, 2, D, D)));
+    return sqa_glu(c->g, y);
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -113,15 +109,10 @@ static double flops(const void *self, const struct sqa_context *c)
     const struct self *s = self;
     const double B = (double)c->batch, L = (double)c->length, D = (double)c->frame.dim;
     const double kernels = sqa_s4d_kernel_flops(kernels_of(c), c->frame.dim, s->state / 2, c->length);
-    double padded = 2, log2 = 1, transform;
+    const double transform = 2.5 * 2 * L * log2(2 * L);
 
-    while (padded < 2 * L) {
-        padded *= 2;
-        log2 += 1;
-    }
-    transform = 2.5 * padded * log2;
-    /* skip 2, gelu 1, bias 2, sigmoid and product 2 */
-    return kernels + D * (B * (2 * transform + 6 * (padded / 2 + 1)) + transform) + B * L * D * (4 * D + 7);
+    /* gelu 1, bias 2, GLU 2 */
+    return kernels + D * (B * (2 * transform + 6 * L) + transform) + B * L * D * (4 * D + 5);
 }
 
 /* Identities */

@@ -19,10 +19,10 @@
 
 #include "engine/graph.h"
 
-/* log_dt (D), log_a_re and a_im (D, M), c (R, D, M, 2) with R 1 or 2 and real before imaginary part. Returns K (D, L)
- * of the first row of c; second (NULL when R is 1) gets that of the second. */
+/* log_dt (D), log_a_re and a_im (D, M), c (R, D, M, 2) with R 1 or 2 and real before imaginary part, d (D). Returns
+ * K (D, L) of the first row of c, with d added to K_0; second (NULL when R is 1) gets that of the second, without. */
 struct sqa_s4d_parameters {
-    struct sqa_tensor *log_dt, *log_a_re, *a_im, *c;
+    struct sqa_tensor *log_dt, *log_a_re, *a_im, *c, *d;
 };
 struct sqa_tensor *sqa_s4d_kernel(struct sqa_graph *g, struct sqa_s4d_parameters p, int64_t length,
                                   struct sqa_tensor **second);

@@ -1,8 +1,8 @@
 /*
- * test_kernels_fft.c - long convolution by FFT against the direct sums: one- and two-sided, adjoint, kernel gradients
+ * test_kernels_fft.c - long convolution by FFT against the direct sums: one- and two-sided, gradients, 1 to 17
+ * channels
  */
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,10 +13,11 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "kernels/kernels.h"
+#include "kernels/plain/plain.h"
 
-enum { MAX = 1024 };
+enum { MAX = 1536, STRIDE = 19 }; /* rows of 16 lanes at most, and a gap */
 
+static struct sqa_kernels pair;
 static const struct sqa_kernels *table[10];
 static size_t tables;
 
@@ -25,13 +26,13 @@ struct direct {
     double y[MAX], du[MAX], dk[MAX], dk2[MAX]; /* direct sums */
 };
 
-static void make_direct(struct direct *c, size_t n, int two_sided)
+static void make_direct(struct direct *c, size_t n, uint64_t key, int two_sided)
 {
     for (size_t i = 0; i < n; i++) {
-        c->u[i] = (double)(float)sqa_random_normal(n, i);
-        c->k[i] = (double)(float)sqa_random_normal(n + 1, i);
-        c->k2[i] = two_sided ? (double)(float)sqa_random_normal(n + 2, i) : 0;
-        c->dy[i] = (double)(float)sqa_random_normal(n + 3, i);
+        c->u[i] = (double)(float)sqa_random_normal(key, i);
+        c->k[i] = (double)(float)sqa_random_normal(key + 1, i);
+        c->k2[i] = two_sided ? (double)(float)sqa_random_normal(key + 2, i) : 0;
+        c->dy[i] = (double)(float)sqa_random_normal(key + 3, i);
         c->y[i] = c->du[i] = c->dk[i] = c->dk2[i] = 0;
     }
     for (size_t t = 0; t < n; t++)
@@ -43,103 +44,147 @@ static void make_direct(struct direct *c, size_t n, int two_sided)
         }
 }
 
-static void expect(const char *what, const struct sqa_kernels *k, size_t n, const void *got, const double *want)
+/* Heap rows of exact size, so that the address sanitizer sees an access past the end. */
+static void *room(const struct sqa_kernels *k, size_t n)
 {
-    double x[MAX];
-    k->to_f64(got, x, n);
-    const double bound = (k->size == sizeof(double) ? 1e-13 : 1e-6) * (1 + sqrt((double)n)) * 3;
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs(x[i] - want[i]) <= bound))
-            fail_msg("%s fft %s: n %zu: element %zu is %.9g, not %.9g (bound %g)", k->isa, what, n, i, x[i], want[i],
-                     bound);
+    void *x = malloc(n * k->size);
+    assert_non_null(x);
+    memset(x, 0, n * k->size);
+    return x;
 }
 
-/* Heap copies of exact size, so that the address sanitizer sees an access past the end. */
-static void *copy(const struct sqa_kernels *k, const double *x, size_t n)
+static size_t rows(size_t n, size_t lanes)
 {
-    void *y = malloc(n * k->size);
-    assert_non_null(y);
-    if (x)
-        k->from_f64(x, y, n);
-    return y;
+    return (n - 1) * STRIDE + lanes;
 }
 
-static void check(const struct sqa_kernels *k, size_t n, int two_sided)
+static void put(const struct sqa_kernels *k, void *x, size_t lane, const double *from, size_t n)
 {
-    static struct direct c;
-    make_direct(&c, n, two_sided);
-    const int64_t len = (int64_t)n;
-    const size_t points = k->fft_spectrum(len);
-    void *u = copy(k, c.u, n), *kk = copy(k, c.k, n), *k2 = copy(k, c.k2, n), *dy = copy(k, c.dy, n);
-    void *us = copy(k, NULL, points), *ks = copy(k, NULL, points), *ds = copy(k, NULL, points);
-    void *acc = copy(k, NULL, points), *y = copy(k, NULL, n), *y2 = copy(k, NULL, n);
-    void *workspace = malloc(k->fft_workspace(len));
-    assert_non_null(workspace);
-    k->fft_forward(u, NULL, len, us, workspace);
-    k->fft_forward(kk, two_sided ? k2 : NULL, len, ks, workspace);
-    k->fft_forward(dy, NULL, len, ds, workspace);
-    k->fft_apply(us, ks, 0, len, y, workspace);
-    expect("convolution", k, n, y, c.y);
-    k->fft_apply(ds, ks, 1, len, y, workspace);
-    expect("adjoint", k, n, y, c.du);
-    memset(acc, 0, points * k->size);
-    k->fft_accumulate(us, ds, acc, len);
-    k->fft_kernel_grad(acc, len, y, two_sided ? y2 : NULL, workspace);
-    expect("kernel gradient", k, n, y, c.dk);
-    if (two_sided)
-        expect("kernel gradient of k2", k, n, y2, c.dk2);
-    k->fft_accumulate(us, ds, acc, len); /* adds */
-    k->fft_kernel_grad(acc, len, y, NULL, workspace);
-    for (size_t i = 0; i < n; i++)
-        c.dk[i] *= 2;
-    expect("accumulated kernel gradient", k, n, y, c.dk);
-    void *const all[] = {u, kk, k2, dy, us, ks, ds, acc, y, y2, workspace};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        free(all[i]);
+    for (size_t t = 0; t < n; t++)
+        k->from_f64(from + t, (char *)x + (t * STRIDE + lane) * k->size, 1);
+}
+
+static void expect(const char *what, const struct sqa_kernels *k, const void *x, size_t lane, const double *want,
+                   size_t n, double times)
+{
+    const double bound = (k->size == sizeof(double) ? 1e-14 : 1e-6) * (1 + sqrt((double)n)) * 3;
+    for (size_t t = 0; t < n; t++) {
+        double got;
+        k->to_f64((const char *)x + (t * STRIDE + lane) * k->size, &got, 1);
+        if (!(fabs(got - times * want[t]) <= times * bound))
+            fail_msg("%s fft %s: n %zu, channel %zu: element %zu is %.9g, not %.9g (bound %g)", k->isa, what, n, lane,
+                     t, got, times * want[t], bound);
+    }
+}
+
+enum { U, K, K2, DY, Y, DU, DK, DK2, ARRAYS };
+
+/* `different` channels of different numbers, in turns */
+static void check(const struct sqa_kernels *k, size_t n, size_t lanes, size_t different, int two_sided)
+{
+    static struct direct c[3];
+    const size_t points = k->fft_spectrum((int64_t)n);
+    void *x[ARRAYS], *spectrum = room(k, points), *sum = room(k, points), *work = room(k, 2 * points);
+    void *const t = room(k, k->fft_table((int64_t)n) + 1);
+    const struct sqa_fft f = {(int64_t)n, (int64_t)lanes, t};
+    for (int i = 0; i < ARRAYS; i++)
+        x[i] = room(k, rows(n, lanes));
+    for (size_t i = 0; i < different; i++)
+        make_direct(&c[i], n, n + 10 * i, two_sided);
+    for (size_t l = 0; l < lanes; l++) {
+        const struct direct *d = &c[l % different];
+        put(k, x[U], l, d->u, n);
+        put(k, x[K], l, d->k, n);
+        put(k, x[K2], l, d->k2, n);
+        put(k, x[DY], l, d->dy, n);
+    }
+    k->fft_prepare((int64_t)n, t);
+    k->fft_kernel(&f, x[K], two_sided ? x[K2] : NULL, STRIDE, spectrum);
+    k->fft_convolve(&f, x[U], STRIDE, spectrum, x[Y], STRIDE, work);
+    for (int i = 0; i < 2; i++) /* sums add */
+        k->fft_gradient(&f, x[U], STRIDE, x[DY], STRIDE, spectrum, sum, x[DU], STRIDE, work);
+    k->fft_kernel_grad(&f, sum, x[DK], two_sided ? x[DK2] : NULL, STRIDE);
+    for (size_t l = 0; l < lanes; l++) {
+        const struct direct *d = &c[l % different];
+        expect("convolution", k, x[Y], l, d->y, n, 1);
+        expect("gradient", k, x[DU], l, d->du, n, 1);
+        expect("kernel gradient", k, x[DK], l, d->dk, n, 2);
+        if (two_sided)
+            expect("kernel gradient of k2", k, x[DK2], l, d->dk2, n, 2);
+    }
+    for (int i = 0; i < ARRAYS; i++)
+        free(x[i]);
+    free(t);
+    free(work);
+    free(sum);
+    free(spectrum);
 }
 
 static void test_convolution(void **state)
 {
+    static const size_t large[] = {127, 128, 129, 161, 255, 257, 321, 512, 641, 768, 1000, 1024, 1025, 1281, 1531};
     (void)state;
-    for (size_t t = 0; t < tables; t++)
+    for (size_t i = 0; i < tables; i++)
         for (int two_sided = 0; two_sided < 2; two_sided++) {
+            const size_t lanes = table[i]->fft_lanes();
             for (size_t n = 1; n <= 100; n++)
-                check(table[t], n, two_sided);
-            check(table[t], 257, two_sided);
-            check(table[t], 512, two_sided);
-            check(table[t], 1000, two_sided);
+                check(table[i], n, 1 + n % lanes, 3, two_sided);
+            for (size_t j = 0; j < sizeof large / sizeof *large; j++)
+                check(table[i], large[j], lanes, 1, two_sided);
         }
 }
 
-enum { LONG = 5000 };
-
-static void *transform(void *spectrum)
+/* A kernel of one number far back only delays: exact to rounding at every length, also where a direct sum would take
+ * too long. */
+static void test_long_delay(void **state)
 {
-    double *u = malloc(LONG * sizeof *u), *workspace = malloc(sqa_kernels_f64.fft_workspace(LONG));
-    if (u && workspace) {
-        for (size_t i = 0; i < LONG; i++)
-            u[i] = sqa_random_normal(5, i);
-        sqa_kernels_f64.fft_forward(u, NULL, LONG, spectrum, workspace);
+    enum { N = 300007, BACK = 290001 };
+    (void)state;
+    for (size_t i = 0; i < tables; i++) {
+        const struct sqa_kernels *k = table[i];
+        const size_t points = k->fft_spectrum(N);
+        void *u = room(k, N), *kernel = room(k, N), *t = room(k, k->fft_table(N) + 1), *spectrum = room(k, points);
+        void *work = room(k, points), *y = room(k, N);
+        const struct sqa_fft f = {N, 1, t};
+        double worst = 0;
+        for (size_t j = 0; j < N; j++) {
+            const double v = sqa_random_normal(1, j), one = j == BACK;
+            k->from_f64(&v, (char *)u + j * k->size, 1);
+            k->from_f64(&one, (char *)kernel + j * k->size, 1);
+        }
+        k->fft_prepare(N, t);
+        k->fft_kernel(&f, kernel, NULL, 1, spectrum);
+        k->fft_convolve(&f, u, 1, spectrum, y, 1, work);
+        for (size_t j = 0; j < N; j++) {
+            double got, want = 0;
+            k->to_f64((char *)y + j * k->size, &got, 1);
+            if (j >= BACK)
+                k->to_f64((char *)u + (j - BACK) * k->size, &want, 1);
+            worst = fmax(worst, fabs(got - want));
+        }
+        if (!(worst <= (k->size == sizeof(double) ? 1e-14 : 6e-6)))
+            fail_msg("%s: a delay of %d is off by %g", k->isa, BACK, worst);
+        free(u);
+        free(kernel);
+        free(t);
+        free(spectrum);
+        free(work);
+        free(y);
     }
-    free(workspace);
-    free(u);
-    return NULL;
 }
 
-/* Tables of a size nobody has used yet, made while two threads ask for them. */
-static void test_threads(void **state)
+/* What verify checks, in the 16-wide forms */
+static void test_pair(void **state)
 {
+    static const char *const names[] = {"fft", "glu", "powers", "scan"};
     (void)state;
-    const size_t bytes = sqa_kernels_f64.fft_spectrum(LONG) * sizeof(double);
-    void *a = malloc(bytes), *b = malloc(bytes);
-    assert_true(a && b);
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, transform, a), 0);
-    transform(b);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_memory_equal(a, b, bytes);
-    free(a);
-    free(b);
+    for (const struct sqa_kernel_check *c = sqa_kernel_checks; pair.isa && c->kernel; c++)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            for (size_t n = 1; n < 200 && strcmp(c->kernel, names[i]) == 0; n += 1 + n / 16) {
+                const double error = c->run(&pair, n, n);
+                if (!(error <= c->bound))
+                    fail_msg("%s: n %zu: error %g, bound %g", c->kernel, n, error, c->bound);
+            }
 }
 
 static int setup(void **state)
@@ -149,11 +194,31 @@ static int setup(void **state)
     table[0] = sqa_kernels_plain(1);
     table[1] = sqa_kernels_plain(0);
     tables = 2 + sqa_kernels_simd(table + 2);
+    if (tables > 2) {
+        pair = *table[2];
+        pair.isa = "pair";
+        pair.fft_lanes = sqa_k_fft_lanes_f32_pair;
+        pair.fft_table = sqa_k_fft_table_f32_pair;
+        pair.fft_spectrum = sqa_k_fft_spectrum_f32_pair;
+        pair.fft_prepare = sqa_k_fft_prepare_f32_pair;
+        pair.fft_kernel = sqa_k_fft_kernel_f32_pair;
+        pair.fft_convolve = sqa_k_fft_convolve_f32_pair;
+        pair.fft_gradient = sqa_k_fft_gradient_f32_pair;
+        pair.fft_kernel_grad = sqa_k_fft_kernel_grad_f32_pair;
+        pair.glu = sqa_k_glu_f32_pair;
+        pair.glu_grad = sqa_k_glu_grad_f32_pair;
+        pair.powers = sqa_k_powers_f32_pair;
+        pair.polynomials = sqa_k_polynomials_f32_pair;
+        pair.scan = sqa_k_scan_f32_pair;
+        pair.scan_grad = sqa_k_scan_grad_f32_pair;
+        table[tables++] = &pair;
+    }
     return 0;
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolution), cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolution), cmocka_unit_test(test_long_delay),
+                                       cmocka_unit_test(test_pair)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }

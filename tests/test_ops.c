@@ -149,6 +149,10 @@ BUILD(attention_local, sqa_attention(g, in[0], in[1], in[2], in[3],
                                      (struct sqa_attention_spec){.scale = 0.5, .causal = true, .local = 3}))
 BUILD(attention_spread, sqa_attention(g, in[0], in[1], in[2], in[3],
                                       (struct sqa_attention_spec){.scale = 0.5, .local = 3, .spread = true}))
+BUILD(scan, sqa_scan(g, in[0], in[1], false))
+BUILD(scan_complex, sqa_scan(g, in[0], in[1], true))
+BUILD(scan_strided, sqa_scan(g, in[0], t01(g, in[1]), true))
+BUILD(glu, sqa_glu(g, in[0]))
 BUILD(fftconv, sqa_fftconv(g, in[0], in[1], NULL))
 BUILD(fftconv_two, sqa_fftconv(g, t01(g, in[0]), in[1], in[2]))
 
@@ -358,6 +362,13 @@ static const struct op_case cases[] = {
      4,
      "attention attention_bwd",
      1e-4},
+    {"scan", scan, {R(2, 5, 3), R(2, 5, 3)}, 2, "scan scan_bwd", 0},
+    {"scan constant", scan, {R(3), R(2, 5, 3)}, 2, "scan", 0},
+    {"scan wide", scan, {R(1, 3, 37), R(2, 3, 37)}, 2, "scan", 0},
+    {"scan complex", scan_complex, {R(2, 4, 6), R(2, 4, 6)}, 2, "scan scan_bwd", 0},
+    {"scan complex constant", scan_strided, {R(6), R(5, 2, 6)}, 2, "scan", 0},
+    {"glu", glu, {R(2, 5, 6)}, 1, "glu glu_bwd", 0},
+    {"glu wide", glu, {R(3, 40)}, 1, "glu", 0},
     {"fftconv", fftconv, {R(2, 7, 3), R(3, 7)}, 2, "fftconv fftconv_bwd", 1e-4},
     {"fftconv 1", fftconv, {R(2, 1, 2), R(2, 1)}, 2, "fftconv", 1e-4},
     {"fftconv 10 wide", fftconv, {R(2, 5, 10), R(10, 5)}, 2, "fftconv", 1e-4},
@@ -608,6 +619,8 @@ static const struct op_case large[] = {
     {"attention bias", attention_bias, {R(2, 70, 3, 8), R(2, 60, 3, 8), R(2, 60, 3, 8), R(1, 3, 70, 60)}, 4, "", 0},
     {"attention local", attention_local, {R(3, 40, 2, 8), R(3, 40, 2, 8), R(3, 40, 2, 8), L(lengths3)}, 4, "", 0},
     {"fftconv", fftconv_two, {R(300, 3, 20), R(20, 300), R(20, 300)}, 3, "", 0},
+    {"scan", scan_complex, {R(3, 100, 200), R(3, 100, 200)}, 2, "", 0},
+    {"glu", glu, {R(300, 200)}, 1, "", 0},
 };
 
 static void threads_do_not_matter(void **state)
@@ -880,7 +893,7 @@ static void costs_follow_the_rule(void **state)
     assert_true(flops_of(&blocks, "attention") == 4.0 * 5 * 4 * (4 * 3 + 5));
     assert_true(flops_of(&local, "attention") == 6.0 * (9 + 9 + 4) * (4 * 3 + 5));
     assert_true(flops_of(&norm, "layernorm") == 7.0 * 30);
-    assert_true(flops_of(&fft, "fftconv") == 3 * (2 * (2 * 2.5 * 16 * 4 + 6.0 * 9) + 2.5 * 16 * 4));
+    assert_true(flops_of(&fft, "fftconv") == 3 * (2 * (2 * 2.5 * 16 * 4 + 6.0 * 8) + 2.5 * 16 * 4));
 }
 
 /* Store gradients through the checker that models use */

@@ -1,20 +1,23 @@
 /*
  * fftconv.c - long convolution by FFT, causal or two-sided, and its fused gradient
  *
- * u (B, L, D) has its channels side by side, so that a block of BLOCK channels is gathered into dense rows at a time;
- * a block is the unit of parallel work. Sums over the batch run in order.
+ * u (B, L, D) has its channels side by side, and the FFT takes a few of them at once (kernels.h: fft_lanes): they are
+ * the unit of parallel work. Kernels (D, L) are turned to rows of such channels first. Sums over the batch run in
+ * order.
  */
+#include <math.h>
+
 #include "engine/ops/support.h"
 
-enum { BLOCK = 8, MAX_LENGTH = 1 << 20 };
+enum { MAX_LENGTH = 1 << 20 };
 enum { U, KERNEL, KERNEL2, DY };
 
 struct job {
     const struct sqa_node *node;
     const struct sqa_kernels *k;
-    int64_t batch, length, width;
-    size_t row, spectrum, fft; /* bytes, multiples of 64 */
-    size_t bytes;              /* of a thread's workspace */
+    int64_t batch, length, width, lanes;
+    size_t table, spectrum; /* bytes, multiples of 64 */
+    int spectra;            /* of a thread's workspace */
     unsigned char *workspace;
 };
 
@@ -39,8 +42,8 @@ static enum sqa_status shape(struct sqa_node *n, struct sqa_err *err)
     return SQA_OK;
 }
 
-/* Workspace of a thread: spectra of the block's kernels; three rows of the block; spectra of u and dy; in the
- * gradient also the block's sums; and the FFT's own. */
+/* Workspace: the table; then for each thread the kernels' spectrum and the work of a convolution, or, in the
+ * gradient, kernels, sums and two of work. */
 static struct job job_of(const struct sqa_node *n, void *workspace)
 {
     const struct sqa_tensor *u = n->in[U];
@@ -50,113 +53,102 @@ static struct job job_of(const struct sqa_node *n, void *workspace)
     j.batch = u->dim[0];
     j.length = u->dim[1];
     j.width = u->dim[2];
-    j.row = sqa_align64((size_t)j.length * size);
+    j.lanes = (int64_t)j.k->fft_lanes();
+    j.table = sqa_align64(j.k->fft_table(sqa_max64(1, j.length)) * size);
     j.spectrum = sqa_align64(j.k->fft_spectrum(sqa_max64(1, j.length)) * size);
-    j.fft = sqa_align64(j.k->fft_workspace(sqa_max64(1, j.length)));
-    j.bytes = 3 * BLOCK * j.row + (2 * BLOCK + 2) * j.spectrum + j.fft;
+    j.spectra = n->nin > DY ? 4 : 2;
     return j;
 }
 
-struct scratch {
-    unsigned char *rows[3], *kernel, *sum, *u, *dy, *fft;
-};
-
-static struct scratch scratch_of(const struct job *j, int thread)
+static size_t workspace(const struct sqa_node *n, int threads)
 {
-    unsigned char *p = j->workspace + (size_t)thread * j->bytes;
-    struct scratch s;
+    const struct job j = job_of(n, NULL);
 
-    for (int i = 0; i < 3; i++, p += BLOCK * j->row)
-        s.rows[i] = p;
-    s.kernel = p;
-    s.sum = s.kernel + BLOCK * j->spectrum;
-    s.u = s.sum + BLOCK * j->spectrum;
-    s.dy = s.u + j->spectrum;
-    s.fft = s.dy + j->spectrum;
-    return s;
+    return j.table + (size_t)threads * (size_t)j.spectra * j.spectrum;
 }
 
-/* Block of `count` channels from `first` on of batch row b, from (L, D) to dense rows and back. */
-static void gather(const struct job *j, const struct sqa_tensor *x, int64_t b, int64_t first, int64_t count,
-                   unsigned char *rows)
+static void *spectrum_of(const struct job *j, int thread, int i)
 {
-    const int64_t row = (int64_t)(j->row / j->k->size);
-
-    sqa_copy_block(j->k->size, 2, (const int64_t[]){j->length, count},
-                   sqa_at_const(sqa_data(x), b * x->stride[0] + first * x->stride[2], j->k->size),
-                   (const int64_t[]){x->stride[1], x->stride[2]}, rows, (const int64_t[]){1, row});
+    return j->workspace + j->table + (size_t)(thread * j->spectra + i) * j->spectrum;
 }
 
-static void scatter(const struct job *j, const unsigned char *rows, struct sqa_tensor *y, int64_t b, int64_t first,
-                    int64_t count)
+/* Row (b, 0), channel c of a (B, L, D) tensor */
+static void *row_of(const struct job *j, const struct sqa_tensor *x, int64_t b, int64_t c)
 {
-    const int64_t row = (int64_t)(j->row / j->k->size);
-
-    sqa_copy_block(j->k->size, 2, (const int64_t[]){j->length, count}, rows, (const int64_t[]){1, row},
-                   sqa_at(sqa_data(y), b * y->stride[0] + first, j->k->size), (const int64_t[]){y->stride[1], 1});
+    return sqa_at(sqa_data(x), b * x->stride[0] + c, j->k->size);
 }
 
-static void kernel_spectra(const struct job *j, const struct scratch *s, int64_t first, int64_t count)
+static struct sqa_fft fft_of(const struct job *j, int64_t lanes)
 {
-    const struct sqa_tensor *k2 = j->node->in[KERNEL2];
-    const size_t size = j->k->size;
+    return (struct sqa_fft){.n = j->length, .lanes = lanes, .table = j->workspace};
+}
 
-    for (int64_t c = 0; c < count; c++)
-        j->k->fft_forward(sqa_at_const(sqa_data(j->node->in[KERNEL]), (first + c) * j->length, size),
-                          k2 == NULL ? NULL : sqa_at_const(sqa_data(k2), (first + c) * j->length, size), j->length,
-                          s->kernel + (size_t)c * j->spectrum, s->fft);
+/* Channels first to first + count of a kernel (D, L) <-> rows (L, lanes); NULL when there is no such kernel. */
+static void *kernel_rows(const struct job *j, int i, int64_t first, int64_t count, void *rows)
+{
+    const struct sqa_tensor *k = j->node->in[i];
+
+    if (k == NULL)
+        return NULL;
+    sqa_copy_block(j->k->size, 2, (const int64_t[]){count, j->length},
+                   sqa_at_const(sqa_data(k), first * j->length, j->k->size), (const int64_t[]){j->length, 1}, rows,
+                   (const int64_t[]){1, j->lanes});
+    return rows;
+}
+
+static void put_kernel_rows(const struct job *j, int i, int64_t first, int64_t count, const void *rows)
+{
+    sqa_copy_block(j->k->size, 2, (const int64_t[]){count, j->length}, rows, (const int64_t[]){1, j->lanes},
+                   sqa_at(sqa_data(j->node->out[i]), first * j->length, j->k->size), (const int64_t[]){j->length, 1});
+}
+
+/* The rows of both kernels have room in one spectrum, `rows`. */
+static void kernel_spectrum(const struct job *j, int64_t first, int64_t count, void *rows, void *spectrum)
+{
+    const struct sqa_fft f = fft_of(j, count);
+    const void *k = kernel_rows(j, KERNEL, first, count, rows);
+    const void *k2 = kernel_rows(j, KERNEL2, first, count, sqa_at(rows, j->length * j->lanes, j->k->size));
+
+    j->k->fft_kernel(&f, k, k2, j->lanes, spectrum);
 }
 
 static void convolve(void *ctx, int64_t first, int64_t count, int thread)
 {
     const struct job *j = ctx;
-    const struct scratch s = scratch_of(j, thread);
+    const struct sqa_fft f = fft_of(j, count);
+    const struct sqa_tensor *u = j->node->in[U], *y = j->node->out[0];
+    void *kernel = spectrum_of(j, thread, 0), *work = spectrum_of(j, thread, 1);
 
-    kernel_spectra(j, &s, first, count);
-    for (int64_t b = 0; b < j->batch; b++) {
-        gather(j, j->node->in[U], b, first, count, s.rows[0]);
-        for (int64_t c = 0; c < count; c++) {
-            j->k->fft_forward(s.rows[0] + (size_t)c * j->row, NULL, j->length, s.u, s.fft);
-            j->k->fft_apply(s.u, s.kernel + (size_t)c * j->spectrum, 0, j->length, s.rows[1] + (size_t)c * j->row,
-                            s.fft);
-        }
-        scatter(j, s.rows[1], j->node->out[0], b, first, count);
-    }
+    kernel_spectrum(j, first, count, work, kernel);
+    for (int64_t b = 0; b < j->batch; b++)
+        j->k->fft_convolve(&f, row_of(j, u, b, first), u->stride[1], kernel, row_of(j, y, b, first), y->stride[1],
+                           work);
 }
 
-/* Transform length and its cost: n real points take 2.5 n log2 n. */
-static double padded(const struct sqa_node *n, double *transform)
+/* Nominal cost of a transform of a real row with its zeros: 2.5 n log2 n for n = 2 L points */
+static double transform(const struct sqa_node *n)
 {
-    double length = 2, log2 = 1;
+    const double points = 2 * (double)n->in[U]->dim[1];
 
-    while (length < 2 * (double)n->in[U]->dim[1]) {
-        length *= 2;
-        log2 += 1;
-    }
-    *transform = 2.5 * length * log2;
-    return length;
+    return points > 0 ? 2.5 * points * log2(points) : 0;
 }
 
 static double flops(const struct sqa_node *n)
 {
-    double transform;
-    const double length = padded(n, &transform);
-    const double batch = (double)n->in[U]->dim[0], width = (double)n->in[U]->dim[2];
+    const double batch = (double)n->in[U]->dim[0], length = (double)n->in[U]->dim[1];
+    const double width = (double)n->in[U]->dim[2];
 
-    return width * (batch * (2 * transform + 6 * (length / 2 + 1)) + transform);
+    return width * (batch * (2 * transform(n) + 6 * length) + transform(n));
 }
 
 static void run(const struct sqa_node *n, const struct sqa_run *r)
 {
     struct job j = job_of(n, r->workspace);
 
-    if (sqa_numel(n->out[0]) != 0)
-        sqa_chunks(r, j.width, BLOCK, flops(n), convolve, &j);
-}
-
-static size_t workspace(const struct sqa_node *n, int threads)
-{
-    return (size_t)threads * job_of(n, NULL).bytes;
+    if (sqa_numel(n->out[0]) == 0)
+        return;
+    j.k->fft_prepare(j.length, j.workspace);
+    sqa_chunks(r, j.width, j.lanes, flops(n), convolve, &j);
 }
 
 /* fftconv_bwd: inputs u, k, k2, dy; outputs du, dk, dk2 (when there is k2) */
@@ -176,47 +168,40 @@ static enum sqa_status bwd_shape(struct sqa_node *n, struct sqa_err *err)
 static void differentiate(void *ctx, int64_t first, int64_t count, int thread)
 {
     const struct job *j = ctx;
-    const struct scratch s = scratch_of(j, thread);
-    struct sqa_tensor *const *out = j->node->out;
-    const size_t size = j->k->size;
+    const struct sqa_fft f = fft_of(j, count);
+    const struct sqa_tensor *u = j->node->in[U], *dy = j->node->in[DY], *du = j->node->out[0];
+    const bool two = j->node->in[KERNEL2] != NULL;
+    void *kernel = spectrum_of(j, thread, 0), *sum = spectrum_of(j, thread, 1), *work = spectrum_of(j, thread, 2);
+    void *second = sqa_at(work, j->length * j->lanes, j->k->size);
 
-    kernel_spectra(j, &s, first, count);
-    memset(s.sum, 0, (size_t)count * j->spectrum);
-    for (int64_t b = 0; b < j->batch; b++) {
-        gather(j, j->node->in[U], b, first, count, s.rows[0]);
-        gather(j, j->node->in[DY], b, first, count, s.rows[1]);
-        for (int64_t c = 0; c < count; c++) {
-            const size_t row = (size_t)c * j->row, spectrum = (size_t)c * j->spectrum;
-
-            j->k->fft_forward(s.rows[0] + row, NULL, j->length, s.u, s.fft);
-            j->k->fft_forward(s.rows[1] + row, NULL, j->length, s.dy, s.fft);
-            j->k->fft_accumulate(s.u, s.dy, s.sum + spectrum, j->length);
-            j->k->fft_apply(s.dy, s.kernel + spectrum, 1, j->length, s.rows[2] + row, s.fft);
-        }
-        scatter(j, s.rows[2], out[0], b, first, count);
-    }
-    for (int64_t c = 0; c < count; c++)
-        j->k->fft_kernel_grad(
-            s.sum + (size_t)c * j->spectrum, j->length, sqa_at(sqa_data(out[1]), (first + c) * j->length, size),
-            j->node->in[KERNEL2] == NULL ? NULL : sqa_at(sqa_data(out[2]), (first + c) * j->length, size), s.fft);
+    kernel_spectrum(j, first, count, work, kernel);
+    memset(sum, 0, j->spectrum);
+    for (int64_t b = 0; b < j->batch; b++)
+        j->k->fft_gradient(&f, row_of(j, u, b, first), u->stride[1], row_of(j, dy, b, first), dy->stride[1], kernel,
+                           sum, row_of(j, du, b, first), du->stride[1], work);
+    j->k->fft_kernel_grad(&f, sum, work, two ? second : NULL, j->lanes);
+    put_kernel_rows(j, 1, first, count, work);
+    if (two)
+        put_kernel_rows(j, 2, first, count, second);
 }
 
 /* u, dy and du transforms; products for du and, summed, for dk; per channel the kernel's transform and dk's. */
 static double bwd_flops(const struct sqa_node *n)
 {
-    double transform;
-    const double length = padded(n, &transform);
-    const double batch = (double)n->in[U]->dim[0], width = (double)n->in[U]->dim[2];
+    const double batch = (double)n->in[U]->dim[0], length = (double)n->in[U]->dim[1];
+    const double width = (double)n->in[U]->dim[2];
 
-    return width * (batch * (3 * transform + 14 * (length / 2 + 1)) + 2 * transform);
+    return width * (batch * (3 * transform(n) + 14 * length) + 2 * transform(n));
 }
 
 static void bwd_run(const struct sqa_node *n, const struct sqa_run *r)
 {
     struct job j = job_of(n, r->workspace);
 
-    if (j.width != 0 && j.length != 0)
-        sqa_chunks(r, j.width, BLOCK, bwd_flops(n), differentiate, &j);
+    if (j.width == 0 || j.length == 0)
+        return;
+    j.k->fft_prepare(j.length, j.workspace);
+    sqa_chunks(r, j.width, j.lanes, bwd_flops(n), differentiate, &j);
 }
 
 const struct sqa_op sqa_op_fftconv_bwd = {
@@ -230,9 +215,14 @@ const struct sqa_op sqa_op_fftconv_bwd = {
     .tolerance = 1e-4,
 };
 
+static struct sqa_tensor *with_dense_rows(struct sqa_graph *g, struct sqa_tensor *x)
+{
+    return x != NULL && x->rank > 0 && x->stride[x->rank - 1] != 1 ? sqa_dense(g, x) : x;
+}
+
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
-    struct sqa_tensor *const in[] = {n->in[U], n->in[KERNEL], n->in[KERNEL2], dy[0]};
+    struct sqa_tensor *const in[] = {n->in[U], n->in[KERNEL], n->in[KERNEL2], with_dense_rows(g, dy[0])};
     struct sqa_tensor *d = sqa_apply(g, &sqa_op_fftconv_bwd, NULL, 0, 4, in);
 
     if (d == NULL)
@@ -255,7 +245,7 @@ const struct sqa_op sqa_op_fftconv = {
 
 struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k, struct sqa_tensor *k2)
 {
-    struct sqa_tensor *const in[] = {u, k, k2};
+    struct sqa_tensor *const in[] = {with_dense_rows(g, u), k, k2};
 
     if (!sqa_ready(g, "fftconv", 2, in))
         return NULL;

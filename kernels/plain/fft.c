@@ -1,142 +1,164 @@
 /*
- * fft.c - causal long convolution of one channel by the real FFT; layout of spectra in plain/fft.h
+ * fft.c - long convolution by FFT, a few channels at once
  *
- * A row of n numbers is padded with zeros to N = power of two >= 2 n, so that the circular convolution of N points
- * equals the linear one on the first n. k2 lies backwards at the end of the padded row: lag -(i + 1) is index N - 1 -
- * i. N real numbers are transformed as N / 2 complex ones, x[2 j] + i x[2 j + 1], and separated.
+ * Real rows of n <= N = a power of two numbers are polynomials in C[x] / (x^N - i). There x^N = i, so that in a
+ * product of two of them what reaches N or more, or, as x^-1 = -i x^(N-1), less than 0, is imaginary: the real part
+ * of the product is the linear convolution, cut to 0 .. N - 1, without padding to 2 N. A kernel of two sides, sum
+ * k[t] x^t + sum k2[i] x^-(i+1), has the complex coefficients k[t] and -i k2[N - 1 - t].
+ *
+ * The transform is the Chinese remainder theorem: x^M - exp(2 pi i p) = (x^(M/2) - c) (x^(M/2) + c) with
+ * c = exp(pi i p), down to M = 1. There polynomials are complex numbers, values at points of the unit circle;
+ * reversing a kernel in time conjugates them. This is a right-angle convolution (Crandall and Fagin 1994, Math. Comp.
+ * 62) whose weights are part of the FFT.
+ *
+ * A point is LANES real parts, then LANES imaginary parts.
  */
+#include <math.h>
 #include <string.h>
 
-#include "kernels/plain/fft.h"
 #include "kernels/plain/plain.h"
 
-static int64_t half_size(int64_t n)
+enum { LANES = 4, POINT = 2 * LANES };
+
+static int64_t points_of(int64_t n)
 {
-    int64_t h = 1;
-    while (h < n)
-        h *= 2;
-    return h;
+    int64_t points = 1;
+    while (points < n)
+        points *= 2;
+    return points;
+}
+
+size_t K(fft_lanes)(void)
+{
+    return LANES;
 }
 
 size_t K(fft_spectrum)(int64_t n)
 {
-    return 2 * (size_t)half_size(n);
-}
-size_t K(fft_workspace)(int64_t n)
-{
-    return 4 * (size_t)half_size(n) * sizeof(real);
+    return POINT * (size_t)points_of(n);
 }
 
-/* Transform Z of the packed numbers -> spectrum X. With E, O the transforms of even and odd points, W = exp(-2 pi i /
- * N): Z[k] = E[k] + i O[k], X[k] = E[k] + W^k O[k], X[h - k] = conj(E[k] - W^k O[k]). */
-static void separate(int64_t h, const real *re, const real *im, real *restrict xr, real *restrict xi)
+size_t K(fft_table)(int64_t n)
 {
-    const real *wr, *wi;
-    K(fft_twiddles)(2 * h, &wr, &wi);
-    xr[0] = re[0] + im[0];
-    xi[0] = re[0] - im[0];
-    const real half = (real)0.5;
-    for (int64_t k = 1; k <= h / 2; k++) {
-        const real er = half * (re[k] + re[h - k]), ei = half * (im[k] - im[h - k]);
-        const real or = half * (im[k] + im[h - k]), oi = half * (re[h - k] - re[k]);
-        const real tr = wr[h + k] * or -wi[h + k] * oi, ti = wr[h + k] * oi + wi[h + k] * or ;
-        xr[k] = er + tr;
-        xi[k] = ei + ti;
-        xr[h - k] = er - tr;
-        xi[h - k] = ti - ei;
-    }
+    (void)n;
+    return 0;
 }
 
-/* The inverse of separate, times 2. */
-static void join(int64_t h, const real *xr, const real *xi, real *restrict re, real *restrict im)
+void K(fft_prepare)(int64_t n, void *table)
 {
-    const real *wr, *wi;
-    K(fft_twiddles)(2 * h, &wr, &wi);
-    re[0] = xr[0] + xi[0];
-    im[0] = xr[0] - xi[0];
-    for (int64_t k = 1; k <= h / 2; k++) {
-        const real er = xr[k] + xr[h - k], ei = xi[k] - xi[h - k];
-        const real tr = xr[k] - xr[h - k], ti = xi[k] + xi[h - k];
-        const real or = wr[h + k] * tr + wi[h + k] * ti, oi = wr[h + k] * ti - wi[h + k] * tr;
-        re[k] = er - oi;
-        im[k] = ei + or ;
-        re[h - k] = er + oi;
-        im[h - k] = or -ei;
-    }
+    (void)n, (void)table;
 }
 
-void K(fft_forward)(const void *u_, const void *k2_, int64_t n, void *spectrum, void *workspace)
+/* x modulo x^m - exp(2 pi i turn) -> its values at the m roots */
+static void split(real *x, int64_t m, double turn)
 {
-    const real *u = u_, *k2 = k2_;
-    const int64_t h = half_size(n);
-    real *re = workspace, *im = re + h, *re2 = im + h, *im2 = re2 + h, *x = spectrum;
-    int64_t j = 0;
-    for (; j < n / 2; j++) {
-        re[j] = u[2 * j];
-        im[j] = u[2 * j + 1];
-    }
-    memset(re + j, 0, (size_t)(h - j) * sizeof *re);
-    memset(im + j, 0, (size_t)(h - j) * sizeof *im);
-    if (n % 2)
-        re[j] = u[n - 1];
-    for (int64_t i = 0; k2 && i < n; i++) /* index 2 h - 1 - i is odd for even i */
-        (i % 2 ? re : im)[(2 * h - 1 - i) / 2] = k2[i];
-    K(fft_complex)(h, &re, &im, &re2, &im2);
-    separate(h, re, im, x, x + h);
-}
-
-/* Inverse transform of the spectrum in (xr, xi), which is overwritten: its first n numbers to y and its last n,
- * backwards, to y2; either may be NULL. */
-static void inverse(int64_t h, real *xr, real *xi, real *re, real *im, int64_t n, real *y, real *y2)
-{
-    join(h, xr, xi, re, im);
-    K(fft_complex)(h, &im, &re, &xi, &xr);
-    const real scale = (real)(0.5 / (double)h);
-    if (y) {
-        for (int64_t j = 0; j < n / 2; j++) {
-            y[2 * j] = scale * re[j];
-            y[2 * j + 1] = scale * im[j];
+    if (m == 1)
+        return;
+    const double pi = 3.14159265358979323846;
+    const real re = (real)cos(pi * turn), im = (real)sin(pi * turn);
+    real *y = x + m / 2 * POINT;
+    for (int64_t i = 0; i < m / 2 * POINT; i += POINT)
+        for (int64_t l = i; l < i + LANES; l++) {
+            const real a = re * y[l] - im * y[l + LANES], b = re * y[l + LANES] + im * y[l];
+            y[l] = x[l] - a;
+            y[l + LANES] = x[l + LANES] - b;
+            x[l] += a;
+            x[l + LANES] += b;
         }
-        if (n % 2)
-            y[n - 1] = scale * re[n / 2];
-    }
-    for (int64_t i = 0; y2 && i < n; i++)
-        y2[i] = scale * (i % 2 ? re : im)[(2 * h - 1 - i) / 2];
+    split(x, m / 2, turn / 2);
+    split(y, m / 2, turn / 2 + 0.5);
 }
 
-void K(fft_apply)(const void *u_, const void *k_, int adjoint, int64_t n, void *y, void *workspace)
+/* The inverse of split, times m */
+static void join(real *x, int64_t m, double turn)
 {
-    const int64_t h = half_size(n);
-    const real *ur = u_, *ui = ur + h, *kr = k_, *ki = kr + h, sign = adjoint ? -1 : 1;
-    real *restrict xr = workspace, *restrict xi = xr + h;
-    for (int64_t k = 1; k < h; k++) {
-        const real b = sign * ki[k];
-        xr[k] = ur[k] * kr[k] - ui[k] * b;
-        xi[k] = ur[k] * b + ui[k] * kr[k];
-    }
-    xr[0] = ur[0] * kr[0];
-    xi[0] = ui[0] * ki[0];
-    inverse(h, xr, xi, xi + h, xi + 2 * h, n, y, NULL);
+    if (m == 1)
+        return;
+    const double pi = 3.14159265358979323846;
+    const real re = (real)cos(pi * turn), im = (real)sin(pi * turn);
+    real *y = x + m / 2 * POINT;
+    join(x, m / 2, turn / 2);
+    join(y, m / 2, turn / 2 + 0.5);
+    for (int64_t i = 0; i < m / 2 * POINT; i += POINT)
+        for (int64_t l = i; l < i + LANES; l++) {
+            const real a = x[l] - y[l], b = x[l + LANES] - y[l + LANES];
+            x[l] += y[l];
+            x[l + LANES] += y[l + LANES];
+            y[l] = re * a + im * b;
+            y[l + LANES] = re * b - im * a;
+        }
 }
 
-void K(fft_accumulate)(const void *u_, const void *dy_, void *acc_, int64_t n)
+static void transform(const struct sqa_fft *f, const real *u, int64_t stride, real *x)
 {
-    const int64_t h = half_size(n);
-    const real *ur = u_, *ui = ur + h, *yr = dy_, *yi = yr + h;
-    real *restrict ar = acc_, *restrict ai = ar + h;
-    const real first_r = ar[0] + ur[0] * yr[0], first_i = ai[0] + ui[0] * yi[0];
-    for (int64_t k = 0; k < h; k++) {
-        ar[k] += ur[k] * yr[k] + ui[k] * yi[k];
-        ai[k] += ur[k] * yi[k] - ui[k] * yr[k];
-    }
-    ar[0] = first_r;
-    ai[0] = first_i;
+    memset(x, 0, POINT * (size_t)points_of(f->n) * sizeof *x);
+    for (int64_t t = 0; t < f->n; t++)
+        memcpy(x + t * POINT, u + t * stride, (size_t)f->lanes * sizeof *x);
+    split(x, points_of(f->n), 0.25);
 }
 
-void K(fft_kernel_grad)(const void *acc, int64_t n, void *dk, void *dk2, void *workspace)
+/* x is overwritten; its real part to y and, when there is y2, its imaginary part as that of a kernel. */
+static void inverse(const struct sqa_fft *f, real *x, real *y, real *y2, int64_t stride)
 {
-    const int64_t h = half_size(n);
-    real *xr = workspace, *xi = xr + h;
-    memcpy(xr, acc, 2 * (size_t)h * sizeof *xr);
-    inverse(h, xr, xi, xi + h, xi + 2 * h, n, dk, dk2);
+    const int64_t points = points_of(f->n);
+    const real scale = (real)(1 / (double)points);
+    join(x, points, 0.25);
+    for (int64_t t = 0; t < f->n; t++)
+        for (int64_t l = 0; l < f->lanes; l++) {
+            y[t * stride + l] = scale * x[t * POINT + l];
+            if (y2)
+                y2[t * stride + l] = -scale * x[(points - 1 - t) * POINT + LANES + l];
+        }
+}
+
+void K(fft_kernel)(const struct sqa_fft *f, const void *k, const void *k2_, int64_t stride, void *spectrum)
+{
+    const int64_t points = points_of(f->n);
+    const real *k2 = k2_;
+    real *x = spectrum;
+    memset(x, 0, POINT * (size_t)points * sizeof *x);
+    for (int64_t t = 0; t < f->n; t++)
+        memcpy(x + t * POINT, (const real *)k + t * stride, (size_t)f->lanes * sizeof *x);
+    for (int64_t t = 0; k2 && t < f->n; t++)
+        for (int64_t l = 0; l < f->lanes; l++)
+            x[(points - 1 - t) * POINT + LANES + l] = -k2[t * stride + l];
+    split(x, points, 0.25);
+}
+
+void K(fft_convolve)(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *kernel, void *y,
+                     int64_t y_stride, void *work)
+{
+    const real *k = kernel;
+    real *x = work;
+    transform(f, u, u_stride, x);
+    for (int64_t i = 0; i < points_of(f->n) * POINT; i += POINT)
+        for (int64_t l = i; l < i + LANES; l++) {
+            const real re = x[l], im = x[l + LANES];
+            x[l] = re * k[l] - im * k[l + LANES];
+            x[l + LANES] = re * k[l + LANES] + im * k[l];
+        }
+    inverse(f, x, y, NULL, y_stride);
+}
+
+void K(fft_gradient)(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *dy, int64_t dy_stride,
+                     const void *kernel, void *sum_, void *du, int64_t du_stride, void *work)
+{
+    const real *k = kernel;
+    real *a = work, *b = a + points_of(f->n) * POINT, *sum = sum_;
+    transform(f, u, u_stride, a);
+    transform(f, dy, dy_stride, b);
+    for (int64_t i = 0; i < points_of(f->n) * POINT; i += POINT)
+        for (int64_t l = i; l < i + LANES; l++) {
+            const real re = b[l], im = b[l + LANES];
+            sum[l] += re * a[l] + im * a[l + LANES];
+            sum[l + LANES] += im * a[l] - re * a[l + LANES];
+            b[l] = re * k[l] + im * k[l + LANES];
+            b[l + LANES] = im * k[l] - re * k[l + LANES];
+        }
+    inverse(f, b, du, NULL, du_stride);
+}
+
+void K(fft_kernel_grad)(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride)
+{
+    inverse(f, sum, dk, dk2, stride);
 }

@@ -50,13 +50,26 @@
     size_t sqa_k_attention_workspace_##T(int64_t d, int64_t dv); \
     void sqa_k_attention_##T(const struct sqa_attention *a, void *workspace); \
     void sqa_k_attention_bwd_##T(const struct sqa_attention_bwd *a, void *workspace); \
+    size_t sqa_k_fft_lanes_##T(void); \
+    size_t sqa_k_fft_table_##T(int64_t n); \
     size_t sqa_k_fft_spectrum_##T(int64_t n); \
-    size_t sqa_k_fft_workspace_##T(int64_t n); \
-    void sqa_k_fft_forward_##T(const void *u, const void *k2, int64_t n, void *spectrum, void *workspace); \
-    void sqa_k_fft_apply_##T(const void *u_spectrum, const void *k_spectrum, int adjoint, int64_t n, void *y, \
-                             void *workspace); \
-    void sqa_k_fft_accumulate_##T(const void *u_spectrum, const void *dy_spectrum, void *acc, int64_t n); \
-    void sqa_k_fft_kernel_grad_##T(const void *acc, int64_t n, void *dk, void *dk2, void *workspace); \
+    void sqa_k_fft_prepare_##T(int64_t n, void *table); \
+    void sqa_k_fft_kernel_##T(const struct sqa_fft *f, const void *k, const void *k2, int64_t stride, \
+                              void *spectrum); \
+    void sqa_k_fft_convolve_##T(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *kernel, \
+                                void *y, int64_t y_stride, void *work); \
+    void sqa_k_fft_gradient_##T(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *dy, \
+                                int64_t dy_stride, const void *kernel, void *sum, void *du, int64_t du_stride, \
+                                void *work); \
+    void sqa_k_fft_kernel_grad_##T(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride); \
+    void sqa_k_glu_##T(const void *x, void *y, size_t rows, size_t n); \
+    void sqa_k_glu_grad_##T(const void *x, const void *dy, void *dx, size_t rows, size_t n); \
+    void sqa_k_scan_##T(const struct sqa_scan *s); \
+    void sqa_k_scan_grad_##T(const struct sqa_scan_grad *s); \
+    void sqa_k_powers_##T(const double *z, double *w, size_t m, size_t n, double re, double im, void *y, \
+                          size_t stride); \
+    void sqa_k_polynomials_##T(const double *z, size_t m, size_t n, const void *x, size_t stride, double *value, \
+                               double *slope); \
     void sqa_k_adamw_##T(const struct sqa_adamw *s, void *w, const void *g, void *m, void *v, size_t n); \
     void sqa_k_sgd_##T(double rate, double momentum, double decay, double grad_scale, void *w, const void *g, \
                        void *m, size_t n); \
@@ -71,7 +84,13 @@
     X(sum, isa) X(sum_squares, isa) X(max, isa) X(sum_rows, isa) \
     X(softmax, isa) X(softmax_grad, isa) X(log_sum_exp, isa) X(cross_entropy, isa) X(cross_entropy_grad, isa) \
     X(layernorm, isa) X(layernorm_grad, isa) X(add_layernorm, isa) X(add_layernorm_grad, isa) \
-    X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa)
+    X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
+    X(fft_lanes, isa) X(fft_table, isa) X(fft_spectrum, isa) X(fft_prepare, isa) \
+    X(fft_kernel, isa) X(fft_convolve, isa) X(fft_gradient, isa) X(fft_kernel_grad, isa) \
+    X(glu, isa) X(glu_grad, isa) X(scan, isa) X(scan_grad, isa) X(powers, isa) X(polynomials, isa)
+/* Kernels that have a plain form only */
+#define SQA_PLAIN_LIST(X, T) \
+    X(embedding, T) X(embedding_grad, T) X(copy_strided, T) X(from_f64, T) X(to_f64, T)
 /* clang-format on */
 
 SQA_KERNELS_DECLARE(f32)
