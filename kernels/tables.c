@@ -46,28 +46,51 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
                     (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
+/* Packed B is B with dense rows: OpenBLAS adds to what C starts from. */
+#define GEMM_PANELS(T, REAL)                                                                                     \
+    static void gemm_panels_##T(const struct sqa_gemm_panels *g)                                                 \
+    {                                                                                                            \
+        const int trans = g->a_column != 1 && g->k > 1;                                                          \
+        const REAL *bias = g->bias;                                                                              \
+        if ((trans && g->a_row != 1 && g->m > 1) || gemm_is_empty(g->m, g->n, g->k)) {                           \
+            sqa_k_gemm_panels_##T(g);                                                                            \
+            return;                                                                                              \
+        }                                                                                                        \
+        for (int64_t i = 0; i < g->m; i++) {                                                                     \
+            REAL *c = (REAL *)g->c + i * g->ldc;                                                                 \
+            for (int64_t j = 0; j < g->n; j++)                                                                   \
+                c[j] = (g->accumulate ? c[j] : 0) + (bias ? bias[j] : 0);                                        \
+        }                                                                                                        \
+        const int64_t stride = trans ? g->a_column : g->a_row, least = trans ? g->m : g->k;                      \
+        gemm_##T(trans, 0, g->m, g->n, g->k, 1, g->a, stride > least ? stride : least, g->panels, g->n, 1, g->c, \
+                 g->ldc);                                                                                        \
+    }
+GEMM_PANELS(f32, float)
+GEMM_PANELS(f64, double)
+
 #define ROW(T, name) .name = sqa_k_##name##_##T
-#define PLAIN_TABLE(T, REAL, GEMM)                                                                                  \
+#define PLAIN_TABLE(T, REAL, GEMM, PANELS)                                                                          \
     {                                                                                                               \
-        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary),      \
-        ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares), ROW(T, max),         \
-        ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp), ROW(T, layernorm),            \
-        ROW(T, layernorm_grad), ROW(T, embedding), ROW(T, embedding_grad), ROW(T, cross_entropy),                   \
-        ROW(T, cross_entropy_grad), ROW(T, dropout), ROW(T, attention_workspace), ROW(T, attention),                \
-        ROW(T, attention_bwd), ROW(T, fft_spectrum), ROW(T, fft_workspace), ROW(T, fft_forward), ROW(T, fft_apply), \
-        ROW(T, fft_accumulate), ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided),          \
-        ROW(T, from_f64), ROW(T, to_f64)                                                                            \
+        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, .gemm_panels = PANELS, ROW(T, panels), ROW(T, pack),    \
+        ROW(T, unary), ROW(T, unary_grad), ROW(T, binary), ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy),     \
+        ROW(T, sum), ROW(T, sum_squares), ROW(T, max), ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad),     \
+        ROW(T, log_sum_exp), ROW(T, layernorm), ROW(T, layernorm_grad), ROW(T, embedding), ROW(T, embedding_grad),  \
+        ROW(T, cross_entropy), ROW(T, cross_entropy_grad), ROW(T, dropout), ROW(T, attention_workspace),            \
+        ROW(T, attention), ROW(T, attention_bwd), ROW(T, fft_spectrum), ROW(T, fft_workspace), ROW(T, fft_forward), \
+        ROW(T, fft_apply), ROW(T, fft_accumulate), ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd),             \
+        ROW(T, copy_strided), ROW(T, from_f64), ROW(T, to_f64)                                                      \
     }
 
-static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);
-static const struct sqa_kernels plain_f64 = PLAIN_TABLE(f64, double, sqa_k_gemm_f64);
-struct sqa_kernels sqa_kernels_f32 = PLAIN_TABLE(f32, float, gemm_f32);
-struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
+static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32, sqa_k_gemm_panels_f32);
+static const struct sqa_kernels plain_f64 = PLAIN_TABLE(f64, double, sqa_k_gemm_f64, sqa_k_gemm_panels_f64);
+struct sqa_kernels sqa_kernels_f32 = PLAIN_TABLE(f32, float, gemm_f32, gemm_panels_f32);
+struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64, gemm_panels_f64);
 
 #if HAVE_AVX2
 /* clang-format off */
 /* Kernels of kernels/simd, in one form for each instruction set */
-#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa)
+#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa) \
+    X(panels, isa) X(pack, isa) X(gemm_panels, isa)
 /* Kernels that have an AVX2 form only (kernels/avx2) */
 #define AVX2_LIST(X, isa) \
     X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \
@@ -179,6 +202,7 @@ void sqa_kernels_init(void)
     find_cpu_flags();
     sqa_kernels_f32 = plain_f32;
     sqa_kernels_f32.gemm = gemm_f32;
+    sqa_kernels_f32.gemm_panels = gemm_panels_f32;
     const size_t n = limit && strcmp(limit, "plain") == 0 ? 0 : sqa_kernels_simd(tables);
     for (size_t i = 0; i < n; i++) {
         sqa_kernels_f32 = *tables[i];

@@ -1,0 +1,150 @@
+/*
+ * gemm.c - products with a packed right operand; f32
+ *
+ * Panels: 2 W columns of B side by side, row after row, the last filled up with zeros. A tile of C (rows x 2 W) stays
+ * in registers over a run of terms; A is read where it lies, one number for a whole row of the tile. Terms are taken
+ * TERMS at a time, so that a run of a panel stays in the first cache, rows BLOCK at a time, so that those of A do.
+ */
+#include "kernels/simd/vec.h"
+#include "kernels/plain/plain.h"
+
+enum { N = 2 * W, TILE = W == 8 ? 6 : 14, TERMS = W == 8 ? 256 : 192, BLOCK = 84 };
+
+size_t V(panels)(int64_t k, int64_t n)
+{
+    return (size_t)((n + N - 1) / N * N * k);
+}
+
+void V(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels)
+{
+    const float *b = b_;
+    float *to = panels;
+    for (int64_t j = 0; j < n; j += N) {
+        const int64_t wide = n - j < N ? n - j : N;
+        const size_t right = wide > W ? (size_t)(wide - W) : 0;
+        for (int64_t l = 0; l < k; l++, to += N) {
+            const float *from = b + l * row + j * column;
+            if (column == 1) {
+                v_store(to, v_load_part(from, (size_t)wide));
+                v_store(to + W, right ? v_load_part(from + W, right) : v_zero());
+                continue;
+            }
+            for (int64_t i = 0; i < wide; i++)
+                to[i] = from[i * column];
+            for (int64_t i = wide; i < N; i++)
+                to[i] = 0;
+        }
+    }
+}
+
+/* A place of C: `left` columns from c on. start: what the sum starts from, C itself or bias or NULL, which is 0. */
+struct place {
+    float *c;
+    int64_t ldc;
+    size_t left;
+    const float *bias;
+    int accumulate;
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* `rows` is a constant wherever this is inlined, so that c lies in registers. */
+INLINE void tile(const int rows, int64_t k, const float *a, int64_t row, int64_t column, const float *b,
+                 const struct place *p)
+{
+    vf c[TILE][2];
+    const float *low = a + rows / 2 * row; /* two bases: short addresses */
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+        c[i][0] = c[i][1] = v_zero();
+    for (int64_t l = 0; l < k; l++, b += N, a += column, low += column) {
+        const vf b0 = v_load(b), b1 = v_load(b + W);
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++) {
+            const vf x = v_set(i < rows / 2 ? a[i * row] : low[(i - rows / 2) * row]);
+            c[i][0] = v_fma(x, b0, c[i][0]);
+            c[i][1] = v_fma(x, b1, c[i][1]);
+        }
+    }
+    const size_t right = p->left > (size_t)W ? p->left - W : 0;
+    const vf zero = v_zero();
+    vf s0 = zero, s1 = zero;
+    if (p->bias) {
+        s0 = v_load_part(p->bias, p->left);
+        s1 = right ? v_load_part(p->bias + W, right) : zero;
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++) {
+        float *to = p->c + i * p->ldc;
+        vf x0 = v_add(c[i][0], s0), x1 = v_add(c[i][1], s1);
+        if (p->left >= (size_t)N) {
+            if (p->accumulate) {
+                x0 = v_add(x0, v_load(to));
+                x1 = v_add(x1, v_load(to + W));
+            }
+            v_store(to, x0);
+            v_store(to + W, x1);
+            continue;
+        }
+        if (p->accumulate) {
+            x0 = v_add(x0, v_load_part(to, p->left));
+            x1 = v_add(x1, right ? v_load_part(to + W, right) : zero);
+        }
+        v_store_part(to, p->left, x0);
+        if (right)
+            v_store_part(to + W, right, x1);
+    }
+}
+
+#define TILE_ROWS(rows)                                                                            \
+    static void tile##rows(int64_t k, const float *a, int64_t row, int64_t column, const float *b, \
+                           const struct place *p)                                                  \
+    {                                                                                              \
+        tile(rows, k, a, row, column, b, p);                                                       \
+    }
+TILE_ROWS(1)
+TILE_ROWS(2)
+TILE_ROWS(4)
+#if SQA_WIDTH == 8
+TILE_ROWS(6)
+#else
+TILE_ROWS(8)
+TILE_ROWS(14)
+#endif
+
+static const struct {
+    int rows;
+    void (*run)(int64_t k, const float *a, int64_t row, int64_t column, const float *b, const struct place *p);
+} tiles[] = {
+#if SQA_WIDTH == 8
+    {6, tile6},
+#else
+    {14, tile14}, {8, tile8},
+#endif
+    {4, tile4},
+    {2, tile2},
+    {1, tile1},
+};
+
+void V(gemm_panels)(const struct sqa_gemm_panels *g)
+{
+    const float *a = g->a, *panels = g->panels, *bias = g->bias;
+    float *c = g->c;
+    for (int64_t i0 = 0; i0 < g->m; i0 += BLOCK) {
+        const int64_t end = i0 + BLOCK < g->m ? i0 + BLOCK : g->m;
+        for (int64_t l0 = 0; l0 < g->k || l0 == 0; l0 += TERMS) {
+            const int64_t terms = l0 + TERMS < g->k ? TERMS : g->k - l0;
+            for (int64_t j = 0; j < g->n; j += N) {
+                const float *b = panels + j * g->k + l0 * N;
+                struct place p = {c + i0 * g->ldc + j, g->ldc, (size_t)(g->n - j), bias && l0 == 0 ? bias + j : NULL,
+                                  g->accumulate || l0 > 0};
+                int t = 0;
+                for (int64_t i = i0; i < end; i += tiles[t].rows, p.c += tiles[t].rows * g->ldc) {
+                    while (tiles[t].rows > end - i)
+                        t++;
+                    tiles[t].run(terms, a + i * g->a_row + l0 * g->a_column, g->a_row, g->a_column, b, &p);
+                }
+            }
+        }
+    }
+}
