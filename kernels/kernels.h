@@ -89,6 +89,11 @@ struct sqa_gemm_panels {
     int64_t ldc;
     const void *bias;
     int accumulate;
+    /* A hint: what the caller will read or write next, brought nearer while this is computed; NULL, 0: nothing. */
+    struct {
+        const void *p;
+        size_t bytes;
+    } soon[4];
 };
 
 struct sqa_adamw {

@@ -126,25 +126,73 @@ static const struct {
     {1, tile1},
 };
 
-void V(gemm_panels)(const struct sqa_gemm_panels *g)
+/* Asks for the bytes of g->soon, a few lines a tile: in one go they would have to be waited for. */
+struct fetch {
+    const char *at[4], *end[4];
+    int64_t step[4]; /* bytes a tile */
+};
+
+static struct fetch fetch_of(const struct sqa_gemm_panels *g)
 {
-    const float *a = g->a, *panels = g->panels, *bias = g->bias;
-    float *c = g->c;
-    for (int64_t i0 = 0; i0 < g->m; i0 += BLOCK) {
-        const int64_t end = i0 + BLOCK < g->m ? i0 + BLOCK : g->m;
-        for (int64_t l0 = 0; l0 < g->k || l0 == 0; l0 += TERMS) {
-            const int64_t terms = l0 + TERMS < g->k ? TERMS : g->k - l0;
-            for (int64_t j = 0; j < g->n; j += N) {
-                const float *b = panels + j * g->k + l0 * N;
-                struct place p = {c + i0 * g->ldc + j, g->ldc, (size_t)(g->n - j), bias && l0 == 0 ? bias + j : NULL,
-                                  g->accumulate || l0 > 0};
-                int t = 0;
-                for (int64_t i = i0; i < end; i += tiles[t].rows, p.c += tiles[t].rows * g->ldc) {
-                    while (tiles[t].rows > end - i)
-                        t++;
-                    tiles[t].run(terms, a + i * g->a_row + l0 * g->a_column, g->a_row, g->a_column, b, &p);
-                }
-            }
+    const int64_t count = ((g->m + TILE - 1) / TILE) * ((g->n + N - 1) / N) * ((g->k + TERMS - 1) / TERMS);
+    struct fetch f;
+    for (int i = 0; i < 4; i++) {
+        const int64_t lines = (int64_t)(g->soon[i].bytes + 63) / 64;
+        f.at[i] = g->soon[i].p;
+        f.end[i] = f.at[i] ? f.at[i] + g->soon[i].bytes : f.at[i];
+        f.step[i] = count > 0 ? (lines + count - 1) / count * 64 : 0;
+    }
+    return f;
+}
+
+static void fetch_some(struct fetch *f)
+{
+    for (int i = 0; i < 4; i++) {
+        const char *stop = f->end[i] - f->at[i] > f->step[i] ? f->at[i] + f->step[i] : f->end[i];
+        for (; f->at[i] < stop; f->at[i] += 64)
+            _mm_prefetch(f->at[i], _MM_HINT_T0);
+    }
+}
+
+/* Columns i .. i + rows - 1 of a transposed A side by side, row after row: what lies apart by a power of two would
+ * meet in one place of the cache. to has room for a whole vector behind the last row. */
+static void gather(int rows, int64_t terms, const float *a, int64_t column, float *to)
+{
+    for (int64_t l = 0; l < terms; l++, a += column, to += rows)
+        v_store(to, v_load_part(a, (size_t)rows));
+}
+
+/* Rows first .. end - 1 of C over `terms` terms from l0 on */
+static void rows_of(const struct sqa_gemm_panels *g, int64_t first, int64_t end, int64_t l0, int64_t terms,
+                    struct fetch *fetch)
+{
+    float side[TERMS * TILE + W];
+    const float *bias = g->bias;
+    const int gathers = g->a_row == 1 && g->a_column > 1;
+    int t = 0;
+    for (int64_t i = first; i < end; i += tiles[t].rows) {
+        const float *a = (const float *)g->a + i * g->a_row + l0 * g->a_column;
+        int64_t row = g->a_row, column = g->a_column;
+        while (tiles[t].rows > end - i || (t == 0 && end - i == 2 * tiles[1].rows)) /* 8 is 4 + 4, not 6 + 2 */
+            t++;
+        if (gathers) {
+            gather(tiles[t].rows, terms, a, column, side);
+            a = side;
+            column = tiles[t].rows;
+        }
+        for (int64_t j = 0; j < g->n; j += N) {
+            const struct place p = {(float *)g->c + i * g->ldc + j, g->ldc, (size_t)(g->n - j),
+                                    bias && l0 == 0 ? bias + j : NULL, g->accumulate || l0 > 0};
+            fetch_some(fetch);
+            tiles[t].run(terms, a, row, column, (const float *)g->panels + j * g->k + l0 * N, &p);
         }
     }
+}
+
+void V(gemm_panels)(const struct sqa_gemm_panels *g)
+{
+    struct fetch fetch = fetch_of(g);
+    for (int64_t i = 0; i < g->m; i += BLOCK)
+        for (int64_t l = 0; l < g->k || l == 0; l += TERMS)
+            rows_of(g, i, i + BLOCK < g->m ? i + BLOCK : g->m, l, l + TERMS < g->k ? TERMS : g->k - l, &fetch);
 }
