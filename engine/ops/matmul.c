@@ -139,11 +139,3 @@ struct sqa_tensor *sqa_matmul(struct sqa_graph *g, struct sqa_tensor *a, struct 
 {
     return sqa_product_build(g, &sqa_op_matmul, a, b, ta, tb);
 }
-
-struct sqa_tensor *sqa_linear(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w,
-                              struct sqa_tensor *bias)
-{
-    struct sqa_tensor *y = sqa_matmul(g, x, w, false, false);
-
-    return bias != NULL ? sqa_add(g, y, bias) : y;
-}
