@@ -343,13 +343,41 @@ static double run_fft(const struct sqa_kernels *simd, uint64_t key, size_t n)
     k->fft_kernel_grad(buffer[6].T, length, buffer[9].T, buffer[10].T, ws);
     CALLS(simd, f, workspace_f)
     CALLS(plain(), d, workspace_d)
+#undef CALLS
     double worst = 0;
     for (int b = 7; b < 11; b++)
         worst = larger(error_of(b, (size_t)length), worst);
     return worst;
 }
 
+/* Sizes and flags vary with the key. Buffers 0: A, 1: B, 2: C, 3: bias, 4: panels */
+static double run_gemm_panels(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    uint32_t word[4];
+    sqa_philox(key, 0, word);
+    const int64_t rows = (int64_t)at_most(n, 128), width = 1 + word[0] % 96, terms = 1 + word[1] % 96;
+    const int ta = word[2] % 2, tb = word[2] / 2 % 2;
+    struct sqa_gemm_panels g = {.m = rows,
+                                .n = width,
+                                .k = terms,
+                                .a_row = ta ? 1 : terms,
+                                .a_column = ta ? rows : 1,
+                                .ldc = width,
+                                .accumulate = word[3] % 2};
+    for (int b = 0; b < 4; b++)
+        fill(b, key, MAX, -1, 1);
+#define CALLS(t, T)                                                                                              \
+    t->pack(terms, width, buffer[1].T, tb ? 1 : width, tb ? terms : 1, buffer[4].T);                             \
+    g.a = buffer[0].T, g.c = buffer[2].T, g.bias = word[3] / 2 % 2 ? buffer[3].T : NULL, g.panels = buffer[4].T; \
+    t->gemm_panels(&g);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return error_over(2, (size_t)(rows * width), 1);
+}
+
 const struct sqa_kernel_check sqa_kernel_checks[] = {
+    {"gemm_panels", 2e-6, run_gemm_panels},
     {"unary", 2e-6, run_unary},
     {"unary_grad", 2e-6, run_unary_grad},
     {"binary", 5e-7, run_binary},
