@@ -113,10 +113,11 @@ struct sqa_kernels {
                  const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
 
     /* The same with B packed once, in the layout of this table, for many calls: panels = elements of a packed B
-     * (k x n); pack copies B, element (l, j) at b[l row + j column]. Made for k and n of some hundred; for a sum over
-     * a long k, pack and add some hundred terms at a time. f32 and f64 without SIMD forms call OpenBLAS. */
+     * (k x n); pack copies B, element (l, j) at b[l row + j column], and adds its column sums to sums (n) when that
+     * is not NULL. Made for k and n of some hundred; for a sum over a long k, pack and add some hundred terms at a
+     * time. f32 and f64 without SIMD forms call OpenBLAS. */
     size_t (*panels)(int64_t k, int64_t n);
-    void (*pack)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels);
+    void (*pack)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums);
     void (*gemm_panels)(const struct sqa_gemm_panels *g);
 
     void (*unary)(enum sqa_unary f, const void *x, void *y, size_t n);                       /* may alias */

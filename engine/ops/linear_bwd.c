@@ -7,7 +7,7 @@
  */
 #include "engine/ops/linear.h"
 
-enum { MAX_GROUPS = 16, GROUP_ROWS = 512, BLOCK = 126, MAX_SUMS = 1 << 17 };
+enum { MAX_GROUPS = 16, GROUP_ROWS = 512, BLOCK = 168, MAX_SUMS = 1 << 17 };
 
 struct attr {
     struct sqa_linear_attr f;
@@ -66,7 +66,7 @@ static struct job job_of(const struct sqa_node *n)
 {
     const struct attr *a = n->attr;
     struct job j = {.k = sqa_kernels_of(n->in[0]->dtype), .n = a->f.n, .want_x = a->x};
-    int64_t widest = 0, blocks;
+    int64_t widest = 0;
     size_t panels = 0;
 
     (void)sqa_rows_of(n->in[0], &j.x);
@@ -84,8 +84,7 @@ static struct job job_of(const struct sqa_node *n)
     }
     j.group = sqa_max64(GROUP_ROWS, (j.x.rows + MAX_GROUPS - 1) / MAX_GROUPS);
     j.groups = sqa_max64(1, (j.x.rows + j.group - 1) / j.group);
-    blocks = (j.group + BLOCK - 1) / BLOCK;
-    j.block = (j.group + blocks - 1) / blocks;
+    j.block = sqa_min64(j.group, BLOCK);
     j.panels_at = sqa_align64((size_t)(j.groups * j.sums) * j.k->size);
     j.threads_at = j.panels_at + panels;
     j.dpre_bytes = sqa_align64((size_t)(j.block * widest) * j.k->size);
@@ -125,7 +124,7 @@ static void block_dx(const struct job *j, const struct layer *l, const void *dpr
 }
 
 static void block_dw(const struct job *j, const struct layer *l, const void *dpre, int64_t first, int64_t next,
-                     bool more, void *panels, void *dw)
+                     bool more, void *panels, void *dw, void *db)
 {
     const size_t size = j->k->size;
     struct sqa_gemm_panels g = {.m = j->x.n,
@@ -143,7 +142,7 @@ static void block_dw(const struct job *j, const struct layer *l, const void *dpr
         sqa_soon(&g, 0, &j->x, next, j->block, j->x.rows, size);
     if (!j->want_x)
         sqa_soon(&g, 1, &l->dy, next, j->block, j->x.rows, size);
-    j->k->pack(g.k, g.n, dpre, l->out, 1, panels);
+    j->k->pack(g.k, g.n, dpre, l->out, 1, panels, db);
     j->k->gemm_panels(&g);
 }
 
@@ -157,6 +156,7 @@ static void groups_of_rows(void *ctx, int64_t first_group, int64_t count, int th
     const int64_t start = first_group * j->group, end = sqa_min64(start + j->group, j->x.rows);
     unsigned char *sums = sqa_at(j->space, first_group * j->sums, size);
 
+    memset(sums, 0, (size_t)j->sums * size);
     for (int64_t first = start; first < end; first += j->block) {
         const int64_t next = sqa_min64(first + j->block, end);
         bool more = false;
@@ -164,6 +164,7 @@ static void groups_of_rows(void *ctx, int64_t first_group, int64_t count, int th
         for (int i = 0; i < j->n; i++) {
             const struct layer *l = &j->layer[i];
             const void *dpre;
+            void *db;
 
             if (l->dy.data == NULL)
                 continue;
@@ -176,12 +177,12 @@ static void groups_of_rows(void *ctx, int64_t first_group, int64_t count, int th
             if (j->want_x)
                 block_dx(j, l, dpre, first, next, more);
             more = true;
+            db = l->db >= 0 ? sqa_at(sums, l->db, size) : NULL;
             if (l->dw >= 0)
                 block_dw(j, l, dpre, first, next, first > start, dpre_space + j->dpre_bytes,
-                         sqa_at(sums, l->dw, size));
-            if (l->db >= 0)
-                j->k->sum_rows(dpre, (size_t)(next - first), (size_t)l->out, (size_t)l->out,
-                               sqa_at(sums, l->db, size), first > start);
+                         sqa_at(sums, l->dw, size), db);
+            else if (db != NULL)
+                j->k->sum_rows(dpre, (size_t)(next - first), (size_t)l->out, (size_t)l->out, db, 1);
         }
     }
 }
@@ -225,7 +226,7 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
         if (!a->x)
             continue;
         l->panels = j.space + panels;
-        j.k->pack(l->out, j.x.n, sqa_data(w), w->stride[1], w->stride[0], j.space + panels);
+        j.k->pack(l->out, j.x.n, sqa_data(w), w->stride[1], w->stride[0], j.space + panels, NULL);
         panels += sqa_align64(j.k->panels(l->out, j.x.n) * j.k->size);
     }
     if (j.x.rows == 0)

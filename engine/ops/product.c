@@ -136,7 +136,7 @@ void sqa_product_multiply(const struct sqa_product *p, int64_t index, int64_t ro
 }
 
 /* Products with a small b: packed for a block of rows of a. Sums over many terms and wide products suit OpenBLAS. */
-enum { PACKED_LEAST = 12, PACKED_MOST = 512, PACKED_NUMBERS = 512 * 512 };
+enum { PACKED_LEAST = 12, PACKED_MOST = 512, PACKED_NUMBERS = 1 << 17 };
 
 size_t sqa_product_scratch(const struct sqa_product *p)
 {
@@ -168,7 +168,7 @@ void sqa_product_packed(const struct sqa_product *p, int64_t index, int64_t row,
         g.soon[1].p = sqa_at_const(c, rows * p->n, size);
         g.soon[1].bytes = (size_t)(more * p->n) * size;
     }
-    p->k->pack(p->kk, p->n, matrix_at(p, b, index), b->row_stride, b->column_stride, scratch);
+    p->k->pack(p->kk, p->n, matrix_at(p, b, index), b->row_stride, b->column_stride, scratch, NULL);
     p->k->gemm_panels(&g);
 }
 

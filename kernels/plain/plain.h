@@ -18,7 +18,8 @@
     void sqa_k_gemm_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda, \
                         const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
     size_t sqa_k_panels_##T(int64_t k, int64_t n); \
-    void sqa_k_pack_##T(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels); \
+    void sqa_k_pack_##T(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, \
+                        void *sums); \
     void sqa_k_gemm_panels_##T(const struct sqa_gemm_panels *g); \
     void sqa_k_unary_##T(enum sqa_unary f, const void *x, void *y, size_t n); \
     void sqa_k_unary_grad_##T(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n); \

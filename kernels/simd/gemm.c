@@ -15,24 +15,44 @@ size_t V(panels)(int64_t k, int64_t n)
     return (size_t)((n + N - 1) / N * N * k);
 }
 
-void V(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels)
+/* One panel of `wide` columns whose numbers lie side by side. */
+static void pack_rows(int64_t k, size_t wide, const float *b, int64_t row, float *to, float *sums)
+{
+    const size_t right = wide > (size_t)W ? wide - W : 0;
+    vf s0 = v_zero(), s1 = v_zero();
+    for (int64_t l = 0; l < k; l++, b += row, to += N) {
+        const vf x0 = v_load_part(b, wide), x1 = right ? v_load_part(b + W, right) : v_zero();
+        s0 = v_add(s0, x0);
+        s1 = v_add(s1, x1);
+        v_store(to, x0);
+        v_store(to + W, x1);
+    }
+    if (!sums)
+        return;
+    v_store_part(sums, wide, v_add(s0, v_load_part(sums, wide)));
+    if (right)
+        v_store_part(sums + W, right, v_add(s1, v_load_part(sums + W, right)));
+}
+
+void V(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels, void *sums_)
 {
     const float *b = b_;
-    float *to = panels;
-    for (int64_t j = 0; j < n; j += N) {
+    float *to = panels, *sums = sums_;
+    for (int64_t j = 0; j < n; j += N, to += N * k) {
         const int64_t wide = n - j < N ? n - j : N;
-        const size_t right = wide > W ? (size_t)(wide - W) : 0;
-        for (int64_t l = 0; l < k; l++, to += N) {
-            const float *from = b + l * row + j * column;
-            if (column == 1) {
-                v_store(to, v_load_part(from, (size_t)wide));
-                v_store(to + W, right ? v_load_part(from + W, right) : v_zero());
-                continue;
+        if (column == 1) {
+            pack_rows(k, (size_t)wide, b + j, row, to, sums ? sums + j : NULL);
+            continue;
+        }
+        for (int64_t i = 0; i < N; i++) {
+            float sum = 0;
+            for (int64_t l = 0; l < k; l++) {
+                const float x = i < wide ? b[(j + i) * column + l * row] : 0;
+                to[l * N + i] = x;
+                sum += x;
             }
-            for (int64_t i = 0; i < wide; i++)
-                to[i] = from[i * column];
-            for (int64_t i = wide; i < N; i++)
-                to[i] = 0;
+            if (sums && i < wide)
+                sums[j + i] += sum;
         }
     }
 }
@@ -128,6 +148,7 @@ static const struct {
 
 /* Asks for the bytes of g->soon, a few lines a tile: in one go they would have to be waited for. */
 struct fetch {
+    int n;
     const char *at[4], *end[4];
     int64_t step[4]; /* bytes a tile */
 };
@@ -135,19 +156,21 @@ struct fetch {
 static struct fetch fetch_of(const struct sqa_gemm_panels *g)
 {
     const int64_t count = ((g->m + TILE - 1) / TILE) * ((g->n + N - 1) / N) * ((g->k + TERMS - 1) / TERMS);
-    struct fetch f;
+    struct fetch f = {.n = 0};
     for (int i = 0; i < 4; i++) {
         const int64_t lines = (int64_t)(g->soon[i].bytes + 63) / 64;
-        f.at[i] = g->soon[i].p;
-        f.end[i] = f.at[i] ? f.at[i] + g->soon[i].bytes : f.at[i];
-        f.step[i] = count > 0 ? (lines + count - 1) / count * 64 : 0;
+        if (lines == 0 || count == 0)
+            continue;
+        f.at[f.n] = g->soon[i].p;
+        f.end[f.n] = f.at[f.n] + g->soon[i].bytes;
+        f.step[f.n++] = (lines + count - 1) / count * 64;
     }
     return f;
 }
 
 static void fetch_some(struct fetch *f)
 {
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < f->n; i++) {
         const char *stop = f->end[i] - f->at[i] > f->step[i] ? f->at[i] + f->step[i] : f->end[i];
         for (; f->at[i] < stop; f->at[i] += 64)
             _mm_prefetch(f->at[i], _MM_HINT_T0);
