@@ -81,9 +81,6 @@ $(B)/kernels/plain/%.f32.o: kernels/plain/%.c | $(LISTS)
 $(B)/kernels/plain/%.f64.o: kernels/plain/%.c | $(LISTS)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) -DSQA_REAL=double -DSQA_REAL_NAME=f64 -MMD -MP -c -o $@ $<
-$(B)/kernels/avx2/%.o: kernels/avx2/%.c | $(LISTS)
-	@mkdir -p $(@D)
-	$(call say,CC)$(CC) $(CFLAGS_ALL) -mavx2 -mfma -MMD -MP -c -o $@ $<
 # Each file of kernels/simd once for every instruction set; pair is linked into tests only (kernels/simd/vec.h).
 ISA_avx2   := -mavx2 -mfma -DSQA_WIDTH=8
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -DSQA_WIDTH=16
@@ -101,7 +98,7 @@ $(B)/%.o: %.c | $(LISTS)
 
 .SECONDARY: # objects of tests stay
 # Tests that run the 16-wide forms where there is no AVX-512.
-$(patsubst %,$(B)/tests/%,test_kernels test_kernels_attention test_kernels_fft): $(SIMD:%.c=$(B)/%.pair.o)
+$(patsubst %,$(B)/tests/%,test_kernels test_kernels_attention test_kernels_fft test_kernels_gemm): $(SIMD:%.c=$(B)/%.pair.o)
 $(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 $(B)/tests/replay_%: $(B)/tests/fuzz_%.o $(B)/tests/replay.o $(LIB_OBJ)

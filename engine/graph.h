@@ -20,7 +20,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 
-enum { SQA_MAX_RANK = 6, SQA_MAX_INPUTS = 12, SQA_MAX_OUTPUTS = 4 };
+enum { SQA_MAX_RANK = 6, SQA_MAX_INPUTS = 12, SQA_MAX_OUTPUTS = 8 };
 
 enum sqa_dtype { SQA_F32, SQA_F64, SQA_I32, SQA_U8 };
 size_t sqa_dtype_size(enum sqa_dtype t);

@@ -63,6 +63,13 @@ struct sqa_tensor *sqa_matmul_sum(struct sqa_graph *g, struct sqa_tensor *a, str
 /* x w + bias for x (..., in), w (in, out), bias (out) or NULL. */
 struct sqa_tensor *sqa_linear(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w,
                               struct sqa_tensor *bias);
+/* act(x w + bias) in one pass; act of enum sqa_unary, SQA_UNARY_N: none. */
+struct sqa_tensor *sqa_linear_act(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w,
+                                  struct sqa_tensor *bias, int act);
+/* y[i] = act[i](x w[i] + bias[i]) for n layers, up to 3 in one op that reads x once. bias[i] NULL: none; act NULL: no
+ * activations. After a failure every y[i] is NULL. */
+void sqa_linear_n(struct sqa_graph *g, struct sqa_tensor *x, int n, struct sqa_tensor *const *w,
+                  struct sqa_tensor *const *bias, const int *act, struct sqa_tensor **y);
 
 /* Rows: the last axis */
 struct sqa_tensor *sqa_softmax(struct sqa_graph *g, struct sqa_tensor *x);

@@ -466,7 +466,34 @@ static double run_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
+/* Sizes and flags vary with the key. Buffers 0: A, 1: B, 2: C, 3: bias, 4: panels, 5: sums */
+static double run_gemm_panels(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    uint32_t word[4];
+    sqa_philox(key, 0, word);
+    const int64_t rows = (int64_t)at_most(n, 128), width = 1 + word[0] % 96, terms = 1 + word[1] % 96;
+    const int ta = word[2] % 2, tb = word[2] / 2 % 2;
+    struct sqa_gemm_panels g = {.m = rows,
+                                .n = width,
+                                .k = terms,
+                                .a_row = ta ? 1 : terms,
+                                .a_column = ta ? rows : 1,
+                                .ldc = width,
+                                .accumulate = word[3] % 2};
+    for (int b = 0; b < 6; b++)
+        fill(b, key, MAX, -1, 1);
+#define CALLS(t, T)                                                                                              \
+    t->pack(terms, width, buffer[1].T, tb ? 1 : width, tb ? terms : 1, buffer[4].T, buffer[5].T);                \
+    g.a = buffer[0].T, g.c = buffer[2].T, g.bias = word[3] / 2 % 2 ? buffer[3].T : NULL, g.panels = buffer[4].T; \
+    t->gemm_panels(&g);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return larger(error_over(2, (size_t)(rows * width), 1), error_over(5, (size_t)width, 1));
+}
+
 const struct sqa_kernel_check sqa_kernel_checks[] = {
+    {"gemm_panels", 2e-6, run_gemm_panels},
     {"unary", 2e-6, run_unary},
     {"unary_grad", 2e-6, run_unary_grad},
     {"binary", 5e-7, run_binary},

@@ -101,6 +101,24 @@ struct sqa_attention_bwd {
     int dbias_add;
 };
 
+/* C (m x n) = A B + bias, or C += A B + bias. A (m x k): element (i, l) at a[i a_row + l a_column], so a transposed A
+ * is one with its strides exchanged; B packed. bias (n) or NULL. Rows of C are dense. k == 0: the sum is 0. */
+struct sqa_gemm_panels {
+    int64_t m, n, k;
+    const void *a;
+    int64_t a_row, a_column;
+    const void *panels; /* of pack */
+    void *c;
+    int64_t ldc;
+    const void *bias;
+    int accumulate;
+    /* A hint: what the caller will read or write next, brought nearer while this is computed; NULL, 0: nothing. */
+    struct {
+        const void *p;
+        size_t bytes;
+    } soon[4];
+};
+
 struct sqa_adamw {
     double rate, beta1, beta2, eps, decay; /* decay is decoupled: w -= rate * decay * w */
     double correction1, correction2;       /* 1 - beta^t */
@@ -139,6 +157,14 @@ struct sqa_kernels {
      * the plain tables of verify have a triple loop. */
     void (*gemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
                  const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
+
+    /* The same with B packed once, in the layout of this table, for many calls: panels = elements of a packed B
+     * (k x n); pack copies B, element (l, j) at b[l row + j column], and adds its column sums to sums (n) when that
+     * is not NULL. Made for k and n of some hundred; for a sum over a long k, pack and add some hundred terms at a
+     * time. f32 and f64 without SIMD forms call OpenBLAS. */
+    size_t (*panels)(int64_t k, int64_t n);
+    void (*pack)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums);
+    void (*gemm_panels)(const struct sqa_gemm_panels *g);
 
     void (*unary)(enum sqa_unary f, const void *x, void *y, size_t n);                       /* may alias */
     void (*unary_grad)(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n); /* may alias */

@@ -46,16 +46,39 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
                     (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
+/* Packed B is B with dense rows: OpenBLAS adds to what C starts from. */
+#define GEMM_PANELS(T, REAL)                                                                                     \
+    static void gemm_panels_##T(const struct sqa_gemm_panels *g)                                                 \
+    {                                                                                                            \
+        const int trans = g->a_column != 1 && g->k > 1;                                                          \
+        const REAL *bias = g->bias;                                                                              \
+        if ((trans && g->a_row != 1 && g->m > 1) || gemm_is_empty(g->m, g->n, g->k)) {                           \
+            sqa_k_gemm_panels_##T(g);                                                                            \
+            return;                                                                                              \
+        }                                                                                                        \
+        for (int64_t i = 0; i < g->m; i++) {                                                                     \
+            REAL *c = (REAL *)g->c + i * g->ldc;                                                                 \
+            for (int64_t j = 0; j < g->n; j++)                                                                   \
+                c[j] = (g->accumulate ? c[j] : 0) + (bias ? bias[j] : 0);                                        \
+        }                                                                                                        \
+        const int64_t stride = trans ? g->a_column : g->a_row, least = trans ? g->m : g->k;                      \
+        gemm_##T(trans, 0, g->m, g->n, g->k, 1, g->a, stride > least ? stride : least, g->panels, g->n, 1, g->c, \
+                 g->ldc);                                                                                        \
+    }
+GEMM_PANELS(f32, float)
+GEMM_PANELS(f64, double)
+
 #define ROW(name, T) .name = sqa_k_##name##_##T,
-#define PLAIN_TABLE(T, REAL, GEMM)                                                                       \
-    {                                                                                                    \
-        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, SQA_SIMD_LIST(ROW, T) SQA_PLAIN_LIST(ROW, T) \
+#define PLAIN_TABLE(T, REAL, GEMM, PANELS)                                         \
+    {                                                                              \
+        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, .gemm_panels = PANELS, \
+        SQA_SIMD_LIST(ROW, T) SQA_PLAIN_LIST(ROW, T)                               \
     }
 
-static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);
-static const struct sqa_kernels plain_f64 = PLAIN_TABLE(f64, double, sqa_k_gemm_f64);
-struct sqa_kernels sqa_kernels_f32 = PLAIN_TABLE(f32, float, gemm_f32);
-struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
+static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32, sqa_k_gemm_panels_f32);
+static const struct sqa_kernels plain_f64 = PLAIN_TABLE(f64, double, sqa_k_gemm_f64, sqa_k_gemm_panels_f64);
+struct sqa_kernels sqa_kernels_f32 = PLAIN_TABLE(f32, float, gemm_f32, gemm_panels_f32);
+struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64, gemm_panels_f64);
 
 #if HAVE_AVX2
 #define SET(name, isa) t->name = sqa_k_##name##_f32_##isa;
@@ -63,6 +86,7 @@ static void set_avx2(struct sqa_kernels *t)
 {
     t->isa = "avx2";
     SQA_SIMD_LIST(SET, avx2)
+    SET(gemm_panels, avx2)
 }
 
 static void set_avx512(struct sqa_kernels *t)
@@ -70,6 +94,7 @@ static void set_avx512(struct sqa_kernels *t)
     set_avx2(t);
     t->isa = "avx512";
     SQA_SIMD_LIST(SET, avx512)
+    SET(gemm_panels, avx512)
 }
 
 static int can_avx2(void)
@@ -158,6 +183,7 @@ void sqa_kernels_init(void)
     find_cpu_flags();
     sqa_kernels_f32 = plain_f32;
     sqa_kernels_f32.gemm = gemm_f32;
+    sqa_kernels_f32.gemm_panels = gemm_panels_f32;
     const size_t n = limit && strcmp(limit, "plain") == 0 ? 0 : sqa_kernels_simd(tables);
     for (size_t i = 0; i < n; i++) {
         sqa_kernels_f32 = *tables[i];

@@ -12,8 +12,8 @@
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     (void)self;
-    struct sqa_tensor *h = sqa_dense_layer(c, "in", x, c->frame.ffn, true);
-    h = sqa_dropout(c->g, sqa_unary(c->g, SQA_UNARY_GELU, h), c->frame.dropout);
+    struct sqa_tensor *h = sqa_dense_layer_act(c, "in", x, c->frame.ffn, true, SQA_UNARY_GELU);
+    h = sqa_dropout(c->g, h, c->frame.dropout);
     return sqa_dropout(c->g, sqa_dense_layer(c, "out", h, c->frame.dim, true), c->frame.dropout);
 }
 

@@ -19,7 +19,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 {
     (void)self;
     const struct sqa_signature *task = c->task;
-    struct sqa_tensor *h = sqa_unary(c->g, SQA_UNARY_RELU, sqa_dense_layer(c, "in", x, c->frame.ffn, true));
+    struct sqa_tensor *h = sqa_dense_layer_act(c, "in", x, c->frame.ffn, true, SQA_UNARY_RELU);
     struct sqa_tensor *y = sqa_dense_layer(c, "out", h, outputs(task), true);
     return task->kind == SQA_FORECAST ? sqa_reshape(c->g, y, SQA_DIMS(c->batch, task->horizon, task->outputs)) : y;
 }

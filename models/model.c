@@ -11,6 +11,8 @@
 #include "engine/plan.h"
 #include "models/spec.h"
 
+enum { MAX_TOGETHER = 3 };
+
 static const struct sqa_init zero = {.kind = SQA_INIT_ZERO};
 
 static const char *entry_name(struct sqa_context *c, const char *name, char full[512])
@@ -45,29 +47,51 @@ struct sqa_entry *sqa_state_entry(struct sqa_context *c, const char *name, struc
     return declare(c, name, SQA_STATE, SQA_GROUP_NO_DECAY, init, rank, dim);
 }
 
+void sqa_dense_layers(struct sqa_context *c, int n, const struct sqa_dense_spec *layer, struct sqa_tensor *x,
+                      struct sqa_tensor **y)
+{
+    struct sqa_tensor *w[MAX_TOGETHER], *b[MAX_TOGETHER];
+    int act[MAX_TOGETHER];
+    for (int i = 0; i < n; i++)
+        y[i] = NULL;
+    if (!x)
+        return;
+    for (int i = 0; i < n; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s.w", layer[i].name);
+        w[i] = sqa_param_tensor(c, name, SQA_GROUP_REGULAR, (struct sqa_init){.kind = SQA_INIT_XAVIER},
+                                SQA_DIMS(x->dim[x->rank - 1], layer[i].out));
+        snprintf(name, sizeof name, "%s.b", layer[i].name);
+        b[i] = layer[i].bias ? sqa_param_tensor(c, name, SQA_GROUP_NO_DECAY, zero, SQA_DIMS(layer[i].out)) : NULL;
+        act[i] = layer[i].act;
+    }
+    sqa_linear_n(c->g, x, n, w, b, act, y);
+}
+
+struct sqa_tensor *sqa_dense_layer_act(struct sqa_context *c, const char *name, struct sqa_tensor *x, int64_t out,
+                                       bool bias, int act)
+{
+    struct sqa_tensor *y;
+    sqa_dense_layers(c, 1, &(struct sqa_dense_spec){name, out, bias, act}, x, &y);
+    return y;
+}
+
 struct sqa_tensor *sqa_dense_layer(struct sqa_context *c, const char *name, struct sqa_tensor *x, int64_t out,
                                    bool bias)
 {
-    if (!x)
-        return NULL;
-    char w[128], b[128];
-    snprintf(w, sizeof w, "%s.w", name);
-    snprintf(b, sizeof b, "%s.b", name);
-    struct sqa_tensor *weight = sqa_param_tensor(c, w, SQA_GROUP_REGULAR, (struct sqa_init){.kind = SQA_INIT_XAVIER},
-                                                 SQA_DIMS(x->dim[x->rank - 1], out));
-    struct sqa_tensor *offset = bias ? sqa_param_tensor(c, b, SQA_GROUP_NO_DECAY, zero, SQA_DIMS(out)) : NULL;
-    return sqa_linear(c->g, x, weight, offset);
+    return sqa_dense_layer_act(c, name, x, out, bias, SQA_UNARY_N);
 }
 
 struct sqa_heads sqa_project_heads(struct sqa_context *c, struct sqa_tensor *x)
 {
-    static const char *const names[3] = {"wq", "wk", "wv"};
-    struct sqa_tensor *t[3] = {NULL, NULL, NULL};
     const struct sqa_frame *f = &c->frame;
-    for (int i = 0; i < 3 && x; i++) {
-        t[i] = sqa_dense_layer(c, names[i], x, f->dim, f->bias != 0);
+    const bool bias = f->bias != 0;
+    const struct sqa_dense_spec layer[3] = {
+        {"wq", f->dim, bias, SQA_UNARY_N}, {"wk", f->dim, bias, SQA_UNARY_N}, {"wv", f->dim, bias, SQA_UNARY_N}};
+    struct sqa_tensor *t[3];
+    sqa_dense_layers(c, 3, layer, x, t);
+    for (int i = 0; i < 3 && x; i++)
         t[i] = sqa_reshape(c->g, t[i], SQA_DIMS(x->dim[0], x->dim[1], f->heads, f->dim / f->heads));
-    }
     return (struct sqa_heads){t[0], t[1], t[2]};
 }
 

@@ -26,9 +26,11 @@ static int64_t hidden(const struct self *s, const struct sqa_context *c)
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const int64_t f = hidden(self, c);
-    struct sqa_tensor *gate = sqa_unary(c->g, SQA_UNARY_SILU, sqa_dense_layer(c, "gate", x, f, false));
-    struct sqa_tensor *h = sqa_mul(c->g, gate, sqa_dense_layer(c, "in", x, f, false));
-    return sqa_dropout(c->g, sqa_dense_layer(c, "out", h, c->frame.dim, false), c->frame.dropout);
+    const struct sqa_dense_spec layer[2] = {{"gate", f, false, SQA_UNARY_SILU}, {"in", f, false, SQA_UNARY_N}};
+    struct sqa_tensor *h[2];
+    sqa_dense_layers(c, 2, layer, x, h);
+    h[0] = sqa_mul(c->g, h[0], h[1]);
+    return sqa_dropout(c->g, sqa_dense_layer(c, "out", h[0], c->frame.dim, false), c->frame.dropout);
 }
 
 static double flops(const void *self, const struct sqa_context *c)

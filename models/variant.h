@@ -86,6 +86,18 @@ struct sqa_entry *sqa_state_entry(struct sqa_context *c, const char *name, struc
 /* x w + b with "name.w" (in, out), Xavier-uniform, and, when bias, "name.b" (out), zero. */
 struct sqa_tensor *sqa_dense_layer(struct sqa_context *c, const char *name, struct sqa_tensor *x, int64_t out,
                                    bool bias);
+/* act(x w + b): bias and activation (enum sqa_unary) in one pass with the product. */
+struct sqa_tensor *sqa_dense_layer_act(struct sqa_context *c, const char *name, struct sqa_tensor *x, int64_t out,
+                                       bool bias, int act);
+/* Up to 3 layers of one x, which is read once: y[i], NULL after a failure. */
+struct sqa_dense_spec {
+    const char *name;
+    int64_t out;
+    bool bias;
+    int act; /* enum sqa_unary; SQA_UNARY_N: none */
+};
+void sqa_dense_layers(struct sqa_context *c, int n, const struct sqa_dense_spec *layer, struct sqa_tensor *x,
+                      struct sqa_tensor **y);
 /* q, k, v projections of x as (B, L, H, d): "wq.w", "wk.w", "wv.w" (and "wq.b", ... when frame.bias); heads from the
  * frame. With sqa_merge_heads: 4 B L D (2 D + bias) flops; sqa_heads_flops says so for closed forms. */
 struct sqa_heads {

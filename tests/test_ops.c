@@ -101,6 +101,33 @@ BUILD(sum_nt, sqa_square(g, sqa_matmul_sum(g, in[0], in[1], false, true)))
 BUILD(sum_nn, sqa_square(g, sqa_matmul_sum(g, in[0], in[1], false, false)))
 BUILD(sum_tt, sqa_square(g, sqa_matmul_sum(g, in[0], in[1], true, true)))
 BUILD(linear, sqa_linear(g, in[0], in[1], in[2]))
+BUILD(linear_heads, sqa_linear(g, in[0], in[1], in[2]))
+BUILD(linear_relu, sqa_linear_act(g, in[0], in[1], in[2], SQA_UNARY_RELU))
+BUILD(linear_gelu, sqa_linear_act(g, in[0], in[1], in[2], SQA_UNARY_GELU))
+BUILD(linear_silu, sqa_linear_act(g, in[0], in[1], NULL, SQA_UNARY_SILU))
+BUILD(linear_elu1, sqa_linear_act(g, in[0], in[1], NULL, SQA_UNARY_ELU1))
+BUILD(linear_tanh, sqa_linear_act(g, in[0], in[1], in[2], SQA_UNARY_TANH)) /* an op of its own */
+BUILD(linear_strided, sqa_square(g, sqa_linear(g, sqa_slice(g, in[0], 1, 1, 1), t01(g, in[1]),
+                                               sqa_reshape(g, sqa_slice(g, in[2], 1, 1, 1), SQA_DIMS(-1)))))
+BUILD(linear_rows, sqa_square(g, sqa_linear(g, t01(g, in[0]), sqa_slice(g, in[1], 0, 1, 4), NULL)))
+/* y of the second is not used, that of the third twice */
+static tensor *linear_three(void *user, graph *g, tensor *const *in)
+{
+    static const int act[3] = {SQA_UNARY_SILU, SQA_UNARY_N, SQA_UNARY_GELU};
+    tensor *y[3];
+
+    (void)user;
+    sqa_linear_n(g, in[0], 3, (tensor *[]){in[1], in[2], in[3]}, (tensor *[]){in[4], NULL, in[5]}, act, y);
+    return sqa_concat(g, 1, 4, (tensor *[]){y[0], y[1], y[2], sqa_square(g, y[2])});
+}
+static tensor *linear_unused(void *user, graph *g, tensor *const *in)
+{
+    tensor *y[2];
+
+    (void)user;
+    sqa_linear_n(g, in[0], 2, (tensor *[]){in[1], in[2]}, (tensor *[]){in[3], NULL}, NULL, y);
+    return sqa_square(g, y[1]);
+}
 BUILD(softmax, sqa_softmax(g, sqa_affine(g, 2, in[0], 0)))
 BUILD(log_sum_exp, sqa_log_sum_exp(g, t01(g, in[0])))
 BUILD(layernorm, sqa_layernorm(g, in[0], in[1], in[2], 1e-5, false))
@@ -172,6 +199,10 @@ BUILD(second_mul, gradient_of(g, sqa_mul(g, in[0], in[1]), in[1]))
 BUILD(second_div, gradient_of(g, sqa_div(g, in[0], in[1]), in[1]))
 BUILD(second_matmul, gradient_of(g, sqa_matmul(g, in[0], in[1], false, false), in[1]))
 BUILD(second_matmul_batch, gradient_of(g, sqa_matmul(g, in[0], in[1], true, true), in[0]))
+BUILD(second_linear, gradient_of(g, linear_gelu(NULL, g, in), in[0]))
+BUILD(second_linear_w, gradient_of(g, linear_silu(NULL, g, in), in[1]))
+BUILD(second_linear_b, gradient_of(g, linear_gelu(NULL, g, in), in[2]))
+BUILD(second_linear_three, gradient_of(g, linear_three(NULL, g, in), in[3]))
 BUILD(second_softmax, gradient_of(g, sqa_softmax(g, in[0]), in[0]))
 BUILD(second_embedding, gradient_of(g, sqa_embedding(g, in[0], in[1]), in[0]))
 BUILD(second_mean_rows, gradient_of(g, sqa_mean_rows(g, in[0], in[1]), in[0]))
@@ -269,7 +300,20 @@ static const struct op_case cases[] = {
     {"matmul_sum row", sum_tn, {R(5, 1, 3), R(5, 1, 2)}, 2, "matmul_sum", 0},
     {"matmul_sum shared", sum_nn, {R(2, 3, 4), R(4, 5)}, 2, "matmul_sum", 0},
     {"matmul_sum cross", sum_tt, {R(2, 1, 4, 3), R(3, 5, 4)}, 2, "matmul_sum", 0},
-    {"linear", linear, {R(2, 3, 4), R(4, 5), R(5)}, 3, "matmul add", 0},
+    {"linear", linear, {R(2, 3, 4), R(4, 5), R(5)}, 3, "linear linear_bwd", 0},
+    {"linear 1", linear, {R(1, 1), R(1, 1), R(1)}, 3, "linear linear_bwd", 0},
+    {"linear large", linear, {R(3, 350), R(350, 800), R(800)}, 3, "linear matmul matmul_sum sum", 1e-4},
+    {"linear heads", linear_heads, {R(3, 1, 2, 4), R(3, 4, 5), R(5)}, 3, "matmul add", 0},
+    {"linear relu", linear_relu, {R(7, 4), R(4, 17), R(17)}, 3, "linear linear_bwd", 0},
+    {"linear gelu", linear_gelu, {R(2, 3, 9), R(9, 5), R(5)}, 3, "linear linear_bwd", 0},
+    {"linear gelu large", linear_gelu, {R(2, 400), R(400, 400), R(400)}, 3, "linear unary_grad", 1e-4},
+    {"linear silu", linear_silu, {R(3, 4), R(4, 5)}, 2, "linear linear_bwd", 0},
+    {"linear elu1", linear_elu1, {R(3, 4), R(4, 5)}, 2, "linear linear_bwd", 0},
+    {"linear tanh", linear_tanh, {R(3, 4), R(4, 5), R(5)}, 3, "matmul add tanh", 0},
+    {"linear strided", linear_strided, {R(4, 3, 6), R(5, 6), R(5, 2)}, 3, "linear linear_bwd", 0},
+    {"linear rows", linear_rows, {R(4, 3), R(5, 2)}, 2, "linear linear_bwd copy", 0},
+    {"linear three", linear_three, {R(6, 5), R(5, 3), R(5, 18), R(5, 7), R(3), R(7)}, 6, "linear linear_bwd", 0},
+    {"linear unused", linear_unused, {R(6, 5), R(5, 3), R(5, 2), R(3)}, 4, "linear linear_bwd", 0},
     {"softmax", softmax, {R(3, 5)}, 1, "softmax softmax_grad", 0},
     {"softmax 1", softmax, {R(3, 1)}, 1, "softmax", 0},
     {"log_sum_exp", log_sum_exp, {R(3, 5)}, 1, "log_sum_exp exp", 0},
@@ -379,6 +423,15 @@ static const struct op_case cases[] = {
     {"second div", second_div, {R(2, 3), U(0.5, 2, 3)}, 2, "div", 1e-4},
     {"second matmul", second_matmul, {R(2, 3, 4), R(4, 2)}, 2, "matmul matmul_sum", 0},
     {"second matmul batch", second_matmul_batch, {R(2, 1, 4, 3), R(3, 2, 4)}, 2, "matmul sum", 0},
+    {"second linear", second_linear, {R(2, 3), R(3, 4), R(4)}, 3, "linear_bwd matmul", 1e-4},
+    {"second linear w", second_linear_w, {R(2, 3), R(3, 4)}, 2, "linear_bwd matmul", 1e-4},
+    {"second linear b", second_linear_b, {R(2, 3), R(3, 4), R(4)}, 3, "linear_bwd matmul", 1e-4},
+    {"second linear three",
+     second_linear_three,
+     {R(6, 5), R(5, 3), R(5, 18), R(5, 7), R(3), R(7)},
+     6,
+     "linear_bwd matmul",
+     1e-4},
     {"second softmax", second_softmax, {R(3, 4)}, 1, "softmax softmax_grad", 1e-4},
     {"second embedding", second_embedding, {R(4, 3), N(0, 4, 5)}, 2, "embedding embedding_grad", 0},
     {"second mean_rows", second_mean_rows, {R(3, 5, 2), L(lengths3)}, 2, "spread_rows mean_rows", 0},
@@ -596,6 +649,9 @@ static const struct op_case large[] = {
     {"matmul", matmul_nn, {R(3, 500, 40), R(40, 30)}, 2, "", 0},
     {"matmul batch", matmul_nt, {R(6, 4, 50, 40), R(6, 4, 70, 40)}, 2, "", 0},
     {"matmul tall", matmul_tn, {R(5000, 20), R(5000, 30)}, 2, "", 0},
+    {"linear", linear_gelu, {R(3, 900, 70), R(70, 33), R(33)}, 3, "", 0},
+    {"linear three", linear_three, {R(1500, 40), R(40, 30), R(40, 64), R(40, 32), R(30), R(32)}, 6, "", 0},
+    {"linear large", linear_gelu, {R(1100, 400), R(400, 700), R(700)}, 3, "", 0},
     {"matmul_sum", sum_tn, {R(4, 2500, 20), R(4, 2500, 30)}, 2, "", 0},
     {"matmul_sum wide", sum_tn, {R(2, 20, 300), R(2, 20, 301)}, 2, "", 0},
     {"matmul_sum nt", sum_nt, {R(50, 30, 40), R(50, 20, 40)}, 2, "", 0},

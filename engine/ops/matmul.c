@@ -33,6 +33,8 @@ struct job {
     struct sqa_product p;
     unsigned char *c;
     int64_t block, blocks; /* rows of a block, blocks of a matrix */
+    unsigned char *space;  /* a packed b for each thread */
+    size_t scratch;
 };
 
 static void product_units(void *ctx, int64_t first, int64_t count, int thread)
@@ -40,12 +42,15 @@ static void product_units(void *ctx, int64_t first, int64_t count, int thread)
     const struct job *j = ctx;
     const struct sqa_product *p = &j->p;
 
-    (void)thread;
     for (int64_t unit = first; unit < first + count; unit++) {
         const int64_t index = unit / j->blocks, row = unit % j->blocks * j->block;
+        const int64_t rows = sqa_min64(j->block, p->m - row);
+        void *c = sqa_at(j->c, (index * p->m + row) * p->n, p->k->size);
 
-        sqa_product_multiply(p, index, row, sqa_min64(j->block, p->m - row), 0, p->kk, 0,
-                             sqa_at(j->c, (index * p->m + row) * p->n, p->k->size));
+        if (j->scratch != 0)
+            sqa_product_packed(p, index, row, rows, j->space + (size_t)thread * j->scratch, c);
+        else
+            sqa_product_multiply(p, index, row, rows, 0, p->kk, 0, c);
     }
 }
 
@@ -91,10 +96,20 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
     p->a.data = sqa_data(n->in[0]);
     p->b.data = sqa_data(n->in[1]);
     join_rows(p);
+    j.scratch = sqa_product_scratch(p);
+    j.space = r->workspace;
     j.block = block_rows(p->m);
     j.blocks = (p->m + j.block - 1) / j.block;
     chunk = (int64_t)(1e6 / (2 * (double)sqa_min64(j.block, p->m) * (double)p->n * (double)p->kk));
     sqa_chunks(r, p->batch * j.blocks, sqa_max64(1, chunk), work, product_units, &j);
+}
+
+/* Joining rows changes neither n nor kk. */
+static size_t workspace(const struct sqa_node *n, int threads)
+{
+    const struct sqa_product p = sqa_product_of(n);
+
+    return (size_t)threads * sqa_product_scratch(&p);
 }
 
 /* Are all leading dims 1? Then every term of the other operand meets the same matrix. */
@@ -132,18 +147,11 @@ const struct sqa_op sqa_op_matmul = {
     .run = run,
     .grad = grad,
     .flops = sqa_product_flops,
+    .workspace = workspace,
     .strided = 3,
 };
 
 struct sqa_tensor *sqa_matmul(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *b, bool ta, bool tb)
 {
     return sqa_product_build(g, &sqa_op_matmul, a, b, ta, tb);
-}
-
-struct sqa_tensor *sqa_linear(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w,
-                              struct sqa_tensor *bias)
-{
-    struct sqa_tensor *y = sqa_matmul(g, x, w, false, false);
-
-    return bias != NULL ? sqa_add(g, y, bias) : y;
 }

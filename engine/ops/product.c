@@ -135,6 +135,43 @@ void sqa_product_multiply(const struct sqa_product *p, int64_t index, int64_t ro
                sqa_at_const(matrix_at(p, b, index), term * b->row_stride, p->k->size), ldb, beta, c, p->n);
 }
 
+/* Products with a small b: packed for a block of rows of a. Sums over many terms and wide products suit OpenBLAS. */
+enum { PACKED_LEAST = 12, PACKED_MOST = 512, PACKED_NUMBERS = 1 << 17 };
+
+size_t sqa_product_scratch(const struct sqa_product *p)
+{
+    if (sqa_min64(p->n, p->kk) < PACKED_LEAST || sqa_max64(p->n, p->kk) > PACKED_MOST ||
+        p->n * p->kk > PACKED_NUMBERS)
+        return 0;
+    return sqa_align64(p->k->panels(p->kk, p->n) * p->k->size);
+}
+
+void sqa_product_packed(const struct sqa_product *p, int64_t index, int64_t row, int64_t rows, void *scratch, void *c)
+{
+    const struct sqa_operand *a = &p->a, *b = &p->b;
+    const size_t size = p->k->size;
+    const int64_t next = row + rows, more = sqa_min64(rows, p->m - next);
+    const void *matrix = matrix_at(p, a, index);
+    struct sqa_gemm_panels g = {.m = rows,
+                                .n = p->n,
+                                .k = p->kk,
+                                .a = sqa_at_const(matrix, row * a->row_stride, size),
+                                .a_row = a->row_stride,
+                                .a_column = a->column_stride,
+                                .panels = scratch,
+                                .c = c,
+                                .ldc = p->n};
+
+    if (more > 0 && a->row_stride == p->kk) { /* dense rows */
+        g.soon[0].p = sqa_at_const(matrix, next * a->row_stride, size);
+        g.soon[0].bytes = (size_t)(more * a->row_stride) * size;
+        g.soon[1].p = sqa_at_const(c, rows * p->n, size);
+        g.soon[1].bytes = (size_t)(more * p->n) * size;
+    }
+    p->k->pack(p->kk, p->n, matrix_at(p, b, index), b->row_stride, b->column_stride, scratch, NULL);
+    p->k->gemm_panels(&g);
+}
+
 double sqa_product_flops(const struct sqa_node *n)
 {
     const struct sqa_product p = sqa_product_of(n);

@@ -40,6 +40,11 @@ int64_t sqa_joined_stride(const struct sqa_product *p, const struct sqa_operand 
 /* c (rows, n) = beta c + op(a) op(b) of batch index `index`: from row `row` on, over `terms` terms from `term` on. */
 void sqa_product_multiply(const struct sqa_product *p, int64_t index, int64_t row, int64_t rows, int64_t term,
                           int64_t terms, double beta, void *c);
+/* Bytes that sqa_product_packed wants, 0 for products that do not suit it: c (rows, n) = op(a) op(b) of batch index
+ * `index`, from row `row` on, with b packed in scratch. */
+size_t sqa_product_scratch(const struct sqa_product *p);
+void sqa_product_packed(const struct sqa_product *p, int64_t index, int64_t row, int64_t rows, void *scratch,
+                        void *c);
 double sqa_product_flops(const struct sqa_node *n);
 struct sqa_tensor *sqa_product_build(struct sqa_graph *g, const struct sqa_op *op, struct sqa_tensor *a,
                                      struct sqa_tensor *b, bool ta, bool tb);

@@ -91,6 +91,12 @@ bool sqa_broadcast_dims(int ra, const int64_t *a, int rb, const int64_t *b, int 
 /* dy summed over the axes along which a tensor of shape (rank, dim) was broadcast; has that shape. */
 struct sqa_tensor *sqa_sum_to(struct sqa_graph *g, struct sqa_tensor *dy, int rank, const int64_t *dim);
 
+/* dy f'(x) of the same shapes, for every f; and z f''(x), NULL where f'' is 0, for those functions whose gradient is
+ * unary_grad (unary.c). */
+struct sqa_tensor *sqa_unary_grad(struct sqa_graph *g, enum sqa_unary f, struct sqa_tensor *x, struct sqa_tensor *dy);
+struct sqa_tensor *sqa_unary_second(struct sqa_graph *g, enum sqa_unary f, struct sqa_tensor *x,
+                                    struct sqa_tensor *z);
+
 /* True when a builder may go on: no failure yet and none of the required inputs is NULL. */
 bool sqa_ready(struct sqa_graph *g, const char *op, int n, struct sqa_tensor *const *x);
 

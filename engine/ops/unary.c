@@ -35,9 +35,6 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
     sqa_map(n, r, 0, piece, n->attr);
 }
 
-static struct sqa_tensor *unary_grad(struct sqa_graph *g, enum sqa_unary f, struct sqa_tensor *x,
-                                     struct sqa_tensor *dy);
-
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dys, struct sqa_tensor **dx)
 {
     const struct attr *a = n->attr;
@@ -85,7 +82,7 @@ static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *con
     case SQA_UNARY_SOFTPLUS:
     case SQA_UNARY_ELU1:
     case SQA_UNARY_N:
-        dx[0] = unary_grad(g, a->f, x, dy);
+        dx[0] = sqa_unary_grad(g, a->f, x, dy);
         return;
     }
 }
@@ -116,8 +113,7 @@ static void grad_run(const struct sqa_node *n, const struct sqa_run *r)
     sqa_map(n, r, 0, grad_piece, n->attr);
 }
 
-/* z f''(x), or NULL where f'' is 0. */
-static struct sqa_tensor *second(struct sqa_graph *g, enum sqa_unary f, struct sqa_tensor *x, struct sqa_tensor *z)
+struct sqa_tensor *sqa_unary_second(struct sqa_graph *g, enum sqa_unary f, struct sqa_tensor *x, struct sqa_tensor *z)
 {
     struct sqa_tensor *s, *slope, *t;
 
@@ -136,7 +132,7 @@ static struct sqa_tensor *second(struct sqa_graph *g, enum sqa_unary f, struct s
     case SQA_UNARY_ELU1: /* e^x where x < 0: relu'(-x) e^-relu(-x) */
         t = sqa_unary(g, SQA_UNARY_NEG, x);
         s = sqa_unary(g, SQA_UNARY_EXP, sqa_unary(g, SQA_UNARY_NEG, sqa_unary(g, SQA_UNARY_RELU, t)));
-        return unary_grad(g, SQA_UNARY_RELU, t, sqa_mul(g, z, s));
+        return sqa_unary_grad(g, SQA_UNARY_RELU, t, sqa_mul(g, z, s));
     default:
         return NULL;
     }
@@ -147,9 +143,9 @@ static void grad_grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor
     const struct attr *a = n->attr;
 
     if (n->in[0]->needs_grad)
-        dx[0] = second(g, a->f, n->in[0], sqa_mul(g, dy[0], n->in[1]));
+        dx[0] = sqa_unary_second(g, a->f, n->in[0], sqa_mul(g, dy[0], n->in[1]));
     if (n->in[1]->needs_grad)
-        dx[1] = unary_grad(g, a->f, n->in[0], dy[0]);
+        dx[1] = sqa_unary_grad(g, a->f, n->in[0], dy[0]);
 }
 
 const struct sqa_op sqa_op_unary_grad = {
@@ -163,8 +159,7 @@ const struct sqa_op sqa_op_unary_grad = {
     .strided = 3,
 };
 
-static struct sqa_tensor *unary_grad(struct sqa_graph *g, enum sqa_unary f, struct sqa_tensor *x,
-                                     struct sqa_tensor *dy)
+struct sqa_tensor *sqa_unary_grad(struct sqa_graph *g, enum sqa_unary f, struct sqa_tensor *x, struct sqa_tensor *dy)
 {
     const struct attr a = {f};
     struct sqa_tensor *const in[] = {x, dy};

@@ -16,3 +16,38 @@ void K(gemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, cons
             *out = (real)(alpha * sum + old);
         }
 }
+
+size_t K(panels)(int64_t k, int64_t n)
+{
+    return (size_t)(k * n);
+}
+
+/* Packed: B as it is, its rows dense. */
+void K(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels, void *sums_)
+{
+    const real *b = b_;
+    real *to = panels, *sums = sums_;
+    for (int64_t j = 0; j < n; j++) {
+        double sum = 0;
+        for (int64_t l = 0; l < k; l++) {
+            to[l * n + j] = b[l * row + j * column];
+            sum += (double)to[l * n + j];
+        }
+        if (sums)
+            sums[j] = (real)((double)sums[j] + sum);
+    }
+}
+
+void K(gemm_panels)(const struct sqa_gemm_panels *g)
+{
+    const real *a = g->a, *b = g->panels, *bias = g->bias;
+    real *c = g->c;
+    for (int64_t i = 0; i < g->m; i++)
+        for (int64_t j = 0; j < g->n; j++) {
+            real *out = c + i * g->ldc + j;
+            double sum = (g->accumulate ? (double)*out : 0) + (bias ? (double)bias[j] : 0);
+            for (int64_t l = 0; l < g->k; l++)
+                sum += (double)a[i * g->a_row + l * g->a_column] * (double)b[l * g->n + j];
+            *out = (real)sum;
+        }
+}

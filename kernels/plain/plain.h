@@ -17,6 +17,10 @@
 #define SQA_KERNELS_DECLARE(T) \
     void sqa_k_gemm_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda, \
                         const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
+    size_t sqa_k_panels_##T(int64_t k, int64_t n); \
+    void sqa_k_pack_##T(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, \
+                        void *sums); \
+    void sqa_k_gemm_panels_##T(const struct sqa_gemm_panels *g); \
     void sqa_k_unary_##T(enum sqa_unary f, const void *x, void *y, size_t n); \
     void sqa_k_unary_grad_##T(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n); \
     void sqa_k_binary_##T(enum sqa_binary f, const void *a, const void *b, void *y, size_t n); \
@@ -78,8 +82,9 @@
     void sqa_k_to_f64_##T(const void *x, double *y, size_t n);
 
 /* Kernels of kernels/simd, in one form for each instruction set */
+/* gemm_panels has a form for each too, but its plain form is OpenBLAS's (tables.c). */
 #define SQA_SIMD_LIST(X, isa) \
-    X(adamw, isa) X(sgd, isa) \
+    X(panels, isa) X(pack, isa) X(adamw, isa) X(sgd, isa) \
     X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \
     X(sum, isa) X(sum_squares, isa) X(max, isa) X(sum_rows, isa) \
     X(softmax, isa) X(softmax_grad, isa) X(log_sum_exp, isa) X(cross_entropy, isa) X(cross_entropy_grad, isa) \

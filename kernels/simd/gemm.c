@@ -1,0 +1,221 @@
+/*
+ * gemm.c - products with a packed right operand; f32
+ *
+ * Panels: 2 W columns of B side by side, row after row, the last filled up with zeros. A tile of C (rows x 2 W) stays
+ * in registers over a run of terms; A is read where it lies, one number for a whole row of the tile. Terms are taken
+ * TERMS at a time, so that a run of a panel stays in the first cache, rows BLOCK at a time, so that those of A do.
+ */
+#include "kernels/simd/vec.h"
+#include "kernels/plain/plain.h"
+
+enum { N = 2 * W, TILE = W == 8 ? 6 : 14, TERMS = W == 8 ? 256 : 192, BLOCK = 84 };
+
+size_t V(panels)(int64_t k, int64_t n)
+{
+    return (size_t)((n + N - 1) / N * N * k);
+}
+
+/* One panel of `wide` columns whose numbers lie side by side. */
+static void pack_rows(int64_t k, size_t wide, const float *b, int64_t row, float *to, float *sums)
+{
+    const size_t right = wide > (size_t)W ? wide - W : 0;
+    vf s0 = v_zero(), s1 = v_zero();
+    for (int64_t l = 0; l < k; l++, b += row, to += N) {
+        const vf x0 = v_load_part(b, wide), x1 = right ? v_load_part(b + W, right) : v_zero();
+        s0 = v_add(s0, x0);
+        s1 = v_add(s1, x1);
+        v_store(to, x0);
+        v_store(to + W, x1);
+    }
+    if (!sums)
+        return;
+    v_store_part(sums, wide, v_add(s0, v_load_part(sums, wide)));
+    if (right)
+        v_store_part(sums + W, right, v_add(s1, v_load_part(sums + W, right)));
+}
+
+void V(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels, void *sums_)
+{
+    const float *b = b_;
+    float *to = panels, *sums = sums_;
+    for (int64_t j = 0; j < n; j += N, to += N * k) {
+        const int64_t wide = n - j < N ? n - j : N;
+        if (column == 1) {
+            pack_rows(k, (size_t)wide, b + j, row, to, sums ? sums + j : NULL);
+            continue;
+        }
+        for (int64_t i = 0; i < N; i++) {
+            float sum = 0;
+            for (int64_t l = 0; l < k; l++) {
+                const float x = i < wide ? b[(j + i) * column + l * row] : 0;
+                to[l * N + i] = x;
+                sum += x;
+            }
+            if (sums && i < wide)
+                sums[j + i] += sum;
+        }
+    }
+}
+
+/* A place of C: `left` columns from c on. start: what the sum starts from, C itself or bias or NULL, which is 0. */
+struct place {
+    float *c;
+    int64_t ldc;
+    size_t left;
+    const float *bias;
+    int accumulate;
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* `rows` is a constant wherever this is inlined, so that c lies in registers. */
+INLINE void tile(const int rows, int64_t k, const float *a, int64_t row, int64_t column, const float *b,
+                 const struct place *p)
+{
+    vf c[TILE][2];
+    const float *low = a + rows / 2 * row; /* two bases: short addresses */
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+        c[i][0] = c[i][1] = v_zero();
+    for (int64_t l = 0; l < k; l++, b += N, a += column, low += column) {
+        const vf b0 = v_load(b), b1 = v_load(b + W);
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++) {
+            const vf x = v_set(i < rows / 2 ? a[i * row] : low[(i - rows / 2) * row]);
+            c[i][0] = v_fma(x, b0, c[i][0]);
+            c[i][1] = v_fma(x, b1, c[i][1]);
+        }
+    }
+    const size_t right = p->left > (size_t)W ? p->left - W : 0;
+    const vf zero = v_zero();
+    vf s0 = zero, s1 = zero;
+    if (p->bias) {
+        s0 = v_load_part(p->bias, p->left);
+        s1 = right ? v_load_part(p->bias + W, right) : zero;
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++) {
+        float *to = p->c + i * p->ldc;
+        vf x0 = v_add(c[i][0], s0), x1 = v_add(c[i][1], s1);
+        if (p->left >= (size_t)N) {
+            if (p->accumulate) {
+                x0 = v_add(x0, v_load(to));
+                x1 = v_add(x1, v_load(to + W));
+            }
+            v_store(to, x0);
+            v_store(to + W, x1);
+            continue;
+        }
+        if (p->accumulate) {
+            x0 = v_add(x0, v_load_part(to, p->left));
+            x1 = v_add(x1, right ? v_load_part(to + W, right) : zero);
+        }
+        v_store_part(to, p->left, x0);
+        if (right)
+            v_store_part(to + W, right, x1);
+    }
+}
+
+#define TILE_ROWS(rows)                                                                            \
+    static void tile##rows(int64_t k, const float *a, int64_t row, int64_t column, const float *b, \
+                           const struct place *p)                                                  \
+    {                                                                                              \
+        tile(rows, k, a, row, column, b, p);                                                       \
+    }
+TILE_ROWS(1)
+TILE_ROWS(2)
+TILE_ROWS(4)
+#if SQA_WIDTH == 8
+TILE_ROWS(6)
+#else
+TILE_ROWS(8)
+TILE_ROWS(14)
+#endif
+
+static const struct {
+    int rows;
+    void (*run)(int64_t k, const float *a, int64_t row, int64_t column, const float *b, const struct place *p);
+} tiles[] = {
+#if SQA_WIDTH == 8
+    {6, tile6},
+#else
+    {14, tile14}, {8, tile8},
+#endif
+    {4, tile4},
+    {2, tile2},
+    {1, tile1},
+};
+
+/* Asks for the bytes of g->soon, a few lines a tile: in one go they would have to be waited for. */
+struct fetch {
+    int n;
+    const char *at[4], *end[4];
+    int64_t step[4]; /* bytes a tile */
+};
+
+static struct fetch fetch_of(const struct sqa_gemm_panels *g)
+{
+    const int64_t count = ((g->m + TILE - 1) / TILE) * ((g->n + N - 1) / N) * ((g->k + TERMS - 1) / TERMS);
+    struct fetch f = {.n = 0};
+    for (int i = 0; i < 4; i++) {
+        const int64_t lines = (int64_t)(g->soon[i].bytes + 63) / 64;
+        if (lines == 0 || count == 0)
+            continue;
+        f.at[f.n] = g->soon[i].p;
+        f.end[f.n] = f.at[f.n] + g->soon[i].bytes;
+        f.step[f.n++] = (lines + count - 1) / count * 64;
+    }
+    return f;
+}
+
+static void fetch_some(struct fetch *f)
+{
+    for (int i = 0; i < f->n; i++) {
+        const char *stop = f->end[i] - f->at[i] > f->step[i] ? f->at[i] + f->step[i] : f->end[i];
+        for (; f->at[i] < stop; f->at[i] += 64)
+            _mm_prefetch(f->at[i], _MM_HINT_T0);
+    }
+}
+
+/* Columns i .. i + rows - 1 of a transposed A side by side, row after row: what lies apart by a power of two would
+ * meet in one place of the cache. to has room for a whole vector behind the last row. */
+static void gather(int rows, int64_t terms, const float *a, int64_t column, float *to)
+{
+    for (int64_t l = 0; l < terms; l++, a += column, to += rows)
+        v_store(to, v_load_part(a, (size_t)rows));
+}
+
+/* Rows first .. end - 1 of C over `terms` terms from l0 on */
+static void rows_of(const struct sqa_gemm_panels *g, int64_t first, int64_t end, int64_t l0, int64_t terms,
+                    struct fetch *fetch)
+{
+    float side[TERMS * TILE + W];
+    const float *bias = g->bias;
+    const int gathers = g->a_row == 1 && g->a_column > 1;
+    int t = 0;
+    for (int64_t i = first; i < end; i += tiles[t].rows) {
+        const float *a = (const float *)g->a + i * g->a_row + l0 * g->a_column;
+        int64_t row = g->a_row, column = g->a_column;
+        while (tiles[t].rows > end - i || (t == 0 && end - i == 2 * tiles[1].rows)) /* 8 is 4 + 4, not 6 + 2 */
+            t++;
+        if (gathers) {
+            gather(tiles[t].rows, terms, a, column, side);
+            a = side;
+            column = tiles[t].rows;
+        }
+        for (int64_t j = 0; j < g->n; j += N) {
+            const struct place p = {(float *)g->c + i * g->ldc + j, g->ldc, (size_t)(g->n - j),
+                                    bias && l0 == 0 ? bias + j : NULL, g->accumulate || l0 > 0};
+            fetch_some(fetch);
+            tiles[t].run(terms, a, row, column, (const float *)g->panels + j * g->k + l0 * N, &p);
+        }
+    }
+}
+
+void V(gemm_panels)(const struct sqa_gemm_panels *g)
+{
+    struct fetch fetch = fetch_of(g);
+    for (int64_t i = 0; i < g->m; i += BLOCK)
+        for (int64_t l = 0; l < g->k || l == 0; l += TERMS)
+            rows_of(g, i, i + BLOCK < g->m ? i + BLOCK : g->m, l, l + TERMS < g->k ? TERMS : g->k - l, &fetch);
+}
