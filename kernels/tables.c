@@ -47,16 +47,16 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
 }
 
 #define ROW(T, name) .name = sqa_k_##name##_##T
-#define PLAIN_TABLE(T, REAL, GEMM)                                                                                  \
-    {                                                                                                               \
-        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary),      \
-        ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares), ROW(T, max),         \
-        ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp), ROW(T, layernorm),            \
-        ROW(T, layernorm_grad), ROW(T, add_layernorm), ROW(T, add_layernorm_grad), ROW(T, embedding),               \
-        ROW(T, embedding_grad), ROW(T, cross_entropy), ROW(T, cross_entropy_grad), ROW(T, dropout),                 \
-        ROW(T, attention_workspace), ROW(T, attention), ROW(T, attention_bwd), ROW(T, fft_spectrum),                \
-        ROW(T, fft_workspace), ROW(T, fft_forward), ROW(T, fft_apply), ROW(T, fft_accumulate),                      \
-        ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided), ROW(T, from_f64), ROW(T, to_f64) \
+#define PLAIN_TABLE(T, REAL, GEMM)                                                                                   \
+    {                                                                                                                \
+        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary),       \
+        ROW(T, binary_scalar), ROW(T, binary_rows), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares),  \
+        ROW(T, max), ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp),                   \
+        ROW(T, layernorm), ROW(T, layernorm_grad), ROW(T, add_layernorm), ROW(T, add_layernorm_grad),                \
+        ROW(T, embedding), ROW(T, embedding_grad), ROW(T, cross_entropy), ROW(T, cross_entropy_grad),                \
+        ROW(T, dropout), ROW(T, attention_workspace), ROW(T, attention), ROW(T, attention_bwd),                      \
+        ROW(T, fft_spectrum), ROW(T, fft_workspace), ROW(T, fft_forward), ROW(T, fft_apply), ROW(T, fft_accumulate), \
+        ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided), ROW(T, from_f64), ROW(T, to_f64)  \
     }
 
 static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);
@@ -179,6 +179,16 @@ void sqa_kernels_init(void)
         if (limit && strcmp(limit, tables[i]->isa) == 0)
             break;
     }
+}
+
+int sqa_kernels_isa_known(const char *name, const char **names)
+{
+    static const char *const known[] = {"plain", "avx2", "avx512"};
+    *names = "plain, avx2 or avx512";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!name || strcmp(name, known[i]) == 0)
+            return 1;
+    return 0;
 }
 
 const struct sqa_kernels *sqa_kernels_plain(int f64)
