@@ -1,12 +1,14 @@
 /* verbs.c - the list of verbs, their dispatch, and what they share */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "harness/options.h"
 #include "harness/verbs.h"
 #include "harness/version.h"
+#include "kernels/kernels.h"
 
 const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_list,    &sqa_verb_describe, &sqa_verb_run,        &sqa_verb_bench,  &sqa_verb_explain,
@@ -78,6 +80,9 @@ enum sqa_status sqa_dispatch(int argc, char **argv, struct sqa_err *err)
         sqa_text_printf(&help, "seqarena %s (%s, compiler %s)\n", SQA_VERSION, sqa_commit, __VERSION__);
         return sqa_print(&help, NULL, err);
     }
+    const char *isa = getenv("SEQARENA_ISA"), *names;
+    if (!sqa_kernels_isa_known(isa, &names))
+        return sqa_fail(err, SQA_USAGE, "SEQARENA_ISA: unknown instruction set '%.40s'; set it to %s", isa, names);
     const bool asked = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0;
     if (asked && argc < 3) {
         sqa_program_help(&help);

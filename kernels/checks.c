@@ -129,6 +129,25 @@ static double run_binary(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
+static double run_binary_rows(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t rows = 6;
+    n = at_most(n, MAX / rows);
+    double worst = 0;
+    fill(0, key, rows * n, -4, 4);
+    fill(1, key, n > rows ? n : rows, 0.5, 4);
+    for (int f = 0; f < SQA_BINARY_N; f++) {
+#define CALLS(k, T)                                                                        \
+    k->binary_rows((enum sqa_binary)f, buffer[0].T, buffer[1].T, 0, buffer[2].T, rows, n); \
+    k->binary_rows((enum sqa_binary)f, buffer[0].T, buffer[1].T, 1, buffer[3].T, rows, n);
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        worst = larger(larger(error_of(2, rows * n), error_of(3, rows * n)), worst);
+    }
+    return worst;
+}
+
 static double run_affine(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
     n = at_most(n, MAX);
@@ -497,6 +516,7 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"unary", 2e-6, run_unary},
     {"unary_grad", 2e-6, run_unary_grad},
     {"binary", 5e-7, run_binary},
+    {"binary_rows", 5e-7, run_binary_rows},
     {"affine", 5e-7, run_affine},
     {"sum", 1e-12, run_sum},
     {"sum_rows", 5e-7, run_sum_rows},

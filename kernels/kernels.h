@@ -169,6 +169,8 @@ struct sqa_kernels {
     void (*unary)(enum sqa_unary f, const void *x, void *y, size_t n);                       /* may alias */
     void (*unary_grad)(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n); /* may alias */
     void (*binary)(enum sqa_binary f, const void *a, const void *b, void *y, size_t n);      /* may alias */
+    /* Rows of n, the right operand broadcast: y[r][j] = f(a[r][j], b[j]), or b[r] when `each`. y may alias a. */
+    void (*binary_rows)(enum sqa_binary f, const void *a, const void *b, int each, void *y, size_t rows, size_t n);
     /* y = f(a[i], b): right operand is one number; and y[i] = a * x[i] + b */
     void (*binary_scalar)(enum sqa_binary f, const void *a, double b, void *y, size_t n); /* may alias */
     void (*affine)(double a, const void *x, double b, void *y, size_t n);                 /* may alias */
@@ -265,6 +267,9 @@ struct sqa_kernels {
 /* Best tables of this machine. SEQARENA_ISA=plain|avx2|avx512 in the environment limits the choice. Call once before
  * threads. */
 void sqa_kernels_init(void);
+/* Is it one of those names (or NULL)? *names becomes "plain, avx2 or avx512", what may be given here. A known one
+ * that this machine lacks is known: the next weaker is taken. */
+int sqa_kernels_isa_known(const char *name, const char **names);
 /* Makes OpenBLAS take its work buffer (128 MiB of address space a thread) for that many threads now: where it cannot
  * be had, OpenBLAS would try again for ever. 1 when they are there, 0 when the address space does not suffice. */
 int sqa_kernels_reserve(int threads);

@@ -192,6 +192,16 @@ void sqa_kernels_init(void)
     }
 }
 
+int sqa_kernels_isa_known(const char *name, const char **names)
+{
+    static const char *const known[] = {"plain", "avx2", "avx512"};
+    *names = "plain, avx2 or avx512";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!name || strcmp(name, known[i]) == 0)
+            return 1;
+    return 0;
+}
+
 const struct sqa_kernels *sqa_kernels_plain(int f64)
 {
     return f64 ? &plain_f64 : &plain_f32;

@@ -143,25 +143,52 @@ static void test_unary(void **state)
         }
 }
 
+/* The functions in long double; Phi(x) = erfc(-x / sqrt 2) / 2. */
+static long double exact(enum sqa_unary f, long double x)
+{
+    switch ((int)f) {
+    case SQA_UNARY_EXP:
+        return expl(x);
+    case SQA_UNARY_LOG:
+        return logl(x);
+    case SQA_UNARY_TANH:
+        return tanhl(x);
+    case SQA_UNARY_SIGMOID:
+        return 1 / (1 + expl(-x));
+    case SQA_UNARY_SILU:
+        return x / (1 + expl(-x));
+    case SQA_UNARY_SOFTPLUS:
+        return (x > 0 ? x : 0) + log1pl(expl(-fabsl(x)));
+    case SQA_UNARY_ELU1:
+        return x > 0 ? x + 1 : expl(x);
+    case SQA_UNARY_GELU:
+        return x * erfcl(-x * sqrtl(0.5L)) / 2;
+    default:
+        return NAN;
+    }
+}
+
 /* The largest error of f in units of the last place of the exact value, over a sweep of [low, high]. */
 static double worst_ulp(const struct sqa_kernels *k, enum sqa_unary f, double low, double high)
 {
     double worst = 0;
-    for (int chunk = 0; chunk < 500; chunk++) {
+    for (int chunk = 0; chunk < 20; chunk++) {
         for (size_t i = 0; i < MAX; i++)
-            set(0, i, (float)(low + (high - low) * sqa_random_uniform((uint64_t)f, (uint64_t)chunk * MAX + i)));
-        reference->unary(f, D(0), D(1), MAX);
+            F(0)[i] = (float)(low + (high - low) * sqa_random_uniform((uint64_t)f, (uint64_t)chunk * MAX + i));
         k->unary(f, F(0), F(1), MAX);
         for (size_t i = 0; i < MAX; i++) {
             int e;
-            (void)frexp(D(1)[i], &e);
-            const double error = fabs((double)F(1)[i] - D(1)[i]) / ldexp(1, e - 24);
-            worst = error > worst ? error : worst;
+            const long double want = exact(f, (long double)F(0)[i]);
+            (void)frexpl(want, &e);
+            const double error = (double)(fabsl((long double)F(1)[i] - want) / ldexpl(1, e - 24));
+            worst = !(error <= worst) ? error : worst;
         }
     }
     return worst;
 }
 
+/* Ranges join to where a result leaves the normal floats; the bounds are those that kernels/simd/vec.h promises. In
+ * the tail of gelu the rounding of x^2 / 2, the exponent, grows with it. */
 static void test_ulp(void **state)
 {
     (void)state;
@@ -169,9 +196,13 @@ static void test_ulp(void **state)
         enum sqa_unary f;
         double low, high, bound;
     } rows[] = {
-        {SQA_UNARY_EXP, -87, 88.7, 1.5},  {SQA_UNARY_EXP, -1, 1, 1.5},  {SQA_UNARY_LOG, 1e-3, 10, 1.5},
-        {SQA_UNARY_LOG, 0.9, 1.1, 1.5},   {SQA_UNARY_TANH, -10, 10, 3}, {SQA_UNARY_SIGMOID, -80, 20, 4},
-        {SQA_UNARY_SOFTPLUS, -80, 20, 4}, {SQA_UNARY_GELU, -3, 6, 16},
+        {SQA_UNARY_EXP, -87.3, 88.7, 1.5}, {SQA_UNARY_EXP, -1, 1, 1.5},      {SQA_UNARY_LOG, 1e-37, 3e38, 1.5},
+        {SQA_UNARY_LOG, 1e-3, 10, 1.5},    {SQA_UNARY_LOG, 0.9, 1.1, 1.5},   {SQA_UNARY_TANH, -10, 10, 3},
+        {SQA_UNARY_TANH, -0.5, 0.5, 3},    {SQA_UNARY_TANH, -1e-3, 1e-3, 3}, {SQA_UNARY_TANH, -1e30, 1e30, 1},
+        {SQA_UNARY_SIGMOID, -86, 100, 4},  {SQA_UNARY_SIGMOID, -2, 2, 4},    {SQA_UNARY_SILU, -86, 100, 4},
+        {SQA_UNARY_SOFTPLUS, -86, 100, 4}, {SQA_UNARY_SOFTPLUS, -2, 2, 4},   {SQA_UNARY_ELU1, -87.3, 100, 1.5},
+        {SQA_UNARY_GELU, 0, 100, 5},       {SQA_UNARY_GELU, -0.5, 0.5, 8},   {SQA_UNARY_GELU, -3, 0, 16},
+        {SQA_UNARY_GELU, -6, -3, 64},      {SQA_UNARY_GELU, -13.1, -6, 256},
     };
     for (size_t c = 0; c < candidates; c++)
         for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
@@ -608,6 +639,9 @@ static void test_choice(void **state)
     setenv("SEQARENA_ISA", "plain", 1);
     sqa_kernels_init();
     assert_string_equal(sqa_kernels_f32.isa, "plain");
+    const char *names;
+    assert_true(sqa_kernels_isa_known(NULL, &names) && sqa_kernels_isa_known("avx2", &names));
+    assert_true(!sqa_kernels_isa_known("sse9", &names) && strstr(names, "avx512"));
     unsetenv("SEQARENA_ISA");
     sqa_kernels_init();
     assert_string_equal(sqa_kernels_f32.isa, candidates > 1 ? candidate[candidates - 2]->isa : "plain");
@@ -625,6 +659,7 @@ static void add_pair(void)
     pair.isa = "pair";
 #define X(name, isa) pair.name = sqa_k_##name##_f32_##isa;
     SQA_SIMD_LIST(X, pair)
+    X(gemm_panels, pair)
 #undef X
     candidate[candidates++] = &pair;
 }

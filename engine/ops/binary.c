@@ -37,11 +37,78 @@ static void piece(const void *ctx, const struct sqa_kernels *k, const void *cons
         k->binary(a->f, in[0], in[1], out, n);
 }
 
+/* Rows of `width`: b is one row for all, or has one number for each row. */
+struct rows {
+    const struct sqa_kernels *k;
+    enum sqa_binary f;
+    const void *a, *b;
+    void *y;
+    int64_t rows, width;
+    bool each;
+};
+
+/* The axis of y before which b agrees with y and from which on it is 1 (each), or the other way round; else -1. */
+static int split(const struct sqa_tensor *y, const struct sqa_tensor *b, bool each)
+{
+    const int lead = y->rank - b->rank;
+    int at = -1;
+
+    for (int i = y->rank - 1; i >= 0; i--) {
+        const int64_t d = i < lead ? 1 : b->dim[i - lead];
+        const bool agrees = d == y->dim[i];
+
+        if (at < 0 && !(each ? d == 1 : agrees))
+            at = i + 1;
+        if (at >= 0 && !(each ? agrees : d == 1))
+            return -1;
+    }
+    return at;
+}
+
+static bool find_rows(const struct sqa_tensor *y, const struct sqa_tensor *a, const struct sqa_tensor *b,
+                      struct rows *w)
+{
+    int at;
+
+    if (!sqa_is_dense(y) || !sqa_is_dense(a) || !sqa_is_dense(b) || !sqa_same_shape(y, a))
+        return false;
+    w->each = (at = split(y, b, false)) < 0;
+    if (w->each)
+        at = split(y, b, true);
+    w->rows = w->width = 1;
+    for (int i = 0; i < y->rank; i++)
+        *(i < at ? &w->rows : &w->width) *= y->dim[i];
+    return at >= 0 && w->rows > 1 && w->width > 1 && w->width <= SQA_CHUNK / 4;
+}
+
+static void some_rows(void *ctx, int64_t first, int64_t count, int thread)
+{
+    const struct rows *w = ctx;
+    const size_t size = w->k->size;
+
+    (void)thread;
+    w->k->binary_rows(w->f, sqa_at_const(w->a, first * w->width, size),
+                      w->each ? sqa_at_const(w->b, first, size) : w->b, w->each, sqa_at(w->y, first * w->width, size),
+                      (size_t)count, (size_t)w->width);
+}
+
 static void run(const struct sqa_node *n, const struct sqa_run *r)
 {
     const struct attr *a = n->attr;
     const bool commutes = a->f != SQA_BINARY_SUB && a->f != SQA_BINARY_DIV;
 
+    for (int swap = 0; swap <= commutes; swap++) {
+        const struct sqa_tensor *x = n->in[swap], *b = n->in[1 - swap];
+        struct rows w = {.k = sqa_kernels_of(x->dtype), .f = a->f};
+
+        if (!find_rows(n->out[0], x, b, &w))
+            continue;
+        w.a = sqa_data(x);
+        w.b = sqa_data(b);
+        w.y = sqa_data(n->out[0]);
+        sqa_chunks(r, w.rows, sqa_max64(1, SQA_CHUNK / w.width), (double)(w.rows * w.width), some_rows, &w);
+        return;
+    }
     sqa_map(n, r, commutes ? 3 : 2, piece, n->attr);
 }
 

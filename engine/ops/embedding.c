@@ -55,7 +55,23 @@ static double bytes(const struct sqa_node *n)
            2 * (double)sqa_numel(n->out[0]) * (double)sqa_dtype_size(n->out[0]->dtype);
 }
 
-/* embedding_grad: inputs id, dy; output dtable (V, D). Rows are added in order, by one thread. */
+/* embedding_grad: inputs id, dy; output dtable (V, D). A table that is small beside dy is summed in parts, each of
+ * its own rows in order, and the parts are added in order; else one thread adds all rows. */
+
+enum { PARTS = 8 };
+
+static int64_t parts_of(const struct sqa_node *n)
+{
+    return sqa_numel(n->in[1]) >= 4 * PARTS * sqa_numel(n->out[0]) ? PARTS : 1;
+}
+
+static size_t grad_workspace(const struct sqa_node *n, int threads)
+{
+    const int64_t parts = parts_of(n);
+
+    (void)threads;
+    return parts == 1 ? 0 : (size_t)(parts * sqa_numel(n->out[0])) * sqa_dtype_size(n->out[0]->dtype);
+}
 
 static enum sqa_status grad_shape(struct sqa_node *n, struct sqa_err *err)
 {
@@ -67,15 +83,41 @@ static enum sqa_status grad_shape(struct sqa_node *n, struct sqa_err *err)
     return SQA_OK;
 }
 
+struct grad_job {
+    const struct sqa_node *node;
+    const struct sqa_kernels *k;
+    void *tables;
+    int64_t rows; /* of a part */
+};
+
+static void grad_part(void *ctx, int64_t first, int64_t count, int thread)
+{
+    const struct grad_job *j = ctx;
+    const struct sqa_tensor *y = j->node->out[0];
+    const int64_t cells = sqa_numel(y);
+    void *table = sqa_at(j->tables, first / j->rows * cells, j->k->size);
+
+    (void)thread;
+    memset(table, 0, (size_t)cells * j->k->size);
+    j->k->embedding_grad((const int32_t *)sqa_data(j->node->in[0]) + first,
+                         sqa_at_const(sqa_data(j->node->in[1]), first * y->dim[1], j->k->size), table, (size_t)count,
+                         (size_t)y->dim[1], (size_t)y->dim[0]);
+}
+
 static void grad_run(const struct sqa_node *n, const struct sqa_run *r)
 {
     const struct sqa_tensor *y = n->out[0];
-    const struct sqa_kernels *k = sqa_kernels_of(y->dtype);
+    const int64_t rows = sqa_numel(n->in[0]), cells = sqa_numel(y), parts = parts_of(n);
+    struct grad_job j = {n, sqa_kernels_of(y->dtype), parts == 1 ? sqa_data(y) : r->workspace,
+                         sqa_max64(1, (rows + parts - 1) / parts)};
 
-    (void)r;
-    memset(sqa_data(y), 0, (size_t)sqa_numel(y) * k->size);
-    k->embedding_grad(sqa_data(n->in[0]), sqa_data(n->in[1]), sqa_data(y), (size_t)sqa_numel(n->in[0]),
-                      (size_t)y->dim[1], (size_t)y->dim[0]);
+    if (rows == 0 || cells == 0) {
+        memset(sqa_data(y), 0, (size_t)cells * j.k->size);
+        return;
+    }
+    sqa_chunks(r, rows, j.rows, (double)sqa_numel(n->in[1]), grad_part, &j);
+    if (parts > 1)
+        j.k->sum_rows(j.tables, (size_t)((rows + j.rows - 1) / j.rows), (size_t)cells, (size_t)cells, sqa_data(y), 0);
 }
 
 static double grad_flops(const struct sqa_node *n)
@@ -95,6 +137,7 @@ const struct sqa_op sqa_op_embedding_grad = {
     .run = grad_run,
     .grad = grad_grad,
     .flops = grad_flops,
+    .workspace = grad_workspace,
 };
 
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)

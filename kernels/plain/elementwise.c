@@ -164,6 +164,17 @@ void K(binary_scalar)(enum sqa_binary f, const void *a_, double b_, void *y_, si
     }
 }
 
+void K(binary_rows)(enum sqa_binary f, const void *a_, const void *b_, int each, void *y_, size_t rows, size_t n)
+{
+    const real *a = a_, *b = b_;
+    real *y = y_;
+    for (size_t r = 0; r < rows; r++)
+        if (each)
+            K(binary_scalar)(f, a + r * n, (double)b[r], y + r * n, n);
+        else
+            K(binary)(f, a + r * n, b, y + r * n, n);
+}
+
 void K(affine)(double a_, const void *x_, double b_, void *y_, size_t n)
 {
     const real a = (real)a_, b = (real)b_, *x = x_;

@@ -25,6 +25,8 @@
     void sqa_k_unary_grad_##T(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n); \
     void sqa_k_binary_##T(enum sqa_binary f, const void *a, const void *b, void *y, size_t n); \
     void sqa_k_binary_scalar_##T(enum sqa_binary f, const void *a, double b, void *y, size_t n); \
+    void sqa_k_binary_rows_##T(enum sqa_binary f, const void *a, const void *b, int each, void *y, size_t rows, \
+                               size_t n); \
     void sqa_k_affine_##T(double a, const void *x, double b, void *y, size_t n); \
     void sqa_k_axpy_##T(double a, const void *x, void *y, size_t n); \
     double sqa_k_sum_##T(const void *x, size_t n); \
@@ -85,7 +87,8 @@
 /* gemm_panels has a form for each too, but its plain form is OpenBLAS's (tables.c). */
 #define SQA_SIMD_LIST(X, isa) \
     X(panels, isa) X(pack, isa) X(adamw, isa) X(sgd, isa) \
-    X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \
+    X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(binary_rows, isa) \
+    X(affine, isa) X(axpy, isa) X(dropout, isa) \
     X(sum, isa) X(sum_squares, isa) X(max, isa) X(sum_rows, isa) \
     X(softmax, isa) X(softmax_grad, isa) X(log_sum_exp, isa) X(cross_entropy, isa) X(cross_entropy_grad, isa) \
     X(layernorm, isa) X(layernorm_grad, isa) X(add_layernorm, isa) X(add_layernorm_grad, isa) \

@@ -141,6 +141,43 @@ void V(binary_scalar)(enum sqa_binary f, const void *a_, double b_, void *y_, si
     BINARY(b, b)
 }
 
+#define ROWS(op)                                                                                                  \
+    for (size_t r = 0; r < rows; r++, a += n, y += n) {                                                           \
+        const vf each_b = v_set(b[each ? r : 0]);                                                                 \
+        size_t i = 0;                                                                                             \
+        for (; i + W <= n; i += W)                                                                                \
+            v_store(y + i, op(v_load(a + i), each ? each_b : v_load(b + i)));                                     \
+        if (i < n)                                                                                                \
+            v_store_part(y + i, n - i, op(v_load_part(a + i, n - i), each ? each_b : v_load_part(b + i, n - i))); \
+    }
+
+void V(binary_rows)(enum sqa_binary f, const void *a_, const void *b_, int each, void *y_, size_t rows, size_t n)
+{
+    const float *a = a_, *b = b_;
+    float *y = y_;
+    if (n == 0)
+        return;
+    switch (f) {
+    case SQA_BINARY_ADD:
+        ROWS(v_add)
+        break;
+    case SQA_BINARY_SUB:
+        ROWS(v_sub)
+        break;
+    case SQA_BINARY_MUL:
+        ROWS(v_mul)
+        break;
+    case SQA_BINARY_DIV:
+        ROWS(v_div)
+        break;
+    case SQA_BINARY_MAX:
+        ROWS(v_max)
+        break;
+    case SQA_BINARY_N:
+        break;
+    }
+}
+
 void V(affine)(double a_, const void *x_, double b_, void *y_, size_t n)
 {
     const float *x = x_;
