@@ -191,6 +191,85 @@ static void every_variant_survives_poison_and_recomputation(void **state)
     all_ways_agree("dlinear:individual=1", &series, SQA_F32);
 }
 
+/* An op that keeps z = 2 x beside y = tanh(z), says how y is made again and must then run once only. */
+
+static int twice_runs;
+
+static enum sqa_status twice_shape(struct sqa_node *n, struct sqa_err *err)
+{
+    (void)err;
+    for (int i = 0; i < 2; i++)
+        sqa_set_output(n, i, n->in[0]->dtype, n->in[0]->rank, n->in[0]->dim);
+    return SQA_OK;
+}
+
+static void twice_run(const struct sqa_node *n, const struct sqa_run *r)
+{
+    const float *x = sqa_data(n->in[0]);
+    float *y = sqa_data(n->out[0]), *z = sqa_data(n->out[1]);
+    (void)r;
+    for (int64_t i = 0; i < sqa_numel(n->in[0]); i++)
+        z[i] = 2 * x[i];
+    sqa_kernels_f32.unary(SQA_UNARY_TANH, z, y, (size_t)sqa_numel(n->in[0]));
+    twice_runs++;
+}
+
+static void twice_grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
+{
+    dx[0] =
+        sqa_affine(g, 2, sqa_mul(g, dy[0], sqa_mul(g, n->out[0], n->out[1])), 0); /* reads both; not a derivative */
+}
+
+static double twice_flops(const struct sqa_node *n)
+{
+    return 1e4 * (double)sqa_numel(n->in[0]); /* dear, so that what is small beside it is cheap */
+}
+
+static struct sqa_tensor *twice_remake(struct sqa_graph *g, struct sqa_node *n, int output)
+{
+    return output == 0 ? sqa_unary(g, SQA_UNARY_TANH, n->out[1]) : NULL;
+}
+
+static void an_output_is_remade_as_its_op_says(void **state)
+{
+    enum { N = 20000 };
+    static const struct sqa_op op = {.name = "twice",
+                                     .shape = twice_shape,
+                                     .run = twice_run,
+                                     .grad = twice_grad,
+                                     .flops = twice_flops,
+                                     .remake = twice_remake};
+    static float out[2][N];
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        struct sqa_memory memory = {0};
+        struct sqa_plan *p;
+        struct sqa_graph g;
+        struct sqa_tensor *dx;
+        sqa_graph_init(&g, SQA_F32, true);
+        struct sqa_tensor *x = sqa_input(&g, "x", SQA_F32, SQA_DIMS(N)), *y = x;
+        sqa_require_grad(x);
+        for (int i = 0; i < 3; i++)
+            y = sqa_apply(&g, &op, NULL, 0, 1, &y);
+        sqa_gradients(&g, sqa_sum(&g, sqa_square(&g, y), 1u, false), &x, 1, &dx);
+        sqa_output(&g, dx, "dx");
+        g.recompute = way ? SQA_RECOMPUTE_BLOCKS : SQA_RECOMPUTE_OFF;
+        OK(sqa_plan_make(&g, &memory, 1, &p, &failure));
+        p->poison = true;
+        float *to = sqa_plan_input(p, "x", NULL);
+        for (int i = 0; i < N; i++)
+            to[i] = (float)i / N - 0.4f;
+        twice_runs = 0;
+        OK(sqa_plan_run(p, 1, 1, NULL, NULL, &failure));
+        assert_int_equal(twice_runs, 3);
+        assert_int_equal(sqa_plan_flops(p, SQA_PASS_RECOMPUTE) > 0, way);
+        memcpy(out[way], sqa_plan_output(p, "dx", NULL), sizeof out[way]);
+        sqa_plan_free(p);
+        sqa_memory_clear(&memory);
+    }
+    assert_memory_equal(out[0], out[1], sizeof out[0]);
+}
+
 /* Peaks */
 
 static size_t arena_of(const char *model, int64_t length, enum sqa_recompute_mode way, double *share)
@@ -250,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_variant_survives_poison_and_recomputation),
+        cmocka_unit_test(an_output_is_remade_as_its_op_says),
         cmocka_unit_test(recomputation_lowers_the_peak),
         cmocka_unit_test(placement_is_near_the_bound),
     };
