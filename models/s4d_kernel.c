@@ -100,9 +100,18 @@ static void put(const struct sqa_tensor *t, int64_t i, double v)
     sqa_real_set(t->dtype, sqa_at(sqa_data(t), i, sqa_dtype_size(t->dtype)), v);
 }
 
+static double complex complex_of(double re, double im)
+{
+    const double parts[2] = {re, im};
+    double complex z;
+
+    memcpy(&z, parts, sizeof z);
+    return z;
+}
+
 static double complex get(const double *x, int64_t i, int64_t modes)
 {
-    return CMPLX(x[i], x[modes + i]);
+    return complex_of(x[i], x[modes + i]);
 }
 
 static void set(double *x, int64_t i, int64_t modes, double complex v)
@@ -114,7 +123,7 @@ static void set(double *x, int64_t i, int64_t modes, double complex v)
 /* Products without the care for infinities that C asks of its operator */
 static double complex mul(double complex a, double complex b)
 {
-    return CMPLX(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
+    return complex_of(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
 }
 
 static double complex quotient(double complex a, double complex b)
@@ -128,13 +137,13 @@ static void set_modes(const struct sqa_node *n, const struct kernel_shape *s, co
 {
     for (int64_t i = 0; i < s->modes; i++) {
         const double complex a =
-            CMPLX(-exp(at(n->in[LOG_A_RE], channel * s->modes + i)), at(n->in[A_IM], channel * s->modes + i));
+            complex_of(-exp(at(n->in[LOG_A_RE], channel * s->modes + i)), at(n->in[A_IM], channel * s->modes + i));
         const double re = dt * creal(a), im = dt * cimag(a), less = expm1(re), half = sin(im / 2);
         const double c = 1 - 2 * half * half, z_im = (1 + less) * sin(im);
 
         set(t->a, i, s->modes, a);
-        set(t->z, i, s->modes, CMPLX((1 + less) * c, z_im));
-        set(t->b, i, s->modes, quotient(CMPLX(less * c - 2 * half * half, z_im), a));
+        set(t->z, i, s->modes, complex_of((1 + less) * c, z_im));
+        set(t->b, i, s->modes, quotient(complex_of(less * c - 2 * half * half, z_im), a));
     }
 }
 
@@ -148,7 +157,7 @@ static double complex c_at(const struct sqa_node *n, const struct kernel_shape *
 {
     const int64_t place = c_place(s, kernel, channel, i);
 
-    return CMPLX(at(n->in[C], place), at(n->in[C], place + 1));
+    return complex_of(at(n->in[C], place), at(n->in[C], place + 1));
 }
 
 /* Powers z^j of the table, rows of `stride` numbers; big = z^step. */

@@ -1,19 +1,19 @@
 /*
  * scan.c - diagonal linear recurrence y_t = a_t y_(t-1) + x_t over axis 1 of (B, L, D), and its gradient
  *
- * The gradient is the same recurrence backwards: g_t = dy_t + conj(a_(t+1)) g_(t+1), dx = g, da_t = g_t conj(y_(t-1)).
- * A block of channels of one row of the batch is the unit of parallel work.
+ * The gradient is the same recurrence backwards: g_t = dy_t + conj(a_(t+1)) g_(t+1), dx = g, da_t = g_t
+ * conj(y_(t-1)). A block of channels of one row of the batch is the unit of parallel work.
  */
 #include "engine/ops/support.h"
 
 enum { CHANNELS = 32 };
-enum { A, X };           /* scan */
-enum { Y = 1, DY };      /* scan_bwd, after A */
+enum { A, X };      /* scan */
+enum { Y = 1, DY }; /* scan_bwd, after A */
 enum { WITH_DA = 2 };
 
 struct attr {
     int pairs; /* complex: rows are real parts, then imaginary ones */
-    int da;      /* the gradient of a is wanted */
+    int da;    /* the gradient of a is wanted */
 };
 
 static enum sqa_status shape(struct sqa_node *n, struct sqa_err *err)

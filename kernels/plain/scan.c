@@ -25,7 +25,8 @@ void K(scan_grad)(const struct sqa_scan_grad *s)
     for (int64_t i = 0; i < s->m; i++) {
         double re = 0, im = 0; /* conj(a_(t+1)) g_(t+1) */
         for (int64_t t = s->n - 1; t >= 0; t--) {
-            const real *a = (const real *)s->a + i + t * s->a_stride, *dy = (const real *)s->dy + i + t * s->dy_stride;
+            const real *a = (const real *)s->a + i + t * s->a_stride,
+                       *dy = (const real *)s->dy + i + t * s->dy_stride;
             const real *y = (const real *)s->y + i + (t ? t - 1 : 0) * s->y_stride;
             real *dx = (real *)s->dx + i + t * s->dx_stride;
             const double gr = re + (double)dy[0], gi = s->imag ? im + (double)dy[s->imag] : 0;

@@ -90,11 +90,11 @@ INLINE void grad_complex(const int V, const struct sqa_scan_grad *s, int64_t i, 
 }
 
 /* COUNT vectors at a time, then one at a time */
-#define ALL(f)                              \
-    int64_t i = 0;                          \
+#define ALL(f)                                    \
+    int64_t i = 0;                                \
     for (; i + COUNT * W <= s->m; i += COUNT * W) \
-        f(COUNT, s, i, W);                  \
-    for (; i < s->m; i += W)                \
+        f(COUNT, s, i, W);                        \
+    for (; i < s->m; i += W)                      \
         f(1, s, i, (size_t)(s->m - i));
 
 void V(scan)(const struct sqa_scan *s)
