@@ -101,6 +101,7 @@ $(B)/%.o: %.c | $(LISTS)
 
 .SECONDARY: # objects of tests stay
 $(B)/tests/test_kernels: $(SIMD:%.c=$(B)/%.pair.o)
+$(B)/tests/test_kernel_attention: $(SIMD:%.c=$(B)/%.pair.o)
 $(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 $(B)/tests/replay_%: $(B)/tests/fuzz_%.o $(B)/tests/replay.o $(LIB_OBJ)

@@ -56,7 +56,9 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
         ROW(T, cross_entropy_grad), ROW(T, dropout), ROW(T, attention_workspace), ROW(T, attention),                \
         ROW(T, attention_bwd), ROW(T, fft_spectrum), ROW(T, fft_workspace), ROW(T, fft_forward), ROW(T, fft_apply), \
         ROW(T, fft_accumulate), ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided),          \
-        ROW(T, from_f64), ROW(T, to_f64)                                                                            \
+        ROW(T, from_f64), ROW(T, to_f64), ROW(T, kattn_workspace), ROW(T, kattn_keys), ROW(T, kattn_queries),       \
+        ROW(T, kattn_queries_bwd), ROW(T, kattn_keys_bwd), ROW(T, kattn_causal), ROW(T, kattn_causal_bwd_q),        \
+        ROW(T, kattn_causal_bwd_k)                                                                           \
     }
 
 static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);
@@ -67,7 +69,9 @@ struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 #if HAVE_AVX2
 /* clang-format off */
 /* Kernels of kernels/simd, in one form for each instruction set */
-#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa)
+#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa) \
+    X(kattn_workspace, isa) X(kattn_keys, isa) X(kattn_queries, isa) X(kattn_queries_bwd, isa) \
+    X(kattn_keys_bwd, isa) X(kattn_causal, isa) X(kattn_causal_bwd_q, isa) X(kattn_causal_bwd_k, isa)
 /* Kernels that have an AVX2 form only (kernels/avx2) */
 #define AVX2_LIST(X, isa) \
     X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \

@@ -45,6 +45,21 @@
     size_t sqa_k_attention_workspace_##T(int64_t d, int64_t dv); \
     void sqa_k_attention_##T(const struct sqa_attention *a, void *workspace); \
     void sqa_k_attention_bwd_##T(const struct sqa_attention_bwd *a, void *workspace); \
+    size_t sqa_k_kattn_workspace_##T(const struct sqa_kernel_attention *a); \
+    void sqa_k_kattn_keys_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, void *state, \
+                              void *ws); \
+    void sqa_k_kattn_queries_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                 const void *state, void *ws); \
+    void sqa_k_kattn_queries_bwd_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                     const void *state, void *dstate, void *ws); \
+    double sqa_k_kattn_keys_bwd_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                    const void *state, const void *dstate, void *ws); \
+    void sqa_k_kattn_causal_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, void *state, \
+                                void *ws); \
+    void sqa_k_kattn_causal_bwd_q_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                      void *state, void *ws); \
+    void sqa_k_kattn_causal_bwd_k_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                      void *dstate, void *ws); \
     size_t sqa_k_fft_spectrum_##T(int64_t n); \
     size_t sqa_k_fft_workspace_##T(int64_t n); \
     void sqa_k_fft_forward_##T(const void *u, const void *k2, int64_t n, void *spectrum, void *workspace); \
