@@ -97,18 +97,18 @@ enum sqa_feature_map { SQA_MAP_ELU1, SQA_MAP_RELU, SQA_MAP_EXP };
 struct sqa_kernel_attention {
     enum sqa_feature_map map;
     int causal;
-    int64_t rows, keys;         /* positions, and keys that are valid */
+    int64_t rows, keys; /* positions, and keys that are valid */
     int64_t d, m, dv;
-    int64_t chunk;              /* of the causal kernels: positions between two states */
+    int64_t chunk; /* of the causal kernels: positions between two states */
     double scale, eps, den_eps;
-    const void *w;              /* (m, d) dense, or NULL */
-    const void *q, *k, *v;      /* rows of d, d, dv */
+    const void *w;         /* (m, d) dense, or NULL */
+    const void *q, *k, *v; /* rows of d, d, dv */
     int64_t q_stride, k_stride, v_stride;
-    void *y, *den;              /* rows of dv; (rows) */
+    void *y, *den; /* rows of dv; (rows) */
     int64_t y_stride;
     /* of the gradients only; y and den are the forward's results */
     const void *dy;
-    void *dq, *dk, *dv_;        /* rows of d, d, dv: written, dk and dv_ for valid keys */
+    void *dq, *dk, *dv_; /* rows of d, d, dv: written, dk and dv_ for valid keys */
     int64_t dy_stride, dq_stride, dk_stride, dv_stride;
 };
 /* Places in a state, after m (dv + 1) elements: sum of v (dv); number of keys; c; row and feature where it is (row

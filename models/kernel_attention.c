@@ -306,9 +306,9 @@ static void key_gradients(void *ctx, int64_t first, int64_t count, int thread)
         const struct piece p = piece_of(j, i);
         const int64_t pair = i / j->ranges.count;
 
-        j->all[i] = j->k->kattn_keys_bwd(&p.a, p.first, p.count, pair_state(j, pair),
-                                         state_at(j, j->dstates, pair * j->ranges.count),
-                                         kernel_workspace(j, thread));
+        j->all[i] =
+            j->k->kattn_keys_bwd(&p.a, p.first, p.count, pair_state(j, pair),
+                                 state_at(j, j->dstates, pair * j->ranges.count), kernel_workspace(j, thread));
         clear_padding(j, &p);
     }
 }
@@ -422,7 +422,8 @@ static void run_causal(const struct sqa_run *r, struct job *j, double work)
     sqa_chunks(r, pieces, 1, work, causal_ranges, j);
 }
 
-/* Cost. The maps count 1 a number for each of: elu + 1; relu, eps; scale, |x|^2 (2), and largest, subtract, exp, eps. */
+/* Cost. The maps count 1 a number for each of: elu + 1; relu, eps; scale, |x|^2 (2), and largest, subtract, exp, eps.
+ */
 
 static double features_flops(const struct sqa_kernel_attention_shape *s, const struct sqa_kernel_attention_spec *a,
                              bool stabilised)
@@ -472,7 +473,7 @@ static struct sqa_kernel_attention_shape shape_of(const struct sqa_node *n)
 {
     const struct sqa_tensor *q = n->in[Q];
 
-    return (struct sqa_kernel_attention_shape){q->dim[0],      q->dim[1],          q->dim[2],       q->dim[3],
+    return (struct sqa_kernel_attention_shape){q->dim[0],      q->dim[1],        q->dim[2],       q->dim[3],
                                                features_of(n), n->in[V]->dim[3], n->in[W] != NULL};
 }
 
@@ -496,9 +497,9 @@ static double bwd_flops(const struct sqa_node *n)
 
     if (!a->causal)
         return common + rows * (8 * m * dv + 5 * m);
-    return common + (double)(s.batch * s.heads) *
-                        (c.squares * (6 * m + 4 * dv + 1) + c.after_first * (4 * m * dv + 4 * m) +
-                         c.before_last * (6 * m * dv + 2 * m + dv));
+    return common +
+           (double)(s.batch * s.heads) * (c.squares * (6 * m + 4 * dv + 1) + c.after_first * (4 * m * dv + 4 * m) +
+                                          c.before_last * (6 * m * dv + 2 * m + dv));
 }
 
 /* The ops */
@@ -577,8 +578,10 @@ static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *con
     struct sqa_tensor *t;
 
     if (dy[0] == NULL || dy[1] != NULL || dy[2] != NULL || (n->in[W] != NULL && n->in[W]->needs_grad)) {
-        (void)sqa_graph_fail(g, SQA_UNSUPPORTED, "kernel_attention at %s: only y has a derivative, by q, k and v; "
-                             "make w a state", n->path);
+        (void)sqa_graph_fail(g, SQA_UNSUPPORTED,
+                             "kernel_attention at %s: only y has a derivative, by q, k and v; "
+                             "make w a state",
+                             n->path);
         return;
     }
     memcpy(in, n->in, FORWARD_INPUTS * sizeof *in);

@@ -89,13 +89,12 @@ static struct sqa_kernel_attention_spec spec_of(const struct self *s, const stru
     const double d = (double)(c->frame.dim / c->frame.heads);
     const bool relu = is_relu(s);
 
-    return (struct sqa_kernel_attention_spec){
-        .map = relu ? SQA_MAP_RELU : SQA_MAP_EXP,
-        .causal = c->frame.causal != 0,
-        .chunk = s->chunk,
-        .scale = relu ? 1 : pow(d, -0.25),
-        .eps = relu ? RELU_EPS : s->eps,
-        .den_eps = DENOMINATOR_EPS * (relu ? 1 : (double)feature_count(s, c))};
+    return (struct sqa_kernel_attention_spec){.map = relu ? SQA_MAP_RELU : SQA_MAP_EXP,
+                                              .causal = c->frame.causal != 0,
+                                              .chunk = s->chunk,
+                                              .scale = relu ? 1 : pow(d, -0.25),
+                                              .eps = relu ? RELU_EPS : s->eps,
+                                              .den_eps = DENOMINATOR_EPS * (relu ? 1 : (double)feature_count(s, c))};
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
@@ -111,8 +110,8 @@ static double flops(const void *self, const struct sqa_context *c)
 {
     const struct self *s = self;
     const int64_t H = c->frame.heads, d = c->frame.dim / H;
-    const struct sqa_kernel_attention_shape shape = {
-        c->batch, c->length, H, d, feature_count(s, c), d, s->features > 0};
+    const struct sqa_kernel_attention_shape shape = {c->batch, c->length,      H, d, feature_count(s, c),
+                                                     d,        s->features > 0};
 
     return sqa_heads_flops(c) + sqa_kernel_attention_flops(shape, spec_of(s, c));
 }

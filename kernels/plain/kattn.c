@@ -1,8 +1,8 @@
 /*
  * kattn.c - attention by features, one row at a time
  *
- * The definition. The workspace holds the features of a row and their gradients, the row's output and its gradient, in
- * double; states are of the table's type.
+ * The definition. The workspace holds the features of a row and their gradients, the row's output and its gradient,
+ * in double; states are of the table's type.
  */
 #include <math.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /*
  * block.h - C (+)= A B for small matrices in cache
  *
- * Registers hold a block of BLOCK_ROWS x BLOCK_COLUMNS of C. block_rows: A is row-major, element (i, l) at a[i as + l].
- * block_columns: A is read transposed, element (i, l) at a[i + l as]. B is row-major with k rows of stride bs. m is
- * rounded up to BLOCK_ROWS and n to BLOCK_COLUMNS: the rounded ranges of A, B and C must lie inside the buffers, with
- * numbers in A and B. Sums run over l in order.
+ * Registers hold a block of BLOCK_ROWS x BLOCK_COLUMNS of C. block_rows: A is row-major, element (i, l) at a[i as +
+ * l]. block_columns: A is read transposed, element (i, l) at a[i + l as]. B is row-major with k rows of stride bs. m
+ * is rounded up to BLOCK_ROWS and n to BLOCK_COLUMNS: the rounded ranges of A, B and C must lie inside the buffers,
+ * with numbers in A and B. Sums run over l in order.
  */
 #ifndef SQA_KERNELS_SIMD_BLOCK_H
 #define SQA_KERNELS_SIMD_BLOCK_H
@@ -27,8 +27,8 @@ static inline __attribute__((always_inline)) void block_of(ptrdiff_t k, const fl
 #define NAMES(r) vf c##r##0, c##r##1;
 #define LOAD(r) c##r##0 = v_load(c + r * cs), c##r##1 = v_load(c + r * cs + W);
 #define ZERO(r) c##r##0 = v_zero(), c##r##1 = v_zero();
-#define STEP(r)                       \
-    x = v_set(a[r * am]);             \
+#define STEP(r)                      \
+    x = v_set(a[r * am]);            \
     c##r##0 = v_fma(x, b0, c##r##0); \
     c##r##1 = v_fma(x, b1, c##r##1);
 #define STORE(r) v_store(c + r * cs, c##r##0), v_store(c + r * cs + W, c##r##1);

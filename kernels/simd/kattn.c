@@ -10,15 +10,13 @@ size_t V(kattn_workspace)(const struct sqa_kernel_attention *a)
 /* The largest u of a tile, when larger than c: sums so far shrink. c in units of log 2. */
 static void raise_c(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float *more, float *c)
 {
-    ptrdiff_t row = -1, feature = 0;
+    ptrdiff_t row = -1;
     float top = more[SQA_KATTN_ROW] < 0 ? -HUGE_VALF : *c;
     for (ptrdiff_t i = 0; i < rows && p->m > 0; i++) {
-        ptrdiff_t at;
-        const float x = kattn_top(p->phi + i * p->ms, p->m, &at);
+        const float x = kattn_top(p->phi + i * p->ms, p->m);
         if (x > top) {
             top = x;
-            row = t + i;
-            feature = at;
+            row = i;
         }
     }
     if (row < 0)
@@ -29,8 +27,8 @@ static void raise_c(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float *m
     for (ptrdiff_t f = 0; f < p->m; f += W)
         v_store(p->z + f, v_mul(v_load(p->z + f), shrink));
     *c = top;
-    more[SQA_KATTN_ROW] = (float)row;
-    more[SQA_KATTN_FEATURE] = (float)feature;
+    more[SQA_KATTN_ROW] = (float)(t + row);
+    more[SQA_KATTN_FEATURE] = (float)kattn_find(p->phi + row * p->ms, p->m, top);
 }
 
 static void sum_values(const struct kattn *p, ptrdiff_t rows, float *values)

@@ -21,13 +21,13 @@ enum { KATTN_TILE = BLOCK_ROWS * (W == 8 ? 8 : 4) };
 struct kattn {
     const struct sqa_kernel_attention *a;
     ptrdiff_t d, m, dv;
-    ptrdiff_t dp, vp; /* d and dv rounded up: strides of x, g, v, o */
-    ptrdiff_t ms, mr; /* m rounded up: stride of features, rows of s */
-    ptrdiff_t tile, cols; /* rows of a tile, and that rounded up as columns */
-    float *wt, *wn;       /* scaled W: (d, ms) in units of the map, (m, dp) */
-    float *s, *z, *st;    /* sums (mr, vp), (ms), and s transposed (dv, ms) */
-    float *znext;         /* (ms) */
-    float *x, *g, *v, *o; /* (tile, dp or vp); o the larger */
+    ptrdiff_t dp, vp;         /* d and dv rounded up: strides of x, g, v, o */
+    ptrdiff_t ms, mr;         /* m rounded up: stride of features, rows of s */
+    ptrdiff_t tile, cols;     /* rows of a tile, and that rounded up as columns */
+    float *wt, *wn;           /* scaled W: (d, ms) in units of the map, (m, dp) */
+    float *s, *z, *st;        /* sums (mr, vp), (ms), and s transposed (dv, ms) */
+    float *znext;             /* (ms) */
+    float *x, *g, *v, *o;     /* (tile, dp or vp); o the larger */
     float *phi, *phi2, *dphi; /* (tile, ms) */
     float *sub, *coef, *sum;  /* (tile): exponent's subtrahend; gden; sums of slopes */
     ptrdiff_t *at;            /* (tile): feature of a query's c */
@@ -88,8 +88,7 @@ static inline void kattn_load(const float *from, ptrdiff_t stride, ptrdiff_t row
     for (ptrdiff_t r = 0; r < rows; r++) {
         ptrdiff_t c = 0;
         for (; c < width; c += W)
-            v_store(to + r * all_width + c,
-                    v_mul(factor, v_load_part(from + r * stride + c, (size_t)(width - c))));
+            v_store(to + r * all_width + c, v_mul(factor, v_load_part(from + r * stride + c, (size_t)(width - c))));
         for (; c < all_width; c += W)
             v_store(to + r * all_width + c, v_zero());
     }
@@ -180,30 +179,39 @@ static inline void kattn_project(const struct kattn *p, const float *x, ptrdiff_
         p->sub[t] = half * kattn_squares(x + t * stride, p->d);
 }
 
-/* The largest of n >= 1 numbers and the first place that has it. */
-static inline float kattn_top(const float *u, ptrdiff_t n, ptrdiff_t *at)
+/* The largest of n >= 1 numbers; lanes from n up to the next multiple of W are read, and left out. */
+static inline float kattn_top(const float *u, ptrdiff_t n)
 {
-    float value[W], place[W];
-    vf best = v_load_part(u, (size_t)n), where = v_zero();
-    best = v_keep(best, (size_t)n, v_set(-HUGE_VALF));
-    for (ptrdiff_t f = W; f < n; f += W) {
-        const vf x = v_keep(v_load_part(u + f, (size_t)(n - f)), (size_t)(n - f), v_set(-HUGE_VALF));
-        const vm more = v_gt(x, best);
-        best = v_select(more, x, best);
-        where = v_select(more, v_set((float)f), where);
+    const vf low = v_set(-HUGE_VALF);
+    vf a = low, b = low, c = low, d = low;
+    ptrdiff_t f = 0;
+    for (; f + 4 * W <= n; f += 4 * W) {
+        a = v_max(a, v_load(u + f));
+        b = v_max(b, v_load(u + f + W));
+        c = v_max(c, v_load(u + f + 2 * W));
+        d = v_max(d, v_load(u + f + 3 * W));
     }
-    v_store(value, best);
-    v_store(place, where);
-    float top = value[0];
-    *at = (ptrdiff_t)place[0];
-    for (int i = 1; i < W; i++) {
-        const ptrdiff_t f = (ptrdiff_t)place[i] + i;
-        if (value[i] > top || (value[i] == top && f < *at)) {
-            top = value[i];
-            *at = f;
-        }
+    for (; f < n; f += W)
+        a = v_max(a, v_keep(v_load(u + f), (size_t)(n - f), low));
+    return v_top(v_max(v_max(a, b), v_max(c, d)));
+}
+
+/* The first place of a number among n, which is there. */
+static inline ptrdiff_t kattn_find(const float *u, ptrdiff_t n, float x)
+{
+    const vf key = v_set(x), one = v_set(1.0f);
+    ptrdiff_t f = 0;
+    for (; f + 4 * W <= n; f += 4 * W) {
+        const vf a = v_max(v_select(v_eq(v_load(u + f), key), one, v_zero()),
+                           v_select(v_eq(v_load(u + f + W), key), one, v_zero()));
+        const vf b = v_max(v_select(v_eq(v_load(u + f + 2 * W), key), one, v_zero()),
+                           v_select(v_eq(v_load(u + f + 3 * W), key), one, v_zero()));
+        if (v_top(v_max(a, b)) > 0)
+            break;
     }
-    return top;
+    while (f < n - 1 && u[f] != x)
+        f++;
+    return f;
 }
 
 static inline __attribute__((always_inline)) vf kattn_map(enum sqa_feature_map map, vf u, vf sub, vf eps)
@@ -256,8 +264,12 @@ static inline void kattn_queries_of(const struct kattn *p, ptrdiff_t t, ptrdiff_
 {
     const struct sqa_kernel_attention *a = p->a;
     kattn_project(p, (const float *)a->q + t * a->q_stride, a->q_stride, rows, phi);
-    for (ptrdiff_t i = 0; i < rows && a->map == SQA_MAP_EXP && p->m > 0; i++)
-        p->sub[i] = kattn_top(phi + i * p->ms, p->m, p->at + i) + p->sub[i];
+    for (ptrdiff_t i = 0; i < rows && a->map == SQA_MAP_EXP && p->m > 0; i++) {
+        const float top = kattn_top(phi + i * p->ms, p->m);
+        p->sub[i] += top;
+        if (a->dq)
+            p->at[i] = kattn_find(phi + i * p->ms, p->m, top);
+    }
     if (den)
         kattn_map_tile(p, rows, (float)a->eps, phi, p->z, 0, den);
     else
