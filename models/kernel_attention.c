@@ -157,18 +157,22 @@ static void *pair_state(const struct job *j, int64_t pair)
     return sqa_at(sqa_data(t), pair * j->state, j->k->size);
 }
 
-/* Piece i is range i % count of pair i / count. */
+/* A range of a pair; its states are number `place`. The heads of a range follow one another: their rows lie between
+ * each other in memory. */
 struct piece {
     struct sqa_kernel_attention a;
-    int64_t first, count;
+    int64_t first, count, pair, range, place;
 };
 
 static struct piece piece_of(const struct job *j, int64_t i)
 {
-    const int64_t first = i % j->ranges.count * j->ranges.rows;
-    struct piece p = {.a = pair_of(j->n, i / j->ranges.count), .first = first};
+    const int64_t heads = j->n->in[Q]->dim[2], ranges = j->ranges.count;
+    struct piece p = {.pair = i / (heads * ranges) * heads + i % heads, .range = i / heads % ranges};
 
-    p.count = sqa_min64(j->ranges.rows, p.a.rows - first);
+    p.a = pair_of(j->n, p.pair);
+    p.place = p.pair * ranges + p.range;
+    p.first = p.range * j->ranges.rows;
+    p.count = sqa_min64(j->ranges.rows, p.a.rows - p.first);
     return p;
 }
 
@@ -181,7 +185,7 @@ static void sum_keys(void *ctx, int64_t first, int64_t count, int thread)
     for (int64_t i = first; i < first + count; i++) {
         const struct piece p = piece_of(j, i);
 
-        j->k->kattn_keys(&p.a, p.first, p.count, state_at(j, j->states, i), kernel_workspace(j, thread));
+        j->k->kattn_keys(&p.a, p.first, p.count, state_at(j, j->states, p.place), kernel_workspace(j, thread));
     }
 }
 
@@ -257,7 +261,7 @@ static void answer_queries(void *ctx, int64_t first, int64_t count, int thread)
     for (int64_t i = first; i < first + count; i++) {
         const struct piece p = piece_of(j, i);
 
-        j->k->kattn_queries(&p.a, p.first, p.count, pair_state(j, i / j->ranges.count), kernel_workspace(j, thread));
+        j->k->kattn_queries(&p.a, p.first, p.count, pair_state(j, p.pair), kernel_workspace(j, thread));
     }
 }
 
@@ -270,8 +274,8 @@ static void query_gradients(void *ctx, int64_t first, int64_t count, int thread)
     for (int64_t i = first; i < first + count; i++) {
         const struct piece p = piece_of(j, i);
 
-        j->k->kattn_queries_bwd(&p.a, p.first, p.count, pair_state(j, i / j->ranges.count),
-                                state_at(j, j->dstates, i), kernel_workspace(j, thread));
+        j->k->kattn_queries_bwd(&p.a, p.first, p.count, pair_state(j, p.pair), state_at(j, j->dstates, p.place),
+                                kernel_workspace(j, thread));
     }
 }
 
@@ -304,11 +308,10 @@ static void key_gradients(void *ctx, int64_t first, int64_t count, int thread)
 
     for (int64_t i = first; i < first + count; i++) {
         const struct piece p = piece_of(j, i);
-        const int64_t pair = i / j->ranges.count;
 
-        j->all[i] =
-            j->k->kattn_keys_bwd(&p.a, p.first, p.count, pair_state(j, pair),
-                                 state_at(j, j->dstates, pair * j->ranges.count), kernel_workspace(j, thread));
+        j->all[p.place] =
+            j->k->kattn_keys_bwd(&p.a, p.first, p.count, pair_state(j, p.pair),
+                                 state_at(j, j->dstates, p.pair * j->ranges.count), kernel_workspace(j, thread));
         clear_padding(j, &p);
     }
 }
@@ -361,14 +364,14 @@ static void sum_ranges(void *ctx, int64_t first, int64_t count, int thread)
     const struct job *j = ctx;
 
     for (int64_t i = first; i < first + count; i++) {
-        const int64_t range = i % j->ranges.count;
         struct piece p = piece_of(j, i);
 
-        if (range + 1 < j->ranges.count)
-            j->k->kattn_keys(&p.a, p.first, p.count, state_at(j, j->states, i + 1), kernel_workspace(j, thread));
+        if (p.range + 1 < j->ranges.count)
+            j->k->kattn_keys(&p.a, p.first, p.count, state_at(j, j->states, p.place + 1),
+                             kernel_workspace(j, thread));
         p.a.dq = NULL;
-        if (j->dstates != NULL && range > 0)
-            j->k->kattn_queries_bwd(&p.a, p.first, p.count, NULL, state_at(j, j->dstates, i - 1),
+        if (j->dstates != NULL && p.range > 0)
+            j->k->kattn_queries_bwd(&p.a, p.first, p.count, NULL, state_at(j, j->dstates, p.place - 1),
                                     kernel_workspace(j, thread));
     }
 }
@@ -400,14 +403,14 @@ static void causal_ranges(void *ctx, int64_t first, int64_t count, int thread)
 
     for (int64_t i = first; i < first + count; i++) {
         const struct piece p = piece_of(j, i);
-        void *state = state_at(j, j->states, i), *ws = kernel_workspace(j, thread);
+        void *state = state_at(j, j->states, p.place), *ws = kernel_workspace(j, thread);
 
         if (j->dstates == NULL) {
             j->k->kattn_causal(&p.a, p.first, p.count, state, ws);
             continue;
         }
         j->k->kattn_causal_bwd_q(&p.a, p.first, p.count, state, ws);
-        j->k->kattn_causal_bwd_k(&p.a, p.first, p.count, state_at(j, j->dstates, i), ws);
+        j->k->kattn_causal_bwd_k(&p.a, p.first, p.count, state_at(j, j->dstates, p.place), ws);
         clear_padding(j, &p);
     }
 }

@@ -87,7 +87,10 @@ static inline void kattn_load(const float *from, ptrdiff_t stride, ptrdiff_t row
     const vf factor = v_set(scale);
     for (ptrdiff_t r = 0; r < rows; r++) {
         ptrdiff_t c = 0;
-        for (; c < width; c += W)
+        for (; c < width; c += 16) /* of the next tile; it may lie behind the array */
+            __builtin_prefetch(
+                (const void *)((uintptr_t)(from + r * stride + c) + (uintptr_t)(all_rows * stride) * sizeof *from));
+        for (c = 0; c < width; c += W)
             v_store(to + r * all_width + c, v_mul(factor, v_load_part(from + r * stride + c, (size_t)(width - c))));
         for (; c < all_width; c += W)
             v_store(to + r * all_width + c, v_zero());
