@@ -58,7 +58,7 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
         ROW(T, fft_accumulate), ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided),          \
         ROW(T, from_f64), ROW(T, to_f64), ROW(T, kattn_workspace), ROW(T, kattn_keys), ROW(T, kattn_queries),       \
         ROW(T, kattn_queries_bwd), ROW(T, kattn_keys_bwd), ROW(T, kattn_causal), ROW(T, kattn_causal_bwd_q),        \
-        ROW(T, kattn_causal_bwd_k)                                                                           \
+        ROW(T, kattn_causal_bwd_k)                                                                                  \
     }
 
 static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);

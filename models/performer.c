@@ -12,7 +12,8 @@
  *           performer/fast_attention/jax/fast_attention.py
  * Departs   W is redrawn every `redraw` training steps (0: never), there by a hash of the queries in each call;
  *           padding has phi(k) = 0; 1e-15 is added to the denominator, there a guard; with causal=1 keys have c = 0,
- *           because a largest value over all keys would look ahead (exp(w . x - |x|^2 / 2) <= exp(|w|^2 / 2))
+ *           because a largest value over all keys would look ahead (exp(w . x - |x|^2 / 2) <= exp(|w|^2 / 2));
+ *           m^-1/2 is left out, as it cancels (the denominator's small number is m times as large instead)
  */
 #include <math.h>
 #include <string.h>

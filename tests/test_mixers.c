@@ -347,11 +347,11 @@ static void test_redraw(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identities),    cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_padding),       cmocka_unit_test(test_empty_rows),
-        cmocka_unit_test(test_causality),     cmocka_unit_test(test_cost),
-        cmocka_unit_test(test_threads),       cmocka_unit_test(test_allocation_failures),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_redraw),
+        cmocka_unit_test(test_identities), cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_padding),    cmocka_unit_test(test_empty_rows),
+        cmocka_unit_test(test_causality),  cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_threads),    cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_redraw),
     };
 
     sqa_kernels_init();
