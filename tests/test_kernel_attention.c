@@ -23,6 +23,7 @@
 #include "engine/plan.h"
 #include "kernels/plain/plain.h"
 #include "models/kernel_attention.h"
+#include "models/probe.h"
 
 enum { ROWS = 150, WIDTH = 128, FEATURES = 300, GUARD = 16, WORKSPACE = 1 << 20 };
 enum { STATE = FEATURES * (WIDTH + 1) + WIDTH + SQA_KATTN_EXTRA };
@@ -383,6 +384,46 @@ static void test_gradients(void **state)
     }
 }
 
+/* Several ranges: the same bits for any number of threads, near float64, and any chunk. */
+static void test_ranges(void **state)
+{
+    enum { DIM = 8 };
+    static const char *const items[][2] = {
+        {"linear_transformer", "linear_transformer:chunk=7"},
+        {"performer:features=12", "performer:features=12,chunk=100"},
+        {"performer:features=0,kernel=relu", "performer:features=0,kernel=relu,chunk=1"}};
+    static const int32_t lengths[] = {LONG, LONG - 1500};
+    static double x[2 * LONG * DIM], one[2 * LONG * DIM], other[2 * LONG * DIM];
+
+    (void)state;
+    sqa_probe_normal(1, x, 2 * LONG * DIM);
+    for (int i = 0; i < 6; i++) {
+        struct sqa_probe p = {.item = items[i / 2][0],
+                              .batch = 2,
+                              .length = LONG,
+                              .dim = DIM,
+                              .heads = 1,
+                              .causal = i % 2,
+                              .lengths = lengths,
+                              .real = SQA_F32,
+                              .threads = 1};
+        struct sqa_err err = {0};
+
+        assert_int_equal(sqa_probe_run(&p, x, one, &err), SQA_OK);
+        p.threads = 3;
+        assert_int_equal(sqa_probe_run(&p, x, other, &err), SQA_OK);
+        assert_memory_equal(one, other, sizeof one);
+        p.real = SQA_F64;
+        assert_int_equal(sqa_probe_run(&p, x, other, &err), SQA_OK);
+        if (!(sqa_probe_difference(one, other, 2 * LONG * DIM) <= 2e-4))
+            fail_msg("%s: f32 against f64: %g", p.item, sqa_probe_difference(one, other, 2 * LONG * DIM));
+        p.item = items[i / 2][1];
+        assert_int_equal(sqa_probe_run(&p, x, one, &err), SQA_OK);
+        if (!(sqa_probe_difference(one, other, 2 * LONG * DIM) <= 1e-11))
+            fail_msg("%s: another chunk: %g", p.item, sqa_probe_difference(one, other, 2 * LONG * DIM));
+    }
+}
+
 /* Speed, printed only. */
 
 static double seconds(void)
@@ -486,10 +527,8 @@ static void test_speed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_first_of_equals),
-        cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_speed),
+        cmocka_unit_test(test_shapes), cmocka_unit_test(test_first_of_equals), cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_ranges), cmocka_unit_test(test_speed),
     };
 
     sqa_kernels_init();
