@@ -98,7 +98,8 @@ $(B)/%.o: %.c | $(LISTS)
 
 .SECONDARY: # objects of tests stay
 # Tests that run the 16-wide forms where there is no AVX-512.
-$(patsubst %,$(B)/tests/%,test_kernels test_kernels_attention test_kernels_fft test_kernels_gemm): $(SIMD:%.c=$(B)/%.pair.o)
+PAIR_TESTS := test_kernels test_kernels_attention test_kernels_fft test_kernels_gemm test_kernel_attention
+$(PAIR_TESTS:%=$(B)/tests/%): $(SIMD:%.c=$(B)/%.pair.o)
 $(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 $(B)/tests/replay_%: $(B)/tests/fuzz_%.o $(B)/tests/replay.o $(LIB_OBJ)

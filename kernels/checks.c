@@ -7,6 +7,7 @@
  */
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "kernels/kernels.h"
 #include "kernels/philox.h"
@@ -392,6 +393,84 @@ static double run_attention_bwd(const struct sqa_kernels *simd, uint64_t key, si
     return attention_error(simd, key, n, 1);
 }
 
+/* Sizes vary with the key. Buffers 0..3: q, k, v, w; 4: y; 5: den; 6: dy; 7..9: dq, dk, dv; 10, 11:
+ * states
+ */
+static struct sqa_kernel_attention kattn_case(int f64, uint64_t key, size_t n, int form)
+{
+    uint32_t word[4];
+    sqa_philox(key, 1, word);
+    const int64_t length = (int64_t)at_most(n, 250), d = 8 + word[0] % 57, dv = 8 + word[1] % 57;
+    const int64_t m = word[3] % 4 == 0 ? d : 8 + word[2] % 121;
+    return (struct sqa_kernel_attention){.map = (enum sqa_feature_map)(form / 2),
+                                         .causal = form % 2,
+                                         .rows = length,
+                                         .keys = length - length / 5,
+                                         .d = d,
+                                         .m = m,
+                                         .dv = dv,
+                                         .chunk = 32,
+                                         .scale = pow((double)d, -0.25),
+                                         .eps = 1e-3,
+                                         .den_eps = 1e-6,
+                                         .w = word[3] % 4 == 0 ? NULL : SIDE(3),
+                                         .q = SIDE(0),
+                                         .k = SIDE(1),
+                                         .v = SIDE(2),
+                                         .q_stride = d,
+                                         .k_stride = d,
+                                         .v_stride = dv,
+                                         .y = SIDE(4),
+                                         .den = SIDE(5),
+                                         .y_stride = dv,
+                                         .dy = SIDE(6),
+                                         .dq = SIDE(7),
+                                         .dk = SIDE(8),
+                                         .dv_ = SIDE(9),
+                                         .dy_stride = dv,
+                                         .dq_stride = d,
+                                         .dk_stride = d,
+                                         .dv_stride = dv};
+}
+
+static double kattn_error(const struct sqa_kernels *simd, uint64_t key, size_t n, int form)
+{
+    const struct sqa_kernel_attention f = kattn_case(0, key, n, form), d = kattn_case(1, key, n, form);
+    const size_t state = (size_t)sqa_kattn_state(&f), rows = (size_t)f.rows, keys = (size_t)f.keys;
+    if (simd->kattn_workspace(&f) > sizeof workspace_f)
+        return HUGE_VAL;
+    for (int b = 0; b < 7; b++)
+        fill(b, key, MAX, -1, 1);
+    fill(10, key, state, 0, 0);
+    fill(11, key, state, 0, 0);
+#define CALLS(k, a, T, ws)                                                      \
+    if (a.causal) {                                                             \
+        k->kattn_causal(&a, 0, a.rows, buffer[10].T, ws);                       \
+        memset(buffer[10].T, 0, state * sizeof *buffer[10].T);                  \
+        k->kattn_causal_bwd_q(&a, 0, a.rows, buffer[10].T, ws);                 \
+        k->kattn_causal_bwd_k(&a, 0, a.rows, buffer[11].T, ws);                 \
+    } else {                                                                    \
+        k->kattn_keys(&a, 0, a.rows, buffer[10].T, ws);                         \
+        k->kattn_queries(&a, 0, a.rows, buffer[10].T, ws);                      \
+        k->kattn_queries_bwd(&a, 0, a.rows, buffer[10].T, buffer[11].T, ws);    \
+        (void)k->kattn_keys_bwd(&a, 0, a.rows, buffer[10].T, buffer[11].T, ws); \
+    }
+    CALLS(simd, f, f, workspace_f)
+    CALLS(plain(), d, d, workspace_d)
+#undef CALLS
+    const double forward = larger(error_over(4, rows * (size_t)f.dv, 0.1), error_of(5, rows));
+    const double inputs = larger(error_over(7, rows * (size_t)f.d, 0.1), error_over(8, keys * (size_t)f.d, 0.1));
+    return larger(larger(forward, inputs), error_over(9, keys * (size_t)f.dv, 0.1));
+}
+
+static double run_kattn(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    double worst = 0;
+    for (int form = 0; form < 6; form++)
+        worst = larger(kattn_error(simd, key + (uint64_t)form, n, form), worst);
+    return worst;
+}
+
 /* Buffers 0 to 3: u, k, k2, dy; 7 to 10: y, du, dk, dk2; rows of 3 channels */
 static double run_fft(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
@@ -529,6 +608,7 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"optimiser", 1e-6, run_optimiser},
     {"attention", 1e-5, run_attention},
     {"attention_bwd", 4e-5, run_attention_bwd},
+    {"kernel_attention", 8e-6, run_kattn},
     {"fft", 4e-6, run_fft},
     {"glu", 2e-6, run_glu},
     {"powers", 5e-7, run_powers},

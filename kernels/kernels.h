@@ -119,6 +119,47 @@ struct sqa_gemm_panels {
     } soon[4];
 };
 
+/* Attention without softmax: weights phi(q) . phi(k), one (batch, head).
+ *
+ *     y_t = sum_s (phi(q_t) . phi(k_s)) v_s / den_t,   den_t = sum_s phi(q_t) . phi(k_s) + den_eps
+ *
+ * over keys s < keys, s <= t when causal. phi(x) has m numbers, of u = scale W x, or u = scale x without W (m = d):
+ *     ELU1  elu(u) + 1        RELU  relu(u) + eps        EXP  exp(u - |scale x|^2 / 2 - c) + eps
+ * In EXP c is the largest u of a query; for keys the largest of all keys, or 0 when causal. Gradients go through c
+ * (the first number among equals). Rows are strided, their numbers are dense.
+ *
+ * Features are made tile by tile and never kept. Kernels take a range of rows, so that ranges can run in parallel;
+ * what passes between them is a state of sqa_kattn_state(a) elements:
+ *     S (m, dv) = sum phi(k) v^T,  z (m) = sum phi(k),  then dv + 4 elements: see SQA_KATTN_*
+ * A state of several ranges is the sum of theirs, except with EXP and not causal, where kattn_keys leaves eps out and
+ * sums are relative to the range's own c: the caller scales by exp(c - largest c), adds, then adds eps sum v to every
+ * row of S and eps count to z. Gradient states hold dS, dz. */
+enum sqa_feature_map { SQA_MAP_ELU1, SQA_MAP_RELU, SQA_MAP_EXP };
+struct sqa_kernel_attention {
+    enum sqa_feature_map map;
+    int causal;
+    int64_t rows, keys; /* positions, and keys that are valid */
+    int64_t d, m, dv;
+    int64_t chunk; /* of the causal kernels: positions between two states */
+    double scale, eps, den_eps;
+    const void *w;         /* (m, d) dense, or NULL */
+    const void *q, *k, *v; /* rows of d, d, dv */
+    int64_t q_stride, k_stride, v_stride;
+    void *y, *den; /* rows of dv; (rows) */
+    int64_t y_stride;
+    /* of the gradients only; y and den are the forward's results */
+    const void *dy;
+    void *dq, *dk, *dv_; /* rows of d, d, dv: written, dk and dv_ for valid keys */
+    int64_t dy_stride, dq_stride, dk_stride, dv_stride;
+};
+/* Places in a state, after m (dv + 1) elements: sum of v (dv); number of keys; c; row and feature where it is (row
+ * -1: none). The last five are used by EXP, not causal, only. */
+enum { SQA_KATTN_COUNT, SQA_KATTN_C, SQA_KATTN_ROW, SQA_KATTN_FEATURE, SQA_KATTN_EXTRA };
+static inline int64_t sqa_kattn_state(const struct sqa_kernel_attention *a)
+{
+    return a->m * (a->dv + 1) + a->dv + SQA_KATTN_EXTRA;
+}
+
 struct sqa_adamw {
     double rate, beta1, beta2, eps, decay; /* decay is decoupled: w -= rate * decay * w */
     double correction1, correction2;       /* 1 - beta^t */
@@ -222,6 +263,29 @@ struct sqa_kernels {
     size_t (*attention_workspace)(int64_t d, int64_t dv); /* bytes; forward and backward */
     void (*attention)(const struct sqa_attention *a, void *workspace);
     void (*attention_bwd)(const struct sqa_attention_bwd *a, void *workspace);
+
+    /* Attention by features; see struct sqa_kernel_attention. first and count are a range of rows; keys at or after
+     * a->keys are left out. */
+    size_t (*kattn_workspace)(const struct sqa_kernel_attention *a); /* bytes; every kattn kernel */
+    /* Not causal. keys: the state of the range (also causal: sums of phi(k)). queries: y and den from the state of
+     * all keys. queries_bwd: dq, and the range's gradient state (also causal, with dq NULL: only that, and state is
+     * not read). keys_bwd: dk and dv from the gradient state of all
+     * queries, as if c were constant; returns the sum of de over features and keys: c's share of dk is minus that
+     * times dc. */
+    void (*kattn_keys)(const struct sqa_kernel_attention *a, int64_t first, int64_t count, void *state, void *ws);
+    void (*kattn_queries)(const struct sqa_kernel_attention *a, int64_t first, int64_t count, const void *state,
+                          void *ws);
+    void (*kattn_queries_bwd)(const struct sqa_kernel_attention *a, int64_t first, int64_t count, const void *state,
+                              void *dstate, void *ws);
+    double (*kattn_keys_bwd)(const struct sqa_kernel_attention *a, int64_t first, int64_t count, const void *state,
+                             const void *dstate, void *ws);
+    /* Causal, in chunks. state: sums over the keys before the range, and after the call those of the range as well;
+     * in causal_bwd_k it is the gradient state of the queries after the range. */
+    void (*kattn_causal)(const struct sqa_kernel_attention *a, int64_t first, int64_t count, void *state, void *ws);
+    void (*kattn_causal_bwd_q)(const struct sqa_kernel_attention *a, int64_t first, int64_t count, void *state,
+                               void *ws);
+    void (*kattn_causal_bwd_k)(const struct sqa_kernel_attention *a, int64_t first, int64_t count, void *dstate,
+                               void *ws);
 
     /* Long convolution by FFT of up to fft_lanes() channels side by side (struct sqa_fft):
      *   y[t] = sum_{s<=t} k[t-s] u[s] + sum_{s>t} k2[s-t-1] u[s], t < n

@@ -3,14 +3,14 @@
  *
  * Computes  y_t = sum_s (phi(q_t) . phi(k_s)) v_s / (sum_s phi(q_t) . phi(k_s) + 1e-6), over valid s; causal: s <= t
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d)
- * Cost      projections; features 2 B L D; sums and division B L (4 D d + 3 D + D + 2 H); causal: causal_linear.h
- * Source    Katharopoulos et al. 2020, arXiv:2006.16236, equations (5) to (7) and section 3.3
+ * Cost      projections; features 2 B L D; sums and division B L (4 D d + 3 D + D + H); causal: see
+ * kernel_attention.c Source    Katharopoulos et al. 2020, arXiv:2006.16236, equations (5) to (7) and section 3.3
  * Departs   phi(k) is 0 at padding (the LRA code lets padding in)
  */
 #include <math.h>
 #include <string.h>
 
-#include "models/causal_linear.h"
+#include "models/kernel_attention.h"
 #include "models/probe.h"
 
 #define EPS 1e-6
@@ -25,27 +25,25 @@ static const struct sqa_param params[] = {
     {.name = NULL},
 };
 
-static struct sqa_linear_attention spec_of(const struct self *s, const struct sqa_context *c)
+static struct sqa_kernel_attention_spec spec_of(const struct self *s, const struct sqa_context *c)
 {
-    return (struct sqa_linear_attention){c->frame.causal != 0, s->chunk, EPS};
+    return (struct sqa_kernel_attention_spec){
+        .map = SQA_MAP_ELU1, .causal = c->frame.causal != 0, .chunk = s->chunk, .scale = 1, .den_eps = EPS};
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct sqa_heads h = sqa_project_heads(c, x);
-    struct sqa_tensor *q = sqa_unary(c->g, SQA_UNARY_ELU1, h.q);
-    struct sqa_tensor *k = sqa_mask_rows(c->g, sqa_unary(c->g, SQA_UNARY_ELU1, h.k), c->lengths);
 
-    return sqa_merge_heads(c, sqa_linear_attention(c->g, q, k, h.v, spec_of(self, c)));
+    return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, c->lengths, NULL, spec_of(self, c)));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const int64_t d = c->frame.dim / c->frame.heads;
-    const struct sqa_linear_shape shape = {c->batch, c->length, c->frame.heads, d, d};
+    const struct sqa_kernel_attention_shape shape = {c->batch, c->length, c->frame.heads, d, d, d, false};
 
-    return sqa_heads_flops(c) + 2 * (double)(c->batch * c->length * c->frame.dim) +
-           sqa_linear_attention_flops(shape, spec_of(self, c));
+    return sqa_heads_flops(c) + sqa_kernel_attention_flops(shape, spec_of(self, c));
 }
 
 /* Identities */

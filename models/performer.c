@@ -5,20 +5,21 @@
  *           softmax: phi(x) = m^-1/2 (exp(w_f . x' - |x'|^2 / 2 - c) + eps), x' = x d^-1/4, f = 1 .. m
  *           relu:    phi(x) = relu(w_f . x) + 1e-3; features = 0: relu(x) + 1e-3
  *           c is the largest w_f . x' of the query; for keys, of all valid keys of the (batch, head)
- * Shapes    x (B, L, D) -> (B, L, D); phi (B, L, H, m); W (m, d) is state, one a layer, shared by its heads
- * Cost      projections, 4 B L D m for W, 4 B L D m for the sums (causal: causal_linear.h), and the features
+ * Shapes    x (B, L, D) -> (B, L, D); W (m, d) is state, one a layer, shared by its heads
+ * Cost      projections, 4 B L D m for W, 4 B L D m for the sums, and the features (kernel_attention.c; causal there)
  * Source    Choromanski et al. 2021, arXiv:2009.14794, lemma 1. Rows of W orthogonal in blocks of d with the norms of
  *           Gaussian rows, c, eps and the relu form: google-research/google-research:
  *           performer/fast_attention/jax/fast_attention.py
  * Departs   W is redrawn every `redraw` training steps (0: never), there by a hash of the queries in each call;
  *           padding has phi(k) = 0; 1e-15 is added to the denominator, there a guard; with causal=1 keys have c = 0,
- *           because a largest value over all keys would look ahead (exp(w . x - |x|^2 / 2) <= exp(|w|^2 / 2))
+ *           because a largest value over all keys would look ahead (exp(w . x - |x|^2 / 2) <= exp(|w|^2 / 2));
+ *           m^-1/2 is left out, as it cancels (the denominator's small number is m times as large instead)
  */
 #include <math.h>
 #include <string.h>
 
 #include "base/random.h"
-#include "models/causal_linear.h"
+#include "models/kernel_attention.h"
 #include "models/performer_features.h"
 #include "models/probe.h"
 
@@ -78,30 +79,23 @@ static struct sqa_tensor *projection(const struct self *s, struct sqa_context *c
     return w;
 }
 
-static enum sqa_stabiliser key_stabiliser(const struct sqa_context *c)
+static int64_t feature_count(const struct self *s, const struct sqa_context *c)
 {
-    return c->frame.causal ? SQA_STABILISE_NOT : SQA_STABILISE_SEQUENCE;
+    return s->features > 0 ? s->features : c->frame.dim / c->frame.heads;
 }
 
-static struct sqa_tensor *phi(const struct self *s, struct sqa_context *c, struct sqa_tensor *w, struct sqa_tensor *x,
-                              bool keys)
+/* m^-1/2 cancels, but for the small number in the denominator. */
+static struct sqa_kernel_attention_spec spec_of(const struct self *s, const struct sqa_context *c)
 {
     const double d = (double)(c->frame.dim / c->frame.heads);
-    struct sqa_performer_features a = {.scale = pow(d, -0.25), .eps = s->eps, .stabiliser = SQA_STABILISE_ROW};
-    struct sqa_tensor *u = s->features > 0 ? sqa_matmul(c->g, x, w, false, true) : x;
+    const bool relu = is_relu(s);
 
-    if (is_relu(s)) {
-        u = sqa_affine(c->g, 1.0, sqa_unary(c->g, SQA_UNARY_RELU, u), RELU_EPS);
-        return keys ? sqa_mask_rows(c->g, u, c->lengths) : u;
-    }
-    if (keys)
-        a.stabiliser = key_stabiliser(c);
-    return sqa_performer_features(c->g, x, u, keys ? c->lengths : NULL, a);
-}
-
-static struct sqa_linear_attention spec_of(const struct self *s, const struct sqa_context *c)
-{
-    return (struct sqa_linear_attention){c->frame.causal != 0, s->chunk, DENOMINATOR_EPS};
+    return (struct sqa_kernel_attention_spec){.map = relu ? SQA_MAP_RELU : SQA_MAP_EXP,
+                                              .causal = c->frame.causal != 0,
+                                              .chunk = s->chunk,
+                                              .scale = relu ? 1 : pow(d, -0.25),
+                                              .eps = relu ? RELU_EPS : s->eps,
+                                              .den_eps = DENOMINATOR_EPS * (relu ? 1 : (double)feature_count(s, c))};
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
@@ -109,26 +103,18 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct self *s = self;
     const struct sqa_heads h = sqa_project_heads(c, x);
     struct sqa_tensor *w = s->features > 0 ? projection(s, c) : NULL;
-    struct sqa_tensor *q = phi(s, c, w, h.q, false), *k = phi(s, c, w, h.k, true);
 
-    return sqa_merge_heads(c, sqa_linear_attention(c->g, q, k, h.v, spec_of(s, c)));
+    return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, c->lengths, w, spec_of(s, c)));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const struct self *s = self;
-    const int64_t H = c->frame.heads, d = c->frame.dim / H, m = s->features > 0 ? s->features : d;
-    const struct sqa_linear_shape shape = {c->batch, c->length, H, m, d};
-    const double rows = (double)(c->batch * c->length * H),
-                 projected = s->features > 0 ? 4 * rows * (double)(m * d) : 0;
-    double features;
+    const int64_t H = c->frame.heads, d = c->frame.dim / H;
+    const struct sqa_kernel_attention_shape shape = {c->batch, c->length,      H, d, feature_count(s, c),
+                                                     d,        s->features > 0};
 
-    if (is_relu(s))
-        features = 6 * rows * (double)m;
-    else
-        features = sqa_performer_features_flops(rows, (double)d, (double)m, SQA_STABILISE_ROW) +
-                   sqa_performer_features_flops(rows, (double)d, (double)m, key_stabiliser(c));
-    return sqa_heads_flops(c) + projected + features + sqa_linear_attention_flops(shape, spec_of(s, c));
+    return sqa_heads_flops(c) + sqa_kernel_attention_flops(shape, spec_of(s, c));
 }
 
 /* Identities */
@@ -338,7 +324,7 @@ const struct sqa_variant sqa_variant_performer = {
     .slot = SQA_SLOT_MIXER,
     .title = "Performer",
     .source = "Choromanski et al. 2021, arXiv:2009.14794",
-    .complexity = "O(L m D) time, O(L m H) memory",
+    .complexity = "O(L m D) time, O(L D + m D) memory",
     .help =
         "Softmax attention estimated by `features` positive random features, so that sums over keys are taken once; "
         "kernel=relu is the generalised form, which does not estimate softmax.",

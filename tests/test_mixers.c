@@ -13,7 +13,6 @@
 #include "base/memory.h"
 #include "engine/gradcheck.h"
 #include "engine/plan.h"
-#include "models/causal_linear.h"
 #include "models/probe.h"
 
 static const char *const ids[] = {"transformer", "local", "linformer", "linear_transformer",
@@ -345,41 +344,14 @@ static void test_redraw(void **state)
     }
 }
 
-/* causal_linear alone: each output's gradient where only one is used. */
-static struct sqa_tensor *one_output(void *user, struct sqa_graph *g, struct sqa_tensor *const *in)
-{
-    struct sqa_tensor *den, *num = sqa_causal_linear(g, in[0], in[1], in[2], 3, &den);
-
-    return *(const int *)user ? den : num;
-}
-
-static void test_causal_linear(void **state)
-{
-    static const struct sqa_gradcheck_input inputs[3] = {
-        {.dtype = SQA_F64, .rank = 4, .dim = {2, 7, 2, 3}},
-        {.dtype = SQA_F64, .rank = 4, .dim = {2, 7, 2, 3}},
-        {.dtype = SQA_F64, .rank = 4, .dim = {2, 7, 2, 5}},
-    };
-
-    (void)state;
-    for (int which = 0; which < 2; which++) {
-        struct sqa_err err = {0};
-        double worst = 0;
-
-        CHECK(sqa_gradcheck(one_output, &which, 3, inputs, 5, &worst, &err), err, "causal_linear");
-        CHECK_BOUND(worst, 1e-6, "causal_linear");
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identities),    cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_padding),       cmocka_unit_test(test_empty_rows),
-        cmocka_unit_test(test_causality),     cmocka_unit_test(test_cost),
-        cmocka_unit_test(test_threads),       cmocka_unit_test(test_allocation_failures),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_redraw),
-        cmocka_unit_test(test_causal_linear),
+        cmocka_unit_test(test_identities), cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_padding),    cmocka_unit_test(test_empty_rows),
+        cmocka_unit_test(test_causality),  cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_threads),    cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_redraw),
     };
 
     sqa_kernels_init();

@@ -56,6 +56,21 @@
     size_t sqa_k_attention_workspace_##T(int64_t d, int64_t dv); \
     void sqa_k_attention_##T(const struct sqa_attention *a, void *workspace); \
     void sqa_k_attention_bwd_##T(const struct sqa_attention_bwd *a, void *workspace); \
+    size_t sqa_k_kattn_workspace_##T(const struct sqa_kernel_attention *a); \
+    void sqa_k_kattn_keys_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, void *state, \
+                              void *ws); \
+    void sqa_k_kattn_queries_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                 const void *state, void *ws); \
+    void sqa_k_kattn_queries_bwd_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                     const void *state, void *dstate, void *ws); \
+    double sqa_k_kattn_keys_bwd_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                    const void *state, const void *dstate, void *ws); \
+    void sqa_k_kattn_causal_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, void *state, \
+                                void *ws); \
+    void sqa_k_kattn_causal_bwd_q_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                      void *state, void *ws); \
+    void sqa_k_kattn_causal_bwd_k_##T(const struct sqa_kernel_attention *a, int64_t first, int64_t count, \
+                                      void *dstate, void *ws); \
     size_t sqa_k_fft_lanes_##T(void); \
     size_t sqa_k_fft_table_##T(int64_t n); \
     size_t sqa_k_fft_spectrum_##T(int64_t n); \
@@ -95,7 +110,9 @@
     X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
     X(fft_lanes, isa) X(fft_table, isa) X(fft_spectrum, isa) X(fft_prepare, isa) \
     X(fft_kernel, isa) X(fft_convolve, isa) X(fft_gradient, isa) X(fft_kernel_grad, isa) \
-    X(glu, isa) X(glu_grad, isa) X(scan, isa) X(scan_grad, isa) X(powers, isa) X(polynomials, isa)
+    X(glu, isa) X(glu_grad, isa) X(scan, isa) X(scan_grad, isa) X(powers, isa) X(polynomials, isa) \
+    X(kattn_workspace, isa) X(kattn_keys, isa) X(kattn_queries, isa) X(kattn_queries_bwd, isa) \
+    X(kattn_keys_bwd, isa) X(kattn_causal, isa) X(kattn_causal_bwd_q, isa) X(kattn_causal_bwd_k, isa)
 /* Kernels that have a plain form only */
 #define SQA_PLAIN_LIST(X, T) \
     X(embedding, T) X(embedding_grad, T) X(copy_strided, T) X(from_f64, T) X(to_f64, T)

@@ -1,0 +1,411 @@
+/*
+ * kattn.h - what the kernels of attention by features share: padded tiles, features and their gradients
+ *
+ * A tile is some rows of one head. Its matrices are copied to the workspace with rows rounded up and zeros behind, so
+ * that products (block.h) need no remainders. In the map EXP exponents are in units of log 2 until the map is done.
+ */
+#ifndef SQA_KERNELS_SIMD_KATTN_H
+#define SQA_KERNELS_SIMD_KATTN_H
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/plain/plain.h"
+#include "kernels/simd/block.h"
+
+#define KATTN_LOG2E 1.4426950408889634
+#define KATTN_LN2 0.6931471805599453
+
+enum { KATTN_TILE = BLOCK_ROWS * (W == 8 ? 8 : 4) };
+
+struct kattn {
+    const struct sqa_kernel_attention *a;
+    ptrdiff_t d, m, dv;
+    ptrdiff_t dp, vp;         /* d and dv rounded up: strides of x, g, v, o */
+    ptrdiff_t ms, mr;         /* m rounded up: stride of features, rows of s */
+    ptrdiff_t tile, cols;     /* rows of a tile, and that rounded up as columns */
+    float *wt, *wn;           /* scaled W: (d, ms) in units of the map, (m, dp) */
+    float *s, *z, *st;        /* sums (mr, vp), (ms), and s transposed (dv, ms) */
+    float *znext;             /* (ms) */
+    float *x, *g, *v, *o;     /* (tile, dp or vp); o the larger */
+    float *phi, *phi2, *dphi; /* (tile, ms) */
+    float *sub, *coef, *sum;  /* (tile): exponent's subtrahend; gden; sums of slopes */
+    ptrdiff_t *at;            /* (tile): feature of a query's c */
+    /* causal */
+    float *turned;    /* (m or dv, cols) */
+    float *att, *dat; /* (tile, cols) */
+};
+
+static inline float *kattn_take(float *base, size_t *at, ptrdiff_t n)
+{
+    float *p = base ? base + *at : NULL;
+    *at += (size_t)block_up(n, 16);
+    return p;
+}
+
+/* Places in the workspace; returns its bytes. ws NULL: only those. */
+static inline size_t kattn_layout(const struct sqa_kernel_attention *a, void *ws, struct kattn *p)
+{
+    const ptrdiff_t m = (ptrdiff_t)a->m, d = (ptrdiff_t)a->d, dv = (ptrdiff_t)a->dv;
+    size_t n = 0;
+    *p = (struct kattn){.a = a, .d = d, .m = m, .dv = dv};
+    p->dp = block_up(d, BLOCK_COLUMNS);
+    p->vp = block_up(dv, BLOCK_COLUMNS);
+    p->mr = block_up(m, BLOCK_ROWS);
+    p->ms = block_up(p->mr, BLOCK_COLUMNS);
+    p->tile = a->causal && a->chunk > 0 ? block_up((ptrdiff_t)a->chunk, BLOCK_ROWS) : KATTN_TILE;
+    p->cols = block_up(p->tile, BLOCK_COLUMNS);
+    p->wt = a->w ? kattn_take(ws, &n, d * p->ms) : NULL;
+    p->wn = a->w ? kattn_take(ws, &n, m * p->dp) : NULL;
+    p->s = kattn_take(ws, &n, p->mr * p->vp);
+    p->z = kattn_take(ws, &n, p->ms);
+    p->znext = kattn_take(ws, &n, p->ms);
+    p->st = kattn_take(ws, &n, dv * p->ms);
+    p->x = kattn_take(ws, &n, p->tile * p->dp);
+    p->g = kattn_take(ws, &n, p->tile * p->vp);
+    p->v = kattn_take(ws, &n, p->tile * p->vp);
+    p->o = kattn_take(ws, &n, p->tile * (p->vp > p->dp ? p->vp : p->dp));
+    p->phi = kattn_take(ws, &n, p->tile * p->ms);
+    p->phi2 = kattn_take(ws, &n, p->tile * p->ms);
+    p->dphi = kattn_take(ws, &n, p->tile * p->ms);
+    p->sub = kattn_take(ws, &n, p->tile);
+    p->coef = kattn_take(ws, &n, p->tile);
+    p->sum = kattn_take(ws, &n, p->tile);
+    p->at = (void *)kattn_take(ws, &n, 2 * p->tile);
+    if (a->causal) {
+        p->turned = kattn_take(ws, &n, (m > dv ? m : dv) * p->cols);
+        p->att = kattn_take(ws, &n, p->tile * p->cols);
+        p->dat = kattn_take(ws, &n, p->tile * p->cols);
+    }
+    return n * sizeof(float);
+}
+
+/* rows x width, scaled, to a buffer of all_rows x all_width; zeros behind. Widths of buffers are multiples of W. */
+static inline void kattn_load(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, float scale,
+                              float *to, ptrdiff_t all_rows, ptrdiff_t all_width)
+{
+    const vf factor = v_set(scale);
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        ptrdiff_t c = 0;
+        for (; c < width; c += 16) /* of the next tile; it may lie behind the array */
+            __builtin_prefetch(
+                (const void *)((uintptr_t)(from + r * stride + c) + (uintptr_t)(all_rows * stride) * sizeof *from));
+        for (c = 0; c < width; c += W)
+            v_store(to + r * all_width + c, v_mul(factor, v_load_part(from + r * stride + c, (size_t)(width - c))));
+        for (; c < all_width; c += W)
+            v_store(to + r * all_width + c, v_zero());
+    }
+    memset(to + rows * all_width, 0, (size_t)((all_rows - rows) * all_width) * sizeof *to);
+}
+
+static inline void kattn_store(const float *from, ptrdiff_t from_stride, ptrdiff_t rows, ptrdiff_t width, float *to,
+                               ptrdiff_t stride)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < width; c += W)
+            v_store_part(to + r * stride + c, (size_t)(width - c), v_load(from + r * from_stride + c));
+}
+
+/* to[c][r] = scale from[r][c]; columns rows .. all_rows - 1 of `to` become 0. */
+static inline void kattn_turn(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, float scale,
+                              float *to, ptrdiff_t all_rows)
+{
+    for (ptrdiff_t c = 0; c < width; c++) {
+        float *row = to + c * all_rows;
+        for (ptrdiff_t r = 0; r < rows; r++)
+            row[r] = scale * from[r * stride + c];
+        for (ptrdiff_t r = rows; r < all_rows; r++)
+            row[r] = 0;
+    }
+}
+
+static inline float kattn_unit(const struct kattn *p)
+{
+    return (float)(p->a->scale * (p->a->map == SQA_MAP_EXP ? KATTN_LOG2E : 1));
+}
+
+static inline struct kattn kattn_open(const struct sqa_kernel_attention *a, void *ws)
+{
+    struct kattn p;
+    (void)kattn_layout(a, ws, &p);
+    if (!a->w)
+        return p;
+    kattn_turn(a->w, p.d, p.m, p.d, kattn_unit(&p), p.wt, p.ms);
+    if (a->dq || a->dk)
+        kattn_load(a->w, p.d, p.m, p.d, (float)a->scale, p.wn, p.m, p.dp);
+    return p;
+}
+
+/* s and z from a state, or zeros. */
+static inline void kattn_load_state(const struct kattn *p, const float *state)
+{
+    if (state) {
+        kattn_load(state, p->dv, p->m, p->dv, 1, p->s, p->mr, p->vp);
+        kattn_load(state + p->m * p->dv, p->m, 1, p->m, 1, p->z, 1, p->ms);
+    } else {
+        memset(p->s, 0, (size_t)(p->mr * p->vp) * sizeof *p->s);
+        memset(p->z, 0, (size_t)p->ms * sizeof *p->z);
+    }
+}
+
+static inline void kattn_store_state(const struct kattn *p, float *state)
+{
+    kattn_store(p->s, p->vp, p->m, p->dv, state, p->dv);
+    memcpy(state + p->m * p->dv, p->z, (size_t)p->m * sizeof *state);
+}
+
+/* Features */
+
+static inline float kattn_squares(const float *x, ptrdiff_t n)
+{
+    vf sum = v_zero();
+    for (ptrdiff_t i = 0; i < n; i += W) {
+        const vf xi = v_load_part(x + i, (size_t)(n - i));
+        sum = v_fma(xi, xi, sum);
+    }
+    return v_sum(sum);
+}
+
+/* u of a tile, and in EXP the halves of |x|^2. */
+static inline void kattn_project(const struct kattn *p, const float *x, ptrdiff_t stride, ptrdiff_t rows, float *u)
+{
+    if (p->a->w) {
+        kattn_load(x, stride, rows, p->d, 1, p->x, p->tile, p->dp);
+        block_rows(rows, p->m, p->d, p->x, p->dp, p->wt, p->ms, u, p->ms, 0);
+    } else {
+        kattn_load(x, stride, rows, p->d, kattn_unit(p), u, p->tile, p->ms);
+    }
+    if (p->a->map != SQA_MAP_EXP)
+        return;
+    const float half = (float)(p->a->scale * p->a->scale * KATTN_LOG2E / 2);
+    for (ptrdiff_t t = 0; t < rows; t++)
+        p->sub[t] = half * kattn_squares(x + t * stride, p->d);
+}
+
+/* The largest of n >= 1 numbers; lanes from n up to the next multiple of W are read, and left out. */
+static inline float kattn_top(const float *u, ptrdiff_t n)
+{
+    const vf low = v_set(-HUGE_VALF);
+    vf a = low, b = low, c = low, d = low;
+    ptrdiff_t f = 0;
+    for (; f + 4 * W <= n; f += 4 * W) {
+        a = v_max(a, v_load(u + f));
+        b = v_max(b, v_load(u + f + W));
+        c = v_max(c, v_load(u + f + 2 * W));
+        d = v_max(d, v_load(u + f + 3 * W));
+    }
+    for (; f < n; f += W)
+        a = v_max(a, v_keep(v_load(u + f), (size_t)(n - f), low));
+    return v_top(v_max(v_max(a, b), v_max(c, d)));
+}
+
+/* The first place of a number among n, which is there. */
+static inline ptrdiff_t kattn_find(const float *u, ptrdiff_t n, float x)
+{
+    const vf key = v_set(x), one = v_set(1.0f);
+    ptrdiff_t f = 0;
+    for (; f + 4 * W <= n; f += 4 * W) {
+        const vf a = v_max(v_select(v_eq(v_load(u + f), key), one, v_zero()),
+                           v_select(v_eq(v_load(u + f + W), key), one, v_zero()));
+        const vf b = v_max(v_select(v_eq(v_load(u + f + 2 * W), key), one, v_zero()),
+                           v_select(v_eq(v_load(u + f + 3 * W), key), one, v_zero()));
+        if (v_top(v_max(a, b)) > 0)
+            break;
+    }
+    while (f < n - 1 && u[f] != x)
+        f++;
+    return f;
+}
+
+static inline __attribute__((always_inline)) vf kattn_map(enum sqa_feature_map map, vf u, vf sub, vf eps)
+{
+    if (map == SQA_MAP_ELU1) {
+        const vf low = v_exp2_neg(v_mul(v_min(v_zero(), u), v_set((float)KATTN_LOG2E)));
+        return v_select(v_gt(u, v_zero()), v_add(u, v_set(1.0f)), low);
+    }
+    if (map == SQA_MAP_RELU)
+        return v_add(v_max(v_zero(), u), eps);
+    return v_add(v_exp2_neg(v_min(v_set(127.0f), v_sub(u, sub))), eps);
+}
+
+/* phi in the place of u; behind m it is 0. z: NULL, or += phi (add), or den[t] = den_eps + phi . z. */
+static inline __attribute__((always_inline)) void kattn_map_rows(const struct kattn *p, enum sqa_feature_map map,
+                                                                 ptrdiff_t rows, float eps_, float *phi, float *z,
+                                                                 int add, float *den)
+{
+    const vf eps = v_set(eps_);
+    for (ptrdiff_t t = 0; t < rows; t++) {
+        const vf sub = map == SQA_MAP_EXP ? v_set(p->sub[t]) : v_zero();
+        float *row = phi + t * p->ms;
+        vf sum = v_zero();
+        for (ptrdiff_t f = 0; f < p->m; f += W) {
+            const vf y = v_keep(kattn_map(map, v_load(row + f), sub, eps), (size_t)(p->m - f), v_zero());
+            v_store(row + f, y);
+            if (z && add)
+                v_store(z + f, v_add(v_load(z + f), y));
+            else if (z)
+                sum = v_fma(y, v_load(z + f), sum);
+        }
+        if (z && !add)
+            den[t] = (float)p->a->den_eps + v_sum(sum);
+    }
+}
+
+static inline __attribute__((always_inline)) void kattn_map_tile(const struct kattn *p, ptrdiff_t rows, float eps,
+                                                                 float *phi, float *z, int add, float *den)
+{
+    if (p->a->map == SQA_MAP_ELU1)
+        kattn_map_rows(p, SQA_MAP_ELU1, rows, eps, phi, z, add, den);
+    else if (p->a->map == SQA_MAP_RELU)
+        kattn_map_rows(p, SQA_MAP_RELU, rows, eps, phi, z, add, den);
+    else
+        kattn_map_rows(p, SQA_MAP_EXP, rows, eps, phi, z, add, den);
+}
+
+/* phi of queries t, t + 1, ...; den (tile): NULL, or den_eps + phi . z */
+static inline void kattn_queries_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float *phi, float *den)
+{
+    const struct sqa_kernel_attention *a = p->a;
+    kattn_project(p, (const float *)a->q + t * a->q_stride, a->q_stride, rows, phi);
+    for (ptrdiff_t i = 0; i < rows && a->map == SQA_MAP_EXP && p->m > 0; i++) {
+        const float top = kattn_top(phi + i * p->ms, p->m);
+        p->sub[i] += top;
+        if (a->dq)
+            p->at[i] = kattn_find(phi + i * p->ms, p->m, top);
+    }
+    if (den)
+        kattn_map_tile(p, rows, (float)a->eps, phi, p->z, 0, den);
+    else
+        kattn_map_tile(p, rows, (float)a->eps, phi, NULL, 0, NULL);
+}
+
+/* phi of keys t, t + 1, ... with a given c, in units of log 2; z: NULL or += phi */
+static inline void kattn_keys_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float c, float *phi, float *z)
+{
+    const struct sqa_kernel_attention *a = p->a;
+    kattn_project(p, (const float *)a->k + t * a->k_stride, a->k_stride, rows, phi);
+    for (ptrdiff_t i = 0; i < rows && a->map == SQA_MAP_EXP; i++)
+        p->sub[i] += c;
+    if (z)
+        kattn_map_tile(p, rows, (float)a->eps, phi, z, 1, NULL);
+    else
+        kattn_map_tile(p, rows, (float)a->eps, phi, NULL, 0, NULL);
+}
+
+/* Gradients of features */
+
+/* g = dy / den and coef = gden = -(dy . y) / den of rows t, t + 1, ... */
+static inline void kattn_output_gradient(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows)
+{
+    const struct sqa_kernel_attention *a = p->a;
+    memset(p->g + rows * p->vp, 0, (size_t)((p->tile - rows) * p->vp) * sizeof *p->g);
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const float *dy = (const float *)a->dy + (t + i) * a->dy_stride;
+        const float *y = (const float *)a->y + (t + i) * a->y_stride;
+        const float inverse = 1 / ((const float *)a->den)[t + i];
+        vf sum = v_zero();
+        for (ptrdiff_t j = 0; j < p->vp; j += W) {
+            const size_t left = j < p->dv ? (size_t)(p->dv - j) : 0;
+            const vf dyj = left ? v_load_part(dy + j, left) : v_zero();
+            if (left)
+                sum = v_fma(dyj, v_load_part(y + j, left), sum);
+            v_store(p->g + i * p->vp + j, v_mul(dyj, v_set(inverse)));
+        }
+        p->coef[i] = -v_sum(sum) * inverse;
+    }
+}
+
+/* dphi + coef z^T becomes du = slope (dphi + coef z^T), in units of scale; sum: of du of a row; dz += coef phi. */
+static inline __attribute__((always_inline)) void kattn_slope_rows(const struct kattn *p, enum sqa_feature_map map,
+                                                                   ptrdiff_t rows, const float *phi,
+                                                                   const float *coef, const float *z, float *dz)
+{
+    const vf eps = v_set((float)p->a->eps);
+    for (ptrdiff_t t = 0; t < rows; t++) {
+        const vf c = v_set(coef ? coef[t] : 1);
+        const float *from = phi + t * p->ms;
+        float *to = p->dphi + t * p->ms;
+        vf sum = v_zero();
+        for (ptrdiff_t f = 0; f < p->m; f += W) {
+            const vf y = v_load(from + f);
+            vf du = v_fma(c, v_load(z + f), v_load(to + f));
+            if (dz)
+                v_store(dz + f, v_fma(c, y, v_load(dz + f)));
+            if (map == SQA_MAP_ELU1)
+                du = v_mul(du, v_min(v_set(1.0f), y));
+            else if (map == SQA_MAP_RELU)
+                du = v_select(v_gt(y, eps), du, v_zero());
+            else
+                du = v_mul(du, v_sub(y, eps));
+            if (map == SQA_MAP_EXP)
+                sum = v_add(sum, du);
+            v_store(to + f, du);
+        }
+        p->sum[t] = map == SQA_MAP_EXP ? v_sum(sum) : 0;
+    }
+}
+
+static inline __attribute__((always_inline)) void kattn_slope(const struct kattn *p, ptrdiff_t rows, const float *phi,
+                                                              const float *coef, const float *z, float *dz)
+{
+    if (p->a->map == SQA_MAP_ELU1)
+        kattn_slope_rows(p, SQA_MAP_ELU1, rows, phi, coef, z, dz);
+    else if (p->a->map == SQA_MAP_RELU)
+        kattn_slope_rows(p, SQA_MAP_RELU, rows, phi, coef, z, dz);
+    else
+        kattn_slope_rows(p, SQA_MAP_EXP, rows, phi, coef, z, dz);
+}
+
+/* dx of a tile from du in dphi. */
+static inline void kattn_inputs(const struct kattn *p, ptrdiff_t rows, const float *x, ptrdiff_t x_stride, float *dx,
+                                ptrdiff_t dx_stride)
+{
+    const float *from = p->dphi;
+    ptrdiff_t stride = p->ms;
+    float factor = (float)p->a->scale;
+    if (p->a->w) {
+        block_rows(rows, p->d, p->m, p->dphi, p->ms, p->wn, p->dp, p->o, p->dp, 0);
+        from = p->o;
+        stride = p->dp;
+        factor = 1;
+    }
+    const float square = p->a->map == SQA_MAP_EXP ? (float)(p->a->scale * p->a->scale) : 0;
+    for (ptrdiff_t t = 0; t < rows; t++) {
+        const vf c = v_set(square * p->sum[t]), s = v_set(factor);
+        for (ptrdiff_t i = 0; i < p->d; i += W) {
+            const size_t left = (size_t)(p->d - i);
+            const vf du = v_mul(s, v_load(from + t * stride + i));
+            v_store_part(dx + t * dx_stride + i, left,
+                         square != 0 ? v_fnma(c, v_load_part(x + t * x_stride + i, left), du) : du);
+        }
+    }
+}
+
+/* dq of queries t, ... from dphi; a query's c moves with the feature that it came from. */
+static inline void kattn_query_inputs(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows)
+{
+    const struct sqa_kernel_attention *a = p->a;
+    for (ptrdiff_t i = 0; i < rows && a->map == SQA_MAP_EXP && p->m > 0; i++)
+        p->dphi[i * p->ms + p->at[i]] -= p->sum[i];
+    kattn_inputs(p, rows, (const float *)a->q + t * a->q_stride, a->q_stride, (float *)a->dq + t * a->dq_stride,
+                 a->dq_stride);
+}
+
+static inline void kattn_key_inputs(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows)
+{
+    const struct sqa_kernel_attention *a = p->a;
+    kattn_inputs(p, rows, (const float *)a->k + t * a->k_stride, a->k_stride, (float *)a->dk + t * a->dk_stride,
+                 a->dk_stride);
+}
+
+static inline ptrdiff_t kattn_last_key(const struct sqa_kernel_attention *a, int64_t first, int64_t count)
+{
+    return (ptrdiff_t)(first + count < a->keys ? first + count : a->keys);
+}
+
+static inline ptrdiff_t kattn_least(ptrdiff_t a, ptrdiff_t b)
+{
+    return a < b ? a : b;
+}
+
+#endif
