@@ -66,6 +66,12 @@ struct place {
     int accumulate;
 };
 
+/* Registers cannot be counted through: loops over the rows of a tile must be written out. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 14")
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
 /* `rows` is a constant wherever this is inlined, so that c lies in registers. */
@@ -74,12 +80,12 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row, int64_t
 {
     vf c[TILE][2];
     const float *low = a + rows / 2 * row; /* two bases: short addresses */
-#pragma GCC unroll 14
+    UNROLL
     for (int i = 0; i < rows; i++)
         c[i][0] = c[i][1] = v_zero();
     for (int64_t l = 0; l < k; l++, b += N, a += column, low += column) {
         const vf b0 = v_load(b), b1 = v_load(b + W);
-#pragma GCC unroll 14
+        UNROLL
         for (int i = 0; i < rows; i++) {
             const vf x = v_set(i < rows / 2 ? a[i * row] : low[(i - rows / 2) * row]);
             c[i][0] = v_fma(x, b0, c[i][0]);
@@ -93,7 +99,7 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row, int64_t
         s0 = v_load_part(p->bias, p->left);
         s1 = right ? v_load_part(p->bias + W, right) : zero;
     }
-#pragma GCC unroll 14
+    UNROLL
     for (int i = 0; i < rows; i++) {
         float *to = p->c + i * p->ldc;
         vf x0 = v_add(c[i][0], s0), x1 = v_add(c[i][1], s1);
