@@ -26,7 +26,7 @@ struct forward {
 
 static ptrdiff_t tile_keys(ptrdiff_t d, ptrdiff_t dv)
 {
-    return d + dv <= 96 ? 96 : 48;
+    return d + dv <= 96 ? 96 : 64;
 }
 
 static struct forward lay_out(ptrdiff_t d, ptrdiff_t dv, char **at)
@@ -197,22 +197,18 @@ static void work(const struct sqa_attention *a, const struct forward *w, ptrdiff
 /* o = O / sum, lse. Rows without a key have sum 0. */
 static void finish(const struct sqa_attention *a, const struct forward *w, ptrdiff_t row, ptrdiff_t rows)
 {
-    const double ln2 = 0.69314718055994530942;
-    const float keep = (float)sqa_pair_scale(sqa_pair_threshold(a->keep));
+    const vf keep = v_set((float)sqa_pair_scale(sqa_pair_threshold(a->keep))), zero = v_zero();
     float *lse = a->lse, *o = a->o;
-    for (ptrdiff_t r = 0; r < rows; r += LANES) {
-        float *strip = w->o + r * w->height;
-        for (ptrdiff_t l = 0; l < LANES; l += W) {
-            const vf sum = v_load(w->sum + r + l), none = v_zero();
-            const vf factor = v_select(v_eq(sum, none), none, v_div(v_set(keep), sum));
-            for (ptrdiff_t c = 0; c < a->dv; c++)
-                v_store(strip + c * LANES + l, v_mul(factor, v_load(strip + c * LANES + l)));
-        }
-        transpose(strip, LANES, a->dv, smaller(rows - r, LANES), 1, o + (row + r) * a->o_stride, a->o_stride);
-    }
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        const float sum = w->sum[r];
-        lse[row + r] = sum == 0 ? INFINITY : (float)((double)w->top[r] * ln2 + log((double)sum));
+    for (ptrdiff_t r = 0; r < rows; r += W) {
+        float *strip = w->o + r / LANES * LANES * w->height + r % LANES;
+        const vf sum = v_load(w->sum + r);
+        const vm none = v_eq(sum, zero);
+        const vf factor = v_select(none, zero, v_div(keep, sum));
+        for (ptrdiff_t c = 0; c < a->dv; c++)
+            v_store(strip + c * LANES, v_mul(factor, v_load(strip + c * LANES)));
+        transpose(strip, LANES, a->dv, smaller(rows - r, W), 1, o + (row + r) * a->o_stride, a->o_stride);
+        const vf log_sum = v_fma(v_load(w->top + r), v_set(0.693147181f), v_log(sum));
+        v_store_part(lse + row + r, (size_t)(rows - r), v_select(none, v_set(INFINITY), log_sum));
     }
 }
 

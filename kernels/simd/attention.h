@@ -137,18 +137,58 @@ static inline void copy_rows(const float *from, ptrdiff_t stride, ptrdiff_t rows
                              float *to, ptrdiff_t pitch, ptrdiff_t all_rows)
 {
     const vf factor = v_set(scale);
-    for (ptrdiff_t r = 0; r < rows; r++)
-        for (ptrdiff_t c = 0; c < pitch; c += W)
-            v_store(to + r * pitch + c,
-                    c < width ? v_mul(factor, v_load_part(from + r * stride + c, (size_t)(width - c))) : v_zero());
+    const ptrdiff_t whole = width / W * W;
+    for (ptrdiff_t r = 0; r < rows; r++, from += stride, to += pitch) {
+        for (ptrdiff_t c = 0; c < whole; c += W)
+            v_store(to + c, v_mul(factor, v_load(from + c)));
+        for (ptrdiff_t c = whole; c < pitch; c += W)
+            v_store(to + c, c < width ? v_mul(factor, v_load_part(from + c, (size_t)(width - c))) : v_zero());
+    }
     if (all_rows > rows)
-        memset(to + rows * pitch, 0, (size_t)((all_rows - rows) * pitch) * sizeof *to);
+        memset(to, 0, (size_t)((all_rows - rows) * pitch) * sizeof *to);
 }
 
 INLINE __m256i part8(ptrdiff_t left)
 {
     static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
     return _mm256_loadu_si256((const __m256i *)(const void *)(ones + 8 - (left < 8 ? left : 8)));
+}
+
+/* to[c][r] = scale from[r][c], r < rows, c < width, both 8 at most */
+INLINE void transpose8(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, __m256 scale, float *to,
+                       ptrdiff_t to_stride)
+{
+    __m256 x[8], s[8], t[8];
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        const float *at = from + i * stride;
+        x[i] = i >= rows    ? _mm256_setzero_ps()
+               : width == 8 ? _mm256_loadu_ps(at)
+                            : _mm256_maskload_ps(at, part8(width));
+        x[i] = _mm256_mul_ps(x[i], scale);
+    }
+    UNROLL for (int i = 0; i < 8; i += 2)
+    {
+        s[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
+        s[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 8; i += 4) UNROLL for (int h = 0; h < 2; h++)
+    {
+        t[i + 2 * h] = _mm256_shuffle_ps(s[i + h], s[i + 2 + h], 0x44);
+        t[i + 2 * h + 1] = _mm256_shuffle_ps(s[i + h], s[i + 2 + h], 0xee);
+    }
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        x[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
+        x[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
+    }
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        if (i < width && rows == 8)
+            _mm256_storeu_ps(to + i * to_stride, x[i]);
+        else if (i < width)
+            _mm256_maskstore_ps(to + i * to_stride, part8(rows), x[i]);
+    }
 }
 
 /* to[c][r] = scale from[r][c], r < rows, c < width */
@@ -158,34 +198,11 @@ static inline void transpose(const float *from, ptrdiff_t stride, ptrdiff_t rows
     const __m256 factor = _mm256_set1_ps(scale);
     for (ptrdiff_t r = 0; r < rows; r += 8)
         for (ptrdiff_t c = 0; c < width; c += 8) {
-            __m256 x[8], s[8], t[8];
-            for (ptrdiff_t i = 0; i < 8; i++) {
-                const float *at = from + (r + i) * stride + c;
-                x[i] = r + i >= rows    ? _mm256_setzero_ps()
-                       : width - c >= 8 ? _mm256_loadu_ps(at)
-                                        : _mm256_maskload_ps(at, part8(width - c));
-                x[i] = _mm256_mul_ps(x[i], factor);
-            }
-            UNROLL for (int i = 0; i < 8; i += 2)
-            {
-                s[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
-                s[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
-            }
-            UNROLL for (int i = 0; i < 8; i += 4) UNROLL for (int h = 0; h < 2; h++)
-            {
-                t[i + 2 * h] = _mm256_shuffle_ps(s[i + h], s[i + 2 + h], 0x44);
-                t[i + 2 * h + 1] = _mm256_shuffle_ps(s[i + h], s[i + 2 + h], 0xee);
-            }
-            UNROLL for (int i = 0; i < 4; i++)
-            {
-                x[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
-                x[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
-            }
-            for (ptrdiff_t i = 0; i < 8 && c + i < width; i++)
-                if (rows - r >= 8)
-                    _mm256_storeu_ps(to + (c + i) * to_stride + r, x[i]);
-                else
-                    _mm256_maskstore_ps(to + (c + i) * to_stride + r, part8(rows - r), x[i]);
+            const ptrdiff_t m = smaller(rows - r, 8), n = smaller(width - c, 8);
+            if (m == 8 && n == 8)
+                transpose8(from + r * stride + c, stride, 8, 8, factor, to + c * to_stride + r, to_stride);
+            else
+                transpose8(from + r * stride + c, stride, m, n, factor, to + c * to_stride + r, to_stride);
         }
 }
 
