@@ -45,6 +45,7 @@ enum sqa_status sqa_open_settings(const struct sqa_cell_settings *s, struct sqa_
                                               .threads = s->threads,
                                               .trainable = s->trainable,
                                               .real = SQA_F32,
+                                              .compute = s->compute,
                                               .length = p.cells[0].length,
                                               .interrupted = s->interrupted};
         status = sqa_trainer_open(&o, t, err);

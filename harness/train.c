@@ -98,6 +98,7 @@ enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa
     status = sqa_plans_init(&t->plans, build_graph, t, o->real, o->threads, PLANS, err);
     if (status != SQA_OK)
         goto fail;
+    t->plans.compute = o->compute;
     set_lengths_of_run(t);
     sqa_recipe_optim(&t->recipe, &t->optim);
     sqa_recipe_schedule(&t->recipe, t->steps_per_epoch, t->steps, &t->schedule);

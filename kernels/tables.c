@@ -47,16 +47,17 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
 }
 
 #define ROW(T, name) .name = sqa_k_##name##_##T
-#define PLAIN_TABLE(T, REAL, GEMM)                                                                                  \
-    {                                                                                                               \
-        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary),      \
-        ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares), ROW(T, max),         \
-        ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp), ROW(T, layernorm),            \
-        ROW(T, layernorm_grad), ROW(T, embedding), ROW(T, embedding_grad), ROW(T, cross_entropy),                   \
-        ROW(T, cross_entropy_grad), ROW(T, dropout), ROW(T, attention_workspace), ROW(T, attention),                \
-        ROW(T, attention_bwd), ROW(T, fft_spectrum), ROW(T, fft_workspace), ROW(T, fft_forward), ROW(T, fft_apply), \
-        ROW(T, fft_accumulate), ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd), ROW(T, copy_strided),          \
-        ROW(T, from_f64), ROW(T, to_f64)                                                                            \
+#define PLAIN_TABLE(T, REAL, GEMM)                                                                             \
+    {                                                                                                          \
+        .isa = "plain", .size = sizeof(REAL), .gemm = GEMM, ROW(T, unary), ROW(T, unary_grad), ROW(T, binary), \
+        ROW(T, binary_scalar), ROW(T, affine), ROW(T, axpy), ROW(T, sum), ROW(T, sum_squares), ROW(T, max),    \
+        ROW(T, sum_rows), ROW(T, softmax), ROW(T, softmax_grad), ROW(T, log_sum_exp), ROW(T, layernorm),       \
+        ROW(T, layernorm_grad), ROW(T, embedding), ROW(T, embedding_grad), ROW(T, cross_entropy),              \
+        ROW(T, cross_entropy_grad), ROW(T, dropout), ROW(T, attention_workspace), ROW(T, attention),           \
+        ROW(T, attention_bwd), ROW(T, gemm_bf16), ROW(T, attention_bf16_workspace), ROW(T, attention_bf16),    \
+        ROW(T, attention_bf16_bwd), ROW(T, fft_spectrum), ROW(T, fft_workspace), ROW(T, fft_forward),          \
+        ROW(T, fft_apply), ROW(T, fft_accumulate), ROW(T, fft_kernel_grad), ROW(T, adamw), ROW(T, sgd),        \
+        ROW(T, copy_strided), ROW(T, from_f64), ROW(T, to_f64)                                                 \
     }
 
 static const struct sqa_kernels plain_f32 = PLAIN_TABLE(f32, float, sqa_k_gemm_f32);
@@ -67,7 +68,10 @@ struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 #if HAVE_AVX2
 /* clang-format off */
 /* Kernels of kernels/simd, in one form for each instruction set */
-#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa)
+#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa) \
+    X(gemm_bf16, isa) BF16_LIST(X, isa)
+/* and those with forms for the bfloat16 units of processors */
+#define BF16_LIST(X, isa) X(attention_bf16_workspace, isa) X(attention_bf16, isa) X(attention_bf16_bwd, isa)
 /* Kernels that have an AVX2 form only (kernels/avx2) */
 #define AVX2_LIST(X, isa) \
     X(unary, isa) X(unary_grad, isa) X(binary, isa) X(binary_scalar, isa) X(affine, isa) X(axpy, isa) X(dropout, isa) \
@@ -171,6 +175,29 @@ int sqa_kernels_reserve(int threads)
     return 1;
 }
 
+const char *sqa_compute_name(enum sqa_compute c)
+{
+    static const char *const names[SQA_COMPUTES] = {"f32", "bf16", "bf16-emulated"};
+    return names[c];
+}
+
+static struct sqa_kernels bf16_tables[SQA_COMPUTES]; /* BF16 and BF16_EMULATED */
+
+const struct sqa_kernels *sqa_kernels_compute(enum sqa_compute c)
+{
+    return c == SQA_COMPUTE_F32 ? &sqa_kernels_f32 : &bf16_tables[c];
+}
+
+static void make_bf16(struct sqa_kernels *t, const char *isa)
+{
+    *t = sqa_kernels_f32;
+    t->isa = isa;
+    t->gemm = t->gemm_bf16;
+    t->attention_workspace = t->attention_bf16_workspace;
+    t->attention = t->attention_bf16;
+    t->attention_bwd = t->attention_bf16_bwd;
+}
+
 void sqa_kernels_init(void)
 {
     const struct sqa_kernels *tables[8];
@@ -185,6 +212,12 @@ void sqa_kernels_init(void)
         if (limit && strcmp(limit, tables[i]->isa) == 0)
             break;
     }
+    make_bf16(&bf16_tables[SQA_COMPUTE_BF16_EMULATED], "emulated bf16");
+}
+
+const char *sqa_bf16_missing(void)
+{
+    return bf16_tables[SQA_COMPUTE_BF16].isa ? NULL : "this processor has neither";
 }
 
 const struct sqa_kernels *sqa_kernels_plain(int f64)

@@ -201,7 +201,7 @@ struct job {
 static struct pair pair_of(const struct job *j, int64_t index, int thread)
 {
     const struct shape s = shape_of(j->n);
-    const struct sqa_kernels *k = sqa_kernels_of(j->n->in[0]->dtype);
+    const struct sqa_kernels *k = sqa_node_kernels(j->n);
     struct pair p = {.k = k, .s = s, .m_row = s.heads * s.m, .v_row = s.heads * s.dv, .d_row = s.heads};
     const int64_t row = index / s.heads * s.length * s.heads + index % s.heads; /* in rows of one head */
 

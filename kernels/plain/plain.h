@@ -58,8 +58,21 @@
     void sqa_k_copy_strided_##T(const void *x, int rank, const int64_t *dim, const int64_t *stride, void *y); \
     void sqa_k_from_f64_##T(const double *x, void *y, size_t n); \
     void sqa_k_to_f64_##T(const void *x, double *y, size_t n);
+#define SQA_BF16_DECLARE(T) \
+    void sqa_k_gemm_bf16_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, \
+                             int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
+    size_t sqa_k_attention_bf16_workspace_##T(int64_t d, int64_t dv); \
+    void sqa_k_attention_bf16_##T(const struct sqa_attention *a, void *workspace); \
+    void sqa_k_attention_bf16_bwd_##T(const struct sqa_attention_bwd *a, void *workspace);
 /* clang-format on */
 
+SQA_BF16_DECLARE(f32)
+SQA_BF16_DECLARE(f64)
+SQA_BF16_DECLARE(f32_avx2)
+SQA_BF16_DECLARE(f32_avx512)
+SQA_BF16_DECLARE(f32_avx512bf16)
+SQA_BF16_DECLARE(f32_amx)
+SQA_BF16_DECLARE(f32_pair)
 SQA_KERNELS_DECLARE(f32)
 SQA_KERNELS_DECLARE(f64)
 SQA_KERNELS_DECLARE(f32_avx2)
