@@ -1,9 +1,9 @@
 /*
  * bf16.h - rounding of a float to bfloat16: 8 bits of exponent, 8 of precision; the upper half of a float
  *
- * To nearest, ties to even, as VCVTNEPS2BF16 does it: denormals become zeros of their sign, numbers beyond the largest
- * bfloat16 become infinite, not-a-number stays one and becomes quiet. The product of two bfloat16 is exact in float.
- * Source: Intel 64 and IA-32 Architectures Software Developer's Manual, VCVTNEPS2BF16.
+ * To nearest, ties to even, as VCVTNEPS2BF16 does it: denormals become zeros of their sign, numbers beyond the
+ * largest bfloat16 become infinite, not-a-number stays one and becomes quiet. The product of two bfloat16 is exact in
+ * float. Source: Intel 64 and IA-32 Architectures Software Developer's Manual, VCVTNEPS2BF16.
  */
 #ifndef SQA_KERNELS_BF16_H
 #define SQA_KERNELS_BF16_H

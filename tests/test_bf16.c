@@ -1,11 +1,12 @@
 /*
- * test_bf16.c - compute in bfloat16: rounding, and every form of product and attention against the plain one in double
+ * test_bf16.c - compute in bfloat16: rounding, and every form of product and attention against the plain one in
+ * double
  *
- * Forms round the same numbers, so they differ by float sums only - but where a float sum falls on the other side of a
- * tie, a probability is rounded the other way: one part in 256 of one term. So the largest difference has a loose
+ * Forms round the same numbers, so they differ by float sums only - but where a float sum falls on the other side of
+ * a tie, a probability is rounded the other way: one part in 256 of one term. So the largest difference has a loose
  * bound and the mean difference a tight one. There is no gradient check: the gradient of a rounded product is 0 or
- * nothing; what backward computes is the gradient of the unrounded one, in rounded operands, and that is compared with
- * the definition here.
+ * nothing; what backward computes is the gradient of the unrounded one, in rounded operands, and that is compared
+ * with the definition here.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -159,8 +160,8 @@ static void check_gemm(int ta, int tb, int64_t m, int64_t n, int64_t k, double a
         double *want = numbers(nc, 3, 1);
         sqa_k_gemm_bf16_f64(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, want, ldc);
         char what[128];
-        snprintf(what, sizeof what, "gemm %d %d %d x %d x %d, alpha %g beta %g", ta, tb, (int)m, (int)n, (int)k, alpha,
-                 beta);
+        snprintf(what, sizeof what, "gemm %d %d %d x %d x %d, alpha %g beta %g", ta, tb, (int)m, (int)n, (int)k,
+                 alpha, beta);
         agree(what, form[f].name, cf, want, nc, 2e-6, 1e-6);
         free(cf);
         free(want);
@@ -175,9 +176,9 @@ static void check_gemm(int ta, int tb, int64_t m, int64_t n, int64_t k, double a
 static void test_gemm(void **state)
 {
     (void)state;
-    static const int64_t size[][3] = {{0, 4, 4},   {4, 0, 4},    {4, 4, 0},     {1, 1, 1},      {2, 3, 5},
-                                      {17, 33, 9}, {64, 64, 64}, {129, 65, 31}, {130, 257, 33}, {33, 300, 260},
-                                      {3, 5, 1000}};
+    static const int64_t size[][3] = {{0, 4, 4},      {4, 0, 4},      {4, 4, 0},    {1, 1, 1},
+                                      {2, 3, 5},      {17, 33, 9},    {64, 64, 64}, {129, 65, 31},
+                                      {130, 257, 33}, {33, 300, 260}, {3, 5, 1000}};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
         for (int t = 0; t < 4; t++) {
             check_gemm(t & 1, t >> 1, size[i][0], size[i][1], size[i][2], 1, 0);
@@ -230,7 +231,7 @@ static struct sqa_attention_bwd call_of(const struct shape *s, const struct arra
 static void check_attention(const struct shape *s, uint64_t key, double size)
 {
     const size_t lq = (size_t)s->queries, lk = (size_t)s->keys, d = (size_t)s->d, dv = (size_t)s->dv;
-    const size_t count[ARRAYS] = {lq * (d + 3), lk * (d + 1),  lk * (dv + 2), lq * (dv + 4), lq * (dv + 1),
+    const size_t count[ARRAYS] = {lq * (d + 3), lk * (d + 1), lk * (dv + 2), lq * (dv + 4), lq * (dv + 1),
                                   lq,           lq * (d + 1), lk * d,        lk * (dv + 1)};
     struct arrays want, got;
     for (int i = 0; i < ARRAYS; i++)
@@ -309,8 +310,20 @@ static void test_scaling(void **state)
     for (size_t f = 0; f < forms; f++) {
         void *room = malloc(form[f].workspace(W, W));
         assert_non_null(room);
-        struct sqa_attention a = {.queries = L, .keys = L, .d = W, .dv = W, .scale = 0.2, .keep = 1, .q = q, .k = q,
-                                  .v = v, .q_stride = W, .k_stride = W, .v_stride = W, .o_stride = W, .o = one,
+        struct sqa_attention a = {.queries = L,
+                                  .keys = L,
+                                  .d = W,
+                                  .dv = W,
+                                  .scale = 0.2,
+                                  .keep = 1,
+                                  .q = q,
+                                  .k = q,
+                                  .v = v,
+                                  .q_stride = W,
+                                  .k_stride = W,
+                                  .v_stride = W,
+                                  .o_stride = W,
+                                  .o = one,
                                   .lse = lse};
         form[f].attention(&a, room);
         for (size_t i = 0; i < L * W; i++)
@@ -330,8 +343,8 @@ static void test_scaling(void **state)
 
 static void add_form(const char *name, const struct sqa_kernels *k)
 {
-    form[forms++] = (struct form){name, k->gemm_bf16, k->attention_bf16_workspace, k->attention_bf16,
-                                  k->attention_bf16_bwd};
+    form[forms++] =
+        (struct form){name, k->gemm_bf16, k->attention_bf16_workspace, k->attention_bf16, k->attention_bf16_bwd};
 }
 
 static int setup(void **state)
@@ -344,6 +357,10 @@ static int setup(void **state)
     for (size_t i = 0; i < n; i++)
         add_form(tables[i]->isa, tables[i]);
 #ifdef __x86_64__
+    if (n > 0)
+        form[forms++] = (struct form){"oneDNN, widened", sqa_k_gemm_dnnl_widened_f32_avx2,
+                                      sqa_k_attention_bf16_workspace_f32_avx2, sqa_k_attention_bf16_f32_avx2,
+                                      sqa_k_attention_bf16_bwd_f32_avx2};
     if (n > 0)
         form[forms++] = (struct form){"pair", sqa_k_gemm_bf16_f32_pair, sqa_k_attention_bf16_workspace_f32_pair,
                                       sqa_k_attention_bf16_f32_pair, sqa_k_attention_bf16_bwd_f32_pair};

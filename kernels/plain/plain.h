@@ -64,8 +64,18 @@
     size_t sqa_k_attention_bf16_workspace_##T(int64_t d, int64_t dv); \
     void sqa_k_attention_bf16_##T(const struct sqa_attention *a, void *workspace); \
     void sqa_k_attention_bf16_bwd_##T(const struct sqa_attention_bwd *a, void *workspace);
+/* kernels/simd/gemm_dnnl.c. works: has oneDNN such a product on this machine? */
+#define SQA_DNNL_DECLARE(T) \
+    void sqa_k_gemm_dnnl_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, \
+                             int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
+    void sqa_k_gemm_dnnl_widened_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, \
+                                     int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
+    int sqa_k_gemm_dnnl_works_##T(int widened);
 /* clang-format on */
 
+SQA_DNNL_DECLARE(f32_avx2)
+SQA_DNNL_DECLARE(f32_avx512)
+SQA_DNNL_DECLARE(f32_pair)
 SQA_BF16_DECLARE(f32)
 SQA_BF16_DECLARE(f64)
 SQA_BF16_DECLARE(f32_avx2)

@@ -2,23 +2,23 @@
  * attention_bf16.c - forward softmax attention in tiles of bfloat16; kernels/plain/attention_bf16.c is the definition
  *
  * For each panel of queries: for each key tile: K and V^T are rounded once, then for each query tile S^T = K Q^T, the
- * online softmax in floats, and O^T += V^T P^T. The unit of a probability is a power of two: the row's maximum so far,
- * rounded up in log 2 units; so rescaling is exact and does not change what rounding did. A masked probability is 0
- * but still multiplies V: not-a-number in a future row of the same tile spreads to earlier rows.
+ * online softmax in floats, and O^T += V^T P^T. The unit of a probability is a power of two: the row's maximum so
+ * far, rounded up in log 2 units; so rescaling is exact and does not change what rounding did. A masked probability
+ * is 0 but still multiplies V: not-a-number in a future row of the same tile spreads to earlier rows.
  */
 #include "kernels/simd/attention_bf16.h"
 
 enum { PANEL = 256 }; /* queries that share one packing of a key tile */
 
 struct forward {
-    uint16_t *k, *vt;    /* key tile: (TILE_K, w), (wv, TILE_K) */
-    uint32_t *pairs;     /* of V, or of Q's columns, before they are transposed */
-    uint32_t *q;         /* panel: a query tile is (w / 2, TILE_Q) */
-    float *o;            /* panel: a query tile is (wv, TILE_Q) */
-    float *s;            /* (TILE_K, TILE_Q) */
-    uint32_t *p, *keep;  /* (TILE_K / 2, TILE_Q), (TILE_K, TILE_Q) */
-    float *top, *sum;    /* panel */
-    ptrdiff_t w, wv;     /* padded widths */
+    uint16_t *k, *vt;   /* key tile: (TILE_K, w), (wv, TILE_K) */
+    uint32_t *pairs;    /* of V, or of Q's columns, before they are transposed */
+    uint32_t *q;        /* panel: a query tile is (w / 2, TILE_Q) */
+    float *o;           /* panel: a query tile is (wv, TILE_Q) */
+    float *s;           /* (TILE_K, TILE_Q) */
+    uint32_t *p, *keep; /* (TILE_K / 2, TILE_Q), (TILE_K, TILE_Q) */
+    float *top, *sum;   /* panel */
+    ptrdiff_t w, wv;    /* padded widths */
 };
 
 static ptrdiff_t lay_out(int64_t d, int64_t dv, void *workspace, struct forward *f)
@@ -171,7 +171,8 @@ static __m256i multiply(__m256i x, __m256i m, __m256i *high)
 /* One block of Philox for each of eight queries: counter low word `low`, high words i. */
 static void draw(uint64_t key, uint32_t low, __m256i i, __m256i c[4])
 {
-    const __m256i m0 = _mm256_set1_epi64x((long long)SQA_PHILOX_M0), m1 = _mm256_set1_epi64x((long long)SQA_PHILOX_M1);
+    const __m256i m0 = _mm256_set1_epi64x((long long)SQA_PHILOX_M0),
+                  m1 = _mm256_set1_epi64x((long long)SQA_PHILOX_M1);
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     c[0] = _mm256_set1_epi32((int)low);
     c[1] = i;

@@ -2,20 +2,20 @@
  * attention_bf16_bwd.c - gradients of softmax attention in tiles of bfloat16, five products
  *
  * For each key tile, for each query tile: S^T = K Q^T and dP^T = V dO^T, P from lse, then dV += P^T dO, dK += dS^T Q
- * and dQ^T += K^T dS^T. dK and dV of the key tile stay in the workspace; dQ is added to the caller's rows in the order
- * of tiles.
+ * and dQ^T += K^T dS^T. dK and dV of the key tile stay in the workspace; dQ is added to the caller's rows in the
+ * order of tiles.
  */
 #include "kernels/simd/attention_bf16.h"
 
 struct backward {
-    uint16_t *k, *v, *kt;   /* key tile: (TILE_K, w), (TILE_K, wv), (w, TILE_K) */
-    float *dk, *dv;         /* key tile: (TILE_K, w), (TILE_K, wv) */
-    uint32_t *pairs;        /* before they are transposed */
-    uint32_t *qt, *dot;     /* query tile, pairs of columns: (w / 2, TILE_Q), (wv / 2, TILE_Q) */
-    uint32_t *q, *dout;     /* query tile, pairs of rows: (TILE_Q / 2, w), (TILE_Q / 2, wv) */
-    float *s, *dp;          /* (TILE_K, TILE_Q) */
-    uint16_t *p, *ds;       /* (TILE_K, TILE_Q) */
-    uint32_t *dst, *keep;   /* pairs of keys: (TILE_K / 2, TILE_Q); (TILE_K, TILE_Q) */
+    uint16_t *k, *v, *kt;    /* key tile: (TILE_K, w), (TILE_K, wv), (w, TILE_K) */
+    float *dk, *dv;          /* key tile: (TILE_K, w), (TILE_K, wv) */
+    uint32_t *pairs;         /* before they are transposed */
+    uint32_t *qt, *dot;      /* query tile, pairs of columns: (w / 2, TILE_Q), (wv / 2, TILE_Q) */
+    uint32_t *q, *dout;      /* query tile, pairs of rows: (TILE_Q / 2, w), (TILE_Q / 2, wv) */
+    float *s, *dp;           /* (TILE_K, TILE_Q) */
+    uint16_t *p, *ds;        /* (TILE_K, TILE_Q) */
+    uint32_t *dst, *keep;    /* pairs of keys: (TILE_K / 2, TILE_Q); (TILE_K, TILE_Q) */
     float *dq, *lse, *delta; /* (w, TILE_Q); of the queries: log-sum-exp in log 2 units, sum of dO O */
     ptrdiff_t w, wv;
 };
@@ -112,7 +112,8 @@ static void gradient_lanes(const struct sqa_attention *a, const struct backward 
     }
 }
 
-static void add_dq(const struct sqa_attention_bwd *g, const struct backward *b, ptrdiff_t i0, ptrdiff_t rows, int first)
+static void add_dq(const struct sqa_attention_bwd *g, const struct backward *b, ptrdiff_t i0, ptrdiff_t rows,
+                   int first)
 {
     const float scale = (float)g->f.scale;
     for (ptrdiff_t r = 0; r < rows; r++) {

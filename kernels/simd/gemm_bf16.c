@@ -43,7 +43,8 @@ void V(gemm_bf16)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha,
     for (int64_t l = 0; l < k; l += TERMS)
         for (int64_t j = 0; j < n; j += COLUMNS) {
             const int64_t terms = smaller(TERMS, k - l), columns = smaller(COLUMNS, n - j);
-            round_block(tb ? b + j * ldb + l : b + l * ldb + j, ldb, tb ? columns : terms, tb ? terms : columns, right);
+            round_block(tb ? b + j * ldb + l : b + l * ldb + j, ldb, tb ? columns : terms, tb ? terms : columns,
+                        right);
             for (int64_t i = 0; i < m; i += ROWS) {
                 const int64_t rows = smaller(ROWS, m - i);
                 round_block(ta ? a + l * lda + i : a + i * lda + l, lda, ta ? terms : rows, ta ? rows : terms, left);

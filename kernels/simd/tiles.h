@@ -32,6 +32,7 @@ static inline void sqa_tiles_begin(void)
         uint16_t bytes[16];
         uint8_t rows[16];
     } config __attribute__((aligned(64))) = {.palette = 1};
+    _Static_assert(sizeof config == 64, "what LDTILECFG reads");
     for (int t = 0; t < 8; t++) {
         config.bytes[t] = 64;
         config.rows[t] = 16;
@@ -55,13 +56,9 @@ struct sqa_tile {
 #define TILE_STORE(t, to, stride) sqa_tile_store(&tiles[t], to, stride)
 #define TILE_MULTIPLY(c, a, b) sqa_tile_multiply(&tiles[c], &tiles[a], &tiles[b])
 
-static inline void sqa_tiles_begin(void)
-{
-}
+static inline void sqa_tiles_begin(void) {}
 
-static inline void sqa_tiles_end(void)
-{
-}
+static inline void sqa_tiles_end(void) {}
 
 static inline void sqa_tile_zero(struct sqa_tile *t)
 {
@@ -91,7 +88,8 @@ static inline void sqa_tile_multiply(struct sqa_tile *c, const struct sqa_tile *
         for (int p = 0; p < 16; p++) {
             const __m512i right = _mm512_loadu_si512(b->row[p]);
             for (int i = 0; i < 8; i++)
-                sum[i] = _mm512_dpbf16_ps(sum[i], (__m512bh)_mm512_set1_epi32((int)a->row[r + i][p]), (__m512bh)right);
+                sum[i] =
+                    _mm512_dpbf16_ps(sum[i], (__m512bh)_mm512_set1_epi32((int)a->row[r + i][p]), (__m512bh)right);
         }
         for (int i = 0; i < 8; i++)
             _mm512_storeu_ps(c->row[r + i], sum[i]);
