@@ -19,6 +19,8 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "engine/ops.h"
+#include "engine/plan.h"
 #include "kernels/bf16.h"
 #include "kernels/kernels.h"
 #include "kernels/plain/plain.h"
@@ -341,6 +343,95 @@ static void test_scaling(void **state)
     free(v);
 }
 
+/* A graph of a product and attention, with gradients: x (2, L, 3 W) = input by a matrix, split in q, k and v. */
+enum { ROWS = 150, WIDTH = 24, GRAPH_OUT = 2 * ROWS * WIDTH };
+
+static void run_graph(enum sqa_compute compute, int threads, float *y, float *dw)
+{
+    struct sqa_memory memory = {0};
+    struct sqa_graph g;
+    struct sqa_plan *p = NULL;
+    struct sqa_err err = {SQA_OK, ""};
+    struct sqa_tensor *part[3], *dx[1];
+    sqa_graph_init(&g, SQA_F32, true);
+    g.compute = compute;
+    struct sqa_tensor *x = sqa_input(&g, "x", SQA_F32, 3, (const int64_t[]){2, ROWS, WIDTH});
+    struct sqa_tensor *w = sqa_input(&g, "w", SQA_F32, 2, (const int64_t[]){WIDTH, 3 * WIDTH});
+    sqa_require_grad(w);
+    struct sqa_tensor *qkv = sqa_matmul(&g, x, w, false, false);
+    qkv = sqa_reshape(&g, qkv, 4, (const int64_t[]){2, ROWS, 6, WIDTH / 2});
+    for (int i = 0; i < 3; i++)
+        part[i] = sqa_slice(&g, qkv, 2, 2 * i, 2);
+    const struct sqa_attention_spec spec = {0.3, false, 0.1};
+    struct sqa_tensor *o = sqa_attention(&g, part[0], part[1], part[2], NULL, spec);
+    sqa_gradients(&g, sqa_sum(&g, sqa_square(&g, o), 15, false), &w, 1, dx);
+    sqa_output(&g, sqa_affine(&g, 1, o, 0), "o");
+    sqa_output(&g, sqa_affine(&g, 1, dx[0], 0), "dw");
+    if (sqa_plan_make(&g, &memory, threads, &p, &err) != SQA_OK)
+        fail_msg("%s", err.text);
+    p->poison = true;
+    float *to = sqa_plan_input(p, "x", NULL);
+    for (size_t i = 0; i < GRAPH_OUT; i++)
+        to[i] = (float)sqa_random_normal(8, i);
+    to = sqa_plan_input(p, "w", NULL);
+    for (size_t i = 0; i < 3 * WIDTH * WIDTH; i++)
+        to[i] = (float)(0.2 * sqa_random_normal(9, i));
+    assert_int_equal(sqa_plan_run(p, 1, 1, NULL, NULL, &err), SQA_OK);
+    memcpy(y, sqa_plan_output(p, "o", NULL), GRAPH_OUT * sizeof *y);
+    memcpy(dw, sqa_plan_output(p, "dw", NULL), 3 * WIDTH * WIDTH * sizeof *dw);
+    sqa_plan_free(p);
+    sqa_memory_clear(&memory);
+}
+
+static double root_mean_square(const float *x, const float *y, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)x[i] - (y ? (double)y[i] : 0);
+        sum += d * d;
+    }
+    return sqrt(sum / (double)n);
+}
+
+/* bf16 differs from f32 as rounding to 8 bits does, no more, and not at all between numbers of threads. */
+static void test_graph(void **state)
+{
+    (void)state;
+    static float y[4][GRAPH_OUT], dw[4][3 * WIDTH * WIDTH];
+    run_graph(SQA_COMPUTE_F32, 1, y[0], dw[0]);
+    for (int threads = 1; threads < 4; threads++)
+        run_graph(SQA_COMPUTE_BF16_EMULATED, threads, y[threads], dw[threads]);
+    for (int i = 2; i < 4; i++) {
+        assert_memory_equal(y[1], y[i], sizeof y[1]);
+        assert_memory_equal(dw[1], dw[i], sizeof dw[1]);
+    }
+    const double forward = root_mean_square(y[0], y[1], GRAPH_OUT) / root_mean_square(y[0], NULL, GRAPH_OUT);
+    const double backward =
+        root_mean_square(dw[0], dw[1], 3 * WIDTH * WIDTH) / root_mean_square(dw[0], NULL, 3 * WIDTH * WIDTH);
+    if (!(forward > 1e-4 && forward < 1e-2 && backward > 1e-4 && backward < 1e-2))
+        fail_msg("relative differences %g and %g", forward, backward);
+}
+
+static void test_tables(void **state)
+{
+    (void)state;
+    assert_string_equal(sqa_compute_name(SQA_COMPUTE_F32), "f32");
+    assert_string_equal(sqa_compute_name(SQA_COMPUTE_BF16), "bf16");
+    assert_string_equal(sqa_compute_name(SQA_COMPUTE_BF16_EMULATED), "bf16-emulated");
+    assert_ptr_equal(sqa_kernels_compute(SQA_COMPUTE_F32), &sqa_kernels_f32);
+    const struct sqa_kernels *emulated = sqa_kernels_compute(SQA_COMPUTE_BF16_EMULATED);
+    assert_true(emulated->gemm == emulated->gemm_bf16 && emulated->attention == emulated->attention_bf16);
+    assert_true(emulated->softmax == sqa_kernels_f32.softmax && emulated->adamw == sqa_kernels_f32.adamw);
+    if (!sqa_bf16_missing())
+        assert_true(sqa_kernels_compute(SQA_COMPUTE_BF16)->gemm != emulated->gemm);
+    setenv("SEQARENA_ISA", "plain", 1);
+    sqa_kernels_init();
+    assert_non_null(sqa_bf16_missing());
+    assert_ptr_equal(sqa_kernels_compute(SQA_COMPUTE_BF16_EMULATED)->gemm, sqa_k_gemm_bf16_f32);
+    unsetenv("SEQARENA_ISA");
+    sqa_kernels_init();
+}
+
 static void add_form(const char *name, const struct sqa_kernels *k)
 {
     form[forms++] =
@@ -371,8 +462,10 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),  cmocka_unit_test(test_rounding_of_forms), cmocka_unit_test(test_gemm),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_large_scores),      cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_rounding),     cmocka_unit_test(test_rounding_of_forms),
+        cmocka_unit_test(test_gemm),         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_large_scores), cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_graph),        cmocka_unit_test(test_tables),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

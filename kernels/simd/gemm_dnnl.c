@@ -3,8 +3,8 @@
  *
  * Blocks of op(A) and op(B) are rounded into packed rows on the stack; a matmul primitive of oneDNN multiplies them
  * and writes, or adds to, C. Primitives are kept for each thread and shape; their scratchpad is on the stack, so
- * that a step makes none of them again. oneDNN would use every thread of OpenMP: it is held to the calling one, as the
- * ops have cut the work already. Sizes of blocks are constants: the same bits whatever the threads.
+ * that a step makes none of them again. oneDNN would use every thread of OpenMP: it is held to the calling one, as
+ * the ops have cut the work already. Sizes of blocks are constants: the same bits whatever the threads.
  *
  * This was not run on a processor with such units: oneDNN has no bfloat16 product elsewhere. Tests run all of it but
  * that product with the same rounded operands widened to floats (_widened).
@@ -72,8 +72,8 @@ static int describe(const struct shape *s, dnnl_primitive_desc_t *out, struct pr
              (!s->add || dnnl_post_ops_append_sum(after, 1) == dnnl_success) &&
              dnnl_primitive_attr_set_post_ops(attr, after) == dnnl_success;
     for (int user = 1; ok && user >= 0; user--) {
-        ok = dnnl_primitive_attr_set_scratchpad_mode(
-                 attr, user ? dnnl_scratchpad_mode_user : dnnl_scratchpad_mode_library) == dnnl_success &&
+        ok = dnnl_primitive_attr_set_scratchpad_mode(attr, user ? dnnl_scratchpad_mode_user
+                                                                : dnnl_scratchpad_mode_library) == dnnl_success &&
              dnnl_primitive_desc_create(out, &matmul, attr, library.engine, NULL) == dnnl_success;
         const dnnl_memory_desc_t *room = ok ? dnnl_primitive_desc_query_md(*out, dnnl_query_scratchpad_md, 0) : NULL;
         if (!ok || dnnl_memory_desc_get_size(room) <= SCRATCHPAD) {
@@ -97,9 +97,9 @@ static struct product *product_of(const struct shape *s)
     for (int i = 0; i < CACHED; i++)
         if (library.cached[i].primitive && same(&library.cached[i].shape, s))
             return &library.cached[i];
-    if (!library.stream && (dnnl_engine_create(&library.engine, dnnl_cpu, 0) != dnnl_success ||
-                            dnnl_stream_create(&library.stream, library.engine, dnnl_stream_default_flags) !=
-                                dnnl_success))
+    if (!library.stream &&
+        (dnnl_engine_create(&library.engine, dnnl_cpu, 0) != dnnl_success ||
+         dnnl_stream_create(&library.stream, library.engine, dnnl_stream_default_flags) != dnnl_success))
         return NULL;
     struct product *p = &library.cached[library.next];
     dnnl_primitive_desc_t description = NULL;
@@ -122,10 +122,8 @@ static int multiply(const struct shape *s, void *a, void *b, float *c)
     const struct product *p = product_of(s);
     if (!p)
         return 0;
-    const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, p->a},
-                                    {DNNL_ARG_WEIGHTS, p->b},
-                                    {DNNL_ARG_DST, p->c},
-                                    {DNNL_ARG_SCRATCHPAD, p->scratchpad}};
+    const dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_SRC, p->a}, {DNNL_ARG_WEIGHTS, p->b}, {DNNL_ARG_DST, p->c}, {DNNL_ARG_SCRATCHPAD, p->scratchpad}};
     return dnnl_memory_set_data_handle(p->a, a) == dnnl_success &&
            dnnl_memory_set_data_handle(p->b, b) == dnnl_success &&
            dnnl_memory_set_data_handle(p->c, c) == dnnl_success &&
