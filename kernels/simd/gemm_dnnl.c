@@ -3,8 +3,9 @@
  *
  * Blocks of op(A) and op(B) are rounded into packed rows on the stack; a matmul primitive of oneDNN multiplies them
  * and writes, or adds to, C. Primitives are kept for each thread and shape; their scratchpad is on the stack, so
- * that a step makes none of them again. oneDNN would use every thread of OpenMP: it is held to the calling one, as
- * the ops have cut the work already. Sizes of blocks are constants: the same bits whatever the threads.
+ * that a step makes none of them again (inside, oneDNN takes four small blocks of the heap an execution). oneDNN
+ * would use every thread of OpenMP: it is held to the calling one, as the ops have cut the work already. Sizes of
+ * blocks are constants: the same bits whatever the threads.
  *
  * This was not run on a processor with such units: oneDNN has no bfloat16 product elsewhere. Tests run all of it but
  * that product with the same rounded operands widened to floats (_widened).
