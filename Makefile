@@ -106,7 +106,7 @@ $(B)/%.o: %.c | $(LISTS)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) $(EXTRA) -MMD -MP -c -o $@ $<
 
 .SECONDARY: # objects of tests stay
-$(B)/tests/test_kernels $(B)/tests/test_bf16: $(SIMD:%.c=$(B)/%.pair.o)
+$(B)/tests/test_kernels $(B)/tests/test_kernels_attention $(B)/tests/test_bf16: $(SIMD:%.c=$(B)/%.pair.o)
 $(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 $(B)/tests/replay_%: $(B)/tests/fuzz_%.o $(B)/tests/replay.o $(LIB_OBJ)

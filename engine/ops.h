@@ -84,10 +84,30 @@ struct sqa_tensor *sqa_dropout(struct sqa_graph *g, struct sqa_tensor *x, double
 struct sqa_attention_spec {
     double scale;
     bool causal;
-    double dropout; /* active when g->training */
+    double dropout;      /* active when g->training; 1 - dropout is rounded to a multiple of 1/256 */
+    bool window;         /* only -left <= j - i <= right */
+    int64_t left, right; /* of window; >= 0 */
+    int64_t block;       /* of a block list: positions of a block */
+    /* 0, or: the sequence falls into ceil(L / local) blocks that do not see each other; Lq = Lk. Block b is positions
+     * b local, b local + 1, ...; or, `spread`, b, b + blocks, b + 2 blocks, ... causal holds inside a block. Not
+     * together with window, block list or bias. */
+    int64_t local;
+    bool spread;
 };
 struct sqa_tensor *sqa_attention(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
                                  struct sqa_tensor *v, struct sqa_tensor *lengths, struct sqa_attention_spec spec);
+/* With more to say which pairs count; every member may be NULL.
+ *   bias         (B or 1, H or 1, Lq, Lk), added to the scores; has a gradient. With one that several heads or rows
+ *                share, the gradients of those are computed one after the other
+ *   start, key   block list (spec.block > 0): query block n sees key blocks key[start[n]] .. key[start[n + 1] - 1],
+ *                ascending, each once; start i32 (ceil(Lq / block) + 1), or (H, the same) for a list a head; key i32
+ *                (any). Values are trusted. flops count every listed block as full. */
+struct sqa_attention_masks {
+    struct sqa_tensor *lengths, *bias, *start, *key;
+};
+struct sqa_tensor *sqa_attention_masked(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
+                                        struct sqa_tensor *v, struct sqa_attention_masks masks,
+                                        struct sqa_attention_spec spec);
 
 /* Long convolution by FFT: u (B, L, D), k (D, L): y[b,t,c] = sum_{s<=t} k[c,t-s] u[b,s,c]; k2 (D, L) or NULL adds
  * sum_{s>t} k2[c,s-t-1] u[b,s,c]. */

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/kernels.h"
+
 static inline uint16_t sqa_bf16_bits(float x)
 {
     uint32_t u;
@@ -29,6 +31,12 @@ static inline float sqa_bf16_value(uint16_t bits)
     float x;
     memcpy(&x, &u, sizeof x);
     return x;
+}
+
+/* Masks that the bf16 forms do not know: such a call is computed by the f32 form. */
+static inline int sqa_attention_bf16_knows(const struct sqa_attention *a)
+{
+    return !a->window && !a->block && !a->bias;
 }
 
 static inline float sqa_bf16_round(float x)

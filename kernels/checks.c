@@ -268,9 +268,11 @@ static double run_optimiser(const struct sqa_kernels *simd, uint64_t key, size_t
     return larger(larger(error_of(0, n), error_of(2, n)), larger(error_of(3, n), error_of(4, n)));
 }
 
-/* Sizes and flags vary with the key. Buffers 0..2: q, k, v; 3: o; 4: lse; 5: dO; 6..8: dQ, dK, dV. */
+/* Sizes and flags vary with the key. Buffers 0..2: q, k, v; 3: o; 4: lse; 5: dO; 6..8: dQ, dK, dV; 9: bias,
+ * whose rows overlap. */
 static struct sqa_attention_bwd attention_case(int f64, uint64_t key, size_t n)
 {
+    static const int32_t start[] = {0, 2, 3, 6, 7, 9}, listed[] = {0, 3, 1, 0, 1, 2, 3, 2, 3};
     uint32_t word[4];
     sqa_philox(key, 0, word);
     const int64_t length = (int64_t)at_most(n, 256), d = 1 + word[0] % 64, dv = 1 + word[1] % 64;
@@ -298,7 +300,26 @@ static struct sqa_attention_bwd attention_case(int f64, uint64_t key, size_t n)
     b.dq = SIDE(6);
     b.dk = SIDE(7);
     b.dv = SIDE(8);
+    b.f.window = word[2] / 2 % 4 == 0;
+    b.f.left = word[2] / 8 % 64;
+    b.f.right = word[2] / 512 % 64;
+    b.f.block = word[3] / 2 % 4 == 0 ? 64 : 0;
+    b.f.block_start = start;
+    b.f.block_key = listed;
+    b.f.bias = word[3] / 8 % 4 == 0 ? SIDE(9) : NULL;
+    b.f.bias_stride = 41;
     return b;
+}
+
+/* Rows without an allowed key have lse = inf in both. */
+static double lse_error(size_t rows)
+{
+    double worst = 0;
+    for (size_t i = 0; i < rows; i++) {
+        const double got = (double)buffer[4].f[i], want = buffer[4].d[i];
+        worst = isinf(want) && isinf(got) ? worst : larger(fabs(got - want) / (1 + fabs(want)), worst);
+    }
+    return worst;
 }
 
 static double attention_error(const struct sqa_kernels *simd, const struct sqa_kernels *want, uint64_t key, size_t n,
@@ -308,12 +329,12 @@ static double attention_error(const struct sqa_kernels *simd, const struct sqa_k
     const size_t rows = (size_t)f.f.queries, keys = (size_t)f.f.keys, w = (size_t)f.f.d, wv = (size_t)f.f.dv;
     if (simd->attention_workspace(f.f.d, f.f.dv) > sizeof workspace_f)
         return HUGE_VAL;
-    for (int b = 0; b < 6; b++)
+    for (int b = 0; b < 10; b++)
         fill(b, key, MAX, -2, 2);
     simd->attention(&f.f, workspace_f);
     want->attention(&d.f, workspace_d);
     if (!backward)
-        return rows ? larger(error_of(3, rows * wv), error_of(4, rows)) : 0;
+        return rows ? larger(error_of(3, rows * wv), lse_error(rows)) : 0;
     simd->attention_bwd(&f, workspace_f);
     want->attention_bwd(&d, workspace_d);
     return larger(error_over(6, rows * w, 1), larger(error_over(7, keys * w, 1), error_of(8, keys * wv)));

@@ -50,15 +50,27 @@ enum sqa_binary {
 };
 
 /* Tiled softmax attention with the online softmax: no L x L buffer (Dao et al., arXiv:2205.14135).
- *   S = scale Q K^T, P = masked softmax(S) row by row, O = P V
+ *   S = scale Q K^T + bias, P = masked softmax(S) row by row, O = P V
  * One call works on one (batch, head). Rows are strided, the d numbers of a row are dense.
- * Keys j >= keys are not allowed; causal: j > i not allowed. A query row with no
- * allowed key gives O = 0 and lse = +inf, and zero gradients. lse = log sum exp of the row's allowed scores.
- * Dropout on P after normalisation: element (i, j) is kept when its 16-bit draw of stream `dropout_key` is below
- * keep * 65536 rounded; kept values are divided by that rounded keep. keep >= 1: no dropout.
+ *
+ * Which pairs are allowed: row r of q is query i = first + r. Pair (i, j) is allowed when every rule in use says so:
+ *   0 <= j < keys
+ *   causal   j <= i
+ *   window   i - left <= j <= i + right (left, right >= 0; INT64_MAX / 2 and less are safe)
+ *   block    j / block is in the list of query block i / block: block_key[block_start[i / block]] up to
+ *            block_key[block_start[i / block + 1] - 1], ascending, each key block once
+ * Tiles without an allowed pair are not computed. A query row with no allowed key gives O = 0 and lse = +inf, and
+ * zero gradients. lse = log sum exp of the row's allowed scores. A bias of -inf is as good as not allowed.
+ *
+ * Dropout on P after normalisation: pair (i, j) is kept when byte j % 16 of block i << 32 | j / 16 of stream
+ * `dropout_key` is below keep * 256 rounded (kernels/philox.h); kept values are divided by that rounded keep, which
+ * is the keep probability in effect. A keep that rounds to 1: no dropout.
+ *
+ * A call may do a part of the queries: q, o, lse and bias point to the row of query `first`; i counts from 0 of the
+ * whole. Results of a query do not depend on how the queries are cut when `first` is a multiple of 64 (and of block).
  * Workspace: attention_workspace() bytes for each call running at the same time. */
 struct sqa_attention {
-    int64_t queries, keys; /* Lq, and Lk that are valid */
+    int64_t queries, keys; /* rows of q in this call, and Lk that are valid */
     int64_t d, dv;         /* width of q and k rows, and of v and o rows */
     double scale;
     int causal;
@@ -67,15 +79,26 @@ struct sqa_attention {
     const void *q, *k, *v;                          /* rows of d, d, dv */
     int64_t q_stride, k_stride, v_stride, o_stride; /* elements between rows */
     void *o;
-    void *lse; /* (queries) */
+    void *lse;     /* (queries) */
+    int64_t first; /* the query of row 0 */
+    int window;    /* 0: left and right are not read */
+    int64_t left, right;
+    int64_t block; /* 0: no block list */
+    const int32_t *block_start, *block_key;
+    const void *bias; /* rows of keys, or NULL */
+    int64_t bias_stride;
 };
 /* Gradients; o and lse are the forward's results. dq, dk, dv are written (not accumulated) for rows 0..queries-1 and
- * 0..keys-1. Products: S, dP, dV, dQ, dK: five. */
+ * 0..keys-1. dbias (rows of keys, or NULL: not wanted) is written, or added to when dbias_add; 0 where not allowed.
+ * Products: S, dP, dV, dQ, dK: five. */
 struct sqa_attention_bwd {
     struct sqa_attention f;
     const void *dout; /* rows of dv */
     void *dq, *dk, *dv;
     int64_t do_stride, dq_stride, dk_stride, dv_stride;
+    void *dbias;
+    int64_t dbias_stride;
+    int dbias_add;
 };
 
 struct sqa_adamw {

@@ -4,7 +4,8 @@
  * kernels/ includes nothing above it, so the block is written a second time here; tests/test_kernels.c compares both.
  * A 16-bit piece p (0..7) of a block is word p / 2, low half first.
  *   dropout     element i: block i / 8, piece i % 8
- *   attention   pair (i, j): block i << 32 | j / 8, piece j % 8, so tiles can be drawn in any order
+ *   attention   pair (i, j): block i << 32 | j / 16, byte j % 16 (byte b of a block: word b / 4, low byte first), so
+ *               tiles can be drawn in any order
  */
 #ifndef SQA_KERNELS_PHILOX_H
 #define SQA_KERNELS_PHILOX_H
@@ -51,6 +52,22 @@ static inline uint32_t sqa_keep_threshold(double keep)
 static inline double sqa_keep_scale(uint32_t threshold)
 {
     return threshold ? 65536.0 / threshold : 0;
+}
+
+/* The same with bytes, for attention: 256 keeps all. */
+static inline uint32_t sqa_philox_byte(const uint32_t block[4], unsigned b)
+{
+    return block[b / 4] >> 8 * (b % 4) & 0xffu;
+}
+
+static inline uint32_t sqa_pair_threshold(double keep)
+{
+    return keep >= 1 ? 256u : keep > 0 ? (uint32_t)(keep * 256 + 0.5) : 0u;
+}
+
+static inline double sqa_pair_scale(uint32_t threshold)
+{
+    return threshold ? 256.0 / threshold : 0;
 }
 
 #endif

@@ -71,7 +71,9 @@ struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
 #if HAVE_AVX2
 /* clang-format off */
 /* Kernels of kernels/simd, in one form for each instruction set */
-#define SIMD_LIST(X, isa) X(adamw, isa) X(sgd, isa) \
+#define SIMD_LIST(X, isa) \
+    X(adamw, isa) X(sgd, isa) \
+    X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
     X(gemm_bf16, isa) BF16_LIST(X, isa)
 /* and those with forms for the bfloat16 units of processors */
 #define BF16_LIST(X, isa) X(attention_bf16_workspace, isa) X(attention_bf16, isa) X(attention_bf16_bwd, isa)
@@ -81,7 +83,6 @@ struct sqa_kernels sqa_kernels_f64 = PLAIN_TABLE(f64, double, gemm_f64);
     X(sum, isa) X(sum_squares, isa) X(max, isa) X(sum_rows, isa) \
     X(softmax, isa) X(softmax_grad, isa) X(log_sum_exp, isa) X(cross_entropy, isa) X(cross_entropy_grad, isa) \
     X(layernorm, isa) X(layernorm_grad, isa) \
-    X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
     X(fft_forward, isa) X(fft_apply, isa) X(fft_accumulate, isa) X(fft_kernel_grad, isa)
 /* clang-format on */
 

@@ -4,8 +4,8 @@
  * Computes  the sequence in nb = ceil(L / w) blocks of w positions, w = min(window, L); in each block
  *           softmax(q k^T / sqrt(d)) v over its valid keys (and j <= i when causal).
  *           contiguous: block b is b w, b w + 1, ...; strided: b, b + nb, ...
- * Shapes    x (B, L, D) -> (B, L, D); q, k, v padded to nb w positions and seen as (B nb, w, H, d)
- * Cost      projections, and 4 d + 5 flops for each of the nb P pairs of a head; P = w^2, causal w (w + 1) / 2
+ * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d), of which each block is a strided part
+ * Cost      projections, and 4 d + 5 flops for each pair of a head: n^2 of a block of n, causal n (n + 1) / 2
  * Source    local attention of Long Range Arena, Tay et al. 2020, arXiv:2011.04006; window 50 is its default
  *           (google-research/long-range-arena: lra_benchmarks/models/local/local_attention.py)
  * Departs   that code's blocks are strided sets although its paper describes contiguous ones: both are here, and
@@ -15,7 +15,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/ops/support.h"
 #include "models/probe.h"
 
 struct self {
@@ -35,109 +34,38 @@ static bool is_strided(const struct self *s)
     return strcmp(s->layout, "strided") == 0;
 }
 
-/* block_lengths: valid positions of each block; they stand at its front in both layouts. */
-
-struct block_lengths {
-    int64_t batch, length, window, blocks;
-    bool strided;
-};
-
-static enum sqa_status block_lengths_shape(struct sqa_node *n, struct sqa_err *err)
-{
-    const struct block_lengths *a = n->attr;
-
-    sqa_set_output(n, 0, SQA_I32, SQA_DIMS(a->batch * a->blocks));
-    return n->nin == 0 ? SQA_OK : sqa_check_lengths(n, 0, a->batch, err);
-}
-
-static void block_lengths_run(const struct sqa_node *n, const struct sqa_run *r)
-{
-    const struct block_lengths *a = n->attr;
-    int32_t *y = sqa_data(n->out[0]);
-
-    (void)r;
-    for (int64_t b = 0; b < a->batch; b++) {
-        const int64_t valid = sqa_length_at(n->nin == 0 ? NULL : n->in[0], b, a->length);
-
-        for (int64_t i = 0; i < a->blocks; i++) {
-            const int64_t count = a->strided ? (valid - i + a->blocks - 1) / a->blocks : valid - i * a->window;
-
-            y[b * a->blocks + i] = (int32_t)sqa_max64(0, sqa_min64(count, a->window));
-        }
-    }
-}
-
-static const struct sqa_op op_block_lengths = {
-    .name = "block_lengths",
-    .help = "valid positions of each block of a sequence",
-    .shape = block_lengths_shape,
-    .run = block_lengths_run,
-};
-
-/* x (B, L, H, d) -> (B blocks, window, H, d), and back. */
-static struct sqa_tensor *into_blocks(struct sqa_graph *g, struct sqa_tensor *x, const struct block_lengths *a)
-{
-    int64_t H, d;
-
-    if (x == NULL)
-        return NULL;
-    H = x->dim[2];
-    d = x->dim[3];
-    x = sqa_pad(g, x, 1, 0, a->blocks * a->window - a->length);
-    if (a->strided) {
-        x = sqa_reshape(g, x, SQA_DIMS(a->batch, a->window, a->blocks, H, d));
-        x = sqa_transpose(g, x, 1, 2);
-    }
-    return sqa_reshape(g, x, SQA_DIMS(a->batch * a->blocks, a->window, H, d));
-}
-
-static struct sqa_tensor *out_of_blocks(struct sqa_graph *g, struct sqa_tensor *x, const struct block_lengths *a)
-{
-    int64_t H, d;
-
-    if (x == NULL)
-        return NULL;
-    H = x->dim[2];
-    d = x->dim[3];
-    if (a->strided) {
-        x = sqa_reshape(g, x, SQA_DIMS(a->batch, a->blocks, a->window, H, d));
-        x = sqa_transpose(g, x, 1, 2);
-    }
-    x = sqa_reshape(g, x, SQA_DIMS(a->batch, a->blocks * a->window, H, d));
-    return a->blocks * a->window == a->length ? x : sqa_slice(g, x, 1, 0, a->length);
-}
-
-static struct block_lengths blocks_of(const struct self *s, const struct sqa_context *c)
-{
-    const int64_t window = sqa_max64(1, sqa_min64(s->window, c->length));
-
-    return (struct block_lengths){c->batch, c->length, window, (c->length + window - 1) / window, is_strided(s)};
-}
-
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
-    const struct block_lengths a = blocks_of(self, c);
-    const bool padded = a.blocks * a.window != a.length || c->lengths != NULL;
+    const struct self *s = self;
     const struct sqa_heads h = sqa_project_heads(c, x);
     const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
                                             .causal = c->frame.causal != 0,
-                                            .dropout = c->frame.attention_dropout};
-    struct sqa_tensor *lengths = NULL, *o;
+                                            .dropout = c->frame.attention_dropout,
+                                            .local = s->window,
+                                            .spread = is_strided(s)};
 
-    if (padded)
-        lengths = sqa_apply(c->g, &op_block_lengths, &a, sizeof a, c->lengths != NULL, &c->lengths);
-    o = sqa_attention(c->g, into_blocks(c->g, h.q, &a), into_blocks(c->g, h.k, &a), into_blocks(c->g, h.v, &a),
-                      lengths, spec);
-    return sqa_merge_heads(c, out_of_blocks(c->g, o, &a));
+    return sqa_merge_heads(c, sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec));
+}
+
+/* Blocks differ in size when w does not divide L. */
+static double pairs(const struct self *s, int64_t length, bool causal)
+{
+    const int64_t w = s->window < length ? s->window : length, blocks = w > 0 ? (length + w - 1) / w : 0;
+    double sum = 0;
+
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t left = length - b * w;
+        const double n = (double)(is_strided(s) ? (length - b + blocks - 1) / blocks : left < w ? left : w);
+
+        sum += causal ? n * (n + 1) / 2 : n * n;
+    }
+    return sum;
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
-    const struct block_lengths a = blocks_of(self, c);
-    const double w = (double)a.window, pairs = c->frame.causal ? w * (w + 1) / 2 : w * w;
-
-    return sqa_heads_flops(c) +
-           (double)(a.batch * a.blocks) * pairs * (4 * (double)c->frame.dim + 5 * (double)c->frame.heads);
+    return sqa_heads_flops(c) + (double)c->batch * pairs(self, c->length, c->frame.causal != 0) *
+                                    (4 * (double)c->frame.dim + 5 * (double)c->frame.heads);
 }
 
 /* Identities */

@@ -193,6 +193,7 @@ struct shape {
     int64_t queries, keys, d, dv;
     int causal;
     double keep, scale;
+    int64_t first, window;
 };
 
 struct arrays { /* q, k, v, dout in; the rest out */
@@ -210,6 +211,10 @@ static struct sqa_attention_bwd call_of(const struct shape *s, const struct arra
                                             .scale = s->scale,
                                             .causal = s->causal,
                                             .keep = s->keep,
+                                            .first = s->first,
+                                            .window = s->window > 0,
+                                            .left = s->window,
+                                            .right = s->window,
                                             .dropout_key = 77,
                                             .q = a->x[Q],
                                             .k = a->x[K],
@@ -279,17 +284,29 @@ static void test_attention(void **state)
 {
     (void)state;
     static const struct shape shapes[] = {
-        {0, 0, 4, 4, 0, 1, 1},          {5, 0, 4, 6, 0, 1, 1},          {0, 5, 4, 4, 0, 1, 1},
-        {1, 1, 1, 1, 0, 1, 1},          {1, 300, 8, 8, 0, 1, 0.3},      {300, 1, 8, 8, 1, 0.5, 0.3},
-        {64, 64, 32, 32, 0, 1, 0.2},    {65, 63, 33, 31, 1, 1, 0.2},    {40, 200, 16, 16, 1, 1, 0.3},
-        {200, 40, 16, 16, 1, 0.9, 1},   {257, 129, 64, 32, 0, 0.8, .2}, {130, 260, 32, 64, 1, 0.8, .2},
-        {300, 300, 48, 96, 0, 1, 0.15}, {97, 193, 17, 1, 0, 0, 0.5},    {50, 50, 8, 8, 0, 1, 0},
-        {33, 100, 128, 128, 0, 1, 0.1},
+        {0, 0, 4, 4, 0, 1, 1, 0, 0},
+        {5, 0, 4, 6, 0, 1, 1, 0, 0},
+        {0, 5, 4, 4, 0, 1, 1, 0, 0},
+        {1, 1, 1, 1, 0, 1, 1, 0, 0},
+        {1, 300, 8, 8, 0, 1, 0.3, 0, 0},
+        {300, 1, 8, 8, 1, 0.5, 0.3, 0, 0},
+        {64, 64, 32, 32, 0, 1, 0.2, 0, 0},
+        {65, 63, 33, 31, 1, 1, 0.2, 0, 0},
+        {40, 200, 16, 16, 1, 1, 0.3, 0, 0},
+        {200, 40, 16, 16, 1, 0.9, 1, 0, 0},
+        {257, 129, 64, 32, 0, 0.8, .2, 0, 0},
+        {130, 260, 32, 64, 1, 0.8, .2, 0, 0},
+        {300, 300, 48, 96, 0, 1, 0.15, 0, 0},
+        {97, 193, 17, 1, 0, 0, 0.5, 0, 0},
+        {50, 50, 8, 8, 0, 1, 0, 0, 0},
+        {33, 100, 128, 128, 0, 1, 0.1, 0, 0},
+        {70, 200, 16, 16, 1, 0.7, 0.3, 128, 0},
+        {90, 90, 8, 8, 0, 0.8, 0.3, 0, 7},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         check_attention(&shapes[i], 10 * i, 1);
     for (int64_t length = 1; length < 140; length += 3) {
-        const struct shape s = {length, length, 5 + length % 40, 7, length % 2 == 0, length % 3 ? 1 : 0.7, 0.4};
+        const struct shape s = {length, length, 5 + length % 40, 7, length % 2 == 0, length % 3 ? 1 : 0.7, 0.4, 0, 0};
         check_attention(&s, (uint64_t)length, 1);
     }
 }
@@ -298,7 +315,7 @@ static void test_attention(void **state)
 static void test_large_scores(void **state)
 {
     (void)state;
-    const struct shape s = {70, 70, 16, 16, 1, 1, 1};
+    const struct shape s = {70, 70, 16, 16, 1, 1, 1, 0, 0};
     check_attention(&s, 5, 4);
 }
 
@@ -362,7 +379,7 @@ static void run_graph(enum sqa_compute compute, int threads, float *y, float *dw
     qkv = sqa_reshape(&g, qkv, 4, (const int64_t[]){2, ROWS, 6, WIDTH / 2});
     for (int i = 0; i < 3; i++)
         part[i] = sqa_slice(&g, qkv, 2, 2 * i, 2);
-    const struct sqa_attention_spec spec = {0.3, false, 0.1};
+    const struct sqa_attention_spec spec = {.scale = 0.3, .dropout = 0.1};
     struct sqa_tensor *o = sqa_attention(&g, part[0], part[1], part[2], NULL, spec);
     sqa_gradients(&g, sqa_sum(&g, sqa_square(&g, o), 15, false), &w, 1, dx);
     sqa_output(&g, sqa_affine(&g, 1, o, 0), "o");

@@ -17,6 +17,7 @@
 
 #include "base/random.h"
 #include "kernels/kernels.h"
+#include "kernels/plain/plain.h"
 
 enum { PAD = 3 }; /* numbers between rows, which must stay as they are */
 static const double mark = 777;
@@ -27,10 +28,19 @@ struct shape {
     double keep, scale;
 };
 
+/* What else says which pairs count; all 0: nothing. */
+static struct rules {
+    int window;
+    size_t left, right, block;
+    int bias;   /* 1: random, some -inf; 2: zeros */
+    size_t cut; /* the forward pass in two calls, the second from this query on */
+} rules;
+static int32_t block_start[512], block_key[1 << 16];
+
 /* Arrays of one case in double. */
 struct arrays {
-    double *q, *k, *v, *dout;                    /* inputs */
-    double *o, *lse, *dq, *dk, *dv, *p, *factor; /* dense results */
+    double *q, *k, *v, *dout, *bias;                     /* inputs */
+    double *o, *lse, *dq, *dk, *dv, *dbias, *p, *factor; /* dense results */
 };
 
 static double *numbers(size_t n, uint64_t key, double scale)
@@ -49,6 +59,8 @@ static struct arrays make_arrays(const struct shape *s, uint64_t key, double siz
         .k = numbers(s->keys * s->d, key + 1, size),
         .v = numbers(s->keys * s->dv, key + 2, 1),
         .dout = numbers(s->queries * s->dv, key + 3, 1),
+        .bias = numbers(s->queries * s->keys, key + 4, rules.bias == 1),
+        .dbias = numbers(s->queries * s->keys, 0, 0),
         .o = numbers(s->queries * s->dv, 0, 0),
         .lse = numbers(s->queries, 0, 0),
         .dq = numbers(s->queries * s->d, 0, 0),
@@ -61,14 +73,37 @@ static struct arrays make_arrays(const struct shape *s, uint64_t key, double siz
 
 static void free_arrays(struct arrays *a)
 {
-    double *const all[] = {a->q, a->k, a->v, a->dout, a->o, a->lse, a->dq, a->dk, a->dv, a->p, a->factor};
+    double *const all[] = {a->q,  a->k,  a->v,  a->dout,  a->bias, a->o,     a->lse,
+                           a->dq, a->dk, a->dv, a->dbias, a->p,    a->factor};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
 
+/* Some blocks see their own, some every third, some none, some all. */
+static int is_listed(size_t query_block, size_t key_block)
+{
+    return query_block % 5 == 4   ? 0
+           : query_block % 5 == 3 ? 1
+                                  : key_block == query_block || (query_block + key_block) % 3 == 0;
+}
+
+static void list_blocks(const struct shape *s)
+{
+    int32_t n = 0;
+    size_t b = 0;
+    for (; rules.block && b * rules.block < s->queries; b++) {
+        block_start[b] = n;
+        for (size_t m = 0; m * rules.block < s->keys; m++)
+            if (is_listed(b, m))
+                block_key[n++] = (int32_t)m;
+    }
+    block_start[b] = n;
+}
+
 static int is_allowed(const struct shape *s, size_t i, size_t j)
 {
-    return !s->causal || j <= i;
+    return (!s->causal || j <= i) && (!rules.window || (j + rules.left >= i && j <= i + rules.right)) &&
+           (!rules.block || is_listed(i / rules.block, j / rules.block));
 }
 
 static double dot(const double *x, const double *y, size_t n)
@@ -87,13 +122,13 @@ static void add(double a, const double *x, double *y, size_t n)
 
 static void draw_factors(const struct shape *s, uint64_t key, double *factor)
 {
-    const uint32_t threshold = (uint32_t)(s->keep * 65536 + 0.5);
+    const uint32_t threshold = (uint32_t)(s->keep * 256 + 0.5);
     for (size_t i = 0; i < s->queries; i++)
         for (size_t j = 0; j < s->keys; j++) {
             uint32_t block[4];
-            sqa_random_block(key, (uint64_t)i << 32 | j / 8, block);
-            const uint32_t draw = block[j % 8 / 2] >> 16 * (j % 2) & 0xffff;
-            factor[i * s->keys + j] = s->keep >= 1 ? 1 : draw < threshold ? 65536.0 / threshold : 0;
+            sqa_random_block(key, (uint64_t)i << 32 | j / 16, block);
+            const uint32_t draw = block[j % 16 / 4] >> 8 * (j % 4) & 0xff;
+            factor[i * s->keys + j] = threshold == 256 ? 1 : draw < threshold ? 256.0 / threshold : 0;
         }
 }
 
@@ -104,24 +139,27 @@ static void dense(const struct shape *s, uint64_t key, struct arrays *a)
         double *p = a->p + i * s->keys, top = -HUGE_VAL, sum = 0;
         const double *factor = a->factor + i * s->keys, *dout = a->dout + i * s->dv, *q = a->q + i * s->d;
         for (size_t j = 0; j < s->keys; j++) {
-            p[j] = is_allowed(s, i, j) ? s->scale * dot(q, a->k + j * s->d, s->d) : -HUGE_VAL;
+            p[j] = -HUGE_VAL;
+            if (is_allowed(s, i, j))
+                p[j] = s->scale * dot(q, a->k + j * s->d, s->d) + (rules.bias ? a->bias[i * s->keys + j] : 0);
             top = p[j] > top ? p[j] : top;
         }
         for (size_t j = 0; j < s->keys; j++) {
-            p[j] = is_allowed(s, i, j) ? exp(p[j] - top) : 0;
+            p[j] = p[j] > -HUGE_VAL ? exp(p[j] - top) : 0;
             sum += p[j];
         }
         a->lse[i] = sum > 0 ? top + log(sum) : HUGE_VAL;
         double *o = a->o + i * s->dv;
         for (size_t j = 0; j < s->keys; j++) {
-            p[j] /= sum;
+            p[j] = sum > 0 ? p[j] / sum : 0;
             add(p[j] * factor[j], a->v + j * s->dv, o, s->dv);
         }
         double delta = 0; /* row sum of dP P, dP with dropout */
         for (size_t j = 0; j < s->keys; j++)
             delta += p[j] * factor[j] * dot(dout, a->v + j * s->dv, s->dv);
         for (size_t j = 0; j < s->keys; j++) {
-            const double ds = s->scale * p[j] * (factor[j] * dot(dout, a->v + j * s->dv, s->dv) - delta);
+            const double dsum = p[j] * (factor[j] * dot(dout, a->v + j * s->dv, s->dv) - delta), ds = s->scale * dsum;
+            a->dbias[i * s->keys + j] = dsum;
             add(p[j] * factor[j], dout, a->dv + j * s->dv, s->dv);
             add(ds, a->k + j * s->d, a->dq + i * s->d, s->d);
             add(ds, q, a->dk + j * s->d, s->d);
@@ -157,23 +195,48 @@ static void expect(const char *what, const struct sqa_kernels *k, const struct s
         const int inside = i % stride < width;
         const double w = inside ? want[i / stride * width + i % stride] : mark;
         if (!(got[i] == w || (inside && fabs(got[i] - w) <= bound * scale)))
-            fail_msg("%s attention %s: queries %zu keys %zu d %zu dv %zu causal %d keep %g scale %g: row %zu column "
-                     "%zu is %.9g, not %.9g",
-                     k->isa, what, s->queries, s->keys, s->d, s->dv, s->causal, s->keep, s->scale, i / stride,
-                     i % stride, got[i], w);
+            fail_msg(
+                "%s attention %s: queries %zu keys %zu d %zu dv %zu causal %d keep %g scale %g window %d %zu %zu "
+                "block %zu bias %d cut %zu: row %zu column %zu is %.9g, not %.9g",
+                k->isa, what, s->queries, s->keys, s->d, s->dv, s->causal, s->keep, s->scale, rules.window,
+                rules.left, rules.right, rules.block, rules.bias, rules.cut, i / stride, i % stride, got[i], w);
     }
     free(got);
+}
+
+/* The whole, or in two calls. */
+static void forward(const struct sqa_kernels *k, struct sqa_attention f, void *workspace)
+{
+    const int64_t cut = (int64_t)rules.cut, queries = f.queries;
+    if (cut == 0 || cut >= queries) {
+        k->attention(&f, workspace);
+        return;
+    }
+    f.queries = cut;
+    k->attention(&f, workspace);
+    f.queries = queries - cut;
+    f.first = cut;
+    f.q = (const char *)f.q + (size_t)(cut * f.q_stride) * k->size;
+    f.o = (char *)f.o + (size_t)(cut * f.o_stride) * k->size;
+    f.lse = (char *)f.lse + (size_t)cut * k->size;
+    if (f.bias)
+        f.bias = (const char *)f.bias + (size_t)(cut * f.bias_stride) * k->size;
+    k->attention(&f, workspace);
 }
 
 static void check(const struct sqa_kernels *k, const struct shape *s, uint64_t key, double size, double bound)
 {
     struct arrays a = make_arrays(s, key, size);
+    for (size_t i = 0; rules.bias == 1 && i < s->queries * s->keys; i += 7)
+        a.bias[i] = -HUGE_VAL;
+    list_blocks(s);
     dense(s, key, &a);
     void *q = padded(k, a.q, s->queries, s->d), *kk = padded(k, a.k, s->keys, s->d);
     void *v = padded(k, a.v, s->keys, s->dv), *o = padded(k, NULL, s->queries, s->dv);
     void *lse = malloc((s->queries + 1) * k->size), *dout = padded(k, a.dout, s->queries, s->dv);
     void *dq = padded(k, NULL, s->queries, s->d), *dk = padded(k, NULL, s->keys, s->d);
-    void *dv = padded(k, NULL, s->keys, s->dv);
+    void *dv = padded(k, NULL, s->keys, s->dv), *bias = padded(k, a.bias, s->queries, s->keys);
+    void *dbias = padded(k, NULL, s->queries, s->keys);
     void *workspace = malloc(k->attention_workspace((int64_t)s->d, (int64_t)s->dv));
     double *lse_d = malloc((s->queries + 1) * sizeof *lse_d);
     assert_true(lse && workspace && lse_d);
@@ -194,7 +257,17 @@ static void check(const struct sqa_kernels *k, const struct shape *s, uint64_t k
                                               .v_stride = sv,
                                               .o_stride = sv,
                                               .o = o,
-                                              .lse = lse},
+                                              .lse = lse,
+                                              .window = rules.window,
+                                              .left = (int64_t)rules.left,
+                                              .right = (int64_t)rules.right,
+                                              .block = (int64_t)rules.block,
+                                              .block_start = block_start,
+                                              .block_key = block_key,
+                                              .bias = rules.bias ? bias : NULL,
+                                              .bias_stride = (int64_t)s->keys + PAD},
+                                        .dbias = rules.bias ? dbias : NULL,
+                                        .dbias_stride = (int64_t)s->keys + PAD,
                                         .dout = dout,
                                         .dq = dq,
                                         .dk = dk,
@@ -203,7 +276,7 @@ static void check(const struct sqa_kernels *k, const struct shape *s, uint64_t k
                                         .dq_stride = sd,
                                         .dk_stride = sd,
                                         .dv_stride = sv};
-    k->attention(&b.f, workspace);
+    forward(k, b.f, workspace);
     expect("o", k, s, o, a.o, s->queries, s->dv, bound);
     k->to_f64(lse, lse_d, s->queries);
     for (size_t i = 0; i < s->queries; i++)
@@ -213,13 +286,15 @@ static void check(const struct sqa_kernels *k, const struct shape *s, uint64_t k
     expect("dq", k, s, dq, a.dq, s->queries, s->d, 4 * bound);
     expect("dk", k, s, dk, a.dk, s->keys, s->d, 4 * bound);
     expect("dv", k, s, dv, a.dv, s->keys, s->dv, 4 * bound);
-    void *const all[] = {q, kk, v, o, lse, dout, dq, dk, dv, workspace, lse_d};
+    if (rules.bias)
+        expect("dbias", k, s, dbias, a.dbias, s->queries, s->keys, 4 * bound);
+    void *const all[] = {q, kk, v, o, lse, dout, dq, dk, dv, bias, dbias, workspace, lse_d};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free_arrays(&a);
 }
 
-static const struct sqa_kernels *table[10];
+static const struct sqa_kernels *table[11];
 static size_t tables;
 
 static double bound_of(const struct sqa_kernels *k)
@@ -231,7 +306,7 @@ static void test_lengths(void **state)
 {
     (void)state;
     for (size_t t = 0; t < tables; t++)
-        for (size_t length = 1; length <= 300; length += table[t]->isa[0] == 'p' ? 7 : 1) {
+        for (size_t length = 1; length <= 300; length += table[t]->isa[1] == 'l' ? 7 : 1) {
             const struct shape s = {length, length, 5, 7, length % 2 == 0, length % 3 ? 1 : 0.7, 0.4};
             check(table[t], &s, length, 1, bound_of(table[t]));
         }
@@ -241,7 +316,7 @@ static void test_widths(void **state)
 {
     (void)state;
     for (size_t t = 0; t < tables; t++)
-        for (size_t d = 1; d <= 256; d += table[t]->isa[0] == 'p' ? 51 : d < 70 ? 1 : 31) {
+        for (size_t d = 1; d <= 256; d += table[t]->isa[1] == 'l' ? 51 : d < 70 ? 1 : 31) {
             const struct shape s = {53, 110, d, 257 - d, d % 2 == 0, d % 3 ? 1 : 0.9, 1 / sqrt((double)d)};
             check(table[t], &s, d, 1, bound_of(table[t]));
         }
@@ -261,6 +336,80 @@ static void test_shapes(void **state)
     for (size_t t = 0; t < tables; t++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
             check(table[t], &shapes[i], i, 1, bound_of(table[t]));
+}
+
+/* Every way to say which pairs count, alone and together, with and without dropout. */
+static void test_rules(void **state)
+{
+    (void)state;
+    static const struct rules all[] = {
+        {.window = 1, .left = 3},
+        {.window = 1, .right = 40},
+        {.window = 1, .left = 70, .right = 9},
+        {.window = 1, .left = 1000, .right = 1000},
+        {.block = 1},
+        {.block = 13},
+        {.block = 16},
+        {.block = 64, .cut = 64},
+        {.block = 48, .window = 1, .left = 60, .right = 30},
+        {.bias = 1},
+        {.bias = 2},
+        {.bias = 1, .block = 32, .cut = 64},
+        {.bias = 1, .window = 1, .left = 20, .right = 90, .cut = 77},
+        {.cut = 128},
+    };
+    static const struct shape shapes[] = {
+        {150, 150, 8, 8, 0, 1, 0.4}, {150, 150, 5, 17, 1, 0.7, 0.4}, {131, 290, 16, 24, 0, 0.9, 0.3},
+        {290, 67, 7, 3, 0, 1, 0.3},  {20, 20, 33, 32, 1, 1, 0.2},    {3, 2, 4, 4, 0, 0.5, 0.5},
+        {513, 130, 4, 4, 1, 0.2, 1},
+    };
+    for (size_t t = 0; t < tables; t++)
+        for (size_t r = 0; r < sizeof all / sizeof *all; r++)
+            for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+                rules = all[r];
+                check(table[t], &shapes[i], 100 * r + i, 1, bound_of(table[t]));
+            }
+    rules = (struct rules){0};
+}
+
+/* The same bits: parts of the queries, a list of all blocks, a window of everything. */
+static void test_same_bits(void **state)
+{
+    (void)state;
+    enum { L = 200, D = 8, B = 64, N = L * D };
+    static float x[N], o[4][N], lse[4][L], room[1 << 16];
+    static const int32_t start[] = {0, 4, 8, 12, 16}, key[] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
+    for (size_t i = 0; i < N; i++)
+        x[i] = (float)(2 * sqa_random_normal(5, i));
+    for (size_t t = 1; t < tables; t++) {
+        assert_true(table[t]->attention_workspace(D, D) <= sizeof room);
+        for (int c = 0; c < 4; c++) {
+            struct sqa_attention a = {.queries = L,
+                                      .keys = L,
+                                      .d = D,
+                                      .dv = D,
+                                      .scale = 1,
+                                      .keep = 0.9,
+                                      .q = x,
+                                      .k = x,
+                                      .v = x,
+                                      .q_stride = D,
+                                      .k_stride = D,
+                                      .v_stride = D,
+                                      .o_stride = D,
+                                      .o = o[c],
+                                      .lse = lse[c]};
+            if (c == 1)
+                a.block = B, a.block_start = start, a.block_key = key;
+            if (c == 2)
+                a.window = 1, a.left = a.right = L;
+            rules.cut = c == 3 ? B : 0;
+            forward(table[t], a, room);
+            assert_memory_equal(o[c], o[0], sizeof o[0]);
+            assert_memory_equal(lse[c], lse[0], sizeof lse[0]);
+        }
+        rules.cut = 0;
+    }
 }
 
 /* Scores of 1e4: float keeps them to about 1e-3, so probabilities agree to that. */
@@ -443,6 +592,24 @@ static void test_speed(void **state)
     free(x);
 }
 
+/* The 16-wide form runs on every machine as two AVX2 vectors. */
+#if defined(__x86_64__)
+static struct sqa_kernels pair;
+static void add_pair(void)
+{
+    if (tables < 3)
+        return;
+    pair = *table[2];
+    pair.isa = "pair";
+    pair.attention_workspace = sqa_k_attention_workspace_f32_pair;
+    pair.attention = sqa_k_attention_f32_pair;
+    pair.attention_bwd = sqa_k_attention_bwd_f32_pair;
+    table[tables++] = &pair;
+}
+#else
+static void add_pair(void) {}
+#endif
+
 static int setup(void **state)
 {
     (void)state;
@@ -450,14 +617,16 @@ static int setup(void **state)
     table[0] = sqa_kernels_plain(1);
     table[1] = sqa_kernels_plain(0);
     tables = 2 + sqa_kernels_simd(table + 2);
+    add_pair();
     return 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_lengths),      cmocka_unit_test(test_widths),
-        cmocka_unit_test(test_large_scores), cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_speed),
+        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_lengths),   cmocka_unit_test(test_widths),
+        cmocka_unit_test(test_rules),        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_large_scores),
+        cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_speed),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -115,14 +115,29 @@ BUILD(dropout, sqa_square(g, sqa_dropout(g, sqa_dropout(g, in[0], 0.3), 0.5)))
 BUILD(cross_entropy, sqa_cross_entropy(g, in[0], in[1]))
 BUILD(squared_error, sqa_squared_error(g, in[0], in[1]))
 BUILD(absolute_error, sqa_absolute_error(g, in[0], in[1]))
-BUILD(attention, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){0.5, false, 0}))
-BUILD(attention_causal, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){0.7, true, 0}))
-BUILD(attention_drop, sqa_attention(g, in[0], in[1], in[2], NULL, (struct sqa_attention_spec){0.7, false, 0.4}))
+BUILD(attention, sqa_attention(g, in[0], in[1], in[2], in[3],
+                               (struct sqa_attention_spec){.scale = 0.5, .causal = false, .dropout = 0}))
+BUILD(attention_causal, sqa_attention(g, in[0], in[1], in[2], in[3],
+                                      (struct sqa_attention_spec){.scale = 0.7, .causal = true, .dropout = 0}))
+BUILD(attention_drop, sqa_attention(g, in[0], in[1], in[2], NULL,
+                                    (struct sqa_attention_spec){.scale = 0.7, .causal = false, .dropout = 0.4}))
 /* q, k, v of one fused projection (B, L, 3, H, d); and heads before positions */
 BUILD(attention_fused, sqa_attention(g, sqa_reshape(g, sqa_slice(g, in[0], 2, 0, 1), SQA_DIMS(2, 5, 2, 4)),
                                      sqa_permute(g, in[1], (const int[]){0, 2, 1, 3}),
                                      sqa_permute(g, in[2], (const int[]){0, 3, 1, 2}), NULL,
-                                     (struct sqa_attention_spec){0.5, true, 0}))
+                                     (struct sqa_attention_spec){.scale = 0.5, .causal = true, .dropout = 0}))
+BUILD(attention_window,
+      sqa_attention(g, in[0], in[1], in[2], in[3],
+                    (struct sqa_attention_spec){.scale = 0.5, .dropout = 0.3, .window = true, .left = 2, .right = 1}))
+BUILD(attention_bias, sqa_attention_masked(g, in[0], in[1], in[2], (struct sqa_attention_masks){.bias = in[3]},
+                                           (struct sqa_attention_spec){.scale = 0.5, .dropout = 0.2}))
+BUILD(attention_blocks,
+      sqa_attention_masked(g, in[0], in[1], in[2], (struct sqa_attention_masks){.start = in[3], .key = in[4]},
+                           (struct sqa_attention_spec){.scale = 0.5, .block = 2}))
+BUILD(attention_local, sqa_attention(g, in[0], in[1], in[2], in[3],
+                                     (struct sqa_attention_spec){.scale = 0.5, .causal = true, .local = 3}))
+BUILD(attention_spread, sqa_attention(g, in[0], in[1], in[2], in[3],
+                                      (struct sqa_attention_spec){.scale = 0.5, .local = 3, .spread = true}))
 BUILD(fftconv, sqa_fftconv(g, in[0], in[1], NULL))
 BUILD(fftconv_two, sqa_fftconv(g, t01(g, in[0]), in[1], in[2]))
 
@@ -175,7 +190,8 @@ BUILD(second_shape, gradient_of(g,
         .dtype = SQA_I32, .rank = 1, .dim = {sizeof(VALUES) / 4}, .values = (VALUES) \
     }
 
-static const int32_t lengths3[] = {5, 0, 3}, lengths2[] = {2, 9}, labels[] = {3, 0, -1, 2, 7};
+static const int32_t lengths3[] = {5, 0, 3}, lengths2[] = {2, 9}, length1[] = {1050}, labels[] = {3, 0, -1, 2, 7};
+static const int32_t starts[] = {0, 2, 2, 5}, keys[] = {0, 2, 0, 1, 2}; /* block list: three query blocks */
 
 static const struct op_case cases[] = {
     {"fill", fill, {R(2, 3)}, 1, "fill", 0},
@@ -279,6 +295,48 @@ static const struct op_case cases[] = {
      {R(2, 5, 3, 2, 4), R(2, 2, 5, 4), R(2, 2, 4, 5)},
      3,
      "attention attention_bwd copy",
+     1e-4},
+    {"attention window",
+     attention_window,
+     {R(2, 6, 2, 3), R(2, 6, 2, 3), R(2, 6, 2, 3), L(lengths2)},
+     4,
+     "attention attention_bwd",
+     1e-4},
+    {"attention bias",
+     attention_bias,
+     {R(2, 4, 2, 3), R(2, 5, 2, 3), R(2, 5, 2, 3), R(2, 2, 4, 5)},
+     4,
+     "attention attention_bwd",
+     1e-4},
+    {"attention bias shared",
+     attention_bias,
+     {R(2, 4, 2, 3), R(2, 5, 2, 3), R(2, 5, 2, 3), R(1, 2, 4, 5)},
+     4,
+     "attention attention_bwd",
+     1e-4},
+    {"attention bias one",
+     attention_bias,
+     {R(3, 4, 2, 3), R(3, 5, 2, 3), R(3, 5, 2, 3), R(1, 1, 4, 5)},
+     4,
+     "attention attention_bwd",
+     1e-4},
+    {"attention blocks",
+     attention_blocks,
+     {R(2, 5, 2, 3), R(2, 6, 2, 3), R(2, 6, 2, 3), L(starts), L(keys)},
+     5,
+     "attention attention_bwd",
+     1e-4},
+    {"attention local",
+     attention_local,
+     {R(3, 8, 2, 3), R(3, 8, 2, 3), R(3, 8, 2, 3), L(lengths3)},
+     4,
+     "attention attention_bwd",
+     1e-4},
+    {"attention spread",
+     attention_spread,
+     {R(3, 8, 2, 3), R(3, 8, 2, 3), R(3, 8, 2, 3), L(lengths3)},
+     4,
+     "attention attention_bwd",
      1e-4},
     {"fftconv", fftconv, {R(2, 7, 3), R(3, 7)}, 2, "fftconv fftconv_bwd", 1e-4},
     {"fftconv 1", fftconv, {R(2, 1, 2), R(2, 1)}, 2, "fftconv", 1e-4},
@@ -520,6 +578,14 @@ static const struct op_case large[] = {
     {"cross_entropy", cross_entropy, {R(4000, 30), N(-1, 30, 4000)}, 2, "", 0},
     {"attention", attention_causal, {R(2, 70, 3, 16), R(2, 70, 3, 16), R(2, 70, 3, 16), L(lengths2)}, 4, "", 0},
     {"attention dropout", attention_drop, {R(2, 70, 3, 16), R(2, 70, 3, 16), R(2, 70, 3, 16)}, 3, "", 0},
+    {"attention parts",
+     attention_causal,
+     {R(1, 1100, 1, 8), R(1, 1100, 1, 8), R(1, 1100, 1, 8), L(length1)},
+     4,
+     "",
+     0},
+    {"attention bias", attention_bias, {R(2, 70, 3, 8), R(2, 60, 3, 8), R(2, 60, 3, 8), R(1, 3, 70, 60)}, 4, "", 0},
+    {"attention local", attention_local, {R(3, 40, 2, 8), R(3, 40, 2, 8), R(3, 40, 2, 8), L(lengths3)}, 4, "", 0},
     {"fftconv", fftconv_two, {R(300, 3, 20), R(20, 300), R(20, 300)}, 3, "", 0},
 };
 
@@ -606,7 +672,8 @@ BUILD(only_embedding, sqa_embedding(g, in[0], in[1]))
 BUILD(only_concat, sqa_concat(g, 1, 2, (tensor *[]){in[0], in[1]}))
 BUILD(only_pad, sqa_pad(g, in[0], 0, 1, 2))
 BUILD(only_empty, sqa_add(g, sqa_sum(g, in[0], 1, false), sqa_matmul(g, t01(g, in[0]), in[0], false, false)))
-BUILD(only_attention, sqa_attention(g, in[0], in[1], in[2], in[3], (struct sqa_attention_spec){1, false, 0}))
+BUILD(only_attention, sqa_attention(g, in[0], in[1], in[2], in[3],
+                                    (struct sqa_attention_spec){.scale = 1, .causal = false, .dropout = 0}))
 
 static const struct expected known[] = {
     {"max", only_max, {R(2, 3)}, 1, 2, {{1, 5, 5, -3, -2, -7}}, {5, -2}},
@@ -691,7 +758,13 @@ BUILD(bad_norm, sqa_layernorm(g, in[0], in[1], NULL, 1e-5, false))
 BUILD(bad_concat, sqa_concat(g, 0, 2, (tensor *[]){in[0], in[1]}))
 BUILD(bad_dropout, sqa_dropout(g, in[0], 1))
 BUILD(bad_labels, sqa_cross_entropy(g, in[0], in[1]))
-BUILD(bad_attention, sqa_attention(g, in[0], in[0], in[1], NULL, (struct sqa_attention_spec){1, false, 0}))
+BUILD(bad_bias, sqa_attention_masked(g, in[0], in[0], in[0], (struct sqa_attention_masks){.bias = in[1]},
+                                     (struct sqa_attention_spec){.scale = 1}))
+BUILD(bad_blocks,
+      sqa_attention_masked(g, in[0], in[0], in[0], (struct sqa_attention_masks){.start = in[1], .key = in[1]},
+                           (struct sqa_attention_spec){.scale = 1, .block = 2}))
+BUILD(bad_attention, sqa_attention(g, in[0], in[0], in[1], NULL,
+                                   (struct sqa_attention_spec){.scale = 1, .causal = false, .dropout = 0}))
 BUILD(bad_fftconv, sqa_fftconv(g, in[0], in[1], NULL))
 BUILD(bad_missing, sqa_mul(g, in[0], NULL))
 BUILD(bad_second, gradient_of(g, sqa_layernorm(g, in[0], NULL, NULL, 1e-5, false), in[0]))
@@ -715,6 +788,8 @@ static const struct {
     {"dropout", bad_dropout, {R(2, 3)}, 1, SQA_SHAPE, {"dropout", "below 1", ""}},
     {"labels", bad_labels, {R(2, 3), R(2)}, 2, SQA_SHAPE, {"labels f64 (2)", "i32 (N)", ""}},
     {"attention", bad_attention, {R(2, 3, 2, 4), R(2, 4, 2, 4)}, 2, SQA_SHAPE, {"(2, 3, 2, 4)", "(2, 4, 2, 4)", ""}},
+    {"attention bias", bad_bias, {R(2, 3, 2, 4), R(2, 2, 3, 4)}, 2, SQA_SHAPE, {"(2, 3, 2, 4)", "(2, 2, 3, 4)", ""}},
+    {"attention blocks", bad_blocks, {R(2, 3, 2, 4), L(starts)}, 2, SQA_SHAPE, {"start (4)", "block", ""}},
     {"fftconv", bad_fftconv, {R(2, 3, 4), R(4, 4)}, 2, SQA_SHAPE, {"(4, 4)", "(2, 3, 4)", ""}},
     {"missing", bad_missing, {R(2)}, 1, SQA_SHAPE, {"mul", "missing", ""}},
     {"second layernorm", bad_second, {R(2, 3)}, 1, SQA_UNSUPPORTED, {"layernorm_grad", "no derivative", ""}},
@@ -760,6 +835,12 @@ static void costs_follow_the_rule(void **state)
     static const struct op_case full = {"", attention_drop, {R(2, 6, 3, 4), R(2, 5, 3, 4), R(2, 5, 3, 8)}, 3, "", 0};
     static const struct op_case causal = {
         "", attention_causal, {R(2, 5, 1, 4), R(2, 5, 1, 4), R(2, 5, 1, 4), L(lengths2)}, 4, "", 0};
+    static const struct op_case window = {
+        "", attention_window, {R(2, 5, 3, 4), R(2, 4, 3, 4), R(2, 4, 3, 4), L(lengths2)}, 4, "", 0};
+    static const struct op_case blocks = {
+        "", attention_blocks, {R(2, 5, 2, 3), R(2, 6, 2, 3), R(2, 6, 2, 3), L(starts), L(keys)}, 5, "", 0};
+    static const struct op_case local = {
+        "", attention_spread, {R(3, 8, 2, 3), R(3, 8, 2, 3), R(3, 8, 2, 3), L(lengths3)}, 4, "", 0};
     static const struct op_case norm = {"", layernorm, {R(2, 3, 5), R(5), R(5)}, 3, "", 0};
     static const struct op_case fft = {"", fftconv, {R(2, 8, 3), R(3, 8)}, 2, "", 0};
 
@@ -769,6 +850,9 @@ static void costs_follow_the_rule(void **state)
     assert_true(flops_of(&full, "attention") == 6.0 * 6 * 5 * (2 * 4 + 2 * 8 + 5));
     assert_true(flops_of(&full, "attention_bwd") == 6.0 * 6 * 5 * (2 * (3 * 4 + 2 * 8) + 8));
     assert_true(flops_of(&causal, "attention") == 2.0 * 15 * (4 * 4 + 5));
+    assert_true(flops_of(&window, "attention") == 6.0 * (2 + 3 + 4 + 3 + 2) * (4 * 4 + 5));
+    assert_true(flops_of(&blocks, "attention") == 4.0 * 5 * 4 * (4 * 3 + 5));
+    assert_true(flops_of(&local, "attention") == 6.0 * (9 + 9 + 4) * (4 * 3 + 5));
     assert_true(flops_of(&norm, "layernorm") == 7.0 * 30);
     assert_true(flops_of(&fft, "fftconv") == 3 * (2 * (2 * 2.5 * 16 * 4 + 6.0 * 9) + 2.5 * 16 * 4));
 }

@@ -1,23 +1,54 @@
 /*
  * attention.c - softmax attention, tiled, and its fused gradient
  *
- * Every (batch, head) pair is one call of the kernel and the unit of parallel work. Dropout's stream of a pair is
- * keyed by (seed, step, path of the forward node, pair).
+ * A pair is one (batch, local block, head): one stream of dropout, keyed by (seed, step, path of the forward node,
+ * pair), and the unit of parallel work; long pairs of the forward pass are cut into parts of PART queries.
  */
 #include "base/random.h"
 #include "engine/ops/support.h"
 
+enum { PART = 512 };
+
 struct attr {
     struct sqa_attention_spec spec;
-    bool dropped;  /* dropout is active */
-    uint64_t path; /* of the forward node, in its gradient */
+    bool dropped;   /* dropout is active */
+    bool bias_grad; /* in the gradient: dbias is wanted */
+    uint64_t path;  /* of the forward node, in its gradient */
 };
 
-enum { Q, K, V, LENGTHS, O, LSE, DOUT }; /* inputs; the forward has four */
+enum { Q, K, V, LENGTHS, BIAS, START, KEY, O, LSE, DOUT }; /* inputs; the forward has seven */
+enum { DQ, DK, DV, DBIAS };                                /* outputs of the gradient */
+
+static enum sqa_status check_masks(const struct sqa_node *n, struct sqa_err *err)
+{
+    const struct attr *a = n->attr;
+    const struct sqa_tensor *q = n->in[Q], *bias = n->in[BIAS], *start = n->in[START], *key = n->in[KEY];
+    const int64_t Lk = n->in[K]->dim[1], H = q->dim[2], block = a->spec.block;
+    char one[96], two[96];
+
+    if (bias != NULL &&
+        (bias->dtype != q->dtype || bias->rank != 4 || (bias->dim[0] != 1 && bias->dim[0] != q->dim[0]) ||
+         (bias->dim[1] != 1 && bias->dim[1] != H) || bias->dim[2] != q->dim[1] || bias->dim[3] != Lk))
+        return sqa_shape_fail(n, err, "q %s, bias %s; give (B or 1, H or 1, Lq, Lk)", sqa_shape_text(q, one),
+                              sqa_shape_text(bias, two));
+    if ((start != NULL) != (block > 0) || (start != NULL) != (key != NULL))
+        return sqa_shape_fail(n, err, "a block list without block, start or key; give all three");
+    if (start != NULL && (start->dtype != SQA_I32 || key->dtype != SQA_I32 || key->rank != 1 || start->rank < 1 ||
+                          start->rank > 2 || (start->rank == 2 && start->dim[0] != H) ||
+                          start->dim[start->rank - 1] != (q->dim[1] + block - 1) / block + 1))
+        return sqa_shape_fail(n, err, "start %s, key %s; give i32 (ceil(Lq / block) + 1) or (H, the same), and (any)",
+                              sqa_shape_text(start, one), sqa_shape_text(key, two));
+    if (a->spec.local > 0 && (Lk != q->dim[1] || bias != NULL || start != NULL || a->spec.window))
+        return sqa_shape_fail(n, err, "local blocks need Lq = Lk and go without window, block list and bias");
+    if (a->spec.local < 0 || block < 0 || (a->spec.window && (a->spec.left < 0 || a->spec.right < 0)))
+        return sqa_shape_fail(n, err, "left, right, block and local must not be negative");
+    return SQA_OK;
+}
 
 static enum sqa_status check(const struct sqa_node *n, struct sqa_err *err)
 {
     const struct sqa_tensor *q = n->in[Q], *k = n->in[K], *v = n->in[V];
+    enum sqa_status status = SQA_OK;
     char one[96], two[96], three[96];
 
     if (!sqa_is_real(q) || q->rank != 4 || k->rank != 4 || v->rank != 4 || k->dim[0] != q->dim[0] ||
@@ -25,24 +56,46 @@ static enum sqa_status check(const struct sqa_node *n, struct sqa_err *err)
         v->dim[1] != k->dim[1] || k->dtype != q->dtype || v->dtype != q->dtype)
         return sqa_shape_fail(n, err, "q %s, k %s, v %s; give (B, Lq, H, d), (B, Lk, H, d), (B, Lk, H, dv)",
                               sqa_shape_text(q, one), sqa_shape_text(k, two), sqa_shape_text(v, three));
-    return n->in[LENGTHS] == NULL ? SQA_OK : sqa_check_lengths(n, LENGTHS, q->dim[0], err);
+    if (n->in[LENGTHS] != NULL)
+        status = sqa_check_lengths(n, LENGTHS, q->dim[0], err);
+    return status == SQA_OK ? check_masks(n, err) : status;
+}
+
+/* Local blocks of a sequence: 1 when it is whole. size: positions of a block, at most. */
+static int64_t blocks_of(const struct sqa_node *n, int64_t *size)
+{
+    const struct attr *a = n->attr;
+    const int64_t length = n->in[Q]->dim[1];
+
+    *size = a->spec.local > 0 ? sqa_min64(a->spec.local, length) : length;
+    return a->spec.local > 0 && length > 0 ? (length + *size - 1) / *size : 1;
+}
+
+/* How many of the first `count` positions lie in a local block; they stand at its front. */
+static int64_t block_rows(const struct sqa_node *n, int64_t count, int64_t block)
+{
+    const struct attr *a = n->attr;
+    int64_t size;
+    const int64_t blocks = blocks_of(n, &size);
+
+    if (a->spec.local <= 0)
+        return count;
+    return a->spec.spread ? sqa_max64(0, count - block + blocks - 1) / blocks
+                          : sqa_max64(0, sqa_min64(size, count - block * size));
 }
 
 static enum sqa_status shape(struct sqa_node *n, struct sqa_err *err)
 {
     const struct sqa_tensor *q = n->in[Q], *v = n->in[V];
     const enum sqa_status status = check(n, err);
+    int64_t size, blocks;
 
     if (status != SQA_OK)
         return status;
+    blocks = blocks_of(n, &size);
     sqa_set_output(n, 0, q->dtype, 4, (const int64_t[]){q->dim[0], q->dim[1], q->dim[2], v->dim[3]});
-    sqa_set_output(n, 1, q->dtype, 3, (const int64_t[]){q->dim[0], q->dim[2], q->dim[1]});
+    sqa_set_output(n, 1, q->dtype, 3, (const int64_t[]){q->dim[0], q->dim[2], blocks * size});
     return SQA_OK;
-}
-
-static void *pair_at(const struct sqa_tensor *t, int64_t b, int64_t h)
-{
-    return sqa_at(sqa_data(t), b * t->stride[0] + h * t->stride[2], sqa_dtype_size(t->dtype));
 }
 
 struct job {
@@ -51,44 +104,100 @@ struct job {
     const struct sqa_tensor *o, *lse;
     uint64_t key;
     unsigned char *workspace;
-    size_t workspace_size; /* of a thread */
+    size_t workspace_size;              /* of a thread */
+    int64_t heads, blocks, size, parts; /* parts: of the queries of a pair */
 };
+
+static int64_t pair_number(const struct job *j, int64_t b, int64_t block, int64_t h)
+{
+    return (b * j->blocks + block) * j->heads + h;
+}
+
+/* First row of a pair in a tensor (B, L, H, width), and the elements between its rows. */
+static void *pair_at(const struct job *j, const struct sqa_tensor *t, int64_t pair)
+{
+    const struct attr *a = j->node->attr;
+    const int64_t h = pair % j->heads, block = pair / j->heads % j->blocks, b = pair / j->heads / j->blocks;
+    const int64_t row = a->spec.spread ? block : block * j->size;
+
+    return sqa_at(sqa_data(t), b * t->stride[0] + row * t->stride[1] + h * t->stride[2], sqa_dtype_size(t->dtype));
+}
+
+static int64_t row_stride(const struct job *j, const struct sqa_tensor *t)
+{
+    const struct attr *a = j->node->attr;
+
+    return t->stride[1] * (a->spec.local > 0 && a->spec.spread ? j->blocks : 1);
+}
 
 static struct sqa_attention pair_of(const struct job *j, int64_t pair)
 {
     const struct attr *a = j->node->attr;
     struct sqa_tensor *const *in = j->node->in;
-    const int64_t heads = in[Q]->dim[2], b = pair / heads, h = pair % heads;
-
-    return (struct sqa_attention){
-        .queries = in[Q]->dim[1],
-        .keys = sqa_length_at(in[LENGTHS], b, in[K]->dim[1]),
+    const struct sqa_tensor *bias = in[BIAS], *start = in[START];
+    const int64_t h = pair % j->heads, block = pair / j->heads % j->blocks, b = pair / j->heads / j->blocks;
+    struct sqa_attention f = {
+        .queries = block_rows(j->node, in[Q]->dim[1], block),
+        .keys = block_rows(j->node, sqa_length_at(in[LENGTHS], b, in[K]->dim[1]), block),
         .d = in[Q]->dim[3],
         .dv = in[V]->dim[3],
         .scale = a->spec.scale,
         .causal = a->spec.causal,
         .keep = a->dropped ? 1 - a->spec.dropout : 1,
         .dropout_key = sqa_random_mix(j->key, (uint64_t)pair),
-        .q = pair_at(in[Q], b, h),
-        .k = pair_at(in[K], b, h),
-        .v = pair_at(in[V], b, h),
-        .q_stride = in[Q]->stride[1],
-        .k_stride = in[K]->stride[1],
-        .v_stride = in[V]->stride[1],
-        .o_stride = j->o->stride[1],
-        .o = pair_at(j->o, b, h),
-        .lse = sqa_at(sqa_data(j->lse), pair * in[Q]->dim[1], j->k->size),
+        .q = pair_at(j, in[Q], pair),
+        .k = pair_at(j, in[K], pair),
+        .v = pair_at(j, in[V], pair),
+        .q_stride = row_stride(j, in[Q]),
+        .k_stride = row_stride(j, in[K]),
+        .v_stride = row_stride(j, in[V]),
+        .o_stride = row_stride(j, j->o),
+        .o = pair_at(j, j->o, pair),
+        .lse = sqa_at(sqa_data(j->lse), ((b * j->heads + h) * j->blocks + block) * j->size, j->k->size),
+        .window = a->spec.window,
+        .left = sqa_min64(a->spec.left, INT64_MAX / 4),
+        .right = sqa_min64(a->spec.right, INT64_MAX / 4),
+        .block = a->spec.block,
     };
+
+    if (bias != NULL) {
+        f.bias = sqa_at(sqa_data(bias),
+                        (bias->dim[0] > 1 ? b : 0) * bias->stride[0] + (bias->dim[1] > 1 ? h : 0) * bias->stride[1],
+                        j->k->size);
+        f.bias_stride = bias->stride[2];
+    }
+    if (start != NULL) {
+        f.block_start = (const int32_t *)sqa_data(start) + (start->rank == 2 ? h * start->dim[1] : 0);
+        f.block_key = sqa_data(in[KEY]);
+    }
+    return f;
 }
 
-static void pairs(void *ctx, int64_t first, int64_t count, int thread)
+/* Queries of a part: whole query blocks of a block list. */
+static int64_t part_size(const struct sqa_node *n)
+{
+    const struct attr *a = n->attr;
+
+    return a->spec.block > 0 ? (PART + a->spec.block - 1) / a->spec.block * a->spec.block : PART;
+}
+
+static void parts(void *ctx, int64_t first, int64_t count, int thread)
 {
     const struct job *j = ctx;
+    const int64_t size = part_size(j->node);
 
     for (int64_t i = first; i < first + count; i++) {
-        const struct sqa_attention f = pair_of(j, i);
+        struct sqa_attention f = pair_of(j, i / j->parts);
 
-        j->k->attention(&f, j->workspace + (size_t)thread * j->workspace_size);
+        f.first = i % j->parts * size;
+        f.queries = sqa_min64(f.queries - f.first, size);
+        f.q = sqa_at_const(f.q, f.first * f.q_stride, j->k->size);
+        f.o = sqa_at(f.o, f.first * f.o_stride, j->k->size);
+        f.lse = sqa_at(f.lse, f.first, j->k->size);
+        if (f.bias != NULL)
+            f.bias = sqa_at_const(f.bias, f.first * f.bias_stride, j->k->size);
+        if (f.queries > 0)
+            j->k->attention(&f, j->workspace + (size_t)thread * j->workspace_size);
     }
 }
 
@@ -102,34 +211,66 @@ static size_t workspace(const struct sqa_node *n, int threads)
     return (size_t)threads * thread_workspace(n);
 }
 
+/* Allowed pairs of lq queries and lk keys, lengths and block lists aside */
+static double allowed(const struct sqa_attention_spec *s, int64_t lq, int64_t lk)
+{
+    double sum = 0;
+
+    if (!s->causal && !s->window)
+        return (double)lq * (double)lk;
+    for (int64_t i = 0; i < lq; i++) {
+        int64_t from = 0, to = s->causal ? sqa_min64(lk, i + 1) : lk;
+
+        if (s->window) {
+            from = sqa_max64(0, i - s->left);
+            to = s->right < lk - i ? sqa_min64(to, i + s->right + 1) : to;
+        }
+        sum += (double)sqa_max64(0, to - from);
+    }
+    return sum;
+}
+
 static double pair_count(const struct sqa_node *n)
 {
     const struct attr *a = n->attr;
-    const double lq = (double)n->in[Q]->dim[1], lk = (double)n->in[K]->dim[1];
-    const double heads = (double)n->in[Q]->dim[0] * (double)n->in[Q]->dim[2];
+    const double batch = (double)n->in[Q]->dim[0], heads = (double)n->in[Q]->dim[2], block = (double)a->spec.block;
+    int64_t size;
+    const int64_t blocks = blocks_of(n, &size);
+    double sum = 0;
 
-    if (!a->spec.causal)
-        return heads * lq * lk;
-    return heads * (lq <= lk ? lq * (lq + 1) / 2 : lk * (lk + 1) / 2 + (lq - lk) * lk);
+    if (n->in[START] != NULL)
+        return batch * (n->in[START]->rank == 2 ? 1 : heads) * (double)sqa_numel(n->in[KEY]) * block * block;
+    if (a->spec.local <= 0)
+        return batch * heads * allowed(&a->spec, n->in[Q]->dim[1], n->in[K]->dim[1]);
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t rows = block_rows(n, n->in[Q]->dim[1], b);
+
+        sum += a->spec.causal ? (double)rows * (double)(rows + 1) / 2 : (double)rows * (double)rows;
+    }
+    return batch * heads * sum;
 }
 
 static double flops(const struct sqa_node *n)
 {
-    return pair_count(n) * (2 * (double)n->in[Q]->dim[3] + 2 * (double)n->in[V]->dim[3] + 5);
+    const double each = n->in[BIAS] != NULL ? 6 : 5;
+
+    return pair_count(n) * (2 * (double)n->in[Q]->dim[3] + 2 * (double)n->in[V]->dim[3] + each);
 }
 
-/* S, dQ, dK over d; dP, dV over dv; eight for P again, dP - delta and the scale */
+/* S, dQ, dK over d; dP, dV over dv; eight for P again, dP - delta and the scale; bias and its gradient one each */
 static double bwd_flops(const struct sqa_node *n)
 {
-    return pair_count(n) * (2 * (3 * (double)n->in[Q]->dim[3] + 2 * (double)n->in[V]->dim[3]) + 8);
+    const struct attr *a = n->attr;
+    const double each = 8 + (n->in[BIAS] != NULL ? 1 : 0) + (a->bias_grad ? 1 : 0);
+
+    return pair_count(n) * (2 * (3 * (double)n->in[Q]->dim[3] + 2 * (double)n->in[V]->dim[3]) + each);
 }
 
 static struct job job_of(const struct sqa_node *n, const struct sqa_run *r)
 {
     const struct attr *a = n->attr;
     const uint64_t step = sqa_random_mix(r->seed, r->step);
-
-    return (struct job){
+    struct job j = {
         .node = n,
         .k = sqa_node_kernels(n),
         .o = n->nin > O ? n->in[O] : n->out[0],
@@ -137,81 +278,114 @@ static struct job job_of(const struct sqa_node *n, const struct sqa_run *r)
         .key = sqa_random_mix(step, a->path != 0 ? a->path : n->path_hash),
         .workspace = r->workspace,
         .workspace_size = thread_workspace(n),
+        .heads = n->in[Q]->dim[2],
     };
+
+    j.blocks = blocks_of(n, &j.size);
+    j.parts = (j.size + part_size(n) - 1) / part_size(n);
+    return j;
 }
 
 static void run(const struct sqa_node *n, const struct sqa_run *r)
 {
     struct job j = job_of(n, r);
 
-    sqa_chunks(r, n->in[Q]->dim[0] * n->in[Q]->dim[2], 1, flops(n), pairs, &j);
+    sqa_chunks(r, n->in[Q]->dim[0] * j.blocks * j.heads * j.parts, 1, flops(n), parts, &j);
 }
 
-/* attention_bwd: inputs q, k, v, lengths, o, lse, dout; outputs dq, dk, dv, dense */
+/* attention_bwd: the inputs of the forward, o, lse, dout; outputs dq, dk, dv and, when wanted, dbias, dense */
 
 static enum sqa_status bwd_shape(struct sqa_node *n, struct sqa_err *err)
 {
+    const struct attr *a = n->attr;
+
     (void)err;
-    for (int i = 0; i < 3; i++)
+    for (int i = DQ; i <= DV; i++)
         sqa_set_output(n, i, n->in[i]->dtype, 4, n->in[i]->dim);
+    if (a->bias_grad)
+        sqa_set_output(n, DBIAS, n->in[BIAS]->dtype, 4, n->in[BIAS]->dim);
     return SQA_OK;
 }
 
 /* Keys that are not valid get zeros. */
-static void clear_rows(const struct sqa_tensor *t, int64_t b, int64_t h, int64_t first)
+static void clear_rows(void *x, int64_t width, int64_t stride, int64_t first, int64_t end, size_t size)
 {
-    const size_t size = sqa_dtype_size(t->dtype);
+    for (int64_t i = first; i < end; i++)
+        memset(sqa_at(x, i * stride, size), 0, (size_t)width * size);
+}
 
-    for (int64_t i = first; i < t->dim[1]; i++)
-        memset(sqa_at(pair_at(t, b, h), i * t->stride[1], size), 0, (size_t)t->dim[3] * size);
+static void bwd_pair(const struct job *j, int64_t pair, void *dbias, int thread)
+{
+    struct sqa_tensor *const *out = j->node->out, *const *in = j->node->in;
+    const struct sqa_tensor *dout = in[DOUT];
+    const int64_t rows = block_rows(j->node, in[K]->dim[1], pair / j->heads % j->blocks);
+    const struct sqa_attention_bwd f = {
+        .f = pair_of(j, pair),
+        .dout = pair_at(j, dout, pair),
+        .dq = pair_at(j, out[DQ], pair),
+        .dk = pair_at(j, out[DK], pair),
+        .dv = pair_at(j, out[DV], pair),
+        .do_stride = row_stride(j, dout),
+        .dq_stride = row_stride(j, out[DQ]),
+        .dk_stride = row_stride(j, out[DK]),
+        .dv_stride = row_stride(j, out[DV]),
+        .dbias = dbias,
+        .dbias_stride = in[K]->dim[1],
+        .dbias_add = 1,
+    };
+
+    j->k->attention_bwd(&f, j->workspace + (size_t)thread * j->workspace_size);
+    clear_rows(f.dk, f.f.d, f.dk_stride, f.f.keys, rows, j->k->size);
+    clear_rows(f.dv, f.f.dv, f.dv_stride, f.f.keys, rows, j->k->size);
 }
 
 static void bwd_pairs(void *ctx, int64_t first, int64_t count, int thread)
 {
+    for (int64_t i = first; i < first + count; i++)
+        bwd_pair(ctx, i, NULL, thread);
+}
+
+/* Every matrix of dbias with the pairs that share it, in their order. */
+static void bwd_bias(void *ctx, int64_t first, int64_t count, int thread)
+{
     const struct job *j = ctx;
-    struct sqa_tensor *const *out = j->node->out;
-    const struct sqa_tensor *dout = j->node->in[DOUT];
-    const int64_t heads = out[0]->dim[2];
+    const struct sqa_tensor *dbias = j->node->out[DBIAS];
+    const int64_t batch = j->node->in[Q]->dim[0], rows = dbias->dim[0], columns = dbias->dim[1];
+    const int64_t matrix = dbias->dim[2] * dbias->dim[3];
 
     for (int64_t i = first; i < first + count; i++) {
-        const int64_t b = i / heads, h = i % heads;
-        const struct sqa_attention_bwd f = {
-            .f = pair_of(j, i),
-            .dout = pair_at(dout, b, h),
-            .dq = pair_at(out[0], b, h),
-            .dk = pair_at(out[1], b, h),
-            .dv = pair_at(out[2], b, h),
-            .do_stride = dout->stride[1],
-            .dq_stride = out[0]->stride[1],
-            .dk_stride = out[1]->stride[1],
-            .dv_stride = out[2]->stride[1],
-        };
+        void *to = sqa_at(sqa_data(dbias), i * matrix, j->k->size);
 
-        j->k->attention_bwd(&f, j->workspace + (size_t)thread * j->workspace_size);
-        clear_rows(out[1], b, h, f.f.keys);
-        clear_rows(out[2], b, h, f.f.keys);
+        memset(to, 0, (size_t)matrix * j->k->size);
+        for (int64_t b = rows > 1 ? i / columns : 0; b < (rows > 1 ? i / columns + 1 : batch); b++)
+            for (int64_t h = columns > 1 ? i % columns : 0; h < (columns > 1 ? i % columns + 1 : j->heads); h++)
+                bwd_pair(j, pair_number(j, b, 0, h), to, thread);
     }
 }
 
 static void bwd_run(const struct sqa_node *n, const struct sqa_run *r)
 {
+    const struct attr *a = n->attr;
     struct job j = job_of(n, r);
 
-    sqa_chunks(r, n->in[Q]->dim[0] * n->in[Q]->dim[2], 1, bwd_flops(n), bwd_pairs, &j);
+    if (a->bias_grad)
+        sqa_chunks(r, n->out[DBIAS]->dim[0] * n->out[DBIAS]->dim[1], 1, bwd_flops(n), bwd_bias, &j);
+    else
+        sqa_chunks(r, n->in[Q]->dim[0] * j.blocks * j.heads, 1, bwd_flops(n), bwd_pairs, &j);
 }
 
 const struct sqa_op sqa_op_attention_bwd = {
     .name = "attention_bwd",
-    .help = "gradients of q, k and v of attention",
+    .help = "gradients of q, k, v and bias of attention",
     .shape = bwd_shape,
     .run = bwd_run,
     .flops = bwd_flops,
     .workspace = workspace,
-    .strided = 1 << Q | 1 << K | 1 << V | 1 << DOUT,
+    .strided = 1 << Q | 1 << K | 1 << V | 1 << BIAS | 1 << DOUT,
     .tolerance = 1e-4,
 };
 
-/* The d numbers of a row lie side by side, or the tensor is copied. */
+/* The numbers of a row lie side by side, or the tensor is copied. */
 static struct sqa_tensor *dense_rows(struct sqa_graph *g, struct sqa_tensor *t)
 {
     return t != NULL && t->rank == 4 && t->stride[3] != 1 && t->dim[3] > 1 ? sqa_dense(g, t) : t;
@@ -220,43 +394,56 @@ static struct sqa_tensor *dense_rows(struct sqa_graph *g, struct sqa_tensor *t)
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
     struct attr a = *(const struct attr *)n->attr;
-    struct sqa_tensor *in[] = {n->in[Q], n->in[K], n->in[V], n->in[LENGTHS], n->out[0], n->out[1], NULL};
-    struct sqa_tensor *d;
+    struct sqa_tensor *in[DOUT + 1], *d;
 
     if (dy[1] != NULL) {
         (void)sqa_graph_fail(g, SQA_UNSUPPORTED, "attention at %s: lse has no derivative; use o only", n->path);
         return;
     }
+    memcpy(in, n->in, O * sizeof *in);
+    in[O] = n->out[0];
+    in[LSE] = n->out[1];
     in[DOUT] = dense_rows(g, dy[0]);
     a.path = n->path_hash;
-    d = sqa_apply(g, &sqa_op_attention_bwd, &a, sizeof a, 7, in);
-    for (int i = 0; i < 3 && d != NULL; i++)
+    a.bias_grad = n->in[BIAS] != NULL && n->in[BIAS]->needs_grad;
+    d = sqa_apply(g, &sqa_op_attention_bwd, &a, sizeof a, DOUT + 1, in);
+    for (int i = DQ; i <= DV && d != NULL; i++)
         dx[i] = d->node->out[i];
+    if (d != NULL && a.bias_grad)
+        dx[BIAS] = d->node->out[DBIAS];
 }
 
 const struct sqa_op sqa_op_attention = {
     .name = "attention",
-    .help = "o = softmax(scale q k^T, masked) v of each head",
+    .help = "o = softmax(scale q k^T + bias, masked) v of each head",
     .shape = shape,
     .run = run,
     .grad = grad,
     .flops = flops,
     .workspace = workspace,
-    .strided = 1 << Q | 1 << K | 1 << V,
+    .strided = 1 << Q | 1 << K | 1 << V | 1 << BIAS,
 };
 
-struct sqa_tensor *sqa_attention(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
-                                 struct sqa_tensor *v, struct sqa_tensor *lengths, struct sqa_attention_spec spec)
+struct sqa_tensor *sqa_attention_masked(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
+                                        struct sqa_tensor *v, struct sqa_attention_masks m,
+                                        struct sqa_attention_spec spec)
 {
     const struct attr a = {.spec = spec, .dropped = g->training && spec.dropout > 0};
-    struct sqa_tensor *in[] = {q, k, v, lengths};
+    struct sqa_tensor *in[] = {q, k, v, m.lengths, m.bias, m.start, m.key};
 
     if (!sqa_ready(g, "attention", 3, in))
         return NULL;
     if (!(spec.dropout >= 0 && spec.dropout < 1))
         return sqa_graph_fail(g, SQA_SHAPE, "attention: dropout is %g; give a number from 0 to below 1",
                               spec.dropout);
-    for (int i = 0; i < 3; i++)
+    for (int i = Q; i <= V; i++)
         in[i] = dense_rows(g, in[i]);
-    return sqa_apply(g, &sqa_op_attention, &a, sizeof a, 4, in);
+    in[BIAS] = dense_rows(g, in[BIAS]);
+    return sqa_apply(g, &sqa_op_attention, &a, sizeof a, O, in);
+}
+
+struct sqa_tensor *sqa_attention(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
+                                 struct sqa_tensor *v, struct sqa_tensor *lengths, struct sqa_attention_spec spec)
+{
+    return sqa_attention_masked(g, q, k, v, (struct sqa_attention_masks){.lengths = lengths}, spec);
 }

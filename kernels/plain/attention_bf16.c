@@ -4,7 +4,8 @@
  * What each product reads is rounded; softmax, sums and everything else are not. A probability is rounded in units of
  * a power of two (the row's maximum in log 2 units, rounded up), so that what is rounded does not depend on how keys
  * are cut into tiles. Backward: probabilities are normalised before they are rounded. Dropout takes away rounded
- * probabilities; the factor 1 / keep multiplies the result of a product.
+ * probabilities; the factor 1 / keep multiplies the result of a product. With a window, a block list or a bias: the
+ * f32 kernel, nothing rounded.
  */
 #include <math.h>
 #include <string.h>
@@ -17,12 +18,13 @@ static const double inf = (double)INFINITY, log2e = 1.44269504088896340736, ln2 
 
 size_t K(attention_bf16_workspace)(int64_t d, int64_t dv)
 {
-    return (size_t)(d + dv) * sizeof(double);
+    const size_t f32 = K(attention_workspace)(d, dv), bf16 = (size_t)(d + dv) * sizeof(double);
+    return f32 > bf16 ? f32 : bf16;
 }
 
 static int64_t allowed_keys(const struct sqa_attention *a, int64_t i)
 {
-    return a->causal && i + 1 < a->keys ? i + 1 : a->keys;
+    return a->causal && a->first + i + 1 < a->keys ? a->first + i + 1 : a->keys;
 }
 
 static double rounded(double x)
@@ -46,14 +48,14 @@ static double dot(const real *x, const real *y, int64_t n)
     return sum;
 }
 
-/* Does dropout keep pair (i, j)? */
+/* Does dropout keep the pair of row i and key j? */
 static int kept(const struct sqa_attention *a, uint32_t threshold, int64_t i, int64_t j)
 {
     uint32_t block[4];
-    if (threshold == 65536)
+    if (threshold == 256)
         return 1;
-    sqa_philox(a->dropout_key, (uint64_t)i << 32 | (uint64_t)j / 8, block);
-    return sqa_philox_piece(block, (unsigned)(j % 8)) < threshold;
+    sqa_philox(a->dropout_key, (uint64_t)(a->first + i) << 32 | (uint64_t)j / 16, block);
+    return sqa_philox_byte(block, (unsigned)(j % 16)) < threshold;
 }
 
 void K(attention_bf16)(const struct sqa_attention *a, void *workspace)
@@ -61,8 +63,12 @@ void K(attention_bf16)(const struct sqa_attention *a, void *workspace)
     const real *q = a->q, *k = a->k, *v = a->v;
     real *o = a->o, *lse = a->lse;
     double *acc = workspace;
-    const uint32_t threshold = sqa_keep_threshold(a->keep);
-    const double keep_scale = threshold == 65536 ? 1 : sqa_keep_scale(threshold);
+    const uint32_t threshold = sqa_pair_threshold(a->keep);
+    const double keep_scale = sqa_pair_scale(threshold);
+    if (!sqa_attention_bf16_knows(a)) {
+        K(attention)(a, workspace);
+        return;
+    }
     for (int64_t i = 0; i < a->queries; i++) {
         const int64_t keys = allowed_keys(a, i);
         const real *qi = q + i * a->q_stride;
@@ -101,8 +107,12 @@ void K(attention_bf16_bwd)(const struct sqa_attention_bwd *b, void *workspace)
     const real *q = a->q, *k = a->k, *v = a->v, *o = a->o, *lse = a->lse, *dout = b->dout;
     real *dq = b->dq, *dk = b->dk, *dv = b->dv;
     double *acc = workspace;
-    const uint32_t threshold = sqa_keep_threshold(a->keep);
-    const double keep_scale = threshold == 65536 ? 1 : sqa_keep_scale(threshold);
+    const uint32_t threshold = sqa_pair_threshold(a->keep);
+    const double keep_scale = sqa_pair_scale(threshold);
+    if (!sqa_attention_bf16_knows(a)) {
+        K(attention_bwd)(b, workspace);
+        return;
+    }
     clear_rows(dk, a->keys, a->d, b->dk_stride);
     clear_rows(dv, a->keys, a->dv, b->dv_stride);
     for (int64_t i = 0; i < a->queries; i++) {

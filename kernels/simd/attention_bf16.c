@@ -47,7 +47,8 @@ size_t V(attention_bf16_workspace)(int64_t d, int64_t dv)
 {
     struct forward f;
     const size_t forward = (size_t)lay_out(d, dv, NULL, &f), backward = V(attention_bf16_bwd_workspace)(d, dv);
-    return forward > backward ? forward : backward;
+    const size_t bf16 = forward > backward ? forward : backward, f32 = F32(attention_workspace)(d, dv);
+    return f32 > bf16 ? f32 : bf16;
 }
 
 /* The least integer not below x; beyond 2^22, x. */
@@ -103,7 +104,7 @@ static void query_tile(const struct sqa_attention *a, const struct forward *f, p
     if (a->keep < 1)
         V(attention_bf16_keep)(a, i0, j0, keys, f->keep);
     for (ptrdiff_t c = 0; c < TILE_Q; c += W)
-        softmax_lanes(a, f, c, lanes(i0 + c), j0, keys, f->top + r0 + c, f->sum + r0 + c, o + c);
+        softmax_lanes(a, f, c, lanes(a->first + i0 + c), j0, keys, f->top + r0 + c, f->sum + r0 + c, o + c);
     sqa_tiles_product(f->wv, TILE_Q, TILE_K, f->vt, TILE_K, f->p, TILE_Q, o, TILE_Q, 1);
 }
 
@@ -123,8 +124,7 @@ static void begin_panel(const struct sqa_attention *a, const struct forward *f, 
 
 static void finish_panel(const struct sqa_attention *a, const struct forward *f, ptrdiff_t i0, ptrdiff_t rows)
 {
-    const uint32_t threshold = sqa_keep_threshold(a->keep);
-    const float keep_scale = threshold == 65536 ? 1 : (float)sqa_keep_scale(threshold);
+    const float keep_scale = (float)sqa_pair_scale(sqa_pair_threshold(a->keep));
     const double ln2 = 0.69314718055994530942;
     for (ptrdiff_t r = 0; r < rows; r++) {
         const float sum = f->sum[r], inv = sum == 0 ? 0 : keep_scale / sum;
@@ -140,6 +140,10 @@ void V(attention_bf16)(const struct sqa_attention *a, void *workspace)
 {
     struct forward f;
     const float *k = a->k, *v = a->v;
+    if (!sqa_attention_bf16_knows(a)) {
+        F32(attention)(a, workspace);
+        return;
+    }
     (void)lay_out(a->d, a->dv, workspace, &f);
     sqa_tiles_begin();
     for (ptrdiff_t i0 = 0; i0 < a->queries; i0 += PANEL) {
@@ -191,17 +195,17 @@ static void draw(uint64_t key, uint32_t low, __m256i i, __m256i c[4])
 
 void V(attention_bf16_keep)(const struct sqa_attention *a, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t keys, uint32_t *keep)
 {
-    const __m256i threshold = _mm256_set1_epi32((int)sqa_keep_threshold(a->keep));
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), low = _mm256_set1_epi32(0xffff);
-    for (ptrdiff_t r = 0; r < keys; r += 8)
+    const __m256i threshold = _mm256_set1_epi32((int)sqa_pair_threshold(a->keep));
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), low = _mm256_set1_epi32(0xff);
+    for (ptrdiff_t r = 0; r < keys; r += 16)
         for (ptrdiff_t c = 0; c < TILE_Q; c += 8) {
+            const __m256i i = _mm256_add_epi32(_mm256_set1_epi32((int)(a->first + i0 + c)), lane);
             __m256i word[4];
-            draw(a->dropout_key, (uint32_t)((j0 + r) / 8), _mm256_add_epi32(_mm256_set1_epi32((int)(i0 + c)), lane),
-                 word);
-            for (ptrdiff_t piece = 0; piece < 8; piece++) {
-                const __m256i w = word[piece / 2];
-                const __m256i x = piece % 2 ? _mm256_srli_epi32(w, 16) : _mm256_and_si256(w, low);
-                _mm256_storeu_si256((__m256i *)(void *)(keep + (r + piece) * TILE_Q + c),
+            draw(a->dropout_key, (uint32_t)((j0 + r) / 16), i, word);
+            for (ptrdiff_t byte = 0; byte < 16; byte++) {
+                const __m256i shift = _mm256_set1_epi32((int)(8 * (byte % 4)));
+                const __m256i x = _mm256_and_si256(_mm256_srlv_epi32(word[byte / 4], shift), low);
+                _mm256_storeu_si256((__m256i *)(void *)(keep + (r + byte) * TILE_Q + c),
                                     _mm256_cmpgt_epi32(threshold, x));
             }
         }

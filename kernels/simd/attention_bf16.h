@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "kernels/bf16.h"
 #include "kernels/philox.h"
 #include "kernels/plain/plain.h"
 #include "kernels/simd/tiles.h"
@@ -39,10 +40,10 @@ static inline vi lanes(ptrdiff_t first)
     return vi_add(vi_load(count), vi_set((int32_t)first));
 }
 
-/* Keys of the tile at j0 that some query of i0 .. i0 + rows - 1 may see; <= 0: none. */
+/* Keys of the tile at j0 that some query of rows i0 .. i0 + rows - 1 may see; <= 0: none. */
 static inline ptrdiff_t visible(const struct sqa_attention *a, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t j0)
 {
-    const ptrdiff_t end = a->causal ? smaller(i0 + rows, a->keys) : a->keys;
+    const ptrdiff_t end = a->causal ? smaller(a->first + i0 + rows, a->keys) : a->keys;
     return smaller(end - j0, TILE_K);
 }
 
@@ -52,8 +53,16 @@ static inline vf where_allowed(const struct sqa_attention *a, vi i, ptrdiff_t j,
     return a->causal ? v_select(vi_gt(i, vi_set((int32_t)(j - 1))), x, y) : x;
 }
 
+/* The f32 form, for what the bf16 forms do not know. */
+#if defined(__AVX512BF16__)
+#define F32(name) sqa_k_##name##_f32_avx512
+#else
+#define F32(name) V(name)
+#endif
+
 /* keep[key][query] = all ones where dropout keeps the pair, for the whole tile at (i0, j0). The draws are those of
- * kernels/philox.h; j0 is a multiple of 8. */
+ * kernels/philox.h; j0 is a multiple of 16. */
+
 void V(attention_bf16_keep)(const struct sqa_attention *a, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t keys,
                             uint32_t *keep);
 

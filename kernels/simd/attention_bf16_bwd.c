@@ -136,7 +136,7 @@ static void tile_pair(const struct sqa_attention_bwd *g, const struct backward *
     if (a->keep < 1)
         V(attention_bf16_keep)(a, i0, j0, keys, b->keep);
     for (ptrdiff_t c = 0; c < TILE_Q; c += W)
-        gradient_lanes(a, b, c, lanes(i0 + c), j0, keys, keep_scale);
+        gradient_lanes(a, b, c, lanes(a->first + i0 + c), j0, keys, keep_scale);
     sqa_tiles_product(TILE_K, b->wv, TILE_Q, b->p, TILE_Q, b->dout, b->wv, b->dv, b->wv, 1);
     sqa_tiles_product(TILE_K, b->w, TILE_Q, b->ds, TILE_Q, b->q, b->w, b->dk, b->w, 1);
     sqa_tiles_product(b->w, TILE_Q, TILE_K, b->kt, TILE_K, b->dst, TILE_Q, b->dq, TILE_Q, 0);
@@ -154,9 +154,12 @@ static void store_rows(const float *from, ptrdiff_t from_stride, ptrdiff_t rows,
 void V(attention_bf16_bwd)(const struct sqa_attention_bwd *g, void *workspace)
 {
     const struct sqa_attention *a = &g->f;
-    const uint32_t threshold = sqa_keep_threshold(a->keep);
-    const float keep_scale = threshold == 65536 ? 1 : (float)sqa_keep_scale(threshold), *k = a->k, *v = a->v;
+    const float keep_scale = (float)sqa_pair_scale(sqa_pair_threshold(a->keep)), *k = a->k, *v = a->v;
     struct backward b;
+    if (!sqa_attention_bf16_knows(a)) {
+        F32(attention_bwd)(g, workspace);
+        return;
+    }
     (void)lay_out(a->d, a->dv, workspace, &b);
     for (ptrdiff_t i = 0; a->keys <= 0 && i < a->queries; i++)
         memset((float *)g->dq + i * g->dq_stride, 0, (size_t)a->d * sizeof(float));

@@ -1,0 +1,239 @@
+/*
+ * attention.c - forward softmax attention in tiles; f32
+ *
+ * A panel of queries stands as strips: Q^T, O^T, running maximum and sum. For each tile of keys, copied once for the
+ * panel, and each strip: P^T = 2^(K Q^T - top) from registers, then O^T += V^T P^T.
+ *
+ * `top` follows the maximum loosely: it is raised only when a score is 2^LOOSE above it, so that scores are turned
+ * into probabilities in the registers where they were summed, and O^T is hardly ever rescaled. A masked probability
+ * is 0 but still multiplies V: not-a-number in a row of the same tile spreads to queries that may not see it.
+ */
+#include "kernels/simd/attention.h"
+
+#include "kernels/plain/plain.h"
+
+enum { LOOSE = 8 };
+
+struct forward {
+    float *q, *o;           /* strips of the panel: d and `height` rows of LANES */
+    float *top, *sum;       /* of each query of the panel */
+    float *k, *v;           /* key tile: rows of kp and vp numbers */
+    float *p;               /* a strip's P^T: tile rows of LANES */
+    float *add, *mask;      /* bias and masks, and dropout, in the same order */
+    ptrdiff_t kp, vp, tile; /* keys of a tile */
+    ptrdiff_t height;
+};
+
+static ptrdiff_t tile_keys(ptrdiff_t d, ptrdiff_t dv)
+{
+    return d + dv <= 96 ? 96 : 64;
+}
+
+static struct forward lay_out(ptrdiff_t d, ptrdiff_t dv, char **at)
+{
+    struct forward w = {.kp = round_up(d, W), .tile = tile_keys(d, dv), .height = covered(dv)};
+    const ptrdiff_t rows = w.tile + SPARE;
+    w.vp = round_up(w.height, W);
+    w.q = take(at, PANEL * d);
+    w.o = take(at, PANEL * w.height);
+    w.top = take(at, PANEL);
+    w.sum = take(at, PANEL);
+    w.k = take(at, rows * w.kp);
+    w.v = take(at, rows * w.vp);
+    w.p = take(at, rows * LANES);
+    w.add = take(at, rows * LANES);
+    w.mask = take(at, rows * LANES);
+    return w;
+}
+
+size_t V(attention_workspace)(int64_t d, int64_t dv)
+{
+    char *at = NULL;
+    (void)lay_out(d, dv, &at);
+    const size_t forward = (size_t)(uintptr_t)at, backward = V(attention_bwd_workspace)(d, dv);
+    return (forward > backward ? forward : backward) + 64;
+}
+
+/* A strip at work on the keys of a tile. */
+struct strip {
+    const float *q, *k; /* k: first row of the keys in question */
+    float *o, *top, *sum, *p;
+    const float *add, *mask; /* NULL: nothing to add, nothing dropped */
+    ptrdiff_t d, height, kp;
+};
+
+/* Scores of the `rows` keys at j, less `top`. */
+INLINE void products(int rows, int added, const struct strip *s, ptrdiff_t j, const vf top[2], vf x[ROWS][2])
+{
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+        added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), top[v]) : v_neg(top[v]);
+    multiply(rows, 2, s->d, s->k + j * s->kp, s->kp, 1, s->q, LANES, x);
+}
+
+INLINE void highest(int rows, int added, const struct strip *s, ptrdiff_t j, vf high[2])
+{
+    const vf zero[2] = {v_zero(), v_zero()};
+    vf x[ROWS][2];
+    products(rows, added, s, j, zero, x);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) high[v] = v_max(x[r][v], high[v]);
+}
+
+static void shrink_rows(float *x, ptrdiff_t rows, const vf shrink[2])
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t v = 0; v < 2; v++)
+            v_store(x + r * LANES + v * W, v_mul(shrink[v], v_load(x + r * LANES + v * W)));
+}
+
+/* A score of the `rows` keys at j lies LOOSE above its top: tops become the largest of them, or stay where that
+ * changes little, and what was summed so far follows. */
+static __attribute__((noinline)) void raise_top(const struct strip *s, ptrdiff_t j, ptrdiff_t rows)
+{
+    const vf old[2] = {v_load(s->top), v_load(s->top + W)};
+    vf high[2] = {old[0], old[1]}, shrink[2];
+    if (s->add && rows == ROWS)
+        highest(ROWS, 1, s, j, high);
+    else if (s->add)
+        highest(4, 1, s, j, high);
+    else if (rows == ROWS)
+        highest(ROWS, 0, s, j, high);
+    else
+        highest(4, 0, s, j, high);
+    for (ptrdiff_t v = 0; v < 2; v++) {
+        const vf top = v_select(v_gt(v_sub(high[v], old[v]), v_set(LOOSE / 2)), high[v], old[v]);
+        shrink[v] = exp2_masked(v_sub(old[v], top));
+        v_store(s->top + v * W, top);
+    }
+    shrink_rows(s->sum, 1, shrink);
+    shrink_rows(s->p, j, shrink);
+    shrink_rows(s->o, s->height, shrink);
+}
+
+/* P^T of the `rows` keys at j. Scores grow from -top, so they are exponents when the products are done. */
+INLINE void score_block(int rows, int added, int dropped, const struct strip *s, ptrdiff_t j)
+{
+    vf x[ROWS][2];
+    for (int again = 0;; again++) {
+        const vf top[2] = {v_load(s->top), v_load(s->top + W)};
+        products(rows, added, s, j, top, x);
+        vf high = v_max(x[0][0], x[0][1]);
+        UNROLL for (int r = 1; r < rows; r++) high = v_max(x[r][0], v_max(x[r][1], high));
+        if (!any_lane(v_gt(high, v_set(LOOSE))))
+            break;
+        if (again) { /* numbers so large that rounding alone goes beyond it */
+            UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+                v_min(v_set(LOOSE), x[r][v]);
+            break;
+        }
+        raise_top(s, j, rows);
+    }
+    vf sum[2] = {v_load(s->sum), v_load(s->sum + W)};
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
+    {
+        vf p = added ? exp2_masked(x[r][v]) : exp2_score(x[r][v]);
+        sum[v] = v_add(sum[v], p);
+        if (dropped)
+            p = and_bits(p, v_load(s->mask + (j + r) * LANES + v * W));
+        v_store(s->p + (j + r) * LANES + v * W, p);
+    }
+    v_store(s->sum, sum[0]);
+    v_store(s->sum + W, sum[1]);
+}
+
+INLINE void score_rows(int added, int dropped, const struct strip *s, ptrdiff_t n)
+{
+    for (ptrdiff_t j = 0, rows; j < n; j += rows) {
+        rows = step(n - j);
+        if (rows == ROWS)
+            score_block(ROWS, added, dropped, s, j);
+        else
+            score_block(4, added, dropped, s, j);
+    }
+}
+
+static void scores(const struct strip *s, ptrdiff_t n)
+{
+    if (s->mask && s->add)
+        score_rows(1, 1, s, n);
+    else if (s->mask)
+        score_rows(0, 1, s, n);
+    else if (s->add)
+        score_rows(1, 0, s, n);
+    else
+        score_rows(0, 0, s, n);
+}
+
+/* The strip at row r of the panel, at query i, with the tile that is copied. */
+static void work(const struct sqa_attention *a, const struct forward *w, ptrdiff_t r, ptrdiff_t rows, ptrdiff_t i,
+                 struct range tile)
+{
+    struct spot at = {.i = i, .lanes = smaller(rows - r, LANES)};
+    at.keys = keys_of_rows(a, i, at.lanes, tile);
+    const ptrdiff_t n = at.keys.to - at.keys.from, skip = at.keys.from - tile.from;
+    if (n <= 0)
+        return;
+    struct strip s = {.q = w->q + r * a->d,
+                      .o = w->o + r * w->height,
+                      .k = w->k + skip * w->kp,
+                      .top = w->top + r,
+                      .sum = w->sum + r,
+                      .p = w->p,
+                      .d = a->d,
+                      .height = w->height,
+                      .kp = w->kp};
+    const int drop = sqa_pair_threshold(a->keep) < 256;
+    if (drop) {
+        V(attention_keep)(a, &at, w->mask);
+        s.mask = w->mask;
+    }
+    if (a->bias || is_partial(a, &at)) {
+        fill_added(a, &at, w->add);
+        s.add = w->add;
+    }
+    scores(&s, n);
+    add_lanes(a->dv, n, w->v + skip * w->vp, w->vp, w->p, LANES, s.o);
+}
+
+/* o = O / sum, lse. Rows without a key have sum 0. */
+static void finish(const struct sqa_attention *a, const struct forward *w, ptrdiff_t row, ptrdiff_t rows)
+{
+    const vf keep = v_set((float)sqa_pair_scale(sqa_pair_threshold(a->keep))), zero = v_zero();
+    float *lse = a->lse, *o = a->o;
+    for (ptrdiff_t r = 0; r < rows; r += W) {
+        float *strip = w->o + r / LANES * LANES * w->height + r % LANES;
+        const vf sum = v_load(w->sum + r);
+        const vm none = v_eq(sum, zero);
+        const vf factor = v_select(none, zero, v_div(keep, sum));
+        for (ptrdiff_t c = 0; c < a->dv; c++)
+            v_store(strip + c * LANES, v_mul(factor, v_load(strip + c * LANES)));
+        transpose(strip, LANES, a->dv, smaller(rows - r, W), 1, o + (row + r) * a->o_stride, a->o_stride);
+        const vf log_sum = v_fma(v_load(w->top + r), v_set(0.693147181f), v_log(sum));
+        v_store_part(lse + row + r, (size_t)(rows - r), v_select(none, v_set(INFINITY), log_sum));
+    }
+}
+
+void V(attention)(const struct sqa_attention *a, void *workspace)
+{
+    char *start = aligned(workspace);
+    const struct forward w = lay_out(a->d, a->dv, &start);
+    const float *q = a->q, *k = a->k, *v = a->v;
+    const float scale = (float)(a->scale * 1.44269504088896340736);
+    for (ptrdiff_t row = 0, rows; row < a->queries; row += rows) {
+        const ptrdiff_t i = a->first + row;
+        rows = panel_rows(a, i, PANEL);
+        load_strips(q + row * a->q_stride, a->q_stride, rows, a->d, scale, w.q, a->d);
+        memset(w.o, 0, (size_t)(round_up(rows, LANES) * w.height) * sizeof *w.o);
+        memset(w.sum, 0, PANEL * sizeof *w.sum);
+        for (ptrdiff_t r = 0; r < PANEL; r++)
+            w.top[r] = -FLT_MAX;
+        struct range tile;
+        for (struct tiles t = tiles_of(a, i, rows); next_tile(&t, w.tile, &tile);) {
+            const ptrdiff_t n = tile.to - tile.from;
+            copy_rows(k + tile.from * a->k_stride, a->k_stride, n, a->d, 1, w.k, w.kp, n + SPARE);
+            copy_rows(v + tile.from * a->v_stride, a->v_stride, n, a->dv, 1, w.v, w.vp, n);
+            for (ptrdiff_t r = 0; r < rows; r += LANES)
+                work(a, &w, r, rows, i + r, tile);
+        }
+        finish(a, &w, row, rows);
+    }
+}

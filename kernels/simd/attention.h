@@ -1,0 +1,366 @@
+/*
+ * attention.h - what the forward and the backward pass of softmax attention share; f32
+ *
+ * Lanes are queries. A strip is LANES queries, two vectors wide, held transposed: row c of Q^T has number c of every
+ * query of the strip. A tile of scores is S^T, a row for each key, so that maximum, sum, exp and masks work on whole
+ * vectors without moving lanes, and K and V are only read one number at a time, in the order in which they are
+ * stored. Every product is C (rows x lanes) += A (rows x n) B (n x lanes) with ROWS x 2 vectors of C in registers.
+ *
+ * Scores are in units of log 2: Q^T holds q scale log2(e), and probabilities are 2^(s - top).
+ */
+#ifndef SQA_KERNELS_SIMD_ATTENTION_H
+#define SQA_KERNELS_SIMD_ATTENTION_H
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "kernels/philox.h"
+#include "kernels/simd/vec.h"
+
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    LANES = 2 * W,
+    ROWS = W == 8 ? 6 : 8, /* of C at once; the last ones may be 4 */
+    PANEL = 256,           /* queries held at once, at most */
+    SPARE = 2 * ROWS,      /* rows behind a tile that may be read and written */
+};
+
+INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
+{
+    return a < b ? a : b;
+}
+
+INLINE ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b)
+{
+    return a > b ? a : b;
+}
+
+INLINE ptrdiff_t round_up(ptrdiff_t x, ptrdiff_t unit)
+{
+    return (x + unit - 1) / unit * unit;
+}
+
+/* Rows of the next block when `left` are to do, and what all blocks cover. */
+INLINE ptrdiff_t step(ptrdiff_t left)
+{
+    return left > 8 || (left > 4 && (W == 16 || left <= 6)) ? ROWS : 4;
+}
+
+INLINE ptrdiff_t covered(ptrdiff_t n)
+{
+    return W == 16 ? round_up(n, 4) : larger(4, round_up(n, 2));
+}
+
+/* The next `count` floats of the workspace, on a cache line. */
+INLINE float *take(char **at, ptrdiff_t count)
+{
+    float *p = (float *)(void *)*at;
+    *at += round_up(count, 16) * (ptrdiff_t)sizeof(float);
+    return p;
+}
+
+INLINE char *aligned(void *workspace)
+{
+    return (char *)workspace + (-(uintptr_t)workspace & 63);
+}
+
+/* Products */
+
+/* acc[r][v] += sum over k < n of a[r ar + k ak] b[k bs + v W ..] */
+INLINE void multiply(int rows, int vectors, ptrdiff_t n, const float *a, ptrdiff_t ar, ptrdiff_t ak, const float *b,
+                     ptrdiff_t bs, vf acc[][2])
+{
+    for (; n > 0; n--, a += ak, b += bs) {
+        vf x[2];
+        UNROLL for (int v = 0; v < vectors; v++) x[v] = v_load(b + v * W);
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            const vf s = v_set(a[r * ar]);
+            UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = v_fma(s, x[v], acc[r][v]);
+        }
+    }
+}
+
+INLINE void add_block(int rows, int vectors, ptrdiff_t n, const float *a, ptrdiff_t ar, ptrdiff_t ak, const float *b,
+                      ptrdiff_t bs, float *c, ptrdiff_t cs)
+{
+    vf acc[16][2];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+        v_load(c + r * cs + v * W);
+    multiply(rows, vectors, n, a, ar, ak, b, bs, acc);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
+        v_store(c + r * cs + v * W, acc[r][v]);
+}
+
+/* C (m, LANES) += A^T B, A (n, m) with rows as apart, B (n, LANES) bs apart. covered(m) rows are done. */
+static inline void add_lanes(ptrdiff_t m, ptrdiff_t n, const float *a, ptrdiff_t as, const float *b, ptrdiff_t bs,
+                             float *c)
+{
+    for (ptrdiff_t r = 0, rows; r < m; r += rows) {
+        rows = step(m - r);
+        if (rows == ROWS)
+            add_block(ROWS, 2, n, a + r, 1, as, b, bs, c + r * LANES, LANES);
+        else
+            add_block(4, 2, n, a + r, 1, as, b, bs, c + r * LANES, LANES);
+    }
+}
+
+/* C (m, width) += A B, A (m, n), B (n, width), width a multiple of W. Up to SPARE more rows are done. */
+static inline void add_rows(ptrdiff_t m, ptrdiff_t width, ptrdiff_t n, const float *a, ptrdiff_t as, const float *b,
+                            ptrdiff_t bs, float *c, ptrdiff_t cs)
+{
+    ptrdiff_t k = 0;
+    for (; k + 2 * W <= width; k += 2 * W)
+        for (ptrdiff_t r = 0, rows; r < m; r += rows) {
+            rows = step(m - r);
+            if (rows == ROWS)
+                add_block(ROWS, 2, n, a + r * as, as, 1, b + k, bs, c + r * cs + k, cs);
+            else
+                add_block(4, 2, n, a + r * as, as, 1, b + k, bs, c + r * cs + k, cs);
+        }
+    for (ptrdiff_t r = 0; k < width && r < m; r += 2 * ROWS)
+        add_block(2 * ROWS, 1, n, a + r * as, as, 1, b + k, bs, c + r * cs + k, cs);
+}
+
+/* Copies */
+
+/* to[r][c] = scale from[r][c]; zeros up to all_rows rows and `pitch` columns. */
+static inline void copy_rows(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, float scale,
+                             float *to, ptrdiff_t pitch, ptrdiff_t all_rows)
+{
+    const vf factor = v_set(scale);
+    const ptrdiff_t whole = width / W * W;
+    for (ptrdiff_t r = 0; r < rows; r++, from += stride, to += pitch) {
+        for (ptrdiff_t c = 0; c < whole; c += W)
+            v_store(to + c, v_mul(factor, v_load(from + c)));
+        for (ptrdiff_t c = whole; c < pitch; c += W)
+            v_store(to + c, c < width ? v_mul(factor, v_load_part(from + c, (size_t)(width - c))) : v_zero());
+    }
+    if (all_rows > rows)
+        memset(to, 0, (size_t)((all_rows - rows) * pitch) * sizeof *to);
+}
+
+INLINE __m256i part8(ptrdiff_t left)
+{
+    static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)(const void *)(ones + 8 - (left < 8 ? left : 8)));
+}
+
+/* to[c][r] = scale from[r][c], r < rows, c < width, both 8 at most */
+INLINE void transpose8(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, __m256 scale, float *to,
+                       ptrdiff_t to_stride)
+{
+    __m256 x[8], s[8], t[8];
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        const float *at = from + i * stride;
+        x[i] = i >= rows    ? _mm256_setzero_ps()
+               : width == 8 ? _mm256_loadu_ps(at)
+                            : _mm256_maskload_ps(at, part8(width));
+        x[i] = _mm256_mul_ps(x[i], scale);
+    }
+    UNROLL for (int i = 0; i < 8; i += 2)
+    {
+        s[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
+        s[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 8; i += 4) UNROLL for (int h = 0; h < 2; h++)
+    {
+        t[i + 2 * h] = _mm256_shuffle_ps(s[i + h], s[i + 2 + h], 0x44);
+        t[i + 2 * h + 1] = _mm256_shuffle_ps(s[i + h], s[i + 2 + h], 0xee);
+    }
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        x[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
+        x[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
+    }
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        if (i < width && rows == 8)
+            _mm256_storeu_ps(to + i * to_stride, x[i]);
+        else if (i < width)
+            _mm256_maskstore_ps(to + i * to_stride, part8(rows), x[i]);
+    }
+}
+
+/* to[c][r] = scale from[r][c], r < rows, c < width */
+static inline void transpose(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, float scale,
+                             float *to, ptrdiff_t to_stride)
+{
+    const __m256 factor = _mm256_set1_ps(scale);
+    for (ptrdiff_t r = 0; r < rows; r += 8)
+        for (ptrdiff_t c = 0; c < width; c += 8) {
+            const ptrdiff_t m = smaller(rows - r, 8), n = smaller(width - c, 8);
+            if (m == 8 && n == 8)
+                transpose8(from + r * stride + c, stride, 8, 8, factor, to + c * to_stride + r, to_stride);
+            else
+                transpose8(from + r * stride + c, stride, m, n, factor, to + c * to_stride + r, to_stride);
+        }
+}
+
+/* Transposed strips of the rows of a panel: strip s at to + s * LANES * height. Lanes without a query become 0. */
+static inline void load_strips(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, float scale,
+                               float *to, ptrdiff_t height)
+{
+    for (ptrdiff_t r = 0; r < rows; r += LANES, to += LANES * height) {
+        if (rows - r < LANES)
+            memset(to, 0, (size_t)(LANES * height) * sizeof *to);
+        transpose(from + r * stride, stride, smaller(rows - r, LANES), width, scale, to, LANES);
+    }
+}
+
+/* Which pairs are allowed */
+
+struct range {
+    ptrdiff_t from, to;
+};
+
+/* Keys that query i may see by every rule but the block list; from and to never fall when i grows. */
+INLINE struct range keys_of(const struct sqa_attention *a, ptrdiff_t i)
+{
+    struct range k = {0, a->keys};
+    if (a->causal)
+        k.to = smaller(k.to, i + 1);
+    if (a->window) {
+        k.from = larger(k.from, i - a->left);
+        k.to = smaller(k.to, i + a->right + 1);
+    }
+    return k;
+}
+
+/* Keys of [from, to) that some query of i .. i + rows - 1 may see. */
+INLINE struct range keys_of_rows(const struct sqa_attention *a, ptrdiff_t i, ptrdiff_t rows, struct range tile)
+{
+    return (struct range){larger(keys_of(a, i).from, tile.from), smaller(keys_of(a, i + rows - 1).to, tile.to)};
+}
+
+/* Rows of the panel that starts at query i: a panel stays in one query block. */
+INLINE ptrdiff_t panel_rows(const struct sqa_attention *a, ptrdiff_t i, ptrdiff_t panel)
+{
+    const ptrdiff_t end = a->first + a->queries;
+    return smaller(end - i, a->block ? smaller(panel, a->block - i % a->block) : panel);
+}
+
+/* Walks the key tiles of a panel in order. */
+struct tiles {
+    const struct sqa_attention *a;
+    const int32_t *at, *stop; /* key blocks to come */
+    struct range span, run;   /* all keys of the panel; what is left of the run of keys at hand */
+};
+
+static inline struct tiles tiles_of(const struct sqa_attention *a, ptrdiff_t i, ptrdiff_t rows)
+{
+    struct tiles t = {.a = a};
+    t.span = t.run = keys_of_rows(a, i, rows, (struct range){0, a->keys});
+    if (a->block) {
+        t.run.to = t.run.from;
+        t.at = a->block_key + a->block_start[i / a->block];
+        t.stop = a->block_key + a->block_start[i / a->block + 1];
+    }
+    return t;
+}
+
+static inline int next_tile(struct tiles *t, ptrdiff_t size, struct range *tile)
+{
+    while (t->run.from >= t->run.to && t->at < t->stop) { /* neighbours in the list are one run */
+        const ptrdiff_t block = t->a->block, from = *t->at++ * block;
+        ptrdiff_t to = from + block;
+        for (; t->at < t->stop && *t->at * block == to; t->at++)
+            to += block;
+        t->run = (struct range){larger(from, t->span.from), smaller(to, t->span.to)};
+    }
+    if (t->run.from >= t->run.to)
+        return 0;
+    *tile = (struct range){t->run.from, smaller(t->run.to, t->run.from + size)};
+    t->run.from = tile->to;
+    return 1;
+}
+
+/* One strip and the keys of a tile that it works on. */
+struct spot {
+    ptrdiff_t i, lanes; /* first query and the number of queries */
+    struct range keys;
+};
+
+/* Must some pair of the spot be masked, or is there a row of zeros behind the keys? */
+static inline int is_partial(const struct sqa_attention *a, const struct spot *s)
+{
+    const ptrdiff_t n = s->keys.to - s->keys.from;
+    return covered(n) != n || keys_of(a, s->i + s->lanes - 1).from > s->keys.from || keys_of(a, s->i).to < s->keys.to;
+}
+
+/* add[j][lane]: the bias of each pair in log 2 units, -inf where it is not allowed; covered() rows. */
+static inline void fill_added(const struct sqa_attention *a, const struct spot *s, float *add)
+{
+    const ptrdiff_t n = s->keys.to - s->keys.from, rows = covered(n);
+    const float *bias = a->bias;
+    int32_t from[LANES], to[LANES];
+    memset(add, 0, (size_t)(rows * LANES) * sizeof *add);
+    if (bias)
+        transpose(bias + (s->i - a->first) * a->bias_stride + s->keys.from, a->bias_stride, s->lanes, n, 1.44269504f,
+                  add, LANES);
+    for (ptrdiff_t l = 0; l < LANES; l++) {
+        const struct range k = keys_of(a, s->i + smaller(l, s->lanes - 1));
+        from[l] = (int32_t)larger(-1, k.from - s->keys.from - 1);
+        to[l] = (int32_t)smaller(n, larger(-1, k.to - s->keys.from));
+    }
+    const vf never = v_set(-INFINITY);
+    for (ptrdiff_t j = 0; j < rows; j++)
+        for (ptrdiff_t v = 0; v < LANES; v += W) {
+            const vi at = vi_set((int32_t)j);
+            const vf x = v_select(vi_gt(at, vi_load(from + v)), v_load(add + j * LANES + v), never);
+            v_store(add + j * LANES + v, v_select(vi_gt(vi_load(to + v), at), x, never));
+        }
+}
+
+/* 2^x for x <= 127; results below 2^-126 become 2^-126 about, which is below what any sum notices. 2e-7 relative */
+INLINE vf exp2_score(vf x)
+{
+    const vf magic = v_set(0x1.8p23f); /* adding it rounds to an integer, left in the low bits */
+    x = v_max(v_set(-126.0f), x);
+    const vf t = v_add(x, magic), r = v_sub(x, v_sub(t, magic));
+    vf p = v_set(0.00132647273f);
+    p = v_fma(p, r, v_set(0.00967151299f));
+    p = v_fma(p, r, v_set(0.0555073358f));
+    p = v_fma(p, r, v_set(0.240222424f));
+    p = v_fma(p, r, v_set(0.693147004f));
+    p = v_fma(p, r, v_set(1.0f));
+    return v_from_bits(vi_add(v_bits(p), vi_shl(v_bits(t), 23)));
+}
+
+/* The same where a score of -inf gives 0 */
+INLINE vf exp2_masked(vf x)
+{
+    return v_select(v_lt(x, v_set(-126.0f)), v_zero(), exp2_score(x));
+}
+
+INLINE int any_lane(vm m)
+{
+#if SQA_WIDTH == 8
+    return _mm256_movemask_ps(m) != 0;
+#elif defined(__AVX512F__)
+    return m != 0;
+#else
+    return (_mm256_movemask_ps(m.a) | _mm256_movemask_ps(m.b)) != 0;
+#endif
+}
+
+INLINE vf and_bits(vf x, vf mask)
+{
+    return v_from_bits(vi_and(v_bits(x), v_bits(mask)));
+}
+
+/* mask[j][lane], j from 0 to keys.to - keys.from - 1: all ones where dropout keeps the pair */
+void V(attention_keep)(const struct sqa_attention *a, const struct spot *s, float *mask);
+
+size_t V(attention_bwd_workspace)(int64_t d, int64_t dv);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * attention_bwd.c - gradients of softmax attention in tiles, five products; f32
+ *
+ * A panel of queries stands as strips (Q^T, dO^T, dQ^T) and as rows (Q, dO). For each tile of keys and each group of
+ * GROUP queries of the panel: strip by strip P^T = 2^(K Q^T - lse) and dS^T = P^T (V dO^T - delta), each from
+ * registers, and dQ^T += K^T dS^T; then dV += P^T dO and dK += dS^T Q. dK and dV of a tile are added to the caller's
+ * rows once for each panel, in the order of panels.
+ */
+#include "kernels/simd/attention.h"
+
+#include "kernels/plain/plain.h"
+
+enum { GROUP = 64, PITCH = GROUP + 16, TILE = 48 };
+
+struct backward {
+    float *q, *dout, *dq;    /* strips of the panel: d, dv and `height` rows of LANES */
+    float *q_rows, *do_rows; /* rows of qp and vp numbers */
+    float *lse, *delta;      /* of each query: in log 2 units; sum of dO O */
+    float *k, *v, *dk, *dv;  /* key tile: rows of qp, vp, qp, vp numbers */
+    float *p, *ds;           /* P^T and dS^T of a group: tile rows of PITCH */
+    float *add, *mask;       /* of a strip: tile rows of LANES */
+    ptrdiff_t qp, vp, height;
+    ptrdiff_t panel;
+};
+
+static struct backward lay_out(ptrdiff_t d, ptrdiff_t dv, char **at)
+{
+    const ptrdiff_t rows = TILE + SPARE;
+    struct backward w = {.qp = round_up(covered(d), W), .vp = round_up(dv, W), .height = covered(d)};
+    w.panel = d + dv <= 128 ? PANEL : PANEL / 2;
+    w.q = take(at, w.panel * d);
+    w.dout = take(at, w.panel * dv);
+    w.dq = take(at, w.panel * w.height);
+    w.q_rows = take(at, w.panel * w.qp);
+    w.do_rows = take(at, w.panel * w.vp);
+    w.lse = take(at, w.panel);
+    w.delta = take(at, w.panel);
+    w.k = take(at, rows * w.qp);
+    w.v = take(at, rows * w.vp);
+    w.dk = take(at, rows * w.qp);
+    w.dv = take(at, rows * w.vp);
+    w.p = take(at, rows * PITCH);
+    w.ds = take(at, rows * PITCH);
+    w.add = take(at, rows * LANES);
+    w.mask = take(at, rows * LANES);
+    return w;
+}
+
+size_t V(attention_bwd_workspace)(int64_t d, int64_t dv)
+{
+    char *at = NULL;
+    (void)lay_out(d, dv, &at);
+    return (size_t)(uintptr_t)at;
+}
+
+struct strip {
+    const float *q, *dout, *lse, *delta;
+    const float *k, *v;      /* first rows of the keys in question */
+    float *p, *ds;           /* the strip's columns of the group, first row */
+    const float *add, *mask; /* NULL: nothing to add, nothing dropped */
+    ptrdiff_t d, dv, qp, vp;
+};
+
+/* P^T and dS^T of the `rows` keys at j. Sums grow from -lse and from -delta. */
+INLINE void gradient_block(int rows, int added, int dropped, const struct strip *s, ptrdiff_t j)
+{
+    vf x[ROWS][2];
+    const vf lse[2] = {v_load(s->lse), v_load(s->lse + W)}, delta[2] = {v_load(s->delta), v_load(s->delta + W)};
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+        added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), lse[v]) : v_neg(lse[v]);
+    multiply(rows, 2, s->d, s->k + j * s->qp, s->qp, 1, s->q, LANES, x);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
+        v_store(s->p + (j + r) * PITCH + v * W, added ? exp2_masked(x[r][v]) : exp2_score(x[r][v]));
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+        dropped ? v_zero() : v_neg(delta[v]);
+    multiply(rows, 2, s->dv, s->v + j * s->vp, s->vp, 1, s->dout, LANES, x);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
+    {
+        float *at = s->p + (j + r) * PITCH + v * W;
+        const vf p = v_load(at);
+        vf dp = x[r][v];
+        if (dropped) {
+            const vf keep = v_load(s->mask + (j + r) * LANES + v * W);
+            v_store(at, and_bits(p, keep));
+            dp = v_sub(and_bits(dp, keep), delta[v]);
+        }
+        v_store(s->ds + (j + r) * PITCH + v * W, v_mul(p, dp));
+    }
+}
+
+INLINE void gradient_rows(int added, int dropped, const struct strip *s, ptrdiff_t n)
+{
+    for (ptrdiff_t j = 0, rows; j < n; j += rows) {
+        rows = step(n - j);
+        if (rows == ROWS)
+            gradient_block(ROWS, added, dropped, s, j);
+        else
+            gradient_block(4, added, dropped, s, j);
+    }
+}
+
+static void gradients(const struct strip *s, ptrdiff_t n)
+{
+    if (s->mask && s->add)
+        gradient_rows(1, 1, s, n);
+    else if (s->mask)
+        gradient_rows(0, 1, s, n);
+    else if (s->add)
+        gradient_rows(1, 0, s, n);
+    else
+        gradient_rows(0, 0, s, n);
+}
+
+static void clear_columns(float *x, ptrdiff_t from, ptrdiff_t to)
+{
+    for (ptrdiff_t r = from; r < to; r++)
+        memset(x + r * PITCH, 0, LANES * sizeof *x);
+}
+
+static void add_bias_gradient(const struct sqa_attention_bwd *b, const struct spot *at, const float *ds)
+{
+    for (ptrdiff_t l = 0; l < at->lanes; l++) {
+        float *to = (float *)b->dbias + (at->i - b->f.first + l) * b->dbias_stride + at->keys.from;
+        for (ptrdiff_t j = 0; j < at->keys.to - at->keys.from; j++)
+            to[j] += ds[j * PITCH + l];
+    }
+}
+
+/* The strip at row r of the panel; `keys`, of the tile, are those of its group. P^T and dS^T are filled for all. */
+static void work(const struct sqa_attention_bwd *b, const struct backward *w, ptrdiff_t r, ptrdiff_t column,
+                 struct spot *at, struct range tile, struct range keys)
+{
+    const struct sqa_attention *a = &b->f;
+    const ptrdiff_t group_first = keys.from - tile.from, group_end = keys.to - tile.from + SPARE;
+    at->keys = keys_of_rows(a, at->i, at->lanes, keys);
+    const ptrdiff_t n = at->keys.to - at->keys.from, first = n > 0 ? at->keys.from - tile.from : group_end;
+    float *p = w->p + column, *ds = w->ds + column;
+    clear_columns(p, group_first, first);
+    clear_columns(ds, group_first, first);
+    if (n <= 0)
+        return;
+    struct strip s = {.q = w->q + r * a->d,
+                      .dout = w->dout + r * a->dv,
+                      .lse = w->lse + r,
+                      .delta = w->delta + r,
+                      .k = w->k + first * w->qp,
+                      .v = w->v + first * w->vp,
+                      .p = p + first * PITCH,
+                      .ds = ds + first * PITCH,
+                      .d = a->d,
+                      .dv = a->dv,
+                      .qp = w->qp,
+                      .vp = w->vp};
+    if (sqa_pair_threshold(a->keep) < 256) {
+        V(attention_keep)(a, at, w->mask);
+        s.mask = w->mask;
+    }
+    if (a->bias || is_partial(a, at)) {
+        fill_added(a, at, w->add);
+        s.add = w->add;
+    }
+    gradients(&s, n);
+    clear_columns(p, first + n, group_end);
+    clear_columns(ds, first + n, group_end);
+    add_lanes(a->d, n, s.k, w->qp, s.ds, PITCH, w->dq + r * w->height);
+    if (b->dbias)
+        add_bias_gradient(b, at, s.ds);
+}
+
+static void load_panel(const struct sqa_attention_bwd *b, const struct backward *w, ptrdiff_t row, ptrdiff_t rows)
+{
+    const struct sqa_attention *a = &b->f;
+    const float *q = (const float *)a->q + row * a->q_stride, *o = (const float *)a->o + row * a->o_stride;
+    const float *dout = (const float *)b->dout + row * b->do_stride, *lse = (const float *)a->lse + row;
+    const double log2e = 1.44269504088896340736;
+    const float keep = (float)sqa_pair_scale(sqa_pair_threshold(a->keep));
+    const ptrdiff_t all = round_up(rows, LANES);
+    load_strips(q, a->q_stride, rows, a->d, (float)(a->scale * log2e), w->q, a->d);
+    load_strips(dout, b->do_stride, rows, a->dv, keep, w->dout, a->dv);
+    copy_rows(q, a->q_stride, rows, a->d, 1, w->q_rows, w->qp, all);
+    copy_rows(dout, b->do_stride, rows, a->dv, keep, w->do_rows, w->vp, all);
+    memset(w->dq, 0, (size_t)(all * w->height) * sizeof *w->dq);
+    for (ptrdiff_t r = 0; r < all; r++)
+        w->lse[r] = w->delta[r] = 0;
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        vf sum = v_zero();
+        for (ptrdiff_t c = 0; c < a->dv; c += W)
+            sum = v_fma(v_load_part(dout + r * b->do_stride + c, (size_t)(a->dv - c)),
+                        v_load_part(o + r * a->o_stride + c, (size_t)(a->dv - c)), sum);
+        w->delta[r] = v_sum(sum);
+        w->lse[r] = (float)((double)lse[r] * log2e);
+    }
+}
+
+/* to += scale from; `first`: to = scale from */
+static void add_tile(const float *from, ptrdiff_t pitch, ptrdiff_t rows, ptrdiff_t width, float scale, float *to,
+                     ptrdiff_t stride)
+{
+    const vf factor = v_set(scale);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < width; c += W) {
+            const size_t left = (size_t)(width - c);
+            float *at = to + r * stride + c;
+            v_store_part(at, left, v_fma(factor, v_load(from + r * pitch + c), v_load_part(at, left)));
+        }
+}
+
+static void clear_rows(float *x, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        memset(x + r * stride, 0, (size_t)width * sizeof *x);
+}
+
+static void do_tile(const struct sqa_attention_bwd *b, const struct backward *w, ptrdiff_t i, ptrdiff_t rows,
+                    struct range tile)
+{
+    const struct sqa_attention *a = &b->f;
+    const float *k = a->k, *v = a->v;
+    const ptrdiff_t n = tile.to - tile.from;
+    copy_rows(k + tile.from * a->k_stride, a->k_stride, n, a->d, 1, w->k, w->qp, n + SPARE);
+    copy_rows(v + tile.from * a->v_stride, a->v_stride, n, a->dv, 1, w->v, w->vp, n + SPARE);
+    memset(w->dk, 0, (size_t)((n + SPARE) * w->qp) * sizeof *w->dk);
+    memset(w->dv, 0, (size_t)((n + SPARE) * w->vp) * sizeof *w->dv);
+    for (ptrdiff_t g = 0; g < rows; g += GROUP) {
+        const ptrdiff_t in_group = smaller(rows - g, GROUP), lanes = round_up(in_group, LANES);
+        const struct range keys = keys_of_rows(a, i + g, in_group, tile);
+        const ptrdiff_t count = keys.to - keys.from, at = keys.from - tile.from;
+        if (count <= 0)
+            continue;
+        for (ptrdiff_t c = 0; c < in_group; c += LANES) {
+            struct spot spot = {.i = i + g + c, .lanes = smaller(in_group - c, LANES)};
+            work(b, w, g + c, c, &spot, tile, keys);
+        }
+        add_rows(count, w->vp, lanes, w->p + at * PITCH, PITCH, w->do_rows + g * w->vp, w->vp, w->dv + at * w->vp,
+                 w->vp);
+        add_rows(count, w->qp, lanes, w->ds + at * PITCH, PITCH, w->q_rows + g * w->qp, w->qp, w->dk + at * w->qp,
+                 w->qp);
+    }
+    add_tile(w->dk, w->qp, n, a->d, (float)a->scale, (float *)b->dk + tile.from * b->dk_stride, b->dk_stride);
+    add_tile(w->dv, w->vp, n, a->dv, 1, (float *)b->dv + tile.from * b->dv_stride, b->dv_stride);
+}
+
+void V(attention_bwd)(const struct sqa_attention_bwd *b, void *workspace)
+{
+    const struct sqa_attention *a = &b->f;
+    char *start = aligned(workspace);
+    const struct backward w = lay_out(a->d, a->dv, &start);
+    clear_rows(b->dk, a->keys, a->d, b->dk_stride);
+    clear_rows(b->dv, a->keys, a->dv, b->dv_stride);
+    if (b->dbias && !b->dbias_add)
+        clear_rows(b->dbias, a->queries, a->keys, b->dbias_stride);
+    for (ptrdiff_t row = 0, rows; row < a->queries; row += rows) {
+        const ptrdiff_t i = a->first + row;
+        rows = panel_rows(a, i, w.panel);
+        load_panel(b, &w, row, rows);
+        struct range tile;
+        for (struct tiles t = tiles_of(a, i, rows); next_tile(&t, TILE, &tile);)
+            do_tile(b, &w, i, rows, tile);
+        for (ptrdiff_t r = 0; r < rows; r += LANES)
+            transpose(w.dq + r * w.height, LANES, a->d, smaller(rows - r, LANES), (float)a->scale,
+                      (float *)b->dq + (row + r) * b->dq_stride, b->dq_stride);
+    }
+}
