@@ -13,6 +13,7 @@ gcc                      compiler
 libc6-dev                headers of the C library
 make                     this file
 libopenblas-dev          matrix products
+libdnnl-dev              matrix products in bf16 on AMX and AVX512-BF16 (oneDNN)
 libcsv-dev               CSV files
 libpcre2-dev             patterns
 libhwloc-dev             topology and binding
@@ -33,17 +34,19 @@ endif
 OPT     ?= -O2 -g
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) $(CFLAGS)
-LIBS    = -lopenblas -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lxxhash -lcrypto -lm
+LIBS    = -lopenblas -ldnnl -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lxxhash -lcrypto -lm
 LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
 PLAIN   := $(sort $(wildcard kernels/plain/*.c))
 SIMD    := $(sort $(wildcard kernels/simd/*.c))
+BF16    := $(sort $(wildcard kernels/simd/attention_bf16*.c))
 COMMON  := $(sort $(wildcard base/*.c kernels/*.c engine/*.c engine/ops/*.c models/*.c tasks/*.c results/*.c reports/*.c \
              harness/measure/*.c))
 HARNESS := $(sort $(wildcard harness/*.c))
 MAIN    := harness/main.c
 LIB_OBJ := $(COMMON:%.c=$(B)/%.o) $(PLAIN:%.c=$(B)/%.f32.o) $(PLAIN:%.c=$(B)/%.f64.o) \
            $(SIMD:%.c=$(B)/%.avx2.o) $(SIMD:%.c=$(B)/%.avx512.o) \
+           $(BF16:%.c=$(B)/%.avx512bf16.o) $(BF16:%.c=$(B)/%.amx.o) \
            $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(HARNESS)))
 TESTS   := $(sort $(wildcard tests/test_*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz_*.c))
@@ -84,13 +87,16 @@ $(B)/kernels/plain/%.f64.o: kernels/plain/%.c | $(LISTS)
 # Each file of kernels/simd once for every instruction set; pair is linked into tests only (kernels/simd/vec.h).
 ISA_avx2   := -mavx2 -mfma -DSQA_WIDTH=8
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -DSQA_WIDTH=16
+# Processors with units for bf16: of the files of attention in bf16 only (kernels/simd/tiles.h).
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+ISA_amx    := $(ISA_avx512bf16) -mamx-tile -mamx-bf16
 ISA_pair   := -mavx2 -mfma -DSQA_WIDTH=16
 define simd_rule
 $(B)/kernels/simd/%.$(1).o: kernels/simd/%.c | $(LISTS)
 	@mkdir -p $$(@D)
 	$$(call say,CC)$$(CC) $$(CFLAGS_ALL) $$(ISA_$(1)) -DSQA_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
-$(foreach isa,avx2 avx512 pair,$(eval $(call simd_rule,$(isa))))
+$(foreach isa,avx2 avx512 avx512bf16 amx pair,$(eval $(call simd_rule,$(isa))))
 $(B)/harness/measure/environment.o: EXTRA = -DSQA_COMPILER_FLAGS='"$(OPT)"'
 $(B)/%.o: %.c | $(LISTS)
 	@mkdir -p $(@D)
@@ -98,7 +104,8 @@ $(B)/%.o: %.c | $(LISTS)
 
 .SECONDARY: # objects of tests stay
 # Tests that run the 16-wide forms where there is no AVX-512.
-PAIR_TESTS := test_kernels test_kernels_attention test_kernels_fft test_kernels_gemm test_kernel_attention
+PAIR_TESTS := test_kernels test_kernels_attention test_kernels_fft test_kernels_gemm test_kernel_attention \
+              test_bf16
 $(PAIR_TESTS:%=$(B)/tests/%): $(SIMD:%.c=$(B)/%.pair.o)
 $(B)/tests/%: $(B)/tests/%.o $(LIB_OBJ)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka

@@ -215,6 +215,7 @@ struct sqa_tensor *sqa_apply(struct sqa_graph *g, const struct sqa_op *op, const
     if (!n)
         return NULL;
     n->nin = nin;
+    n->compute = g->compute;
     memcpy(n->in, dense, sizeof dense);
     struct sqa_err err;
     const enum sqa_status status = op->shape(n, &err);

@@ -19,6 +19,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "kernels/kernels.h"
 
 enum { SQA_MAX_RANK = 6, SQA_MAX_INPUTS = 12, SQA_MAX_OUTPUTS = 8 };
 
@@ -111,8 +112,9 @@ struct sqa_node {
     const char *path;   /* "blocks.0.mixer.matmul.3": scope and a number; the same in every graph of one model */
     uint64_t path_hash; /* for random numbers */
     enum sqa_pass pass;
-    size_t workspace;      /* the planner's: bytes */
-    struct sqa_node *next; /* in build order, which is a run order */
+    size_t workspace;         /* the planner's: bytes */
+    enum sqa_compute compute; /* of the graph */
+    struct sqa_node *next;    /* in build order, which is a run order */
     int index;
 };
 
@@ -129,8 +131,9 @@ struct sqa_graph {
     int count;
     enum sqa_status status;
     struct sqa_err err;
-    enum sqa_dtype real; /* type of reals: SQA_F32 or SQA_F64 */
-    bool training;       /* dropout is active */
+    enum sqa_dtype real;      /* type of reals: SQA_F32 or SQA_F64 */
+    enum sqa_compute compute; /* of matrix products and attention; F32 at first, set it before the first node */
+    bool training;            /* dropout is active */
     enum sqa_pass pass;
     enum sqa_recompute_mode recompute;
     char scope[256];   /* "blocks.0.mixer" */

@@ -286,6 +286,7 @@ enum sqa_status sqa_plans_get(struct sqa_plans *c, struct sqa_plan_key key, stru
     }
     struct sqa_graph g;
     sqa_graph_init(&g, c->real, false);
+    g.compute = c->compute;
     enum sqa_status status = c->build(c->user, &key, &g, err);
     if (status != SQA_OK) {
         sqa_graph_clear(&g);

@@ -71,6 +71,7 @@ struct sqa_plans {
     sqa_plan_build_fn *build;
     void *user;
     enum sqa_dtype real;
+    enum sqa_compute compute; /* of the graphs; set after sqa_plans_init, before the first plan */
     int threads;
     enum sqa_recompute_mode recompute; /* of the graphs built */
     int capacity;                      /* plans kept; the least recently used goes */

@@ -80,7 +80,10 @@ static enum sqa_status open_trainer(const struct sqa_child *c, int trainable, st
                                     struct sqa_trainer **t, struct sqa_err *err)
 {
     struct sqa_recipe r;
-    const enum sqa_status status = sqa_cell_recipe(c->cell, arena, &r, err);
+    enum sqa_compute compute;
+    enum sqa_status status = sqa_cell_recipe(c->cell, arena, &r, err);
+    if (status == SQA_OK)
+        status = sqa_compute_parse("cell", c->cell->dtype, &compute, err);
     if (status != SQA_OK)
         return status;
     enum sqa_recompute_mode recompute;
@@ -97,6 +100,7 @@ static enum sqa_status open_trainer(const struct sqa_child *c, int trainable, st
         .threads = (int)c->cell->threads,
         .trainable = trainable,
         .real = SQA_F32,
+        .compute = compute,
         .length = c->cell->length,
         .interrupted = &interrupted,
     };

@@ -51,7 +51,7 @@ static void add_row(struct sqa_text *out, const struct sqa_run_plan *plan, const
     row[SQA_CELLS_model] = c->model;
     row[SQA_CELLS_task] = c->task;
     row[SQA_CELLS_scale] = c->scale;
-    row[SQA_CELLS_dtype] = "f32";
+    row[SQA_CELLS_dtype] = c->dtype;
     row[SQA_CELLS_threads] = threads;
     row[SQA_CELLS_seed] = seed;
     row[SQA_CELLS_status] = status;

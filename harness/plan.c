@@ -12,6 +12,27 @@
 #include "tasks/task.h"
 
 enum { CELLS_MAX = 100000 };
+static const char f32[] = "f32";
+
+enum sqa_status sqa_compute_parse(const char *where, const char *name, enum sqa_compute *c, struct sqa_err *err)
+{
+    *c = SQA_COMPUTE_F32;
+    for (int i = 0; name && i <= SQA_COMPUTES; i++) {
+        if (i == SQA_COMPUTES)
+            return sqa_fail(err, SQA_USAGE, "%s: --dtype %.50s; give f32, bf16 or bf16-emulated", where, name);
+        *c = (enum sqa_compute)i;
+        if (strcmp(name, sqa_compute_name(*c)) == 0)
+            break;
+    }
+    sqa_kernels_init();
+    if (*c == SQA_COMPUTE_BF16 && sqa_bf16_missing())
+        return sqa_fail(
+            err, SQA_MACHINE,
+            "%s: --dtype bf16 needs AMX or AVX512-BF16, and %s; use f32, or bf16-emulated, which gives the "
+            "same numerics slowly",
+            where, sqa_bf16_missing());
+    return SQA_OK;
+}
 
 enum sqa_status sqa_pattern_compile(const char *what, const char *pattern, void **code, struct sqa_err *err)
 {
@@ -178,6 +199,8 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
     t.length = 0;
     sqa_text_printf(&t, "%s|%s|%s|%lld|%lld|%s|%d", c->model_full ? c->model_full : "", c->task_full,
                     c->floor ? "" : c->recipe, (long long)c->seed, (long long)c->length, c->scale, c->train_accuracy);
+    if (strcmp(c->dtype, f32) != 0)
+        sqa_text_printf(&t, "|%s", c->dtype);
     c->key = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)sqa_hash(sqa_text_get(&t), t.length, 1));
     const bool failed = t.failed || !c->model_full || !c->recipe || !c->key;
     sqa_text_clear(&t);
@@ -223,6 +246,7 @@ static enum sqa_status cells_of_pair(struct sqa_run_plan *p, const struct sqa_se
     for (int64_t i = 0; i < seeds && status == SQA_OK; i++) {
         struct sqa_cell cell = c;
         cell.seed = s->seed + i;
+        cell.dtype = floor || !s->dtype ? f32 : s->dtype;
         status = complete(p, &cell, overrides, err);
         if (status == SQA_OK)
             status = push(p, &cell, err);
@@ -331,7 +355,10 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
     const char *overrides = join_overrides(p, s);
     int64_t lengths[MAX_LENGTHS] = {0};
     int nlengths = 0;
-    enum sqa_status status = SQA_OK;
+    enum sqa_compute compute;
+    enum sqa_status status = sqa_compute_parse(bench ? "bench" : "run", s->dtype, &compute, err);
+    if (status != SQA_OK)
+        return status;
     if (!models || !tasks || !overrides)
         return no_memory(err);
     for (int i = 0; i < s->models.n; i++)
@@ -395,6 +422,7 @@ static const struct member cell_members[] = {
     {"recipe", 't', offsetof(struct sqa_cell, recipe)},
     {"recipe_source", 't', offsetof(struct sqa_cell, recipe_source)},
     {"seed", 'i', offsetof(struct sqa_cell, seed)},
+    {"dtype", 't', offsetof(struct sqa_cell, dtype)},
     {"threads", 'i', offsetof(struct sqa_cell, threads)},
     {"length", 'i', offsetof(struct sqa_cell, length)},
     {"floor", 'n', offsetof(struct sqa_cell, floor)},
@@ -451,7 +479,10 @@ static bool from_json(const struct member *m, int n, const json_t *o, void *to, 
         unsigned char *f = (unsigned char *)to + m[i].offset;
         const json_t *v = json_object_get(o, m[i].name);
         if (m[i].type == 't' || (m[i].type == 'o' && v)) {
-            const char *text = json_is_string(v) ? sqa_arena_strdup(arena, json_string_value(v)) : NULL;
+            const char *given = json_string_value(v);  /* NULL when it is no text */
+            if (!v && strcmp(m[i].name, "dtype") == 0) /* written before there was a choice */
+                given = f32;
+            const char *text = given ? sqa_arena_strdup(arena, given) : NULL;
             if (!text)
                 return false;
             memcpy(f, &text, sizeof text);

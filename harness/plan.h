@@ -18,6 +18,7 @@ struct sqa_cell {
     const char *model_text; /* what is built: the recipe's frame defaults filled in */
     const char *model_full, *task, *task_full;
     const char *scale, *recipe, *recipe_source, *frame_source;
+    const char *dtype;             /* compute type: f32, bf16 or bf16-emulated; floors have f32 */
     int64_t seed, threads, length; /* length 0: the task's */
     int floor, train, infer;       /* phases to be measured; train: also trained when steps > 0 */
     int train_accuracy;            /* run: train and test; bench: only time */
@@ -42,7 +43,7 @@ struct sqa_run_plan {
 struct sqa_selection { /* options shared by run and bench */
     struct sqa_texts models, tasks;
     const char *models_pattern, *tasks_pattern;
-    const char *scale, *train;
+    const char *scale, *train, *dtype; /* dtype NULL: f32 */
     struct sqa_texts lengths;
     int64_t seeds, seed, batch, threads;
 };
@@ -56,6 +57,10 @@ enum sqa_status sqa_plan_read(const char *dir, struct sqa_run_plan *p, json_t **
                               struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_run_plan_clear(struct sqa_run_plan *p);
 const struct sqa_cell *sqa_plan_find(const struct sqa_run_plan *p, const char *key);
+/* Compute type of that name; NULL is f32. USAGE when there is none of that name, MACHINE when this processor cannot.
+ */
+enum sqa_status sqa_compute_parse(const char *where, const char *name, enum sqa_compute *c,
+                                  struct sqa_err *err) SQA_MUST_CHECK;
 /* Recipe of a cell from its recorded text. */
 enum sqa_status sqa_cell_recipe(const struct sqa_cell *c, struct sqa_arena *arena, struct sqa_recipe *r,
                                 struct sqa_err *err) SQA_MUST_CHECK;

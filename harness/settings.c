@@ -46,6 +46,7 @@ enum sqa_status sqa_open_settings(const struct sqa_cell_settings *s, struct sqa_
                                               .trainable = s->trainable,
                                               .real = SQA_F32,
                                               .recompute = s->recompute,
+                                              .compute = s->compute,
                                               .length = p.cells[0].length,
                                               .interrupted = s->interrupted};
         status = sqa_trainer_open(&o, t, err);

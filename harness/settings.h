@@ -9,6 +9,7 @@
 struct sqa_cell_settings {
     const char *model, *task, *scale, *train; /* task NULL: random:length=L */
     const char *data_dir;
+    enum sqa_compute compute;
     int64_t seed, length, batch; /* length, batch 0: the task's, the recipe's */
     enum sqa_recompute_mode recompute;
     int threads, trainable;

@@ -99,6 +99,7 @@ enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa
     if (status != SQA_OK)
         goto fail;
     t->plans.recompute = o->recompute;
+    t->plans.compute = o->compute;
     set_lengths_of_run(t);
     sqa_recipe_optim(&t->recipe, &t->optim);
     sqa_recipe_schedule(&t->recipe, t->steps_per_epoch, t->steps, &t->schedule);

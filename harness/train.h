@@ -66,7 +66,8 @@ struct sqa_trainer_options {
     int trainable; /* 0: parameters only */
     enum sqa_dtype real;
     enum sqa_recompute_mode recompute;
-    int64_t length; /* > 0: graphs of this length instead of the task's */
+    enum sqa_compute compute; /* of matrix products and attention */
+    int64_t length;           /* > 0: graphs of this length instead of the task's */
     const volatile sig_atomic_t *interrupted;
 };
 enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa_trainer **t,

@@ -4,11 +4,12 @@
 
 #include "base/memory.h"
 #include "harness/measure/measure.h"
+#include "harness/plan.h"
 #include "harness/settings.h"
 #include "harness/verbs.h"
 
 struct options {
-    const char *task, *phase, *data, *scale, *recompute;
+    const char *task, *phase, *data, *scale, *recompute, *dtype;
     int64_t length, batch, threads;
     int paths, json;
 };
@@ -22,6 +23,8 @@ static const struct sqa_option table[] = {
     {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file for sizes (default bench)", offsetof(struct options, scale), 0,
      0},
     {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", offsetof(struct options, threads), 1, 1024},
+    {"dtype", 0, SQA_OPTION_TEXT, "TYPE", "of products and attention: f32, bf16, bf16-emulated",
+     offsetof(struct options, dtype), 0, 0},
     {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie", offsetof(struct options, data), 0, 0},
     {"recompute", 0, SQA_OPTION_TEXT, "WHAT", "in the backward pass: cheap (default), blocks or off",
      offsetof(struct options, recompute), 0, 0},
@@ -106,10 +109,11 @@ static void print_json(const struct sqa_trainer *t, const struct line *lines, in
         json_array_append_new(ops, json_pack("{s:s,s:s,s:i,s:f,s:f,s:f}", "name", lines[i].name, "pass",
                                              lines[i].pass, "calls", lines[i].calls, "flops", lines[i].flops, "bytes",
                                              lines[i].bytes, "ns", lines[i].ns));
-    json_t *doc = json_pack("{s:s,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:o}", "model", t->model->full_form, "task",
-                            t->data->full_spec, "batch", (json_int_t)t->recipe.batch, "length", (json_int_t)t->length,
-                            "params", (json_int_t)t->store.parameter_count, "flops", total->flops, "bytes",
-                            total->bytes, "ns", total->ns, "ops", ops);
+    json_t *doc = json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:o}", "model", t->model->full_form, "task",
+                            t->data->full_spec, "dtype", sqa_compute_name(t->plans.compute), "batch",
+                            (json_int_t)t->recipe.batch, "length", (json_int_t)t->length, "params",
+                            (json_int_t)t->store.parameter_count, "flops", total->flops, "bytes", total->bytes, "ns",
+                            total->ns, "ops", ops);
     char *text = json_dumps(doc, JSON_INDENT(2));
     sqa_text_printf(out, "%s\n", text ? text : "");
     sqa_free(text);
@@ -144,12 +148,14 @@ static enum sqa_status explain(const struct options *o, struct sqa_trainer *t, e
         } else {
             char params[32], memory[32];
             struct sqa_columns c = {.n = 9, .right = 0x1fc};
-            sqa_text_printf(
-                out, "%s on %s, %s step, batch %lld, length %lld\n%s parameters, planned arena %s, kernels %s\n\n",
-                t->model->full_form, t->data->spec, mode == SQA_MODE_TRAIN ? "training" : "inference",
-                (long long)t->recipe.batch, (long long)t->length,
-                sqa_format_count(params, (double)t->store.parameter_count),
-                sqa_format_bytes(memory, (double)p->arena_bytes), sqa_kernels_f32.isa);
+            sqa_text_printf(out,
+                            "%s on %s, %s step, batch %lld, length %lld\n%s parameters, planned arena %s, "
+                            "dtype %s, kernels %s\n\n",
+                            t->model->full_form, t->data->spec, mode == SQA_MODE_TRAIN ? "training" : "inference",
+                            (long long)t->recipe.batch, (long long)t->length,
+                            sqa_format_count(params, (double)t->store.parameter_count),
+                            sqa_format_bytes(memory, (double)p->arena_bytes), sqa_compute_name(t->plans.compute),
+                            sqa_kernels_compute(t->plans.compute)->isa);
             sqa_columns_add(&c, (const char *const[]){"op", "pass", "calls", "flops", "bytes", "time", "share",
                                                       "GFLOP/s", "GB/s"});
             for (int i = 0; i < n; i++)
@@ -194,7 +200,9 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
     if (!sqa_recompute_find(o->recompute, &s.recompute))
         return sqa_fail(err, SQA_USAGE, "explain: --recompute %.50s; give cheap, blocks or off", o->recompute);
     s.trainable = train;
-    enum sqa_status status = sqa_open_settings(&s, &arena, &t, err);
+    enum sqa_status status = sqa_compute_parse("explain", o->dtype, &s.compute, err);
+    if (status == SQA_OK)
+        status = sqa_open_settings(&s, &arena, &t, err);
     if (status == SQA_OK)
         status = explain(o, t, train ? SQA_MODE_TRAIN : SQA_MODE_INFER, &out, err);
     sqa_trainer_close(t);

@@ -11,7 +11,7 @@
 
 struct options {
     struct sqa_selection s;
-    const char *output, *data, *phase, *counters, *dtype, *recompute;
+    const char *output, *data, *phase, *counters, *recompute;
     double budget, memory, checkpoint;
     int64_t rounds, jobs;
     int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights;
@@ -31,6 +31,8 @@ struct options {
          0,       0},                                                                                                 \
         {"batch", 0, SQA_OPTION_INT, "N", "rows a step, instead of the recipe's", AT(s.batch), 1, 65536},             \
         {"threads", 0, SQA_OPTION_INT, "N", "threads of a cell (default 1)", AT(s.threads), 1, 1024},                 \
+        {"dtype", 0, SQA_OPTION_TEXT, "TYPE", "of products and attention: f32, bf16, bf16-emulated", AT(s.dtype),     \
+         0,       0},                                                                                                 \
         {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie (else $SEQARENA_DATA, ./data)", AT(data), 0, 0},    \
         {"rounds", 0, SQA_OPTION_INT, "N", "rounds of interleaved measurement; 0: none", AT(rounds), 0, 10000},       \
         {"counters",                                                                                                  \
@@ -75,7 +77,6 @@ static const struct sqa_option bench_options[] = {
     SELECTION,
     {"lengths", 0, SQA_OPTION_LIST, "1K,2K,...", "lengths to measure at; 1K..64K doubles (default 1K)", AT(s.lengths), 0, 0},
     {"phase", 0, SQA_OPTION_TEXT, "infer,train", "what to measure (default both)", AT(phase), 0, 0},
-    {"dtype", 0, SQA_OPTION_TEXT, "f32", "compute type", AT(dtype), 0, 0},
     {"seed", 0, SQA_OPTION_INT, "K", "seed of weights and tokens (default 1)", AT(s.seed), 0, 1e15},
     {.name = NULL},
 };
@@ -163,8 +164,6 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
                                             .argc = sqa_argc,
                                             .argv = sqa_argv};
     enum sqa_status status = SQA_OK;
-    if (o->dtype && strcmp(o->dtype, "f32") != 0)
-        return sqa_fail(err, SQA_UNSUPPORTED, "bench: --dtype %.50s is not in this build; use f32", o->dtype);
     enum sqa_recompute_mode mode;
     if (!sqa_recompute_find(o->recompute, &mode))
         return sqa_fail(err, SQA_USAGE, "%s: --recompute %.50s; give cheap, blocks or off", p.verb, o->recompute);

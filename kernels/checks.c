@@ -366,7 +366,8 @@ static double lse_error(size_t rows)
     return worst;
 }
 
-static double attention_error(const struct sqa_kernels *simd, uint64_t key, size_t n, int backward)
+static double attention_error(const struct sqa_kernels *simd, const struct sqa_kernels *want, uint64_t key, size_t n,
+                              int backward)
 {
     const struct sqa_attention_bwd f = attention_case(0, key, n), d = attention_case(1, key, n);
     const size_t rows = (size_t)f.f.queries, keys = (size_t)f.f.keys, w = (size_t)f.f.d, wv = (size_t)f.f.dv;
@@ -375,22 +376,62 @@ static double attention_error(const struct sqa_kernels *simd, uint64_t key, size
     for (int b = 0; b < 10; b++)
         fill(b, key, MAX, -2, 2);
     simd->attention(&f.f, workspace_f);
-    plain()->attention(&d.f, workspace_d);
+    want->attention(&d.f, workspace_d);
     if (!backward)
         return rows ? larger(error_of(3, rows * wv), lse_error(rows)) : 0;
     simd->attention_bwd(&f, workspace_f);
-    plain()->attention_bwd(&d, workspace_d);
+    want->attention_bwd(&d, workspace_d);
     return larger(error_over(6, rows * w, 1), larger(error_over(7, keys * w, 1), error_of(8, keys * wv)));
 }
 
 static double run_attention(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
-    return attention_error(simd, key, n, 0);
+    return attention_error(simd, plain(), key, n, 0);
 }
 
 static double run_attention_bwd(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
-    return attention_error(simd, key, n, 1);
+    return attention_error(simd, plain(), key, n, 1);
+}
+
+/* The table with its bf16 kernels in the place of the others: what is wanted is the plain form of the same. */
+static struct sqa_kernels in_bf16(const struct sqa_kernels *k)
+{
+    struct sqa_kernels t = *k;
+    t.gemm = k->gemm_bf16;
+    t.attention_workspace = k->attention_bf16_workspace;
+    t.attention = k->attention_bf16;
+    t.attention_bwd = k->attention_bf16_bwd;
+    return t;
+}
+
+static double run_gemm_bf16(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    uint32_t word[4];
+    sqa_philox(key, 0, word);
+    const int64_t m = 1 + word[0] % 100, k = (int64_t)at_most(n, 120), columns = 1 + word[1] % 100;
+    const int ta = word[2] % 2, tb = word[3] % 2;
+    for (int b = 0; b < 3; b++)
+        fill(b, key, MAX, -2, 2);
+#define CALLS(t, T)                                                                                                  \
+    (t)->gemm_bf16(ta, tb, m, columns, k, 1, buffer[0].T, ta ? m : k, buffer[1].T, tb ? k : columns, 1, buffer[2].T, \
+                   columns);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return error_of(2, (size_t)(m * columns));
+}
+
+static double run_attention_bf16(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const struct sqa_kernels f = in_bf16(simd), d = in_bf16(plain());
+    return attention_error(&f, &d, key, n, 0);
+}
+
+static double run_attention_bf16_bwd(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const struct sqa_kernels f = in_bf16(simd), d = in_bf16(plain());
+    return attention_error(&f, &d, key, n, 1);
 }
 
 /* Sizes vary with the key. Buffers 0..3: q, k, v, w; 4: y; 5: den; 6: dy; 7..9: dq, dk, dv; 10, 11:
@@ -609,6 +650,10 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"attention", 1e-5, run_attention},
     {"attention_bwd", 4e-5, run_attention_bwd},
     {"kernel_attention", 8e-6, run_kattn},
+    {"gemm_bf16", 2e-6, run_gemm_bf16},
+    /* a probability may be rounded the other way: see tests/test_bf16.c */
+    {"attention_bf16", 4e-3, run_attention_bf16},
+    {"attention_bf16_bwd", 4e-3, run_attention_bf16_bwd},
     {"fft", 4e-6, run_fft},
     {"glu", 2e-6, run_glu},
     {"powers", 5e-7, run_powers},

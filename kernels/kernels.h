@@ -264,6 +264,14 @@ struct sqa_kernels {
     void (*attention)(const struct sqa_attention *a, void *workspace);
     void (*attention_bwd)(const struct sqa_attention_bwd *a, void *workspace);
 
+    /* The same three in bf16 compute: what a product reads is rounded to bfloat16 (kernels/bf16.h), sums and storage
+     * are floats. kernels/plain/attention_bf16.c says what is rounded where. */
+    void (*gemm_bf16)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
+                      const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
+    size_t (*attention_bf16_workspace)(int64_t d, int64_t dv);
+    void (*attention_bf16)(const struct sqa_attention *a, void *workspace);
+    void (*attention_bf16_bwd)(const struct sqa_attention_bwd *a, void *workspace);
+
     /* Attention by features; see struct sqa_kernel_attention. first and count are a range of rows; keys at or after
      * a->keys are left out. */
     size_t (*kattn_workspace)(const struct sqa_kernel_attention *a); /* bytes; every kattn kernel */
@@ -338,6 +346,21 @@ int sqa_kernels_isa_known(const char *name, const char **names);
  * be had, OpenBLAS would try again for ever. 1 when they are there, 0 when the address space does not suffice. */
 int sqa_kernels_reserve(int threads);
 extern struct sqa_kernels sqa_kernels_f32, sqa_kernels_f64;
+
+/* Compute types of matrix products and attention; everything else, and all storage, is f32 (or f64). */
+enum sqa_compute {
+    SQA_COMPUTE_F32,
+    SQA_COMPUTE_BF16,          /* on AMX or AVX512-BF16 */
+    SQA_COMPUTE_BF16_EMULATED, /* the same numerics on any machine, slower than f32 */
+    SQA_COMPUTES,
+};
+const char *sqa_compute_name(enum sqa_compute c); /* "f32", "bf16", "bf16-emulated" */
+/* The f32 table for a compute type: sqa_kernels_f32, or a copy of it whose gemm and attention are the bf16 ones. BF16
+ * may be asked for only where sqa_bf16_missing() is NULL. */
+const struct sqa_kernels *sqa_kernels_compute(enum sqa_compute c);
+/* Why this machine cannot compute in SQA_COMPUTE_BF16, for messages; NULL when it can. After sqa_kernels_init(). */
+const char *sqa_bf16_missing(void);
+
 /* For verify and tests: the plain table of a type (plain gemm too), and every SIMD table this machine can run. */
 const struct sqa_kernels *sqa_kernels_plain(int f64);
 size_t sqa_kernels_simd(const struct sqa_kernels *tables[8]);

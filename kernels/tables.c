@@ -6,6 +6,9 @@
 #include <cblas.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <xmmintrin.h>
 #define HAVE_AVX2 1
 #else
@@ -109,14 +112,62 @@ static int can_avx512(void)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+/* AVX512-BF16: a bit of leaf 7, 1. AMX: bits of leaf 7; the system must keep the tiles (XCR0) and let this process
+ * use them, which must be asked for before there are threads. */
+enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+
+static int can_avx512bf16(void)
+{
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return can_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 5 & 1;
+}
+
+static int can_amx(void)
+{
+    static int allowed = -1;
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (allowed < 0) {
+        const int has = can_avx512bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d >> 22 & d >> 24 & 1;
+        allowed = has && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+    }
+    return allowed;
+}
+
+static void set_avx512bf16(struct sqa_kernels *t)
+{
+    set_avx512(t);
+    t->isa = "avx512bf16";
+    SQA_BF16_LIST(SET, avx512bf16)
+    t->gemm_bf16 = sqa_k_gemm_dnnl_f32_avx512;
+}
+
+static void set_amx(struct sqa_kernels *t)
+{
+    set_avx512bf16(t);
+    t->isa = "amx";
+    SQA_BF16_LIST(SET, amx)
+}
+
+static int has_bf16(const struct sqa_kernels *t)
+{
+    return t->gemm_bf16 == sqa_k_gemm_dnnl_f32_avx512;
+}
+
 static const struct simd {
     const char *isa;
     int (*can)(void);
     void (*set)(struct sqa_kernels *t);
-} simd[] = {{"avx2", can_avx2, set_avx2}, {"avx512", can_avx512, set_avx512}}; /* weakest first */
+} simd[] = {{"avx2", can_avx2, set_avx2},
+            {"avx512", can_avx512, set_avx512},
+            {"avx512bf16", can_avx512bf16, set_avx512bf16},
+            {"amx", can_amx, set_amx}}; /* weakest first */
 enum { SIMDS = sizeof simd / sizeof simd[0] };
 #else
 enum { SIMDS = 0 };
+static int has_bf16(const struct sqa_kernels *t)
+{
+    return 0 * (t != NULL);
+}
 #endif
 
 static char cpu_flags[256];
@@ -146,6 +197,7 @@ static void find_cpu_flags(void)
     FLAG("avx512vl");
     FLAG("avx512vnni");
     FLAG("avx512bf16");
+    add_flag(can_amx(), "amx-bf16");
 #endif
     add_flag(cpu_flags[0] == 0, "none");
 }
@@ -175,9 +227,34 @@ int sqa_kernels_reserve(int threads)
     return 1;
 }
 
+const char *sqa_compute_name(enum sqa_compute c)
+{
+    static const char *const names[SQA_COMPUTES] = {"f32", "bf16", "bf16-emulated"};
+    return names[c];
+}
+
+static struct sqa_kernels bf16_tables[SQA_COMPUTES]; /* BF16 and BF16_EMULATED */
+
+const struct sqa_kernels *sqa_kernels_compute(enum sqa_compute c)
+{
+    return c == SQA_COMPUTE_F32 ? &sqa_kernels_f32 : &bf16_tables[c];
+}
+
+/* A table whose products and attention are the bf16 ones of another. */
+static struct sqa_kernels bf16_of(const struct sqa_kernels *from, const char *isa)
+{
+    struct sqa_kernels t = *from;
+    t.isa = isa;
+    t.gemm = from->gemm_bf16;
+    t.attention_workspace = from->attention_bf16_workspace;
+    t.attention = from->attention_bf16;
+    t.attention_bwd = from->attention_bf16_bwd;
+    return t;
+}
+
 void sqa_kernels_init(void)
 {
-    const struct sqa_kernels *tables[8];
+    const struct sqa_kernels *tables[8], *emulated = &plain_f32;
     const char *limit = getenv("SEQARENA_ISA");
     openblas_set_num_threads(1);
     find_cpu_flags();
@@ -185,11 +262,28 @@ void sqa_kernels_init(void)
     sqa_kernels_f32.gemm = gemm_f32;
     sqa_kernels_f32.gemm_panels = gemm_panels_f32;
     const size_t n = limit && strcmp(limit, "plain") == 0 ? 0 : sqa_kernels_simd(tables);
+    bf16_tables[SQA_COMPUTE_BF16] = (struct sqa_kernels){.isa = NULL};
     for (size_t i = 0; i < n; i++) {
         sqa_kernels_f32 = *tables[i];
+        if (has_bf16(tables[i]) && sqa_k_gemm_dnnl_works_f32_avx512(0))
+            bf16_tables[SQA_COMPUTE_BF16] = bf16_of(tables[i], tables[i]->isa);
+        else
+            emulated = tables[i];
         if (limit && strcmp(limit, tables[i]->isa) == 0)
             break;
     }
+    bf16_tables[SQA_COMPUTE_BF16_EMULATED] = bf16_of(emulated, "emulated bf16");
+}
+
+const char *sqa_bf16_missing(void)
+{
+    const struct sqa_kernels *tables[8];
+    const size_t n = sqa_kernels_simd(tables);
+    if (bf16_tables[SQA_COMPUTE_BF16].isa)
+        return NULL;
+    if (n == 0 || !has_bf16(tables[n - 1]))
+        return "this processor has neither";
+    return getenv("SEQARENA_ISA") ? "SEQARENA_ISA leaves them out" : "oneDNN has no bf16 product here";
 }
 
 int sqa_kernels_isa_known(const char *name, const char **names)

@@ -70,7 +70,8 @@ fails 2 -- '--weights is missing' predict
 fails 2 -- '--input is missing' predict --weights a
 fails 2 'give infer or train' explain transformer --phase x
 fails 2 'give infer, train or infer,train' bench --model transformer --phase foo
-fails 3 'dtype bf16 is not in this build' bench --model transformer --dtype bf16
+fails 2 -- '--dtype bf15; give f32, bf16 or bf16-emulated' bench --model transformer --dtype bf15
+fails 2 -- '--dtype F32; give f32' explain transformer --dtype F32
 
 # Values and texts
 
@@ -116,6 +117,33 @@ fails 2 "list '\(': missing closing parenthesis at character 2" list models '('
 fails 2 "--models '\[': missing terminating \] for character class at character 2" run --models '[' --task $small
 fails 2 "--tasks '\*': quantifier does not follow a repeatable item at character 1" run --model local --tasks '*'
 fails 2 "verify: --models 'a\(\?!': missing closing parenthesis at character 5" verify --models 'a(?!'
+
+# Compute types
+
+if seqarena explain transformer --length 16 --dtype bf16 && [ $status -eq 0 ]; then
+    skip 'bf16 is refused' 'this processor has it'
+else
+    for arguments in "run --model transformer --task $small" 'bench --model transformer' 'explain transformer'; do
+        fails 4 'needs AMX or AVX512-BF16, and this processor has neither; use f32, or bf16-emulated' $arguments --dtype bf16
+    done
+fi
+works 'dtype bf16-emulated, kernels emulated bf16' explain transformer --length 16 --dtype bf16-emulated
+works '"dtype": "bf16-emulated"' explain transformer --length 16 --dtype bf16-emulated --json
+works 'dtype f32' explain transformer --length 16
+seqarena run -n --model transformer:dim=8,layers=1 --task $small "${quick[@]}" && grep -oE '^[0-9a-f]{16}' out >keys
+seqarena run -n --model transformer:dim=8,layers=1 --task $small "${quick[@]}" --dtype f32 && grep -oE '^[0-9a-f]{16}' out >keys-f32
+is 'keys of f32 are those of no type' cmp keys keys-f32
+works '' run --model transformer:dim=8,layers=1 --task $small "${quick[@]}" --dtype bf16-emulated -o emulated
+is 'rows have the compute type' test "$(csv_columns emulated/cells.csv dtype | sort -u | tr '\n' ' ')" = 'bf16-emulated f32 '
+csv_columns emulated/cells.csv key dtype floor status | sort -u >rows
+is 'floors are f32, the rest is not' sh -c '! grep -E "\sf32\s\s" rows && ! grep -E "bf16-emulated\s1" rows'
+is 'keys of floors stay, the others differ' \
+    sh -c 'while read -r key type rest; do if [ $type = f32 ]; then grep -q $key keys; else ! grep -q $key keys; fi || exit 1; done <rows'
+is 'run.json has the compute type' grep -q '"dtype": "bf16-emulated"' emulated/run.json
+works '' run --model transformer:dim=8,layers=1 --task $small "${quick[@]}" -o plain
+sed -i '/"dtype":/d' plain/run.json
+works '' run --model transformer:dim=8,layers=1 --task $small "${quick[@]}" -o plain
+works 'dtype=bf16-emulated' report plain emulated
 
 # What a variant cannot take
 

@@ -203,7 +203,7 @@ static void parts(void *ctx, int64_t first, int64_t count, int thread)
 
 static size_t thread_workspace(const struct sqa_node *n)
 {
-    return sqa_align64(sqa_kernels_of(n->in[Q]->dtype)->attention_workspace(n->in[Q]->dim[3], n->in[V]->dim[3]));
+    return sqa_align64(sqa_node_kernels(n)->attention_workspace(n->in[Q]->dim[3], n->in[V]->dim[3]));
 }
 
 static size_t workspace(const struct sqa_node *n, int threads)
@@ -272,7 +272,7 @@ static struct job job_of(const struct sqa_node *n, const struct sqa_run *r)
     const uint64_t step = sqa_random_mix(r->seed, r->step);
     struct job j = {
         .node = n,
-        .k = sqa_kernels_of(n->in[Q]->dtype),
+        .k = sqa_node_kernels(n),
         .o = n->nin > O ? n->in[O] : n->out[0],
         .lse = n->nin > O ? n->in[LSE] : n->out[1],
         .key = sqa_random_mix(step, a->path != 0 ? a->path : n->path_hash),

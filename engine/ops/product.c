@@ -75,7 +75,7 @@ static void batch_strides(const struct sqa_product *p, const struct sqa_tensor *
 
 struct sqa_product sqa_product_of(const struct sqa_node *n)
 {
-    struct sqa_product p = {.k = sqa_kernels_of(n->in[0]->dtype)};
+    struct sqa_product p = {.k = sqa_node_kernels(n)};
     struct sqa_err err;
 
     (void)sqa_product_sizes(n, &p, &err);

@@ -20,6 +20,12 @@ static inline const struct sqa_kernels *sqa_kernels_of(enum sqa_dtype t)
     return t == SQA_F64 ? &sqa_kernels_f64 : &sqa_kernels_f32;
 }
 
+/* The kernels of an op that multiplies matrices: those of its graph's compute type. */
+static inline const struct sqa_kernels *sqa_node_kernels(const struct sqa_node *n)
+{
+    return n->in[0]->dtype == SQA_F64 ? &sqa_kernels_f64 : sqa_kernels_compute(n->compute);
+}
+
 /* Address of element i of a buffer whose elements have `size` bytes. */
 static inline void *sqa_at(void *p, int64_t i, size_t size)
 {

@@ -23,6 +23,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <cblas.h>
+#include <dnnl.h>
 #include <hwloc.h>
 #include <openssl/crypto.h>
 #include <papi.h>
@@ -280,18 +281,20 @@ static json_t *openblas(void)
 static json_t *libraries(void)
 {
     const unsigned h = hwloc_get_api_version(), x = XXH_versionNumber();
-    char hwloc[64], papi[32], pcre2[64] = "unknown", xxhash[32];
+    char hwloc[64], papi[32], onednn[32], pcre2[64] = "unknown", xxhash[32];
     /* hwloc tells only its interface at run time, PAPI nothing before it is started: the rest is the headers'. */
     snprintf(hwloc, sizeof hwloc, HWLOC_VERSION ", interface %u.%u.%u", h >> 16, (h >> 8) & 0xff, h & 0xff);
     snprintf(papi, sizeof papi, "%d.%d.%d", PAPI_VERSION_MAJOR(PAPI_VERSION), PAPI_VERSION_MINOR(PAPI_VERSION),
              PAPI_VERSION_REVISION(PAPI_VERSION));
+    const dnnl_version_t *d = dnnl_version();
+    snprintf(onednn, sizeof onednn, "%d.%d.%d", d->major, d->minor, d->patch);
     snprintf(xxhash, sizeof xxhash, "%u.%u.%u", x / 10000, x / 100 % 100, x % 100);
     const int length = pcre2_config(PCRE2_CONFIG_VERSION, NULL);
     if (length > 0 && (size_t)length <= sizeof pcre2)
         pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "openblas", openblas(), "hwloc", hwloc, "papi", papi,
-                     "pcre2", pcre2, "jansson", jansson_version_str(), "xxhash", xxhash, "openssl",
-                     OpenSSL_version(OPENSSL_VERSION), "libc", gnu_get_libc_version());
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "openblas", openblas(), "onednn", onednn,
+                     "hwloc", hwloc, "papi", papi, "pcre2", pcre2, "jansson", jansson_version_str(), "xxhash", xxhash,
+                     "openssl", OpenSSL_version(OPENSSL_VERSION), "libc", gnu_get_libc_version());
 }
 
 static json_t *counters(void)

@@ -97,6 +97,19 @@
     void sqa_k_copy_strided_##T(const void *x, int rank, const int64_t *dim, const int64_t *stride, void *y); \
     void sqa_k_from_f64_##T(const double *x, void *y, size_t n); \
     void sqa_k_to_f64_##T(const void *x, double *y, size_t n);
+#define SQA_BF16_DECLARE(T) \
+    void sqa_k_gemm_bf16_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, \
+                             int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
+    size_t sqa_k_attention_bf16_workspace_##T(int64_t d, int64_t dv); \
+    void sqa_k_attention_bf16_##T(const struct sqa_attention *a, void *workspace); \
+    void sqa_k_attention_bf16_bwd_##T(const struct sqa_attention_bwd *a, void *workspace);
+/* kernels/simd/gemm_dnnl.c. works: has oneDNN such a product on this machine? */
+#define SQA_DNNL_DECLARE(T) \
+    void sqa_k_gemm_dnnl_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, \
+                             int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
+    void sqa_k_gemm_dnnl_widened_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, \
+                                     int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
+    int sqa_k_gemm_dnnl_works_##T(int widened);
 
 /* Kernels of kernels/simd, in one form for each instruction set */
 /* gemm_panels has a form for each too, but its plain form is OpenBLAS's (tables.c). */
@@ -112,12 +125,25 @@
     X(fft_kernel, isa) X(fft_convolve, isa) X(fft_gradient, isa) X(fft_kernel_grad, isa) \
     X(glu, isa) X(glu_grad, isa) X(scan, isa) X(scan_grad, isa) X(powers, isa) X(polynomials, isa) \
     X(kattn_workspace, isa) X(kattn_keys, isa) X(kattn_queries, isa) X(kattn_queries_bwd, isa) \
-    X(kattn_keys_bwd, isa) X(kattn_causal, isa) X(kattn_causal_bwd_q, isa) X(kattn_causal_bwd_k, isa)
+    X(kattn_keys_bwd, isa) X(kattn_causal, isa) X(kattn_causal_bwd_q, isa) X(kattn_causal_bwd_k, isa) \
+    X(gemm_bf16, isa) SQA_BF16_LIST(X, isa)
+/* those of it with forms for the bfloat16 units of processors too */
+#define SQA_BF16_LIST(X, isa) X(attention_bf16_workspace, isa) X(attention_bf16, isa) X(attention_bf16_bwd, isa)
 /* Kernels that have a plain form only */
 #define SQA_PLAIN_LIST(X, T) \
     X(embedding, T) X(embedding_grad, T) X(copy_strided, T) X(from_f64, T) X(to_f64, T)
 /* clang-format on */
 
+SQA_DNNL_DECLARE(f32_avx2)
+SQA_DNNL_DECLARE(f32_avx512)
+SQA_DNNL_DECLARE(f32_pair)
+SQA_BF16_DECLARE(f32)
+SQA_BF16_DECLARE(f64)
+SQA_BF16_DECLARE(f32_avx2)
+SQA_BF16_DECLARE(f32_avx512)
+SQA_BF16_DECLARE(f32_avx512bf16)
+SQA_BF16_DECLARE(f32_amx)
+SQA_BF16_DECLARE(f32_pair)
 SQA_KERNELS_DECLARE(f32)
 SQA_KERNELS_DECLARE(f64)
 SQA_KERNELS_DECLARE(f32_avx2)
