@@ -35,7 +35,7 @@ static struct rules {
     int bias;   /* 1: random, some -inf; 2: zeros */
     size_t cut; /* the forward pass in two calls, the second from this query on */
 } rules;
-static int32_t block_start[512], block_key[1 << 16];
+static int32_t block_start[520], block_key[1 << 16];
 
 /* Arrays of one case in double. */
 struct arrays {
