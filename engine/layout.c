@@ -92,6 +92,7 @@ struct place { /* a buffer or a node's workspace */
     int first, last;
     struct sqa_buffer *buffer;
     size_t *workspace;
+    int turn, best_turn; /* in which order places are given: of now, and of the smallest arena so far */
 };
 
 /* Everything that wants a place; inputs have only their leaf, the rest stands in the run order. */
@@ -109,10 +110,10 @@ static int list_places(const struct sqa_schedule *s, struct place *places, size_
         for (int i = 0; i < node->nout; i++) {
             struct sqa_buffer *b = node->out[i]->buffer;
             if (has_place(b))
-                places[n++] = (struct place){sqa_align_place(b->bytes), 0, b->first, b->last, b, NULL};
+                places[n++] = (struct place){sqa_align_place(b->bytes), 0, b->first, b->last, b, NULL, 0, 0};
         }
         if (node->workspace)
-            places[n++] = (struct place){sqa_align_place(node->workspace), 0, p, p, NULL, &workspace[p]};
+            places[n++] = (struct place){sqa_align_place(node->workspace), 0, p, p, NULL, &workspace[p], 0, 0};
     }
     return n;
 }
@@ -175,11 +176,17 @@ static int by_start(const void *a, const void *b)
     return x->first != y->first ? (x->first > y->first) - (x->first < y->first) : by_size(a, b);
 }
 
-/* In the given order, each at the lowest offset that is free during its whole life. Returns the size of the arena. */
-static size_t place_all(struct place *places, int n, const struct place **busy, place_order *order)
+static int by_turn(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    return (x->turn > y->turn) - (x->turn < y->turn);
+}
+
+/* In turn, each at the lowest offset that is free during its whole life. Returns the size of the arena. */
+static size_t place_all(struct place *places, int n, const struct place **busy)
 {
     size_t size = 0;
-    qsort(places, (size_t)n, sizeof *places, order);
+    qsort(places, (size_t)n, sizeof *places, by_turn);
     for (int k = 0; k < n; k++) {
         struct place *p = &places[k];
         int live = 0;
@@ -205,6 +212,39 @@ static size_t place_all(struct place *places, int n, const struct place **busy, 
     return size;
 }
 
+static void try_turns(struct place *places, int n, const struct place **busy, size_t *size)
+{
+    const size_t now = place_all(places, n, busy);
+    for (int k = 0; k < n && now < *size; k++)
+        places[k].best_turn = places[k].turn;
+    *size = now < *size ? now : *size;
+}
+
+/* Several orders, then what reaches the top of the arena goes first, again and again. */
+static void improve(struct place *places, int n, const struct place **busy, size_t bound, size_t *size)
+{
+    static place_order *const orders[] = {by_size, by_start, by_life};
+    enum { ORDERS = sizeof orders / sizeof *orders, RAISES = 24 };
+    for (int i = 0; i < ORDERS; i++) {
+        qsort(places, (size_t)n, sizeof *places, orders[i]);
+        for (int k = 0; k < n; k++)
+            places[k].turn = k;
+        try_turns(places, n, busy, size);
+        for (int raise = 1; raise <= RAISES && *size > bound; raise++) {
+            int top = 0;
+            for (int k = 1; k < n; k++)
+                if (places[k].offset + places[k].bytes > places[top].offset + places[top].bytes)
+                    top = k;
+            places[top].turn = -raise;
+            try_turns(places, n, busy, size);
+        }
+        if (*size <= bound)
+            break;
+    }
+    for (int k = 0; k < n; k++)
+        places[k].turn = places[k].best_turn;
+}
+
 enum sqa_status sqa_place(const struct sqa_schedule *s, size_t *workspace, size_t *size, struct sqa_err *err)
 {
     const size_t limit = (size_t)s->g->count + (size_t)s->count * (SQA_MAX_OUTPUTS + 1);
@@ -213,18 +253,11 @@ enum sqa_status sqa_place(const struct sqa_schedule *s, size_t *workspace, size_
     size_t *live = sqa_alloc_array((size_t)s->count + 1, sizeof *live);
     enum sqa_status status = SQA_OK;
     if (places && busy && live) {
-        static place_order *const orders[] = {by_size, by_start, by_life};
-        enum { ORDERS = sizeof orders / sizeof *orders };
         const size_t bound = sqa_live_bytes(s, live);
         const int n = list_places(s, places, workspace);
-        int best = 0;
         *size = SIZE_MAX;
-        for (int i = 0; i<ORDERS && * size> bound; i++) {
-            const size_t now = place_all(places, n, busy, orders[i]);
-            best = now < *size ? i : best;
-            *size = now < *size ? now : *size;
-        }
-        (void)place_all(places, n, busy, orders[best]);
+        improve(places, n, busy, bound, size);
+        (void)place_all(places, n, busy);
     } else {
         status = sqa_fail(err, SQA_NOMEM, "plan: no memory for its layout; free some memory and run again");
     }

@@ -75,7 +75,8 @@ static const struct sqa_option run_options[] = {
 };
 static const struct sqa_option bench_options[] = {
     SELECTION,
-    {"lengths", 0, SQA_OPTION_LIST, "1K,2K,...", "lengths to measure at; 1K..64K doubles (default 1K)", AT(s.lengths), 0, 0},
+    {"lengths", 0, SQA_OPTION_LIST, "1K,2K,...", "lengths to measure at; 1K..64K doubles (default 1K)", AT(s.lengths),
+     0, 0},
     {"phase", 0, SQA_OPTION_TEXT, "infer,train", "what to measure (default both)", AT(phase), 0, 0},
     {"seed", 0, SQA_OPTION_INT, "K", "seed of weights and tokens (default 1)", AT(s.seed), 0, 1e15},
     {.name = NULL},

@@ -221,12 +221,22 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
     sqa_chunks(r, j.x.rows, j.block, flops(n), block_of_rows, &j);
 }
 
+/* An activation's output again, from what it was taken of. */
+static struct sqa_tensor *remake(struct sqa_graph *g, struct sqa_node *n, int output)
+{
+    const struct sqa_linear_attr *a = n->attr;
+    const int pre = output < a->n ? sqa_linear_pre(a, output) : -1;
+
+    return pre >= 0 ? sqa_unary(g, (enum sqa_unary)a->act[output], n->out[pre]) : NULL;
+}
+
 const struct sqa_op sqa_op_linear = {
     .name = "linear",
     .help = "y_i = act_i(x W_i + b_i) for up to 3 layers of one x",
     .shape = shape,
     .run = run,
     .grad = sqa_linear_gradients,
+    .remake = remake,
     .flops = flops,
     .workspace = workspace,
     .strided = 0xf, /* x and weights; the builder looks at them */
