@@ -57,16 +57,17 @@ def sizes_text(sizes):
     return "".join(f",{k}={v}" for k, v in sizes.items())
 
 
-def run_ours(a, row, phase, samples):
+def run_ours(a, row, phase, samples, threads=None):
     group, model, _, length, sizes = row[:5]
+    side = "seqarena" if threads is None else f"seqarena {threads} threads"
     with tempfile.TemporaryDirectory() as d:
         spec = model + ("," if ":" in model else ":") + sizes_text(sizes)[1:]
         if one([a.seqarena, "bench", "--model", spec, "--lengths", str(length), "--batch", "4", "--phase", phase,
-                "--threads", str(a.threads), "--rounds", str(samples), "-q", "-o", f"{d}/run"]) is None:
+                "--threads", str(threads or a.threads), "--rounds", str(samples), "-q", "-o", f"{d}/run"]) is None:
             return []
         with open(f"{d}/run/cells.csv", newline="") as f:
             cells = list(csv.DictReader(f))
-    return [dict(side="seqarena", model=model, ns_median=c["latency_ns_median"], own_bytes=c["mem_own_bytes"],
+    return [dict(side=side, model=model, ns_median=c["latency_ns_median"], own_bytes=c["mem_own_bytes"],
                  params=c["params"], version=a.version) for c in cells if c["status"] == "ok"]
 
 
@@ -107,6 +108,9 @@ def jobs(a):
                 if a.ort and phase == "infer" and row[8]:
                     sides.append(("onnxruntime", row[2].split(",")[0].split(":")[0],
                                   lambda r=row, s=samples: run_ort(a, r, s)))
+                if row is ROWS[0] and phase == "infer":
+                    sides.append(("seqarena 2 threads", row[1],
+                                  lambda r=row, p=phase, s=samples: run_ours(a, r, p, s, 2)))
                 for side in sides if number % 2 == 0 else sides[::-1]:
                     yield number, row, phase, side
 
@@ -169,6 +173,11 @@ def table(file):
     print(f"{rows[0]['cpu']}; {rows[0]['threads']} thread; batch 4, 2 layers, f32; "
           + "; ".join(f"{s} {', '.join(v)}" for s, v in versions.items() if v)
           + f"; {len({r['round'] for r in rows})} interleaved rounds.\n")
+    one, two = (best_side([r for r in rows if r["length"] == "1024" and r["phase"] == "infer"], side)
+                for side in ("seqarena", "seqarena 2 threads"))
+    if one and two:
+        print(f"A second thread made our transformer's inference at L = 1024 {median(one, 'ns_median') / median(two, 'ns_median'):.2f} "
+              "times as fast during this run.\n")
     head = ["model", "L", "train, PyTorch / ours", "inference, PyTorch / ours", "inference, ONNX Runtime / ours",
             "train memory, PyTorch / ours", "inference memory"]
     print("| " + " | ".join(head) + " |\n|:---|---:|" + "---:|" * 5)
@@ -209,7 +218,7 @@ def main():
         sys.exit(f"bench-peer: {a.peers}/torch_bench.py is not there; give its folder with --peers")
     if one([a.python, "-c", "import torch"]) is None:
         sys.exit(f"bench-peer: {a.python} has no torch; install python3-torch and libopenblas0-pthread")
-    a.version = (one([a.seqarena, "--version"]) or "").strip().splitlines()[0]
+    a.version = (one([a.seqarena, "--version"]) or "?").split(",")[0].replace("seqarena ", "").replace(" (", "-")
     a.onnx = tempfile.mkdtemp(prefix="seqarena-onnx-")
     try:
         measure(a)
