@@ -18,6 +18,7 @@
 #include "engine/optim.h"
 #include "engine/plan.h"
 #include "models/model.h"
+#include "tests/bench.h"
 
 #if defined __has_feature
 #if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
@@ -88,30 +89,10 @@ void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
 }
 #endif
 
-#define COUNT(x) (sizeof(x) / sizeof *(x))
-#define OK(call)                          \
-    do {                                  \
-        if ((call) != SQA_OK)             \
-            fail_msg("%s", failure.text); \
-    } while (0)
-
-static struct sqa_err failure;
-
-static void assert_near(double a, double b, double bound, const char *what)
-{
-    if (!(fabs(a - b) <= bound))
-        fail_msg("%s: %.17g, want %.17g within %g", what, a, b, bound);
-}
-
 static void assert_sentence(const char *text, const char *part)
 {
     if (!strstr(text, part) || !strstr(text, "; "))
         fail_msg("'%s' and an advice are not in '%s'", part, text);
-}
-
-static double normal(uint64_t key, uint64_t i)
-{
-    return sqa_random_normal(key, i);
 }
 
 /* A graph with its store, made into a plan of its own. */
@@ -158,18 +139,6 @@ static void make(struct lab *l)
     l->plan->poison = true;
 }
 
-static void feed(struct sqa_plan *p, const char *name, uint64_t key)
-{
-    const struct sqa_tensor *t;
-    void *to = sqa_plan_input(p, name, &t);
-    for (int64_t i = 0; to && i < sqa_numel(t); i++) {
-        if (t->dtype == SQA_F64)
-            ((double *)to)[i] = normal(key, (uint64_t)i);
-        else
-            ((float *)to)[i] = (float)normal(key, (uint64_t)i);
-    }
-}
-
 static const double *output(struct sqa_plan *p, const char *name)
 {
     const struct sqa_tensor *t;
@@ -183,50 +152,6 @@ static const double *output(struct sqa_plan *p, const char *name)
 
 static const struct sqa_signature series = {
     .kind = SQA_FORECAST, .length = 20, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
-
-struct bench { /* a model's plan in memory of its own */
-    struct sqa_model *model;
-    struct sqa_store store;
-    struct sqa_memory memory;
-    struct sqa_plan *plan;
-};
-
-static void open_bench(struct bench *b, const char *model, const struct sqa_signature *task, enum sqa_mode mode,
-                       int64_t batch, enum sqa_dtype real, int threads)
-{
-    const enum sqa_recompute_mode recompute = SQA_RECOMPUTE_OFF; /* its choice is not smooth in the length */
-    struct sqa_graph g;
-    *b = (struct bench){0};
-    OK(sqa_model_parse(model, &b->model, &failure));
-    sqa_store_init(&b->store, real, 7);
-    sqa_graph_init(&g, real, false);
-    OK(sqa_model_graph(b->model, task, &b->store, mode, batch, task->length, &g, &failure));
-    OK(sqa_store_seal(&b->store, mode == SQA_MODE_TRAIN, &failure));
-    g.recompute = recompute;
-    OK(sqa_plan_make(&g, &b->memory, threads, &b->plan, &failure));
-}
-
-static void close_bench(struct bench *b)
-{
-    sqa_plan_free(b->plan);
-    sqa_memory_clear(&b->memory);
-    sqa_store_clear(&b->store);
-    sqa_model_free(b->model);
-}
-
-static void feed_batch(struct sqa_plan *p, const struct sqa_signature *task)
-{
-    static const char *const ints[] = {"tokens", "lengths", "labels"};
-    const int64_t top[] = {task->vocab - 1, task->length, task->classes};
-    for (int k = 0; k < 3; k++) {
-        const struct sqa_tensor *t;
-        int32_t *to = sqa_plan_input(p, ints[k], &t);
-        for (int64_t i = 0; to && i < sqa_numel(t); i++)
-            to[i] = (int32_t)((k < 2) + (int64_t)sqa_random_below(40 + (uint64_t)k, (uint64_t)i, (uint64_t)top[k]));
-    }
-    feed(p, "x", 50);
-    feed(p, "y", 51);
-}
 
 /* Planner: graphs made at random */
 
@@ -701,7 +626,7 @@ static void planned_memory_is_linear_in_length(void **state)
     for (int64_t length = 512; length <= 4096; length *= 2) {
         struct bench b;
         task.length = length;
-        open_bench(&b, "transformer", &task, SQA_MODE_TRAIN, 1, SQA_F32, 2);
+        open_bench(&b, "transformer", &task, SQA_MODE_TRAIN, 1, SQA_F32, SQA_RECOMPUTE_OFF, 2);
         const size_t bytes = b.plan->arena_bytes;
         close_bench(&b);
         const double ratio = last ? (double)bytes / (double)last : 2;
@@ -735,7 +660,7 @@ static void steps_after_the_first_allocate_nothing(void **state)
         for (int threads = 1; threads <= 2; threads++) {
             const struct sqa_signature *t = strcmp(models[i], "dlinear") == 0 ? &series : &task;
             struct bench b;
-            open_bench(&b, models[i], t, SQA_MODE_TRAIN, 4, SQA_F32, threads);
+            open_bench(&b, models[i], t, SQA_MODE_TRAIN, 4, SQA_F32, SQA_RECOMPUTE_OFF, threads);
             for (int step = 1; step <= 3; step++) {
                 feed_batch(b.plan, t);
                 watching = step > 1;

@@ -12,22 +12,7 @@
 #include "base/random.h"
 #include "engine/optim.h"
 #include "kernels/kernels.h"
-
-#define COUNT(x) (sizeof(x) / sizeof *(x))
-
-#define OK(call)                          \
-    do {                                  \
-        if ((call) != SQA_OK)             \
-            fail_msg("%s", failure.text); \
-    } while (0)
-
-static struct sqa_err failure;
-
-static void assert_near(double a, double b, double bound, const char *what)
-{
-    if (!(fabs(a - b) <= bound))
-        fail_msg("%s: %.17g, want %.17g within %g", what, a, b, bound);
-}
+#include "tests/support.h"
 
 static double normal(uint64_t key, uint64_t i)
 {

@@ -13,71 +13,12 @@
 #include "engine/ops.h"
 #include "engine/plan_private.h"
 #include "models/model.h"
-
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-#define OK(call)                          \
-    do {                                  \
-        if ((call) != SQA_OK)             \
-            fail_msg("%s", failure.text); \
-    } while (0)
-
-static struct sqa_err failure;
+#include "tests/bench.h"
 
 static const struct sqa_signature tokens = {.kind = SQA_CLASSIFY, .vocab = 9, .classes = 3, .length = 20};
 static const struct sqa_signature series = {
     .kind = SQA_FORECAST, .length = 20, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
 enum { BATCH = 3, ROOM = 1 << 20 };
-
-struct bench { /* a model's plan in memory of its own */
-    struct sqa_model *model;
-    struct sqa_store store;
-    struct sqa_memory memory;
-    struct sqa_plan *plan;
-};
-
-static void open_bench(struct bench *b, const char *model, const struct sqa_signature *task, enum sqa_mode mode,
-                       int64_t batch, enum sqa_dtype real, enum sqa_recompute_mode recompute)
-{
-    struct sqa_graph g;
-    *b = (struct bench){0};
-    OK(sqa_model_parse(model, &b->model, &failure));
-    sqa_store_init(&b->store, real, 7);
-    sqa_graph_init(&g, real, false);
-    OK(sqa_model_graph(b->model, task, &b->store, mode, batch, task->length, &g, &failure));
-    OK(sqa_store_seal(&b->store, mode == SQA_MODE_TRAIN, &failure));
-    g.recompute = recompute;
-    OK(sqa_plan_make(&g, &b->memory, 1, &b->plan, &failure));
-}
-
-static void close_bench(struct bench *b)
-{
-    sqa_plan_free(b->plan);
-    sqa_memory_clear(&b->memory);
-    sqa_store_clear(&b->store);
-    sqa_model_free(b->model);
-}
-
-static void feed_batch(struct sqa_plan *p, const struct sqa_signature *task)
-{
-    static const char *const ints[] = {"tokens", "lengths", "labels"}, *const reals[] = {"x", "y"};
-    const int64_t top[] = {task->vocab - 1, task->length, task->classes};
-    const struct sqa_tensor *t;
-    for (int k = 0; k < 3; k++) {
-        int32_t *to = sqa_plan_input(p, ints[k], &t);
-        for (int64_t i = 0; to && i < sqa_numel(t); i++)
-            to[i] = (int32_t)((k < 2) + (int64_t)sqa_random_below(40 + (uint64_t)k, (uint64_t)i, (uint64_t)top[k]));
-    }
-    for (uint64_t k = 0; k < 2; k++) {
-        void *to = sqa_plan_input(p, reals[k], &t);
-        for (int64_t i = 0; to && i < sqa_numel(t); i++) {
-            const double v = (double)sqa_random_below(50 + k, (uint64_t)i, 1000) / 500 - 1;
-            if (t->dtype == SQA_F64)
-                ((double *)to)[i] = v;
-            else
-                ((float *)to)[i] = (float)v;
-        }
-    }
-}
 
 /* Runs from the same state and memory full of NaN bytes; results are copied to `out`, their bytes returned. */
 static size_t run_bytes(struct bench *b, const struct sqa_signature *task, bool poison, const void *start,
@@ -138,7 +79,7 @@ static void all_ways_agree(const char *model, const struct sqa_signature *task, 
         size_t n = 0;
         for (size_t w = 0; w < (mode == SQA_MODE_TRAIN ? COUNT(ways) : 1); w++) {
             struct bench b;
-            open_bench(&b, model, task, (enum sqa_mode)mode, BATCH, real, ways[w]);
+            open_bench(&b, model, task, (enum sqa_mode)mode, BATCH, real, ways[w], 1);
             void *start = sqa_alloc(sqa_store_snapshot_bytes(&b.store));
             sqa_store_take(&b.store, start);
             if (w == 0) {
@@ -276,7 +217,7 @@ static size_t arena_of(const char *model, int64_t length, enum sqa_recompute_mod
 {
     struct sqa_signature task = {.kind = SQA_CLASSIFY, .vocab = 32, .classes = 10, .length = length};
     struct bench b;
-    open_bench(&b, model, &task, SQA_MODE_TRAIN, 4, SQA_F32, way);
+    open_bench(&b, model, &task, SQA_MODE_TRAIN, 4, SQA_F32, way, 1);
     const size_t bytes = b.plan->arena_bytes;
     *share = sqa_plan_flops(b.plan, SQA_PASS_RECOMPUTE) /
              (sqa_plan_flops(b.plan, SQA_PASS_FORWARD) + sqa_plan_flops(b.plan, SQA_PASS_BACKWARD));
@@ -315,7 +256,7 @@ static void placement_is_near_the_bound(void **state)
             for (int way = 0; way < 3; way++) {
                 struct sqa_signature task = {.kind = SQA_CLASSIFY, .vocab = 32, .classes = 10, .length = 1024};
                 struct bench b;
-                open_bench(&b, models[i], &task, (enum sqa_mode)mode, 4, SQA_F32, (enum sqa_recompute_mode)way);
+                open_bench(&b, models[i], &task, (enum sqa_mode)mode, 4, SQA_F32, (enum sqa_recompute_mode)way, 1);
                 const struct sqa_schedule s = {&b.plan->graph, b.plan->nodes, b.plan->count, b.plan->count, 1};
                 assert_true((size_t)s.count < COUNT(live));
                 const size_t bound = sqa_live_bytes(&s, live);

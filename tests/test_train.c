@@ -14,15 +14,8 @@
 #include "base/file.h"
 #include "harness/train.h"
 #include "results/schema.h"
+#include "tests/support.h"
 
-#define COUNT(x) (sizeof(x) / sizeof *(x))
-#define OK(call)                          \
-    do {                                  \
-        if ((call) != SQA_OK)             \
-            fail_msg("%s", failure.text); \
-    } while (0)
-
-static struct sqa_err failure;
 static char folder[] = "/tmp/test_train_XXXXXX", checkpoint[64];
 static volatile sig_atomic_t stop;
 
