@@ -3,7 +3,9 @@
  *
  * Computes  softmax(q (E^T k)^T / sqrt(d)) (F^T v) with E, F (max_length, r) over positions, shared by all heads
  * Shapes    x (B, L, D) -> (B, L, D); E and F are cut to their first L rows; mixed keys and values (B, r, H, d)
- * Cost      projections, two mixings 4 B L r D, and L r pairs a head of 4 d + 5 flops
+ *           where r < L the inputs are mixed first and r rows projected: E^T (x W + b) = (E^T x) W + (E^T 1) b
+ * Cost      r < L: query and output projections, one mixing 2 B L r D (two when not shared), 4 B r D^2, and L r pairs
+ *           a head of 4 d + 5 flops; otherwise all projections, two mixings and the pairs
  * Source    Wang et al. 2020, arXiv:2006.04768, equation (7). E, F ~ N(0, 1 / r) as in its analysis. One E = F for
  *           all heads is its key-value sharing and what the LRA code does (google-research/long-range-arena:
  *           lra_benchmarks/models/linformer/linformer_attention.py; there Xavier-uniform, rank 16). Rank 256 is the
@@ -46,6 +48,71 @@ static struct sqa_tensor *mixing(const struct self *s, struct sqa_context *c, co
     return c->length == c->max_length ? e : sqa_slice(c->g, e, 0, 0, c->length);
 }
 
+/* Fewer rows to project when they are mixed first. */
+static bool mixes_first(const struct self *s, const struct sqa_context *c)
+{
+    return s->rank < c->length;
+}
+
+/* The parameters of a projection of x, as sqa_project_heads declares them. */
+struct projection {
+    struct sqa_tensor *w, *b; /* b NULL: none */
+};
+
+static struct projection projection_of(struct sqa_context *c, const char *w, const char *b)
+{
+    const struct sqa_init xavier = {.kind = SQA_INIT_XAVIER}, zero = {.kind = SQA_INIT_ZERO};
+    const int64_t D = c->frame.dim;
+    struct projection p = {sqa_param_tensor(c, w, SQA_GROUP_REGULAR, xavier, SQA_DIMS(D, D)), NULL};
+
+    if (c->frame.bias)
+        p.b = sqa_param_tensor(c, b, SQA_GROUP_NO_DECAY, zero, SQA_DIMS(D));
+    return p;
+}
+
+/* The sums of the valid rows of e: (B, r, 1), or (1, r, 1) without lengths. */
+static struct sqa_tensor *column_sums(const struct self *s, struct sqa_context *c, struct sqa_tensor *e)
+{
+    const int64_t rows = c->lengths != NULL ? c->batch : 1;
+    struct sqa_tensor *ones = sqa_fill(c->g, 1, SQA_DIMS(rows, c->length));
+
+    ones = sqa_mask_rows(c->g, ones, c->lengths);
+    return sqa_reshape(c->g, sqa_matmul(c->g, ones, e, false, false), SQA_DIMS(rows, s->rank, 1));
+}
+
+/* E^T (x W + b) = (E^T x) W + (E^T 1) b: xe (B, r, D) is x mixed, sums are those of the columns of E. */
+static struct sqa_tensor *add_bias(struct sqa_context *c, struct sqa_tensor *y, struct sqa_tensor *sums,
+                                   struct sqa_tensor *b)
+{
+    return b != NULL ? sqa_add(c->g, y, sqa_mul(c->g, sums, b)) : y;
+}
+
+static struct sqa_heads mix_then_project(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const int64_t B = c->batch, D = c->frame.dim, H = c->frame.heads;
+    const struct projection q = projection_of(c, "wq.w", "wq.b"), k = projection_of(c, "wk.w", "wk.b"),
+                            v = projection_of(c, "wv.w", "wv.b");
+    struct sqa_tensor *e = mixing(s, c, "e"), *f = s->share ? e : mixing(s, c, "f");
+    struct sqa_tensor *valid = sqa_mask_rows(c->g, x, c->lengths);
+    struct sqa_tensor *xe = sqa_matmul(c->g, e, valid, true, false);
+    struct sqa_tensor *const w[] = {k.w, v.w}, *const none[] = {NULL, NULL};
+    struct sqa_tensor *kv[2], *query = sqa_linear(c->g, x, q.w, q.b);
+    struct sqa_tensor *sums = c->frame.bias ? column_sums(s, c, e) : NULL, *sums_f = sums;
+
+    if (s->share) {
+        sqa_linear_n(c->g, xe, 2, w, none, NULL, kv);
+    } else {
+        kv[0] = sqa_linear(c->g, xe, k.w, NULL);
+        kv[1] = sqa_linear(c->g, sqa_matmul(c->g, f, valid, true, false), v.w, NULL);
+        sums_f = c->frame.bias ? column_sums(s, c, f) : NULL;
+    }
+    kv[0] = add_bias(c, kv[0], sums, k.b);
+    kv[1] = add_bias(c, kv[1], sums_f, v.b);
+    return (struct sqa_heads){sqa_reshape(c->g, query, SQA_DIMS(B, c->length, H, D / H)),
+                              sqa_reshape(c->g, kv[0], SQA_DIMS(B, s->rank, H, D / H)),
+                              sqa_reshape(c->g, kv[1], SQA_DIMS(B, s->rank, H, D / H))};
+}
+
 /* x (B, L, H, d) -> (B, r, H, d) */
 static struct sqa_tensor *mix(const struct self *s, struct sqa_context *c, struct sqa_tensor *e, struct sqa_tensor *x)
 {
@@ -55,23 +122,37 @@ static struct sqa_tensor *mix(const struct self *s, struct sqa_context *c, struc
     return sqa_reshape(c->g, sqa_matmul(c->g, e, x, true, false), SQA_DIMS(B, s->rank, H, D / H));
 }
 
+static struct sqa_heads project_then_mix(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
+{
+    struct sqa_heads h = sqa_project_heads(c, x);
+    struct sqa_tensor *e = mixing(s, c, "e"), *f = s->share ? e : mixing(s, c, "f");
+
+    h.k = mix(s, c, e, h.k);
+    h.v = mix(s, c, f, h.v);
+    return h;
+}
+
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
-    const struct sqa_heads h = sqa_project_heads(c, x);
+    const struct sqa_heads h = mixes_first(s, c) ? mix_then_project(s, c, x) : project_then_mix(s, c, x);
     const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
                                             .dropout = c->frame.attention_dropout};
-    struct sqa_tensor *e = mixing(s, c, "e"), *f = s->share ? e : mixing(s, c, "f");
 
-    return sqa_merge_heads(c, sqa_attention(c->g, h.q, mix(s, c, e, h.k), mix(s, c, f, h.v), NULL, spec));
+    return sqa_merge_heads(c, sqa_attention(c->g, h.q, h.k, h.v, NULL, spec));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const struct self *s = self;
-    const double rows = (double)(c->batch * c->length), r = (double)s->rank, D = (double)c->frame.dim;
+    const double B = (double)c->batch, L = (double)c->length, r = (double)s->rank, D = (double)c->frame.dim;
+    const double attention = B * L * r * (4 * D + 5 * (double)c->frame.heads);
+    const double matrices = s->share ? 1 : 2, sums = c->lengths != NULL ? B : 1;
 
-    return sqa_heads_flops(c) + rows * r * (8 * D + 5 * (double)c->frame.heads);
+    if (!mixes_first(s, c))
+        return sqa_heads_flops(c) + 4 * B * L * r * D + attention;
+    return sqa_heads_flops(c) / 2 + matrices * 2 * B * L * r * D + 4 * B * r * D * D + attention +
+           (c->frame.bias ? matrices * 2 * sums * L * r + 2 * (sums + B) * r * D : 0);
 }
 
 /* Identities */

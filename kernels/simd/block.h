@@ -1,72 +1,164 @@
 /*
  * block.h - C (+)= A B for small matrices in cache
  *
- * Registers hold a block of BLOCK_ROWS x BLOCK_COLUMNS of C. block_rows: A is row-major, element (i, l) at a[i as +
- * l]. block_columns: A is read transposed, element (i, l) at a[i + l as]. B is row-major with k rows of stride bs. m
- * is rounded up to BLOCK_ROWS and n to BLOCK_COLUMNS: the rounded ranges of A, B and C must lie inside the buffers,
- * with numbers in A and B. Sums run over l in order.
+ * Registers hold a block of BLOCK_ROWS x BLOCK_COLUMNS of C, or fewer rows for the last ones. block_rows: A is
+ * row-major, element (i, l) at a[i as + l]. block_columns: A is read transposed, element (i, l) at a[i + l as]. B is
+ * row-major with k rows of stride bs, or packed by block_pack: BLOCK_COLUMNS columns side by side, row after row, so
+ * that its rows do not meet in one place of the cache. m is rounded up to block_covered(m) and n to BLOCK_COLUMNS: the
+ * rounded ranges of A, B and C must lie inside the buffers. Sums run over l in order.
  */
 #ifndef SQA_KERNELS_SIMD_BLOCK_H
 #define SQA_KERNELS_SIMD_BLOCK_H
 
 #include "kernels/simd/vec.h"
 
-#if SQA_WIDTH == 8 /* 16 registers: 12 of C */
-enum { BLOCK_ROWS = 6, BLOCK_COLUMNS = 2 * W };
-#define BLOCK_EACH(X) X(0) X(1) X(2) X(3) X(4) X(5)
-#else /* 32 registers: 28 of C */
-enum { BLOCK_ROWS = 14, BLOCK_COLUMNS = 2 * W };
-#define BLOCK_EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
-#endif
+/* 16 registers: 12 of C; or 32: 28 of C. BLOCK_LESS, BLOCK_LEAST: rows of the last blocks */
+enum {
+    BLOCK_ROWS = W == 8 ? 6 : 14,
+    BLOCK_LESS = W == 8 ? 4 : 8,
+    BLOCK_LEAST = 4,
+    BLOCK_COLUMNS = 2 * W,
+};
 
-/* am: from one row of A to the next; al: from one column to the next. One of the two is the constant 1. */
-static inline __attribute__((always_inline)) void block_of(ptrdiff_t k, const float *a, ptrdiff_t am, ptrdiff_t al,
-                                                           const float *b, ptrdiff_t bs, float *c, ptrdiff_t cs,
-                                                           int accumulate)
+/* A (rows x k): am from one row to the next, al from one column to the next. The sum of row i is multiplied by
+ * scale[i] when there is scale. */
+struct block {
+    ptrdiff_t k;
+    const float *a;
+    ptrdiff_t am, al;
+    const float *b;
+    ptrdiff_t bs;
+    float *c;
+    ptrdiff_t cs;
+    int accumulate;
+    const float *scale;
+};
+
+/* `rows` is a constant wherever this is inlined, so that c lies in registers. */
+static inline __attribute__((always_inline)) void block_of(const int rows, const struct block *p)
 {
-#define NAMES(r) vf c##r##0, c##r##1;
-#define LOAD(r) c##r##0 = v_load(c + r * cs), c##r##1 = v_load(c + r * cs + W);
-#define ZERO(r) c##r##0 = v_zero(), c##r##1 = v_zero();
-#define STEP(r)                      \
-    x = v_set(a[r * am]);            \
-    c##r##0 = v_fma(x, b0, c##r##0); \
-    c##r##1 = v_fma(x, b1, c##r##1);
-#define STORE(r) v_store(c + r * cs, c##r##0), v_store(c + r * cs + W, c##r##1);
-    BLOCK_EACH(NAMES)
-    if (accumulate) {
-        BLOCK_EACH(LOAD)
-    } else {
-        BLOCK_EACH(ZERO)
+    const ptrdiff_t am = p->am, al = p->al, bs = p->bs, cs = p->cs; /* stores of vectors may change *p */
+    float *to = p->c;
+    const float *scale = p->scale;
+    const float *a = p->a, *low = a + rows / 2 * am, *b = p->b; /* two bases: short addresses */
+    vf c[BLOCK_ROWS][2];
+    V_UNROLL
+    for (int r = 0; r < rows; r++)
+        c[r][0] = c[r][1] = v_zero();
+    if (p->accumulate) {
+        V_UNROLL
+        for (int r = 0; r < rows; r++) {
+            c[r][0] = v_load(to + r * cs);
+            c[r][1] = v_load(to + r * cs + W);
+        }
     }
-    for (; k > 0; k--, a += al, b += bs) {
+    for (ptrdiff_t l = p->k; l > 0; l--, a += al, low += al, b += bs) {
         const vf b0 = v_load(b), b1 = v_load(b + W);
-        vf x;
-        BLOCK_EACH(STEP)
+        V_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const vf x = v_set(r < rows / 2 ? a[r * am] : low[(r - rows / 2) * am]);
+            c[r][0] = v_fma(x, b0, c[r][0]);
+            c[r][1] = v_fma(x, b1, c[r][1]);
+        }
     }
-    BLOCK_EACH(STORE)
-#undef NAMES
-#undef LOAD
-#undef ZERO
-#undef STEP
-#undef STORE
+    if (scale) {
+        V_UNROLL
+        for (int r = 0; r < rows; r++) {
+            c[r][0] = v_mul(v_set(scale[r]), c[r][0]);
+            c[r][1] = v_mul(v_set(scale[r]), c[r][1]);
+        }
+    }
+    V_UNROLL
+    for (int r = 0; r < rows; r++, to += cs) {
+        v_store(to, c[r][0]);
+        v_store(to + W, c[r][1]);
+    }
 }
 
-/* Columns of B stay in cache while A passes. */
+/* Rows of the next block when `left` are to do. */
+static inline ptrdiff_t block_step(ptrdiff_t left)
+{
+    if (W == 8)
+        return left > 8 || left == 5 || left == 6 ? BLOCK_ROWS : BLOCK_LESS;
+    return left > 12 ? BLOCK_ROWS : left > 4 ? BLOCK_LESS : BLOCK_LEAST;
+}
+
+/* What all blocks of n rows cover: at most n + 3, and at most n rounded up to BLOCK_ROWS. */
+static inline ptrdiff_t block_covered(ptrdiff_t n)
+{
+    ptrdiff_t i = 0;
+    while (i < n)
+        i += block_step(n - i);
+    return i;
+}
+
+static __attribute__((noinline)) void block_most(const struct block *p)
+{
+    block_of(BLOCK_ROWS, p);
+}
+static __attribute__((noinline)) void block_less(const struct block *p)
+{
+    block_of(BLOCK_LESS, p);
+}
+static __attribute__((noinline)) void block_least(const struct block *p)
+{
+    block_of(BLOCK_LEAST, p);
+}
+
+static inline void block_run(ptrdiff_t rows, const struct block *p)
+{
+    if (rows == BLOCK_ROWS)
+        block_most(p);
+    else if (rows == BLOCK_LESS)
+        block_less(p);
+    else
+        block_least(p);
+}
+
+/* Columns of B stay in cache while A passes. bj: from BLOCK_COLUMNS columns of B to the next */
+static inline void block_all(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b,
+                             ptrdiff_t bs, ptrdiff_t bj, float *c, ptrdiff_t cs, int accumulate, const float *scale)
+{
+    for (ptrdiff_t j = 0; j < n; j += BLOCK_COLUMNS, b += bj)
+        for (ptrdiff_t i = 0; i < m; i += block_step(m - i)) {
+            const struct block p = {k,  a + i * as,     as, 1,          b,
+                                    bs, c + i * cs + j, cs, accumulate, scale ? scale + i : NULL};
+            block_run(block_step(m - i), &p);
+        }
+}
+
 static inline void block_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b,
                               ptrdiff_t bs, float *c, ptrdiff_t cs, int accumulate)
 {
-    for (ptrdiff_t j = 0; j < n; j += BLOCK_COLUMNS)
-        for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS)
-            block_of(k, a + i * as, as, 1, b + j, bs, c + i * cs + j, cs, accumulate);
+    block_all(m, n, k, a, as, b, bs, BLOCK_COLUMNS, c, cs, accumulate, NULL);
+}
+
+/* C = A B with B packed; rows of C multiplied by scale, or NULL */
+static inline void block_panels(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as,
+                                const float *panels, float *c, ptrdiff_t cs, const float *scale)
+{
+    block_all(m, n, k, a, as, panels, BLOCK_COLUMNS, k * BLOCK_COLUMNS, c, cs, 0, scale);
 }
 
 /* Columns of A stay in cache while B passes. */
 static inline void block_columns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b,
                                  ptrdiff_t bs, float *c, ptrdiff_t cs, int accumulate)
 {
-    for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS)
-        for (ptrdiff_t j = 0; j < n; j += BLOCK_COLUMNS)
-            block_of(k, a + i, 1, as, b + j, bs, c + i * cs + j, cs, accumulate);
+    for (ptrdiff_t i = 0; i < m; i += block_step(m - i))
+        for (ptrdiff_t j = 0; j < n; j += BLOCK_COLUMNS) {
+            const struct block p = {k, a + i, 1, as, b + j, bs, c + i * cs + j, cs, accumulate, NULL};
+            block_run(block_step(m - i), &p);
+        }
+}
+
+/* B (k x n), element (l, j) at b[l row + j column], packed, times scale: n rounded up to BLOCK_COLUMNS, zeros behind */
+static inline void block_pack(ptrdiff_t k, ptrdiff_t n, const float *b, ptrdiff_t row, ptrdiff_t column, float scale,
+                              float *to)
+{
+    for (ptrdiff_t j = 0; j < n; j += BLOCK_COLUMNS)
+        for (ptrdiff_t l = 0; l < k; l++, to += BLOCK_COLUMNS)
+            for (ptrdiff_t i = 0; i < BLOCK_COLUMNS; i++)
+                to[i] = j + i < n ? scale * b[l * row + (j + i) * column] : 0;
 }
 
 static inline ptrdiff_t block_up(ptrdiff_t n, ptrdiff_t unit)

@@ -31,13 +31,44 @@ static void raise_c(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float *m
     more[SQA_KATTN_FEATURE] = (float)kattn_find(p->phi + row * p->ms, p->m, top);
 }
 
-static void sum_values(const struct kattn *p, ptrdiff_t rows, float *values)
+/* Values t, t + 1, ... where they lie, or copied when their rows need zeros behind. */
+static struct kattn_rows values_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows)
 {
-    for (ptrdiff_t i = 0; i < rows; i++)
-        for (ptrdiff_t j = 0; j < p->dv; j += W) {
-            const size_t left = (size_t)(p->dv - j);
-            v_store_part(values + j, left, v_add(v_load_part(values + j, left), v_load(p->v + i * p->vp + j)));
-        }
+    const struct kattn_rows v = {(const float *)p->a->v + t * p->a->v_stride, p->a->v_stride, p->dv};
+    if (p->dv == p->vp && rows == p->tile)
+        return v;
+    kattn_load(v.at, v.stride, rows, p->dv, 1, p->v, p->tile, p->vp);
+    return (struct kattn_rows){p->v, p->vp, p->dv};
+}
+
+static void sum_values(struct kattn_rows v, ptrdiff_t rows, float *values)
+{
+    for (ptrdiff_t j = 0; j < v.width; j += W) {
+        const size_t left = (size_t)(v.width - j);
+        vf sum = v_load_part(values + j, left);
+        for (ptrdiff_t i = 0; i < rows; i++)
+            sum = v_add(sum, v_load_part(v.at + i * v.stride + j, left));
+        v_store_part(values + j, left, sum);
+    }
+}
+
+/* to = A times packed B, rows of dv numbers, multiplied by scale unless NULL; by way of o where a tile is not whole */
+static void write_rows(const struct kattn *p, ptrdiff_t rows, const float *a, ptrdiff_t as, const float *panels,
+                       const float *scale, float *to, ptrdiff_t stride)
+{
+    if (p->dv == p->vp && rows == p->tile) {
+        block_panels(rows, p->dv, p->m, a, as, panels, to, stride, scale);
+        return;
+    }
+    block_panels(rows, p->dv, p->m, a, as, panels, p->o, p->vp, scale);
+    kattn_store(p->o, p->vp, rows, p->dv, to, stride);
+}
+
+/* The gradient of rows x from du, which the slopes leave in dphi, or where it belongs when features are direct. */
+static struct kattn_slopes slopes_to(const struct kattn *p, const float *coef, const float *z, float *dz, float *dx,
+                                     ptrdiff_t stride)
+{
+    return (struct kattn_slopes){p->phi, coef, z, dz, kattn_direct(p) ? dx : NULL, stride};
 }
 
 void V(kattn_keys)(const struct sqa_kernel_attention *a, int64_t first, int64_t count, void *state_, void *ws)
@@ -51,18 +82,20 @@ void V(kattn_keys)(const struct sqa_kernel_attention *a, int64_t first, int64_t 
     kattn_load_state(&p, NULL);
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
-        kattn_load((const float *)a->v + t * a->v_stride, a->v_stride, rows, p.dv, 1, p.v, p.tile, p.vp);
+        const struct kattn_rows v = values_of(&p, t, rows);
         if (shared) {
             kattn_project(&p, (const float *)a->k + t * a->k_stride, a->k_stride, rows, p.phi);
             raise_c(&p, t, rows, more, &c);
             for (ptrdiff_t i = 0; i < rows; i++)
                 p.sub[i] += c;
-            kattn_map_rows(&p, SQA_MAP_EXP, rows, 0, p.phi, p.z, 1, NULL);
-            sum_values(&p, rows, values);
+            kattn_map_rows(&p, SQA_MAP_EXP, rows,
+                           &(struct kattn_make){.x = p.phi, .stride = p.ms, .unit = 1, .phi = p.phi, .z = p.z, .add = 1,
+                                                .next = {v}});
+            sum_values(v, rows, values);
         } else {
-            kattn_keys_of(&p, t, rows, 0, p.phi, p.z);
+            kattn_keys_of(&p, t, rows, 0, p.phi, p.z, (struct kattn_make){.next = {v}});
         }
-        block_columns(p.m, p.dv, rows, p.phi, p.ms, p.v, p.vp, p.s, p.vp, 1);
+        block_columns(p.m, p.dv, rows, p.phi, p.ms, v.at, v.stride, p.s, p.vp, 1);
     }
     if (shared) {
         more[SQA_KATTN_COUNT] = (float)(last > first ? last - first : 0);
@@ -75,18 +108,15 @@ void V(kattn_queries)(const struct sqa_kernel_attention *a, int64_t first, int64
 {
     const struct kattn p = kattn_open(a, ws);
     const ptrdiff_t last = (ptrdiff_t)(first + count);
-    kattn_load_state(&p, state);
+    const float *s = state;
+    block_pack(p.m, p.dv, s, p.dv, 1, 1, p.packed);
+    kattn_load(s + p.m * p.dv, p.m, 1, p.m, 1, p.z, 1, p.ms);
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
-        float *den = (float *)a->den + t;
-        kattn_queries_of(&p, t, rows, p.phi, den);
-        block_rows(rows, p.dv, p.m, p.phi, p.ms, p.s, p.vp, p.o, p.vp, 0);
-        for (ptrdiff_t i = 0; i < rows; i++) {
-            const vf inverse = v_set(1 / den[i]);
-            float *y = (float *)a->y + (t + i) * a->y_stride;
-            for (ptrdiff_t j = 0; j < p.dv; j += W)
-                v_store_part(y + j, (size_t)(p.dv - j), v_mul(inverse, v_load(p.o + i * p.vp + j)));
-        }
+        float *y = (float *)a->y + t * a->y_stride;
+        kattn_queries_of(&p, t, rows, p.phi, (float *)a->den + t,
+                         (struct kattn_make){.next = {{y, a->y_stride, p.dv}}});
+        write_rows(&p, rows, p.phi, p.ms, p.packed, p.sum, y, a->y_stride);
     }
 }
 
@@ -100,18 +130,23 @@ void V(kattn_queries_bwd)(const struct sqa_kernel_attention *a, int64_t first, i
     kattn_load_state(&p, NULL);
     memset(dz, 0, (size_t)p.ms * sizeof *dz);
     if (a->dq) {
-        kattn_turn(state, p.dv, p.m, p.dv, 1, p.st, p.ms);
+        block_pack(p.dv, p.m, state, 1, p.dv, 1, p.st);
         kattn_load((const float *)state + p.m * p.dv, p.m, 1, p.m, 1, z, 1, p.ms);
     }
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
-        kattn_queries_of(&p, t, rows, p.phi, NULL);
+        float *dq = a->dq ? (float *)a->dq + t * a->dq_stride : NULL;
+        const struct kattn_slopes slopes = slopes_to(&p, p.coef, z, dz, dq, a->dq_stride);
+        const struct kattn_make make = {.next = {{(const float *)a->dy + t * a->dy_stride, a->dy_stride, p.dv},
+                                                 {(const float *)a->y + t * a->y_stride, a->y_stride, p.dv},
+                                                 {dq, a->dq_stride, dq ? p.d : 0}}};
+        kattn_queries_of(&p, t, rows, p.phi, NULL, make);
         kattn_output_gradient(&p, t, rows);
         block_columns(p.m, p.dv, rows, p.phi, p.ms, p.g, p.vp, p.s, p.vp, 1);
         if (a->dq)
-            block_rows(rows, p.m, p.dv, p.g, p.vp, p.st, p.ms, p.dphi, p.ms, 0);
-        kattn_slope(&p, rows, p.phi, p.coef, z, dz);
-        if (a->dq)
+            block_panels(rows, p.m, p.dv, p.g, p.vp, p.st, p.dphi, p.ms, NULL);
+        kattn_slope_of(&p, rows, &slopes);
+        if (a->dq && !slopes.dx)
             kattn_query_inputs(&p, t, rows);
     }
     memcpy(z, dz, (size_t)p.ms * sizeof *z);
@@ -128,19 +163,25 @@ double V(kattn_keys_bwd)(const struct sqa_kernel_attention *a, int64_t first, in
     const int shared = a->map == SQA_MAP_EXP && !a->causal;
     const double c = shared ? (double)state[p.m * (p.dv + 1) + p.dv + SQA_KATTN_C] * KATTN_LOG2E : 0;
     double all = 0;
-    kattn_load_state(&p, dstate);
-    kattn_turn(dstate, p.dv, p.m, p.dv, 1, p.st, p.ms);
+    const float *ds = dstate;
+    kattn_load(ds + p.m * p.dv, p.m, 1, p.m, 1, p.z, 1, p.ms);
+    block_pack(p.m, p.dv, ds, p.dv, 1, 1, p.packed);
+    block_pack(p.dv, p.m, ds, 1, p.dv, 1, p.st);
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
-        kattn_load((const float *)a->v + t * a->v_stride, a->v_stride, rows, p.dv, 1, p.v, p.tile, p.vp);
-        kattn_keys_of(&p, t, rows, (float)c, p.phi, NULL);
-        block_rows(rows, p.m, p.dv, p.v, p.vp, p.st, p.ms, p.dphi, p.ms, 0);
-        block_rows(rows, p.dv, p.m, p.phi, p.ms, p.s, p.vp, p.o, p.vp, 0);
-        kattn_store(p.o, p.vp, rows, p.dv, (float *)a->dv_ + t * a->dv_stride, a->dv_stride);
-        kattn_slope(&p, rows, p.phi, NULL, p.z, NULL);
+        float *dk = (float *)a->dk + t * a->dk_stride, *dv = (float *)a->dv_ + t * a->dv_stride;
+        const struct kattn_rows v = values_of(&p, t, rows);
+        const struct kattn_slopes slopes = slopes_to(&p, NULL, p.z, NULL, dk, a->dk_stride);
+        const struct kattn_make make = {
+            .next = {v, {dk, a->dk_stride, p.d}, {dv, a->dv_stride, p.dv}}};
+        kattn_keys_of(&p, t, rows, (float)c, p.phi, NULL, make);
+        block_panels(rows, p.m, p.dv, v.at, v.stride, p.st, p.dphi, p.ms, NULL);
+        write_rows(&p, rows, p.phi, p.ms, p.packed, NULL, dv, a->dv_stride);
+        kattn_slope_of(&p, rows, &slopes);
         for (ptrdiff_t i = 0; i < rows; i++)
             all += (double)p.sum[i];
-        kattn_key_inputs(&p, t, rows);
+        if (!slopes.dx)
+            kattn_key_inputs(&p, t, rows);
     }
     return all;
 }

@@ -24,8 +24,9 @@ struct kattn {
     ptrdiff_t dp, vp;         /* d and dv rounded up: strides of x, g, v, o */
     ptrdiff_t ms, mr;         /* m rounded up: stride of features, rows of s */
     ptrdiff_t tile, cols;     /* rows of a tile, and that rounded up as columns */
-    float *wt, *wn;           /* scaled W: (d, ms) in units of the map, (m, dp) */
-    float *s, *z, *st;        /* sums (mr, vp), (ms), and s transposed (dv, ms) */
+    float *wt, *wn;           /* scaled W, packed: (d, ms) in units of the map, (m, dp) */
+    float *s, *z, *st;        /* sums (mr, vp), (ms), and s transposed (dv, ms), packed when not causal */
+    float *packed;            /* s (m, vp) */
     float *znext;             /* (ms) */
     float *x, *g, *v, *o;     /* (tile, dp or vp); o the larger */
     float *phi, *phi2, *dphi; /* (tile, ms) */
@@ -51,7 +52,7 @@ static inline size_t kattn_layout(const struct sqa_kernel_attention *a, void *ws
     *p = (struct kattn){.a = a, .d = d, .m = m, .dv = dv};
     p->dp = block_up(d, BLOCK_COLUMNS);
     p->vp = block_up(dv, BLOCK_COLUMNS);
-    p->mr = block_up(m, BLOCK_ROWS);
+    p->mr = block_covered(m);
     p->ms = block_up(p->mr, BLOCK_COLUMNS);
     p->tile = a->causal && a->chunk > 0 ? block_up((ptrdiff_t)a->chunk, BLOCK_ROWS) : KATTN_TILE;
     p->cols = block_up(p->tile, BLOCK_COLUMNS);
@@ -61,6 +62,7 @@ static inline size_t kattn_layout(const struct sqa_kernel_attention *a, void *ws
     p->z = kattn_take(ws, &n, p->ms);
     p->znext = kattn_take(ws, &n, p->ms);
     p->st = kattn_take(ws, &n, dv * p->ms);
+    p->packed = a->causal ? NULL : kattn_take(ws, &n, m * p->vp);
     p->x = kattn_take(ws, &n, p->tile * p->dp);
     p->g = kattn_take(ws, &n, p->tile * p->vp);
     p->v = kattn_take(ws, &n, p->tile * p->vp);
@@ -80,6 +82,19 @@ static inline size_t kattn_layout(const struct sqa_kernel_attention *a, void *ws
     return n * sizeof(float);
 }
 
+/* Rows that a tile reads or writes beside those it makes features of, from the tile's first on. */
+struct kattn_rows {
+    const float *at;
+    ptrdiff_t stride, width;
+};
+
+/* Brings row r nearer; it may lie behind the array. */
+static inline void kattn_ask(struct kattn_rows x, ptrdiff_t r)
+{
+    for (ptrdiff_t c = 0; c < x.width; c += 16)
+        __builtin_prefetch((const void *)((uintptr_t)x.at + (uintptr_t)(r * x.stride + c) * sizeof *x.at));
+}
+
 /* rows x width, scaled, to a buffer of all_rows x all_width; zeros behind. Widths of buffers are multiples of W. */
 static inline void kattn_load(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, float scale,
                               float *to, ptrdiff_t all_rows, ptrdiff_t all_width)
@@ -87,10 +102,8 @@ static inline void kattn_load(const float *from, ptrdiff_t stride, ptrdiff_t row
     const vf factor = v_set(scale);
     for (ptrdiff_t r = 0; r < rows; r++) {
         ptrdiff_t c = 0;
-        for (; c < width; c += 16) /* of the next tile; it may lie behind the array */
-            __builtin_prefetch(
-                (const void *)((uintptr_t)(from + r * stride + c) + (uintptr_t)(all_rows * stride) * sizeof *from));
-        for (c = 0; c < width; c += W)
+        kattn_ask((struct kattn_rows){from, stride, width}, r + all_rows);
+        for (; c < width; c += W)
             v_store(to + r * all_width + c, v_mul(factor, v_load_part(from + r * stride + c, (size_t)(width - c))));
         for (; c < all_width; c += W)
             v_store(to + r * all_width + c, v_zero());
@@ -130,9 +143,9 @@ static inline struct kattn kattn_open(const struct sqa_kernel_attention *a, void
     (void)kattn_layout(a, ws, &p);
     if (!a->w)
         return p;
-    kattn_turn(a->w, p.d, p.m, p.d, kattn_unit(&p), p.wt, p.ms);
+    block_pack(p.d, p.m, a->w, 1, p.d, kattn_unit(&p), p.wt);
     if (a->dq || a->dk)
-        kattn_load(a->w, p.d, p.m, p.d, (float)a->scale, p.wn, p.m, p.dp);
+        block_pack(p.m, p.d, a->w, p.d, 1, (float)a->scale, p.wn);
     return p;
 }
 
@@ -166,12 +179,18 @@ static inline float kattn_squares(const float *x, ptrdiff_t n)
     return v_sum(sum);
 }
 
+/* Can features be made of x as it lies? Else u is made of a whole tile first. */
+static inline int kattn_direct(const struct kattn *p)
+{
+    return !p->a->w && p->a->map != SQA_MAP_EXP;
+}
+
 /* u of a tile, and in EXP the halves of |x|^2. */
 static inline void kattn_project(const struct kattn *p, const float *x, ptrdiff_t stride, ptrdiff_t rows, float *u)
 {
     if (p->a->w) {
         kattn_load(x, stride, rows, p->d, 1, p->x, p->tile, p->dp);
-        block_rows(rows, p->m, p->d, p->x, p->dp, p->wt, p->ms, u, p->ms, 0);
+        block_panels(rows, p->m, p->d, p->x, p->dp, p->wt, u, p->ms, NULL);
     } else {
         kattn_load(x, stride, rows, p->d, kattn_unit(p), u, p->tile, p->ms);
     }
@@ -228,68 +247,143 @@ static inline __attribute__((always_inline)) vf kattn_map(enum sqa_feature_map m
     return v_add(v_exp2_neg(v_min(v_set(127.0f), v_sub(u, sub))), eps);
 }
 
-/* phi in the place of u; behind m it is 0. z: NULL, or += phi (add), or den[t] = den_eps + phi . z. */
-static inline __attribute__((always_inline)) void kattn_map_rows(const struct kattn *p, enum sqa_feature_map map,
-                                                                 ptrdiff_t rows, float eps_, float *phi, float *z,
-                                                                 int add, float *den)
+/* What makes the features of a tile: u lies at x in rows of stride, times unit. add: z += phi. Else z is NULL, or
+ * den[t] = den_eps + phi . z and inverse[t] = 1 / den[t]. phi is 0 in the lanes behind m. `next`: rows that are brought
+ * nearer. */
+struct kattn_make {
+    const float *x;
+    ptrdiff_t stride;
+    float unit, eps;
+    float *phi, *z;
+    int add;
+    float *den, *inverse;
+    struct kattn_rows next[4];
+};
+
+/* `count` rows from x on, a constant wherever this is inlined, W of their features, those from `left` on left out */
+static inline __attribute__((always_inline)) void kattn_map_at(enum sqa_feature_map map, const float *x,
+                                                               ptrdiff_t stride, vf unit, vf eps, float *phi,
+                                                               ptrdiff_t ms, float *z, int add, size_t left,
+                                                               const vf sub[4], vf sum[4], const int count)
 {
-    const vf eps = v_set(eps_);
-    for (ptrdiff_t t = 0; t < rows; t++) {
-        const vf sub = map == SQA_MAP_EXP ? v_set(p->sub[t]) : v_zero();
-        float *row = phi + t * p->ms;
-        vf sum = v_zero();
-        for (ptrdiff_t f = 0; f < p->m; f += W) {
-            const vf y = v_keep(kattn_map(map, v_load(row + f), sub, eps), (size_t)(p->m - f), v_zero());
-            v_store(row + f, y);
-            if (z && add)
-                v_store(z + f, v_add(v_load(z + f), y));
-            else if (z)
-                sum = v_fma(y, v_load(z + f), sum);
-        }
-        if (z && !add)
-            den[t] = (float)p->a->den_eps + v_sum(sum);
+    const vf w = z ? v_load(z) : v_zero();
+    vf all = w;
+    V_UNROLL
+    for (int r = 0; r < count; r++) {
+        const vf u = v_mul(unit, v_load_part(x + r * stride, left));
+        const vf y = v_keep(kattn_map(map, u, sub[r], eps), left, v_zero());
+        v_store(phi + r * ms, y);
+        if (add)
+            all = v_add(all, y);
+        else
+            sum[r] = v_fma(y, w, sum[r]);
+    }
+    if (add)
+        v_store(z, all);
+}
+
+static inline __attribute__((always_inline)) void kattn_map_some(const struct kattn *p, enum sqa_feature_map map,
+                                                                 const struct kattn_make *k, ptrdiff_t t, int add,
+                                                                 const int count)
+{
+    const vf eps = v_set(k->eps), unit = v_set(k->unit);
+    const ptrdiff_t m = p->m, stride = k->stride, ms = p->ms;
+    const float *x = k->x + t * stride;
+    float *phi = k->phi + t * ms, *z = k->z;
+    vf sub[4], sum[4];
+    ptrdiff_t f = 0;
+    V_UNROLL
+    for (int r = 0; r < count; r++) {
+        sub[r] = map == SQA_MAP_EXP ? v_set(p->sub[t + r]) : v_zero();
+        sum[r] = v_zero();
+    }
+    for (int i = 0; i < 4; i++)
+        for (int r = 0; r < count; r++)
+            kattn_ask(k->next[i], t + r + p->tile);
+    for (; f + W <= m; f += W)
+        kattn_map_at(map, x + f, stride, unit, eps, phi + f, ms, z ? z + f : NULL, add, W, sub, sum, count);
+    if (f < m)
+        kattn_map_at(map, x + f, stride, unit, eps, phi + f, ms, z ? z + f : NULL, add, (size_t)(m - f), sub, sum,
+                     count);
+    for (int r = 0; r < count && z && !add; r++) {
+        k->den[t + r] = (float)p->a->den_eps + v_sum(sum[r]);
+        k->inverse[t + r] = 1 / k->den[t + r];
     }
 }
 
-static inline __attribute__((always_inline)) void kattn_map_tile(const struct kattn *p, ptrdiff_t rows, float eps,
-                                                                 float *phi, float *z, int add, float *den)
+static inline __attribute__((always_inline)) void kattn_map_rows(const struct kattn *p, enum sqa_feature_map map,
+                                                                 ptrdiff_t rows, const struct kattn_make *k)
 {
-    if (p->a->map == SQA_MAP_ELU1)
-        kattn_map_rows(p, SQA_MAP_ELU1, rows, eps, phi, z, add, den);
-    else if (p->a->map == SQA_MAP_RELU)
-        kattn_map_rows(p, SQA_MAP_RELU, rows, eps, phi, z, add, den);
-    else
-        kattn_map_rows(p, SQA_MAP_EXP, rows, eps, phi, z, add, den);
+    ptrdiff_t t = 0;
+    for (; t + 4 <= rows && k->add; t += 4)
+        kattn_map_some(p, map, k, t, 1, 4);
+    for (; t + 4 <= rows; t += 4)
+        kattn_map_some(p, map, k, t, 0, 4);
+    for (; t < rows; t++)
+        kattn_map_some(p, map, k, t, k->add, 1);
 }
 
-/* phi of queries t, t + 1, ...; den (tile): NULL, or den_eps + phi . z */
-static inline void kattn_queries_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float *phi, float *den)
+static inline void kattn_map_tile(const struct kattn *p, ptrdiff_t rows, const struct kattn_make *k)
+{
+    if (p->a->map == SQA_MAP_ELU1)
+        kattn_map_rows(p, SQA_MAP_ELU1, rows, k);
+    else if (p->a->map == SQA_MAP_RELU)
+        kattn_map_rows(p, SQA_MAP_RELU, rows, k);
+    else
+        kattn_map_rows(p, SQA_MAP_EXP, rows, k);
+}
+
+/* Sets where u lies: where x does, or in the place of phi. */
+static inline void kattn_inputs_of(const struct kattn *p, const float *x, ptrdiff_t stride, ptrdiff_t rows,
+                                   struct kattn_make *k)
+{
+    if (kattn_direct(p)) {
+        k->x = x;
+        k->stride = stride;
+        k->unit = kattn_unit(p);
+        k->next[3] = (struct kattn_rows){x, stride, p->d};
+    } else {
+        kattn_project(p, x, stride, rows, k->phi);
+        k->x = k->phi;
+        k->stride = p->ms;
+        k->unit = 1;
+    }
+}
+
+/* phi of queries t, t + 1, ...; den (tile): NULL, or den_eps + phi . z, and its inverse in sum. The rest of `k` is
+ * set, or 0. */
+static inline void kattn_queries_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float *phi, float *den,
+                                    struct kattn_make k)
 {
     const struct sqa_kernel_attention *a = p->a;
-    kattn_project(p, (const float *)a->q + t * a->q_stride, a->q_stride, rows, phi);
+    k.phi = phi;
+    k.eps = (float)a->eps;
+    k.z = den ? p->z : NULL;
+    k.den = den;
+    k.inverse = p->sum;
+    kattn_inputs_of(p, (const float *)a->q + t * a->q_stride, a->q_stride, rows, &k);
     for (ptrdiff_t i = 0; i < rows && a->map == SQA_MAP_EXP && p->m > 0; i++) {
         const float top = kattn_top(phi + i * p->ms, p->m);
         p->sub[i] += top;
         if (a->dq)
             p->at[i] = kattn_find(phi + i * p->ms, p->m, top);
     }
-    if (den)
-        kattn_map_tile(p, rows, (float)a->eps, phi, p->z, 0, den);
-    else
-        kattn_map_tile(p, rows, (float)a->eps, phi, NULL, 0, NULL);
+    kattn_map_tile(p, rows, &k);
 }
 
 /* phi of keys t, t + 1, ... with a given c, in units of log 2; z: NULL or += phi */
-static inline void kattn_keys_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float c, float *phi, float *z)
+static inline void kattn_keys_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float c, float *phi, float *z,
+                                 struct kattn_make k)
 {
     const struct sqa_kernel_attention *a = p->a;
-    kattn_project(p, (const float *)a->k + t * a->k_stride, a->k_stride, rows, phi);
+    k.phi = phi;
+    k.eps = (float)a->eps;
+    k.z = z;
+    k.add = z != NULL;
+    kattn_inputs_of(p, (const float *)a->k + t * a->k_stride, a->k_stride, rows, &k);
     for (ptrdiff_t i = 0; i < rows && a->map == SQA_MAP_EXP; i++)
         p->sub[i] += c;
-    if (z)
-        kattn_map_tile(p, rows, (float)a->eps, phi, z, 1, NULL);
-    else
-        kattn_map_tile(p, rows, (float)a->eps, phi, NULL, 0, NULL);
+    kattn_map_tile(p, rows, &k);
 }
 
 /* Gradients of features */
@@ -315,45 +409,92 @@ static inline void kattn_output_gradient(const struct kattn *p, ptrdiff_t t, ptr
     }
 }
 
-/* dphi + coef z^T becomes du = slope (dphi + coef z^T), in units of scale; sum: of du of a row; dz += coef phi. */
-static inline __attribute__((always_inline)) void kattn_slope_rows(const struct kattn *p, enum sqa_feature_map map,
-                                                                   ptrdiff_t rows, const float *phi,
-                                                                   const float *coef, const float *z, float *dz)
+/* dphi + coef z^T becomes du = slope (dphi + coef z^T), in units of scale; sum: of du of a row; dz += coef phi. dx:
+ * NULL, or where scale du goes instead, of `count` rows from t on. */
+struct kattn_slopes {
+    const float *phi, *coef, *z;
+    float *dz, *dx;
+    ptrdiff_t dx_stride;
+};
+
+static inline __attribute__((always_inline)) void kattn_slope_at(enum sqa_feature_map map, const float *phi,
+                                                                 ptrdiff_t ms, const float *dphi, const float *z,
+                                                                 float *dz, float *to, ptrdiff_t stride, vf scale,
+                                                                 vf eps, size_t left, const vf c[4], vf sum[4],
+                                                                 const int count)
 {
-    const vf eps = v_set((float)p->a->eps);
-    for (ptrdiff_t t = 0; t < rows; t++) {
-        const vf c = v_set(coef ? coef[t] : 1);
-        const float *from = phi + t * p->ms;
-        float *to = p->dphi + t * p->ms;
-        vf sum = v_zero();
-        for (ptrdiff_t f = 0; f < p->m; f += W) {
-            const vf y = v_load(from + f);
-            vf du = v_fma(c, v_load(z + f), v_load(to + f));
-            if (dz)
-                v_store(dz + f, v_fma(c, y, v_load(dz + f)));
-            if (map == SQA_MAP_ELU1)
-                du = v_mul(du, v_min(v_set(1.0f), y));
-            else if (map == SQA_MAP_RELU)
-                du = v_select(v_gt(y, eps), du, v_zero());
-            else
-                du = v_mul(du, v_sub(y, eps));
-            if (map == SQA_MAP_EXP)
-                sum = v_add(sum, du);
-            v_store(to + f, du);
-        }
-        p->sum[t] = map == SQA_MAP_EXP ? v_sum(sum) : 0;
+    const vf w = v_load(z);
+    vf all = dz ? v_load(dz) : v_zero();
+    V_UNROLL
+    for (int r = 0; r < count; r++) {
+        const vf y = v_load(phi + r * ms);
+        vf du = v_fma(c[r], w, v_load(dphi + r * ms));
+        all = v_fma(c[r], y, all);
+        if (map == SQA_MAP_ELU1)
+            du = v_mul(du, v_min(v_set(1.0f), y));
+        else if (map == SQA_MAP_RELU)
+            du = v_select(v_gt(y, eps), du, v_zero());
+        else
+            du = v_mul(du, v_sub(y, eps));
+        if (map == SQA_MAP_EXP)
+            sum[r] = v_add(sum[r], du);
+        v_store_part(to + r * stride, left, v_mul(scale, du));
     }
+    if (dz)
+        v_store(dz, all);
 }
 
-static inline __attribute__((always_inline)) void kattn_slope(const struct kattn *p, ptrdiff_t rows, const float *phi,
-                                                              const float *coef, const float *z, float *dz)
+static inline __attribute__((always_inline)) void kattn_slope_some(const struct kattn *p, enum sqa_feature_map map,
+                                                                   const struct kattn_slopes *k, ptrdiff_t t,
+                                                                   const int count)
+{
+    const vf eps = v_set((float)p->a->eps), scale = v_set(k->dx ? (float)p->a->scale : 1);
+    const ptrdiff_t m = p->m, ms = p->ms, stride = k->dx ? k->dx_stride : ms;
+    const float *phi = k->phi + t * ms, *dphi = p->dphi + t * ms, *z = k->z;
+    float *dz = k->dz, *to = k->dx ? k->dx + t * stride : p->dphi + t * ms;
+    vf c[4], sum[4];
+    ptrdiff_t f = 0;
+    V_UNROLL
+    for (int r = 0; r < count; r++) {
+        c[r] = v_set(k->coef ? k->coef[t + r] : 1);
+        sum[r] = v_zero();
+    }
+    for (; f + W <= m; f += W)
+        kattn_slope_at(map, phi + f, ms, dphi + f, z + f, dz ? dz + f : NULL, to + f, stride, scale, eps, W, c, sum,
+                       count);
+    if (f < m)
+        kattn_slope_at(map, phi + f, ms, dphi + f, z + f, dz ? dz + f : NULL, to + f, stride, scale, eps,
+                       k->dx ? (size_t)(m - f) : (size_t)W, c, sum, count);
+    V_UNROLL
+    for (int r = 0; r < count; r++)
+        p->sum[t + r] = map == SQA_MAP_EXP ? v_sum(sum[r]) : 0;
+}
+
+static inline __attribute__((always_inline)) void kattn_slope_rows(const struct kattn *p, enum sqa_feature_map map,
+                                                                   ptrdiff_t rows, const struct kattn_slopes *k)
+{
+    ptrdiff_t t = 0;
+    for (; t + 4 <= rows; t += 4)
+        kattn_slope_some(p, map, k, t, 4);
+    for (; t < rows; t++)
+        kattn_slope_some(p, map, k, t, 1);
+}
+
+static inline void kattn_slope_of(const struct kattn *p, ptrdiff_t rows, const struct kattn_slopes *k)
 {
     if (p->a->map == SQA_MAP_ELU1)
-        kattn_slope_rows(p, SQA_MAP_ELU1, rows, phi, coef, z, dz);
+        kattn_slope_rows(p, SQA_MAP_ELU1, rows, k);
     else if (p->a->map == SQA_MAP_RELU)
-        kattn_slope_rows(p, SQA_MAP_RELU, rows, phi, coef, z, dz);
+        kattn_slope_rows(p, SQA_MAP_RELU, rows, k);
     else
-        kattn_slope_rows(p, SQA_MAP_EXP, rows, phi, coef, z, dz);
+        kattn_slope_rows(p, SQA_MAP_EXP, rows, k);
+}
+
+static inline void kattn_slope(const struct kattn *p, ptrdiff_t rows, const float *phi, const float *coef,
+                               const float *z, float *dz)
+{
+    const struct kattn_slopes k = {phi, coef, z, dz, NULL, 0};
+    kattn_slope_of(p, rows, &k);
 }
 
 /* dx of a tile from du in dphi. */
@@ -364,7 +505,7 @@ static inline void kattn_inputs(const struct kattn *p, ptrdiff_t rows, const flo
     ptrdiff_t stride = p->ms;
     float factor = (float)p->a->scale;
     if (p->a->w) {
-        block_rows(rows, p->d, p->m, p->dphi, p->ms, p->wn, p->dp, p->o, p->dp, 0);
+        block_panels(rows, p->d, p->m, p->dphi, p->ms, p->wn, p->o, p->dp, NULL);
         from = p->o;
         stride = p->dp;
         factor = 1;

@@ -25,7 +25,7 @@ static void keys_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float *p
     const struct sqa_kernel_attention *a = p->a;
     const ptrdiff_t left = (ptrdiff_t)a->keys - t, valid = left < 0 ? 0 : kattn_least(rows, left);
     kattn_load((const float *)a->v + t * a->v_stride, a->v_stride, valid, p->dv, 1, p->v, p->tile, p->vp);
-    kattn_keys_of(p, t, valid, 0, phi, z);
+    kattn_keys_of(p, t, valid, 0, phi, z, (struct kattn_make){0});
     memset(phi + valid * p->ms, 0, (size_t)((p->tile - valid) * p->ms) * sizeof *phi);
 }
 
@@ -37,7 +37,7 @@ void V(kattn_causal)(const struct sqa_kernel_attention *a, int64_t first, int64_
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += chunk) {
         const ptrdiff_t rows = kattn_least(chunk, last - t);
         float *den = (float *)a->den + t;
-        kattn_queries_of(&p, t, rows, p.phi, den);
+        kattn_queries_of(&p, t, rows, p.phi, den, (struct kattn_make){0});
         keys_of(&p, t, rows, p.phi2, p.z);
         kattn_turn(p.phi2, p.ms, rows, p.m, 1, p.turned, p.cols);
         triangle(&p, rows, p.m, p.phi, p.ms, NULL, p.att);
@@ -74,7 +74,7 @@ void V(kattn_causal_bwd_q)(const struct sqa_kernel_attention *a, int64_t first, 
         const ptrdiff_t rows = kattn_least(chunk, last - t);
         memcpy(p.znext, p.z, (size_t)p.ms * sizeof *p.z);
         keys_of(&p, t, rows, p.phi2, p.znext);
-        kattn_queries_of(&p, t, rows, p.phi, NULL);
+        kattn_queries_of(&p, t, rows, p.phi, NULL, (struct kattn_make){0});
         kattn_output_gradient(&p, t, rows);
         weight_gradient(&p, rows);
         kattn_turn(p.s, p.vp, p.m, p.dv, 1, p.st, p.ms);
@@ -107,7 +107,7 @@ void V(kattn_causal_bwd_k)(const struct sqa_kernel_attention *a, int64_t first, 
         const ptrdiff_t rows = kattn_least(chunk, begin + (ptrdiff_t)count - t);
         const ptrdiff_t left = (ptrdiff_t)a->keys - t, valid = left < 0 ? 0 : kattn_least(rows, left);
         keys_of(&p, t, rows, p.phi2, NULL);
-        kattn_queries_of(&p, t, rows, p.phi, NULL);
+        kattn_queries_of(&p, t, rows, p.phi, NULL, (struct kattn_make){0});
         kattn_output_gradient(&p, t, rows);
         kattn_turn(p.phi2, p.ms, rows, p.m, 1, p.turned, p.cols);
         triangle(&p, rows, p.m, p.phi, p.ms, NULL, p.att);
