@@ -65,8 +65,9 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
                 c[j] = (g->accumulate ? c[j] : 0) + (bias ? bias[j] : 0);                                        \
         }                                                                                                        \
         const int64_t stride = trans ? g->a_column : g->a_row, least = trans ? g->m : g->k;                      \
-        gemm_##T(trans, 0, g->m, g->n, g->k, 1, g->a, stride > least ? stride : least, g->panels, g->n, 1, g->c, \
-                 g->ldc);                                                                                        \
+        for (int p = 0; p < 3 && (p == 0 || g->more[p - 1].a); p++)                                              \
+            gemm_##T(trans, 0, g->m, g->n, g->k, 1, p ? g->more[p - 1].a : g->a, stride > least ? stride : least, \
+                     p ? g->more[p - 1].panels : g->panels, g->b_row ? g->b_row : g->n, 1, g->c, g->ldc);        \
     }
 GEMM_PANELS(f32, float)
 GEMM_PANELS(f64, double)
