@@ -166,10 +166,10 @@ INLINE void tile(const int rows, const struct run *r, const struct place *p)
     }
 }
 
-#define TILE_ROWS(rows)                                                   \
+#define TILE_ROWS(rows)                                                \
     static void tile##rows(const struct run *r, const struct place *p) \
-    {                                                                     \
-        tile(rows, r, p);                                                 \
+    {                                                                  \
+        tile(rows, r, p);                                              \
     }
 TILE_ROWS(1)
 TILE_ROWS(2)
@@ -234,8 +234,8 @@ static void gather(int rows, int64_t terms, const float *a, int64_t column, floa
         v_store(to, v_load_part(a, (size_t)rows));
 }
 
-/* Where the numbers of B for columns j .. j + N - 1 and terms from l0 on are; those that lie where they are but do not
- * fill a panel go to `last`, whose terms begin at l0. */
+/* Where the numbers of B for columns j .. j + N - 1 and terms from l0 on are; those that lie where they are but do
+ * not fill a panel go to `last`, whose terms begin at l0. */
 static const float *b_at(const struct sqa_gemm_panels *g, const float *b, int64_t j, int64_t l0, int64_t terms,
                          float *last)
 {
