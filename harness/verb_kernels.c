@@ -28,6 +28,8 @@ static const struct sqa_option table[] = {
     {.name = NULL},
 };
 
+enum { MAX_INPUTS = 7 };
+
 /* Cases. p: sizes, as the case's text names them. */
 
 struct kernel_case {
@@ -55,6 +57,25 @@ static struct sqa_tensor *linear(struct sqa_graph *g, const int64_t *p)
 {
     return sqa_linear(g, in(g, "a", SQA_DIMS(p[0], p[1])), in(g, "b", SQA_DIMS(p[1], p[2])),
                       in(g, "c", SQA_DIMS(p[2])));
+}
+
+/* Three layers of one x, as attention has them */
+static struct sqa_tensor *qkv(struct sqa_graph *g, const int64_t *p)
+{
+    static const char *const weights[] = {"b", "c", "d"}, *const biases[] = {"e", "f", "g"};
+    struct sqa_tensor *w[3], *b[3], *y[3];
+    for (int i = 0; i < 3; i++) {
+        w[i] = in(g, weights[i], SQA_DIMS(p[1], p[2]));
+        b[i] = in(g, biases[i], SQA_DIMS(p[2]));
+    }
+    sqa_linear_n(g, in(g, "a", SQA_DIMS(p[0], p[1])), 3, w, b, NULL, y);
+    return sqa_mul(g, sqa_mul(g, y[0], y[1]), y[2]);
+}
+
+static struct sqa_tensor *linear_gelu(struct sqa_graph *g, const int64_t *p)
+{
+    return sqa_linear_act(g, in(g, "a", SQA_DIMS(p[0], p[1])), in(g, "b", SQA_DIMS(p[1], p[2])),
+                          in(g, "c", SQA_DIMS(p[2])), SQA_UNARY_GELU);
 }
 
 static struct sqa_tensor *product(struct sqa_graph *g, const int64_t *p)
@@ -114,6 +135,8 @@ static const struct kernel_case cases[] = {
     {"linear 16384 x 64 -> 64", linear, {16384, 64, 64}},
     {"linear 16384 x 64 -> 128", linear, {16384, 64, 128}},
     {"linear 16384 x 128 -> 64", linear, {16384, 128, 64}},
+    {"linear 16384 x 64 -> 3 x 64", qkv, {16384, 64, 64}},
+    {"linear 16384 x 64 -> 128, gelu", linear_gelu, {16384, 64, 128}},
     {"linear 4096 x 512 -> 512", linear, {4096, 512, 512}},
     {"linear 4096 x 512 -> 2048", linear, {4096, 512, 2048}},
     {"matmul 8 x (32 x 4096)(4096 x 32)", product, {8, 32, 4096, 32}},
@@ -188,7 +211,7 @@ static double median(double *x, size_t n)
 
 static void fill_inputs(struct sqa_plan *p)
 {
-    static const char *const names[] = {"a", "b", "c"};
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct sqa_tensor *t;
         float *x = sqa_plan_input(p, names[i], &t);
@@ -201,14 +224,14 @@ static void fill_inputs(struct sqa_plan *p)
 static enum sqa_status make_plan(const struct kernel_case *c, int threads, struct sqa_memory *memory,
                                  struct sqa_plan **plan, struct sqa_err *err)
 {
-    static const char *const names[] = {"da", "db", "dc"};
+    static const char *const names[] = {"da", "db", "dc", "dd", "de", "df", "dg"};
     struct sqa_graph g;
-    struct sqa_tensor *wrt[3], *dx[3];
+    struct sqa_tensor *wrt[MAX_INPUTS], *dx[MAX_INPUTS];
     size_t n = 0;
     sqa_graph_init(&g, SQA_F32, true);
     struct sqa_tensor *y = c->build(&g, c->p);
     struct sqa_tensor *loss = sqa_sum(&g, sqa_square(&g, y), y ? (1u << y->rank) - 1 : 0, false);
-    for (struct sqa_node *node = g.first; node && n < 3; node = node->next)
+    for (struct sqa_node *node = g.first; node && n < MAX_INPUTS; node = node->next)
         if (node->op->flags & SQA_OP_LEAF)
             wrt[n++] = node->out[0];
     sqa_gradients(&g, loss, wrt, n, dx);

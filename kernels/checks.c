@@ -605,25 +605,29 @@ static double run_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
-/* Sizes and flags vary with the key. Buffers 0: A, 1: B, 2: C, 3: bias, 4: panels, 5: sums */
+/* Sizes and flags vary with the key. Buffers 0: A, 1: B, 2: C, 3: bias, 4: panels, 5: sums; a second product has the
+ * same B and A from `terms` on. */
 static double run_gemm_panels(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
     uint32_t word[4];
     sqa_philox(key, 0, word);
     const int64_t rows = (int64_t)at_most(n, 128), width = 1 + word[0] % 96, terms = 1 + word[1] % 96;
-    const int ta = word[2] % 2, tb = word[2] / 2 % 2;
+    const int ta = word[2] % 2, tb = word[2] / 2 % 2, as_is = !tb && word[2] / 4 % 2, two = word[2] / 8 % 2;
     struct sqa_gemm_panels g = {.m = rows,
                                 .n = width,
                                 .k = terms,
                                 .a_row = ta ? 1 : terms,
                                 .a_column = ta ? rows : 1,
+                                .b_row = as_is ? width : 0,
                                 .ldc = width,
                                 .accumulate = word[3] % 2};
     for (int b = 0; b < 6; b++)
         fill(b, key, MAX, -1, 1);
 #define CALLS(t, T)                                                                                              \
-    t->pack(terms, width, buffer[1].T, tb ? 1 : width, tb ? terms : 1, buffer[4].T, buffer[5].T);                \
-    g.a = buffer[0].T, g.c = buffer[2].T, g.bias = word[3] / 2 % 2 ? buffer[3].T : NULL, g.panels = buffer[4].T; \
+    t->pack(terms, width, buffer[1].T, tb ? 1 : width, tb ? terms : 1, as_is ? NULL : buffer[4].T, buffer[5].T); \
+    g.a = buffer[0].T, g.c = buffer[2].T, g.bias = word[3] / 2 % 2 ? buffer[3].T : NULL;                         \
+    g.panels = as_is ? buffer[1].T : buffer[4].T;                                                                \
+    g.more[0].a = two ? buffer[0].T + terms : NULL, g.more[0].panels = g.panels;                                 \
     t->gemm_panels(&g);
     CALLS(simd, f)
     CALLS(plain(), d)

@@ -102,12 +102,18 @@ struct sqa_attention_bwd {
 };
 
 /* C (m x n) = A B + bias, or C += A B + bias. A (m x k): element (i, l) at a[i a_row + l a_column], so a transposed A
- * is one with its strides exchanged; B packed. bias (n) or NULL. Rows of C are dense. k == 0: the sum is 0. */
+ * is one with its strides exchanged; B packed. bias (n) or NULL. Rows of C are dense. k == 0: the sum is 0.
+ * A B may be a sum of up to three products of equal shapes and strides. B may lie as it is: for a transposed A, k of
+ * at most a hundred, as long as both stay in the first cache. */
 struct sqa_gemm_panels {
     int64_t m, n, k;
     const void *a;
     int64_t a_row, a_column;
-    const void *panels; /* of pack */
+    const void *panels; /* of pack; or, b_row != 0, B itself: element (l, j) at [l b_row + j] */
+    int64_t b_row;
+    struct {
+        const void *a, *panels;
+    } more[2]; /* further products; a NULL: none, nor any after it */
     void *c;
     int64_t ldc;
     const void *bias;
@@ -201,8 +207,8 @@ struct sqa_kernels {
 
     /* The same with B packed once, in the layout of this table, for many calls: panels = elements of a packed B
      * (k x n); pack copies B, element (l, j) at b[l row + j column], and adds its column sums to sums (n) when that
-     * is not NULL. Made for k and n of some hundred; for a sum over a long k, pack and add some hundred terms at a
-     * time. f32 and f64 without SIMD forms call OpenBLAS. */
+     * is not NULL; panels NULL: the sums only, column 1. Made for k and n of some hundred; for a sum over a long k,
+     * pack and add some hundred terms at a time. f32 and f64 without SIMD forms call OpenBLAS. */
     size_t (*panels)(int64_t k, int64_t n);
     void (*pack)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums);
     void (*gemm_panels)(const struct sqa_gemm_panels *g);

@@ -50,23 +50,24 @@ static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alp
 }
 
 /* Packed B is B with dense rows: OpenBLAS adds to what C starts from. */
-#define GEMM_PANELS(T, REAL)                                                                                     \
-    static void gemm_panels_##T(const struct sqa_gemm_panels *g)                                                 \
-    {                                                                                                            \
-        const int trans = g->a_column != 1 && g->k > 1;                                                          \
-        const REAL *bias = g->bias;                                                                              \
-        if ((trans && g->a_row != 1 && g->m > 1) || gemm_is_empty(g->m, g->n, g->k)) {                           \
-            sqa_k_gemm_panels_##T(g);                                                                            \
-            return;                                                                                              \
-        }                                                                                                        \
-        for (int64_t i = 0; i < g->m; i++) {                                                                     \
-            REAL *c = (REAL *)g->c + i * g->ldc;                                                                 \
-            for (int64_t j = 0; j < g->n; j++)                                                                   \
-                c[j] = (g->accumulate ? c[j] : 0) + (bias ? bias[j] : 0);                                        \
-        }                                                                                                        \
-        const int64_t stride = trans ? g->a_column : g->a_row, least = trans ? g->m : g->k;                      \
-        gemm_##T(trans, 0, g->m, g->n, g->k, 1, g->a, stride > least ? stride : least, g->panels, g->n, 1, g->c, \
-                 g->ldc);                                                                                        \
+#define GEMM_PANELS(T, REAL)                                                                                      \
+    static void gemm_panels_##T(const struct sqa_gemm_panels *g)                                                  \
+    {                                                                                                             \
+        const int trans = g->a_column != 1 && g->k > 1;                                                           \
+        const REAL *bias = g->bias;                                                                               \
+        if ((trans && g->a_row != 1 && g->m > 1) || gemm_is_empty(g->m, g->n, g->k)) {                            \
+            sqa_k_gemm_panels_##T(g);                                                                             \
+            return;                                                                                               \
+        }                                                                                                         \
+        for (int64_t i = 0; i < g->m; i++) {                                                                      \
+            REAL *c = (REAL *)g->c + i * g->ldc;                                                                  \
+            for (int64_t j = 0; j < g->n; j++)                                                                    \
+                c[j] = (g->accumulate ? c[j] : 0) + (bias ? bias[j] : 0);                                         \
+        }                                                                                                         \
+        const int64_t stride = trans ? g->a_column : g->a_row, least = trans ? g->m : g->k;                       \
+        for (int p = 0; p < 3 && (p == 0 || g->more[p - 1].a); p++)                                               \
+            gemm_##T(trans, 0, g->m, g->n, g->k, 1, p ? g->more[p - 1].a : g->a, stride > least ? stride : least, \
+                     p ? g->more[p - 1].panels : g->panels, g->b_row ? g->b_row : g->n, 1, g->c, g->ldc);         \
     }
 GEMM_PANELS(f32, float)
 GEMM_PANELS(f64, double)

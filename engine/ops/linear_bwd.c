@@ -3,11 +3,12 @@
  *
  * dpre_i = dy_i act_i'(pre_i); dx = sum_i dpre_i W_i^T; dW_i = x^T dpre_i; db_i = the sum of the rows of dpre_i.
  * Groups of rows have sums of their own, added in order; their sizes depend on the shapes only. Layers whose sums
- * would be large take separate ops instead.
+ * would be large take separate ops instead. A block of rows is small enough for the products to read x and dpre where
+ * they lie.
  */
 #include "engine/ops/linear.h"
 
-enum { MAX_GROUPS = 16, GROUP_ROWS = 512, BLOCK = 168, MAX_SUMS = 1 << 17 };
+enum { MAX_GROUPS = 16, GROUP_ROWS = 512, BLOCK = 96, MAX_SUMS = 1 << 17 };
 
 struct attr {
     struct sqa_linear_attr f;
@@ -52,13 +53,13 @@ struct layer {
 struct job {
     const struct sqa_kernels *k;
     int n;
-    bool want_x;
+    bool want_x, one_dx; /* every layer gives dx, with the same shapes and no activation */
     struct sqa_rows x, dx;
     struct layer layer[SQA_LINEAR_MAX];
     int64_t group, groups, block; /* rows of a group, rows of a block */
     int64_t sums;                 /* numbers of a group */
-    unsigned char *space;         /* sums of all groups, W_i^T packed, then dpre and its panels for each thread */
-    size_t panels_at, threads_at, dpre_bytes, thread_bytes;
+    unsigned char *space;         /* sums of all groups, W_i^T packed, then dpre for each thread */
+    size_t panels_at, threads_at, thread_bytes;
 };
 
 /* All but the data. */
@@ -79,7 +80,8 @@ static struct job job_of(const struct sqa_node *n)
         j.sums += a->w[i] ? j.x.n * l->out : 0;
         l->db = a->b[i] ? j.sums : -1;
         j.sums += a->b[i] ? l->out : 0;
-        widest = sqa_max64(widest, l->out);
+        if (l->act != SQA_UNARY_N)
+            widest = sqa_max64(widest, l->out);
         panels += a->x ? sqa_align64(j.k->panels(l->out, j.x.n) * j.k->size) : 0;
     }
     j.group = sqa_max64(GROUP_ROWS, (j.x.rows + MAX_GROUPS - 1) / MAX_GROUPS);
@@ -87,8 +89,7 @@ static struct job job_of(const struct sqa_node *n)
     j.block = sqa_min64(j.group, BLOCK);
     j.panels_at = sqa_align64((size_t)(j.groups * j.sums) * j.k->size);
     j.threads_at = j.panels_at + panels;
-    j.dpre_bytes = sqa_align64((size_t)(j.block * widest) * j.k->size);
-    j.thread_bytes = j.dpre_bytes + sqa_align64(j.k->panels(j.block, widest) * j.k->size);
+    j.thread_bytes = sqa_align64((size_t)(j.block * widest) * j.k->size);
     return j;
 }
 
@@ -123,8 +124,33 @@ static void block_dx(const struct job *j, const struct layer *l, const void *dpr
     j->k->gemm_panels(&g);
 }
 
+/* dx of all layers in one sum */
+static void block_one_dx(const struct job *j, int64_t first, int64_t next)
+{
+    const size_t size = j->k->size;
+    const struct layer *l = j->layer;
+    struct sqa_gemm_panels g = {.m = next - first,
+                                .n = j->x.n,
+                                .k = l->out,
+                                .a = sqa_at(l->dy.data, first * l->out, size),
+                                .a_row = l->out,
+                                .a_column = 1,
+                                .panels = l->panels,
+                                .c = sqa_at(j->dx.data, first * j->dx.ld, size),
+                                .ldc = j->dx.ld};
+
+    for (int i = 1; i < j->n; i++) {
+        g.more[i - 1].a = sqa_at(l[i].dy.data, first * l->out, size);
+        g.more[i - 1].panels = l[i].panels;
+    }
+    for (int i = 0; i < j->n; i++)
+        sqa_soon(&g, i, &l[i].dy, next, j->block, j->x.rows, size);
+    sqa_soon(&g, 3, &j->dx, next, j->block, j->x.rows, size);
+    j->k->gemm_panels(&g);
+}
+
 static void block_dw(const struct job *j, const struct layer *l, const void *dpre, int64_t first, int64_t next,
-                     bool more, void *panels, void *dw, void *db)
+                     bool more, void *dw)
 {
     const size_t size = j->k->size;
     struct sqa_gemm_panels g = {.m = j->x.n,
@@ -133,7 +159,8 @@ static void block_dw(const struct job *j, const struct layer *l, const void *dpr
                                 .a = sqa_at(j->x.data, first * j->x.ld, size),
                                 .a_row = 1,
                                 .a_column = j->x.ld,
-                                .panels = panels,
+                                .panels = dpre,
+                                .b_row = l->out,
                                 .c = dw,
                                 .ldc = l->out,
                                 .accumulate = more};
@@ -142,7 +169,6 @@ static void block_dw(const struct job *j, const struct layer *l, const void *dpr
         sqa_soon(&g, 0, &j->x, next, j->block, j->x.rows, size);
     if (!j->want_x)
         sqa_soon(&g, 1, &l->dy, next, j->block, j->x.rows, size);
-    j->k->pack(g.k, g.n, dpre, l->out, 1, panels, db);
     j->k->gemm_panels(&g);
 }
 
@@ -150,7 +176,7 @@ static void groups_of_rows(void *ctx, int64_t first_group, int64_t count, int th
 {
     const struct job *j = ctx;
     const size_t size = j->k->size;
-    unsigned char *dpre_space = j->space + j->threads_at + (size_t)thread * j->thread_bytes;
+    void *dpre_space = j->space + j->threads_at + (size_t)thread * j->thread_bytes;
 
     (void)count; /* 1 */
     const int64_t start = first_group * j->group, end = sqa_min64(start + j->group, j->x.rows);
@@ -161,10 +187,11 @@ static void groups_of_rows(void *ctx, int64_t first_group, int64_t count, int th
         const int64_t next = sqa_min64(first + j->block, end);
         bool more = false;
 
+        if (j->one_dx)
+            block_one_dx(j, first, next);
         for (int i = 0; i < j->n; i++) {
             const struct layer *l = &j->layer[i];
             const void *dpre;
-            void *db;
 
             if (l->dy.data == NULL)
                 continue;
@@ -174,15 +201,13 @@ static void groups_of_rows(void *ctx, int64_t first_group, int64_t count, int th
                                  (size_t)((next - first) * l->out));
                 dpre = dpre_space;
             }
-            if (j->want_x)
+            if (j->want_x && !j->one_dx)
                 block_dx(j, l, dpre, first, next, more);
             more = true;
-            db = l->db >= 0 ? sqa_at(sums, l->db, size) : NULL;
             if (l->dw >= 0)
-                block_dw(j, l, dpre, first, next, first > start, dpre_space + j->dpre_bytes,
-                         sqa_at(sums, l->dw, size), db);
-            else if (db != NULL)
-                j->k->sum_rows(dpre, (size_t)(next - first), (size_t)l->out, (size_t)l->out, db, 1);
+                block_dw(j, l, dpre, first, next, first > start, sqa_at(sums, l->dw, size));
+            if (l->db >= 0)
+                j->k->pack(next - first, l->out, dpre, l->out, 1, NULL, sqa_at(sums, l->db, size));
         }
     }
 }
@@ -210,6 +235,7 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
     size_t panels;
     int o = 0;
 
+    j.one_dx = a->x && j.n > 1;
     j.x.data = sqa_data(n->in[0]);
     j.space = r->workspace;
     panels = j.panels_at;
@@ -223,6 +249,7 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
             l->dy = sqa_rows_at(input(n, DY, i));
         if (l->act != SQA_UNARY_N)
             l->pre = sqa_rows_at(input(n, PRE, i));
+        j.one_dx = j.one_dx && l->dy.data != NULL && l->act == SQA_UNARY_N && l->out == j.layer[0].out;
         if (!a->x)
             continue;
         l->panels = j.space + panels;

@@ -30,8 +30,10 @@ void K(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, 
     for (int64_t j = 0; j < n; j++) {
         double sum = 0;
         for (int64_t l = 0; l < k; l++) {
-            to[l * n + j] = b[l * row + j * column];
-            sum += (double)to[l * n + j];
+            const real x = b[l * row + j * column];
+            if (to)
+                to[l * n + j] = x;
+            sum += (double)x;
         }
         if (sums)
             sums[j] = (real)((double)sums[j] + sum);
@@ -40,14 +42,17 @@ void K(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, 
 
 void K(gemm_panels)(const struct sqa_gemm_panels *g)
 {
-    const real *a = g->a, *b = g->panels, *bias = g->bias;
+    const real *as[3] = {g->a, g->more[0].a, g->more[1].a}, *bias = g->bias;
+    const real *bs[3] = {g->panels, g->more[0].panels, g->more[1].panels};
+    const int64_t b_row = g->b_row ? g->b_row : g->n;
     real *c = g->c;
     for (int64_t i = 0; i < g->m; i++)
         for (int64_t j = 0; j < g->n; j++) {
             real *out = c + i * g->ldc + j;
             double sum = (g->accumulate ? (double)*out : 0) + (bias ? (double)bias[j] : 0);
-            for (int64_t l = 0; l < g->k; l++)
-                sum += (double)a[i * g->a_row + l * g->a_column] * (double)b[l * g->n + j];
+            for (int p = 0; p < 3 && (p == 0 || as[p]); p++)
+                for (int64_t l = 0; l < g->k; l++)
+                    sum += (double)as[p][i * g->a_row + l * g->a_column] * (double)bs[p][l * b_row + j];
             *out = (real)sum;
         }
 }

@@ -4,6 +4,7 @@
  * Panels: 2 W columns of B side by side, row after row, the last filled up with zeros. A tile of C (rows x 2 W) stays
  * in registers over a run of terms; A is read where it lies, one number for a whole row of the tile. Terms are taken
  * TERMS at a time, so that a run of a panel stays in the first cache, rows BLOCK at a time, so that those of A do.
+ * A B of few rows is read where it lies: what packing it and gathering A cost is then more than what they save.
  */
 #include "kernels/simd/vec.h"
 #include "kernels/plain/plain.h"
@@ -34,10 +35,44 @@ static void pack_rows(int64_t k, size_t wide, const float *b, int64_t row, float
         v_store_part(sums + W, right, v_add(s1, v_load_part(sums + W, right)));
 }
 
+static void add_sums(int64_t k, int64_t n, const float *b, int64_t row, float *sums)
+{
+    for (int64_t j = 0; j < n; j += 4 * W) {
+        vf s[4];
+        size_t left[4];
+        V_UNROLL
+        for (int v = 0; v < 4; v++) {
+            left[v] = n - j > v * W ? (size_t)(n - j - v * W) : 0;
+            s[v] = left[v] ? v_load_part(sums + j + v * W, left[v]) : v_zero();
+        }
+        if (left[3] >= (size_t)W)
+            for (int64_t l = 0; l < k; l++) {
+                V_UNROLL
+                for (int v = 0; v < 4; v++)
+                    s[v] = v_add(s[v], v_load(b + l * row + j + v * W));
+            }
+        else
+            for (int64_t l = 0; l < k; l++) {
+                V_UNROLL
+                for (int v = 0; v < 4; v++)
+                    s[v] = left[v] ? v_add(s[v], v_load_part(b + l * row + j + v * W, left[v])) : s[v];
+            }
+        V_UNROLL
+        for (int v = 0; v < 4; v++)
+            if (left[v])
+                v_store_part(sums + j + v * W, left[v], s[v]);
+    }
+}
+
 void V(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels, void *sums_)
 {
     const float *b = b_;
     float *to = panels, *sums = sums_;
+    if (!to) {
+        if (sums)
+            add_sums(k, n, b, row, sums);
+        return;
+    }
     for (int64_t j = 0; j < n; j += N, to += N * k) {
         const int64_t wide = n - j < N ? n - j : N;
         if (column == 1) {
@@ -66,6 +101,13 @@ struct place {
     int accumulate;
 };
 
+/* A run of terms of each of `parts` products */
+struct run {
+    int parts;
+    const float *a[3], *b[3];
+    int64_t terms, row, column, b_row;
+};
+
 /* Registers cannot be counted through: loops over the rows of a tile must be written out. */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -75,21 +117,23 @@ struct place {
 #define INLINE static inline __attribute__((always_inline))
 
 /* `rows` is a constant wherever this is inlined, so that c lies in registers. */
-INLINE void tile(const int rows, int64_t k, const float *a, int64_t row, int64_t column, const float *b,
-                 const struct place *p)
+INLINE void tile(const int rows, const struct run *r, const struct place *p)
 {
+    const int64_t row = r->row, column = r->column, b_row = r->b_row;
     vf c[TILE][2];
-    const float *low = a + rows / 2 * row; /* two bases: short addresses */
     UNROLL
     for (int i = 0; i < rows; i++)
         c[i][0] = c[i][1] = v_zero();
-    for (int64_t l = 0; l < k; l++, b += N, a += column, low += column) {
-        const vf b0 = v_load(b), b1 = v_load(b + W);
-        UNROLL
-        for (int i = 0; i < rows; i++) {
-            const vf x = v_set(i < rows / 2 ? a[i * row] : low[(i - rows / 2) * row]);
-            c[i][0] = v_fma(x, b0, c[i][0]);
-            c[i][1] = v_fma(x, b1, c[i][1]);
+    for (int part = 0; part < r->parts; part++) {
+        const float *a = r->a[part], *b = r->b[part], *low = a + rows / 2 * row; /* two bases: short addresses */
+        for (int64_t l = r->terms; l > 0; l--, b += b_row, a += column, low += column) {
+            const vf b0 = v_load(b), b1 = v_load(b + W);
+            UNROLL
+            for (int i = 0; i < rows; i++) {
+                const vf x = v_set(i < rows / 2 ? a[i * row] : low[(i - rows / 2) * row]);
+                c[i][0] = v_fma(x, b0, c[i][0]);
+                c[i][1] = v_fma(x, b1, c[i][1]);
+            }
         }
     }
     const size_t right = p->left > (size_t)W ? p->left - W : 0;
@@ -122,11 +166,10 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row, int64_t
     }
 }
 
-#define TILE_ROWS(rows)                                                                            \
-    static void tile##rows(int64_t k, const float *a, int64_t row, int64_t column, const float *b, \
-                           const struct place *p)                                                  \
-    {                                                                                              \
-        tile(rows, k, a, row, column, b, p);                                                       \
+#define TILE_ROWS(rows)                                                \
+    static void tile##rows(const struct run *r, const struct place *p) \
+    {                                                                  \
+        tile(rows, r, p);                                              \
     }
 TILE_ROWS(1)
 TILE_ROWS(2)
@@ -140,7 +183,7 @@ TILE_ROWS(14)
 
 static const struct {
     int rows;
-    void (*run)(int64_t k, const float *a, int64_t row, int64_t column, const float *b, const struct place *p);
+    void (*run)(const struct run *r, const struct place *p);
 } tiles[] = {
 #if SQA_WIDTH == 8
     {6, tile6},
@@ -191,29 +234,50 @@ static void gather(int rows, int64_t terms, const float *a, int64_t column, floa
         v_store(to, v_load_part(a, (size_t)rows));
 }
 
+/* Where the numbers of B for columns j .. j + N - 1 and terms from l0 on are; those that lie where they are but do
+ * not fill a panel go to `last`, whose terms begin at l0. */
+static const float *b_at(const struct sqa_gemm_panels *g, const float *b, int64_t j, int64_t l0, int64_t terms,
+                         float *last)
+{
+    if (!g->b_row)
+        return b + j * g->k + l0 * N;
+    b += l0 * g->b_row + j;
+    if (g->n - j >= N)
+        return b;
+    pack_rows(terms, (size_t)(g->n - j), b, g->b_row, last, NULL);
+    return last;
+}
+
 /* Rows first .. end - 1 of C over `terms` terms from l0 on */
 static void rows_of(const struct sqa_gemm_panels *g, int64_t first, int64_t end, int64_t l0, int64_t terms,
                     struct fetch *fetch)
 {
-    float side[TERMS * TILE + W];
-    const float *bias = g->bias;
-    const int gathers = g->a_row == 1 && g->a_column > 1;
+    float side[3][TERMS * TILE + W], last[3][TERMS * N];
+    const float *as[3] = {g->a, g->more[0].a, g->more[1].a}, *bias = g->bias;
+    const float *bs[3] = {g->panels, g->more[0].panels, g->more[1].panels};
+    const int gathers = g->a_row == 1 && g->a_column > 1 && !g->b_row;
+    struct run r = {.parts = !as[1] ? 1 : !as[2] ? 2 : 3, .terms = terms};
     int t = 0;
     for (int64_t i = first; i < end; i += tiles[t].rows) {
-        const float *a = (const float *)g->a + i * g->a_row + l0 * g->a_column;
-        int64_t row = g->a_row, column = g->a_column;
         while (tiles[t].rows > end - i || (t == 0 && end - i == 2 * tiles[1].rows)) /* 8 is 4 + 4, not 6 + 2 */
             t++;
-        if (gathers) {
-            gather(tiles[t].rows, terms, a, column, side);
-            a = side;
-            column = tiles[t].rows;
+        r.row = g->a_row;
+        r.column = gathers ? tiles[t].rows : g->a_column;
+        for (int part = 0; part < r.parts; part++) {
+            r.a[part] = as[part] + i * g->a_row + l0 * g->a_column;
+            if (!gathers)
+                continue;
+            gather(tiles[t].rows, terms, r.a[part], g->a_column, side[part]);
+            r.a[part] = side[part];
         }
         for (int64_t j = 0; j < g->n; j += N) {
             const struct place p = {(float *)g->c + i * g->ldc + j, g->ldc, (size_t)(g->n - j),
                                     bias && l0 == 0 ? bias + j : NULL, g->accumulate || l0 > 0};
+            r.b_row = g->b_row && g->n - j >= N ? g->b_row : N;
+            for (int part = 0; part < r.parts; part++)
+                r.b[part] = b_at(g, bs[part], j, l0, terms, last[part]);
             fetch_some(fetch);
-            tiles[t].run(terms, a, row, column, (const float *)g->panels + j * g->k + l0 * N, &p);
+            tiles[t].run(&r, &p);
         }
     }
 }
