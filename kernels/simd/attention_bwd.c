@@ -88,27 +88,39 @@ INLINE void gradient_block(int rows, int added, int dropped, const struct strip 
     }
 }
 
-INLINE void gradient_rows(int added, int dropped, const struct strip *s, ptrdiff_t n)
-{
-    for (ptrdiff_t j = 0, rows; j < n; j += rows) {
-        rows = step(n - j);
-        if (rows == ROWS)
-            gradient_block(ROWS, added, dropped, s, j);
-        else
-            gradient_block(4, added, dropped, s, j);
+/* Functions of their own: the compiler would keep constants in registers across blocks, and sums on the stack. */
+#define GRADIENTS(name, added, dropped) \
+    static __attribute__((noinline)) void name##_fewer(const struct strip *s, ptrdiff_t j) \
+    { \
+        gradient_block(FEWER, added, dropped, s, j); \
+    } \
+    static __attribute__((noinline)) void name##_four(const struct strip *s, ptrdiff_t j) \
+    { \
+        gradient_block(4, added, dropped, s, j); \
+    } \
+    static __attribute__((noinline)) void name(const struct strip *s, ptrdiff_t n) \
+    { \
+        for (ptrdiff_t j = 0, rows; j < n; j += rows) { \
+            rows = step(n - j); \
+            if (rows == ROWS) \
+                gradient_block(ROWS, added, dropped, s, j); \
+            else if (rows == FEWER) \
+                name##_fewer(s, j); \
+            else \
+                name##_four(s, j); \
+        } \
     }
-}
+GRADIENTS(gradients_all, 0, 0)
+GRADIENTS(gradients_dropped, 0, 1)
+GRADIENTS(gradients_added, 1, 0)
+GRADIENTS(gradients_both, 1, 1)
 
 static void gradients(const struct strip *s, ptrdiff_t n)
 {
-    if (s->mask && s->add)
-        gradient_rows(1, 1, s, n);
-    else if (s->mask)
-        gradient_rows(0, 1, s, n);
-    else if (s->add)
-        gradient_rows(1, 0, s, n);
+    if (s->add)
+        (s->mask ? gradients_both : gradients_added)(s, n);
     else
-        gradient_rows(0, 0, s, n);
+        (s->mask ? gradients_dropped : gradients_all)(s, n);
 }
 
 static void clear_columns(float *x, ptrdiff_t from, ptrdiff_t to)
