@@ -5,9 +5,10 @@
  * panel, and each strip: P^T = 2^(K Q^T - top) from registers, then O^T += V^T P^T.
  *
  * A strip whose largest |q| times the largest |k| of every tile so far is BOUND at most has `top` 0 and never looks
- * for a maximum. In others `top` follows it loosely: it is raised only when a score is 2^LOOSE above it, so that scores
- * are turned into probabilities in the registers where they were summed, and O^T is hardly ever rescaled. A masked probability
- * is 0 but still multiplies V: not-a-number in a row of the same tile spreads to queries that may not see it.
+ * for a maximum. In others `top` follows it loosely: it is raised only when a score is 2^LOOSE above it, so that
+ * scores are turned into probabilities in the registers where they were summed, and O^T is hardly ever rescaled. A
+ * masked probability is 0 but still multiplies V: not-a-number in a row of the same tile spreads to queries that may
+ * not see it.
  */
 #include "kernels/simd/attention.h"
 
@@ -153,26 +154,26 @@ INLINE void score_block(int rows, int bounded, int added, int dropped, const str
 }
 
 /* Functions of their own: the compiler would keep constants in registers across blocks, and sums on the stack. */
-#define SCORES(name, bounded, added, dropped) \
+#define SCORES(name, bounded, added, dropped)                                              \
     static __attribute__((noinline)) void name##_fewer(const struct strip *s, ptrdiff_t j) \
-    { \
-        score_block(FEWER, bounded, added, dropped, s, j); \
-    } \
-    static __attribute__((noinline)) void name##_four(const struct strip *s, ptrdiff_t j) \
-    { \
-        score_block(4, bounded, added, dropped, s, j); \
-    } \
-    static __attribute__((noinline)) void name(const struct strip *s, ptrdiff_t n) \
-    { \
-        for (ptrdiff_t j = 0, rows; j < n; j += rows) { \
-            rows = step(n - j); \
-            if (rows == ROWS) \
-                score_block(ROWS, bounded, added, dropped, s, j); \
-            else if (rows == FEWER) \
-                name##_fewer(s, j); \
-            else \
-                name##_four(s, j); \
-        } \
+    {                                                                                      \
+        score_block(FEWER, bounded, added, dropped, s, j);                                 \
+    }                                                                                      \
+    static __attribute__((noinline)) void name##_four(const struct strip *s, ptrdiff_t j)  \
+    {                                                                                      \
+        score_block(4, bounded, added, dropped, s, j);                                     \
+    }                                                                                      \
+    static __attribute__((noinline)) void name(const struct strip *s, ptrdiff_t n)         \
+    {                                                                                      \
+        for (ptrdiff_t j = 0, rows; j < n; j += rows) {                                    \
+            rows = step(n - j);                                                            \
+            if (rows == ROWS)                                                              \
+                score_block(ROWS, bounded, added, dropped, s, j);                          \
+            else if (rows == FEWER)                                                        \
+                name##_fewer(s, j);                                                        \
+            else                                                                           \
+                name##_four(s, j);                                                         \
+        }                                                                                  \
     }
 SCORES(loose_all, 0, 0, 0)
 SCORES(loose_dropped, 0, 0, 1)
@@ -234,7 +235,7 @@ static int stays_bounded(const struct forward *w, ptrdiff_t r, float key_norm)
 
 /* The strip at row r of the panel, at query i, with the tile that is copied. */
 static void work(const struct sqa_attention *a, const struct forward *w, ptrdiff_t r, ptrdiff_t rows, ptrdiff_t i,
-                 struct range tile, float key_norm)
+                 struct range tile, float key_norm, struct ahead *ahead)
 {
     struct spot at = {.i = i, .lanes = smaller(rows - r, LANES)};
     at.keys = keys_of_rows(a, i, at.lanes, tile);
@@ -260,7 +261,9 @@ static void work(const struct sqa_attention *a, const struct forward *w, ptrdiff
         fill_added(a, &at, w->add);
         s.add = w->add;
     }
+    look_ahead(ahead);
     scores(&s, n);
+    look_ahead(ahead);
     add_lanes(a->dv, n, w->v + skip * w->vp, w->vp, w->p, LANES, s.o);
 }
 
@@ -296,6 +299,7 @@ void V(attention)(const struct sqa_attention *a, void *workspace)
     const struct forward w = lay_out(a->d, a->dv, &start);
     const float *q = a->q, *k = a->k, *v = a->v;
     const float scale = (float)(a->scale * 1.44269504088896340736);
+    struct ahead ahead = ahead_of(a, 2 * (a->queries / LANES) * (a->keys / w.tile));
     for (ptrdiff_t row = 0, rows; row < a->queries; row += rows) {
         const ptrdiff_t i = a->first + row;
         rows = panel_rows(a, i, PANEL);
@@ -311,7 +315,7 @@ void V(attention)(const struct sqa_attention *a, void *workspace)
             copy_rows(v + tile.from * a->v_stride, a->v_stride, n, a->dv, 1, w.v, w.vp, n);
             const float key_norm = largest_norm(w.k, w.kp, n);
             for (ptrdiff_t r = 0; r < rows; r += LANES)
-                work(a, &w, r, rows, i + r, tile, key_norm);
+                work(a, &w, r, rows, i + r, tile, key_norm, &ahead);
         }
         finish(a, &w, row, rows);
     }

@@ -30,8 +30,8 @@ enum {
     LANES = 2 * W,
     ROWS = W == 8 ? 6 : 8, /* of C at once; some blocks have FEWER or 4: see step() */
     FEWER = W == 8 ? 5 : 4,
-    PANEL = 256,           /* queries held at once, at most */
-    SPARE = 2 * ROWS,      /* rows behind a tile that may be read and written */
+    PANEL = 256,      /* queries held at once, at most */
+    SPARE = 2 * ROWS, /* rows behind a tile that may be read and written */
 };
 
 INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
@@ -366,6 +366,37 @@ INLINE int any_lane(vm m)
 INLINE vf and_bits(vf x, vf mask)
 {
     return v_from_bits(vi_and(v_bits(x), v_bits(mask)));
+}
+
+/* Brings the rows of a->soon nearer, some with each call. */
+struct ahead {
+    const struct sqa_attention *a;
+    ptrdiff_t part, row;
+    ptrdiff_t share; /* rows of a call, so that `calls` do all */
+};
+
+static inline struct ahead ahead_of(const struct sqa_attention *a, ptrdiff_t calls)
+{
+    ptrdiff_t rows = 0;
+    for (int i = 0; i < 8; i++)
+        rows += a->soon[i].rows;
+    return (struct ahead){.a = a, .share = (rows + calls - 1) / larger(1, calls)};
+}
+
+static inline void look_ahead(struct ahead *h)
+{
+    for (ptrdiff_t left = h->share; left > 0 && h->part < 8;) {
+        if (h->row == h->a->soon[h->part].rows) {
+            h->part++;
+            h->row = 0;
+            continue;
+        }
+        const char *row = h->a->soon[h->part].p + h->row * h->a->soon[h->part].stride;
+        for (ptrdiff_t c = 0; c < h->a->soon[h->part].width; c += 64)
+            _mm_prefetch(row + c, _MM_HINT_T1);
+        h->row++;
+        left--;
+    }
 }
 
 /* mask[j][lane], j from 0 to keys.to - keys.from - 1: all ones where dropout keeps the pair */
