@@ -87,6 +87,12 @@ struct sqa_attention {
     const int32_t *block_start, *block_key;
     const void *bias; /* rows of keys, or NULL */
     int64_t bias_stride;
+    /* A hint: rows the caller will read or write next, brought nearer while this is computed; rows 0: nothing.
+     * stride and width in bytes. */
+    struct {
+        const char *p;
+        int64_t rows, stride, width;
+    } soon[8];
 };
 /* Gradients; o and lse are the forward's results. dq, dk, dv are written (not accumulated) for rows 0..queries-1 and
  * 0..keys-1. dbias (rows of keys, or NULL: not wanted) is written, or added to when dbias_add; 0 where not allowed.

@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "engine/ops/support.h"
 
-enum { PART = 512 };
+enum { PART = 512, HINTED = 256 };
 
 struct attr {
     struct sqa_attention_spec spec;
@@ -173,6 +173,30 @@ static struct sqa_attention pair_of(const struct job *j, int64_t pair)
     return f;
 }
 
+/* Short pairs are over so soon that the rows of the next pair come too late unless they are asked for. */
+static void hint(const struct job *j, struct sqa_attention *f, int64_t next, int64_t end)
+{
+    struct sqa_tensor *const *in = j->node->in, *const *out = j->node->out;
+    const bool backward = j->node->nin > O;
+    const struct sqa_tensor *t[] = {in[Q],
+                                    in[K],
+                                    in[V],
+                                    j->o,
+                                    backward ? in[DOUT] : NULL,
+                                    backward ? out[DQ] : NULL,
+                                    backward ? out[DK] : NULL,
+                                    backward ? out[DV] : NULL};
+
+    if (next >= end || j->size > HINTED)
+        return;
+    for (size_t i = 0; i < sizeof t / sizeof *t && t[i] != NULL; i++) {
+        f->soon[i].p = pair_at(j, t[i], next);
+        f->soon[i].rows = block_rows(j->node, t[i]->dim[1], next / j->heads % j->blocks);
+        f->soon[i].stride = row_stride(j, t[i]) * (int64_t)j->k->size;
+        f->soon[i].width = t[i]->dim[3] * (int64_t)j->k->size;
+    }
+}
+
 /* Queries of a part: whole query blocks of a block list. */
 static int64_t part_size(const struct sqa_node *n)
 {
@@ -196,6 +220,8 @@ static void parts(void *ctx, int64_t first, int64_t count, int thread)
         f.lse = sqa_at(f.lse, f.first, j->k->size);
         if (f.bias != NULL)
             f.bias = sqa_at_const(f.bias, f.first * f.bias_stride, j->k->size);
+        if (j->parts == 1)
+            hint(j, &f, i + 1, first + count);
         if (f.queries > 0)
             j->k->attention(&f, j->workspace + (size_t)thread * j->workspace_size);
     }
@@ -314,12 +340,13 @@ static void clear_rows(void *x, int64_t width, int64_t stride, int64_t first, in
         memset(sqa_at(x, i * stride, size), 0, (size_t)width * size);
 }
 
-static void bwd_pair(const struct job *j, int64_t pair, void *dbias, int thread)
+/* end: of the pairs that follow on this thread */
+static void bwd_pair(const struct job *j, int64_t pair, int64_t end, void *dbias, int thread)
 {
     struct sqa_tensor *const *out = j->node->out, *const *in = j->node->in;
     const struct sqa_tensor *dout = in[DOUT];
     const int64_t rows = block_rows(j->node, in[K]->dim[1], pair / j->heads % j->blocks);
-    const struct sqa_attention_bwd f = {
+    struct sqa_attention_bwd f = {
         .f = pair_of(j, pair),
         .dout = pair_at(j, dout, pair),
         .dq = pair_at(j, out[DQ], pair),
@@ -334,6 +361,7 @@ static void bwd_pair(const struct job *j, int64_t pair, void *dbias, int thread)
         .dbias_add = 1,
     };
 
+    hint(j, &f.f, pair + 1, end);
     j->k->attention_bwd(&f, j->workspace + (size_t)thread * j->workspace_size);
     clear_rows(f.dk, f.f.d, f.dk_stride, f.f.keys, rows, j->k->size);
     clear_rows(f.dv, f.f.dv, f.dv_stride, f.f.keys, rows, j->k->size);
@@ -342,7 +370,7 @@ static void bwd_pair(const struct job *j, int64_t pair, void *dbias, int thread)
 static void bwd_pairs(void *ctx, int64_t first, int64_t count, int thread)
 {
     for (int64_t i = first; i < first + count; i++)
-        bwd_pair(ctx, i, NULL, thread);
+        bwd_pair(ctx, i, first + count, NULL, thread);
 }
 
 /* Every matrix of dbias with the pairs that share it, in their order. */
@@ -359,7 +387,7 @@ static void bwd_bias(void *ctx, int64_t first, int64_t count, int thread)
         memset(to, 0, (size_t)matrix * j->k->size);
         for (int64_t b = rows > 1 ? i / columns : 0; b < (rows > 1 ? i / columns + 1 : batch); b++)
             for (int64_t h = columns > 1 ? i % columns : 0; h < (columns > 1 ? i % columns + 1 : j->heads); h++)
-                bwd_pair(j, pair_number(j, b, 0, h), to, thread);
+                bwd_pair(j, pair_number(j, b, 0, h), 0, to, thread);
     }
 }
 

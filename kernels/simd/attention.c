@@ -4,19 +4,22 @@
  * A panel of queries stands as strips: Q^T, O^T, running maximum and sum. For each tile of keys, copied once for the
  * panel, and each strip: P^T = 2^(K Q^T - top) from registers, then O^T += V^T P^T.
  *
- * `top` follows the maximum loosely: it is raised only when a score is 2^LOOSE above it, so that scores are turned
- * into probabilities in the registers where they were summed, and O^T is hardly ever rescaled. A masked probability
- * is 0 but still multiplies V: not-a-number in a row of the same tile spreads to queries that may not see it.
+ * A strip whose largest |q| times the largest |k| of every tile so far is BOUND at most has `top` 0 and never looks
+ * for a maximum. In others `top` follows it loosely: it is raised only when a score is 2^LOOSE above it, so that
+ * scores are turned into probabilities in the registers where they were summed, and O^T is hardly ever rescaled. A
+ * masked probability is 0 but still multiplies V: not-a-number in a row of the same tile spreads to queries that may
+ * not see it.
  */
 #include "kernels/simd/attention.h"
 
 #include "kernels/plain/plain.h"
 
-enum { LOOSE = 8 };
+enum { LOOSE = 8, BOUND = 64 };
 
 struct forward {
     float *q, *o;           /* strips of the panel: d and `height` rows of LANES */
     float *top, *sum;       /* of each query of the panel */
+    float *norm;            /* largest |q| of each strip; infinite once its top is not 0 */
     float *k, *v;           /* key tile: rows of kp and vp numbers */
     float *p;               /* a strip's P^T: tile rows of LANES */
     float *add, *mask;      /* bias and masks, and dropout, in the same order */
@@ -38,6 +41,7 @@ static struct forward lay_out(ptrdiff_t d, ptrdiff_t dv, char **at)
     w.o = take(at, PANEL * w.height);
     w.top = take(at, PANEL);
     w.sum = take(at, PANEL);
+    w.norm = take(at, PANEL / LANES);
     w.k = take(at, rows * w.kp);
     w.v = take(at, rows * w.vp);
     w.p = take(at, rows * LANES);
@@ -59,6 +63,7 @@ struct strip {
     const float *q, *k; /* k: first row of the keys in question */
     float *o, *top, *sum, *p;
     const float *add, *mask; /* NULL: nothing to add, nothing dropped */
+    int bounded;             /* top is 0, and no score needs another */
     ptrdiff_t d, height, kp;
 };
 
@@ -91,14 +96,11 @@ static __attribute__((noinline)) void raise_top(const struct strip *s, ptrdiff_t
 {
     const vf old[2] = {v_load(s->top), v_load(s->top + W)};
     vf high[2] = {old[0], old[1]}, shrink[2];
-    if (s->add && rows == ROWS)
-        highest(ROWS, 1, s, j, high);
-    else if (s->add)
-        highest(4, 1, s, j, high);
-    else if (rows == ROWS)
-        highest(ROWS, 0, s, j, high);
-    else
-        highest(4, 0, s, j, high);
+    for (ptrdiff_t end = j + rows; rows > 0; rows -= 4) /* the last four may repeat some */
+        if (s->add)
+            highest(4, 1, s, rows >= 4 ? end - rows : end - 4, high);
+        else
+            highest(4, 0, s, rows >= 4 ? end - rows : end - 4, high);
     for (ptrdiff_t v = 0; v < 2; v++) {
         const vf top = v_select(v_gt(v_sub(high[v], old[v]), v_set(LOOSE / 2)), high[v], old[v]);
         shrink[v] = exp2_masked(v_sub(old[v], top));
@@ -109,10 +111,9 @@ static __attribute__((noinline)) void raise_top(const struct strip *s, ptrdiff_t
     shrink_rows(s->o, s->height, shrink);
 }
 
-/* P^T of the `rows` keys at j. Scores grow from -top, so they are exponents when the products are done. */
-INLINE void score_block(int rows, int added, int dropped, const struct strip *s, ptrdiff_t j)
+/* Scores less tops, each LOOSE at most. They grow from -top, so they are exponents when the products are done. */
+INLINE void loose_products(int rows, int added, const struct strip *s, ptrdiff_t j, vf x[ROWS][2])
 {
-    vf x[ROWS][2];
     for (int again = 0;; again++) {
         const vf top[2] = {v_load(s->top), v_load(s->top + W)};
         products(rows, added, s, j, top, x);
@@ -127,10 +128,22 @@ INLINE void score_block(int rows, int added, int dropped, const struct strip *s,
         }
         raise_top(s, j, rows);
     }
+}
+
+/* P^T of the `rows` keys at j */
+INLINE void score_block(int rows, int bounded, int added, int dropped, const struct strip *s, ptrdiff_t j)
+{
+    vf x[ROWS][2];
+    if (bounded) {
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+            added ? v_load(s->add + (j + r) * LANES + v * W) : v_zero();
+        multiply(rows, 2, s->d, s->k + j * s->kp, s->kp, 1, s->q, LANES, x);
+    } else
+        loose_products(rows, added, s, j, x);
     vf sum[2] = {v_load(s->sum), v_load(s->sum + W)};
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
     {
-        vf p = added ? exp2_masked(x[r][v]) : exp2_score(x[r][v]);
+        vf p = added ? exp2_masked(x[r][v]) : bounded ? exp2_bounded(x[r][v]) : exp2_score(x[r][v]);
         sum[v] = v_add(sum[v], p);
         if (dropped)
             p = and_bits(p, v_load(s->mask + (j + r) * LANES + v * W));
@@ -140,32 +153,89 @@ INLINE void score_block(int rows, int added, int dropped, const struct strip *s,
     v_store(s->sum + W, sum[1]);
 }
 
-INLINE void score_rows(int added, int dropped, const struct strip *s, ptrdiff_t n)
-{
-    for (ptrdiff_t j = 0, rows; j < n; j += rows) {
-        rows = step(n - j);
-        if (rows == ROWS)
-            score_block(ROWS, added, dropped, s, j);
-        else
-            score_block(4, added, dropped, s, j);
+/* Functions of their own: the compiler would keep constants in registers across blocks, and sums on the stack. */
+#define SCORES(name, bounded, added, dropped)                                              \
+    static __attribute__((noinline)) void name##_fewer(const struct strip *s, ptrdiff_t j) \
+    {                                                                                      \
+        score_block(FEWER, bounded, added, dropped, s, j);                                 \
+    }                                                                                      \
+    static __attribute__((noinline)) void name##_four(const struct strip *s, ptrdiff_t j)  \
+    {                                                                                      \
+        score_block(4, bounded, added, dropped, s, j);                                     \
+    }                                                                                      \
+    static __attribute__((noinline)) void name(const struct strip *s, ptrdiff_t n)         \
+    {                                                                                      \
+        for (ptrdiff_t j = 0, rows; j < n; j += rows) {                                    \
+            rows = step(n - j);                                                            \
+            if (rows == ROWS)                                                              \
+                score_block(ROWS, bounded, added, dropped, s, j);                          \
+            else if (rows == FEWER)                                                        \
+                name##_fewer(s, j);                                                        \
+            else                                                                           \
+                name##_four(s, j);                                                         \
+        }                                                                                  \
     }
-}
+SCORES(loose_all, 0, 0, 0)
+SCORES(loose_dropped, 0, 0, 1)
+SCORES(loose_added, 0, 1, 0)
+SCORES(loose_both, 0, 1, 1)
+SCORES(bounded_all, 1, 0, 0)
+SCORES(bounded_dropped, 1, 0, 1)
+SCORES(bounded_added, 1, 1, 0)
+SCORES(bounded_both, 1, 1, 1)
 
 static void scores(const struct strip *s, ptrdiff_t n)
 {
-    if (s->mask && s->add)
-        score_rows(1, 1, s, n);
-    else if (s->mask)
-        score_rows(0, 1, s, n);
-    else if (s->add)
-        score_rows(1, 0, s, n);
-    else
-        score_rows(0, 0, s, n);
+    static void (*const form[2][2][2])(const struct strip *s, ptrdiff_t n) = {
+        {{loose_all, loose_dropped}, {loose_added, loose_both}},
+        {{bounded_all, bounded_dropped}, {bounded_added, bounded_both}}};
+    form[s->bounded][s->add != NULL][s->mask != NULL](s, n);
+}
+
+/* The largest norm of the rows of a tile */
+static float largest_norm(const float *x, ptrdiff_t pitch, ptrdiff_t rows)
+{
+    float most = 0;
+    for (ptrdiff_t r = 0; r < rows; r++, x += pitch) {
+        vf sum = v_zero();
+        for (ptrdiff_t c = 0; c < pitch; c += W)
+            sum = v_fma(v_load(x + c), v_load(x + c), sum);
+        const float all = v_sum(sum);
+        most = all > most ? all : most;
+    }
+    return sqrtf(most);
+}
+
+/* The largest norm of the queries of a strip */
+static float strip_norm(const float *q, ptrdiff_t d)
+{
+    vf sum[2] = {v_zero(), v_zero()};
+    for (ptrdiff_t c = 0; c < d; c++)
+        for (ptrdiff_t v = 0; v < 2; v++) {
+            const vf x = v_load(q + c * LANES + v * W);
+            sum[v] = v_fma(x, x, sum[v]);
+        }
+    return sqrtf(v_top(v_max(sum[0], sum[1])));
+}
+
+/* Is BOUND kept by the tile with this largest |k|? When not, tops are looked for from here on. */
+static int stays_bounded(const struct forward *w, ptrdiff_t r, float key_norm)
+{
+    float *norm = w->norm + r / LANES;
+    if (*norm * key_norm <= BOUND)
+        return 1;
+    if (*norm < INFINITY)
+        for (ptrdiff_t v = r; v < r + LANES; v += W) {
+            const vm none = v_eq(v_load(w->sum + v), v_zero());
+            v_store(w->top + v, v_select(none, v_set(-FLT_MAX), v_zero()));
+        }
+    *norm = INFINITY;
+    return 0;
 }
 
 /* The strip at row r of the panel, at query i, with the tile that is copied. */
 static void work(const struct sqa_attention *a, const struct forward *w, ptrdiff_t r, ptrdiff_t rows, ptrdiff_t i,
-                 struct range tile)
+                 struct range tile, float key_norm, struct ahead *ahead)
 {
     struct spot at = {.i = i, .lanes = smaller(rows - r, LANES)};
     at.keys = keys_of_rows(a, i, at.lanes, tile);
@@ -178,6 +248,7 @@ static void work(const struct sqa_attention *a, const struct forward *w, ptrdiff
                       .top = w->top + r,
                       .sum = w->sum + r,
                       .p = w->p,
+                      .bounded = stays_bounded(w, r, key_norm),
                       .d = a->d,
                       .height = w->height,
                       .kp = w->kp};
@@ -190,7 +261,9 @@ static void work(const struct sqa_attention *a, const struct forward *w, ptrdiff
         fill_added(a, &at, w->add);
         s.add = w->add;
     }
+    look_ahead(ahead);
     scores(&s, n);
+    look_ahead(ahead);
     add_lanes(a->dv, n, w->v + skip * w->vp, w->vp, w->p, LANES, s.o);
 }
 
@@ -212,27 +285,37 @@ static void finish(const struct sqa_attention *a, const struct forward *w, ptrdi
     }
 }
 
+/* A bias may add anything, so tops are looked for. */
+static void start_strip(const struct sqa_attention *a, const struct forward *w, ptrdiff_t r)
+{
+    w->norm[r / LANES] = a->bias ? INFINITY : strip_norm(w->q + r * a->d, a->d);
+    for (ptrdiff_t l = r; l < r + LANES; l++)
+        w->top[l] = a->bias ? -FLT_MAX : 0;
+}
+
 void V(attention)(const struct sqa_attention *a, void *workspace)
 {
     char *start = aligned(workspace);
     const struct forward w = lay_out(a->d, a->dv, &start);
     const float *q = a->q, *k = a->k, *v = a->v;
     const float scale = (float)(a->scale * 1.44269504088896340736);
+    struct ahead ahead = ahead_of(a, 2 * (a->queries / LANES) * (a->keys / w.tile));
     for (ptrdiff_t row = 0, rows; row < a->queries; row += rows) {
         const ptrdiff_t i = a->first + row;
         rows = panel_rows(a, i, PANEL);
         load_strips(q + row * a->q_stride, a->q_stride, rows, a->d, scale, w.q, a->d);
         memset(w.o, 0, (size_t)(round_up(rows, LANES) * w.height) * sizeof *w.o);
         memset(w.sum, 0, PANEL * sizeof *w.sum);
-        for (ptrdiff_t r = 0; r < PANEL; r++)
-            w.top[r] = -FLT_MAX;
+        for (ptrdiff_t r = 0; r < rows; r += LANES)
+            start_strip(a, &w, r);
         struct range tile;
         for (struct tiles t = tiles_of(a, i, rows); next_tile(&t, w.tile, &tile);) {
             const ptrdiff_t n = tile.to - tile.from;
             copy_rows(k + tile.from * a->k_stride, a->k_stride, n, a->d, 1, w.k, w.kp, n + SPARE);
             copy_rows(v + tile.from * a->v_stride, a->v_stride, n, a->dv, 1, w.v, w.vp, n);
+            const float key_norm = largest_norm(w.k, w.kp, n);
             for (ptrdiff_t r = 0; r < rows; r += LANES)
-                work(a, &w, r, rows, i + r, tile);
+                work(a, &w, r, rows, i + r, tile, key_norm, &ahead);
         }
         finish(a, &w, row, rows);
     }

@@ -28,9 +28,10 @@
 
 enum {
     LANES = 2 * W,
-    ROWS = W == 8 ? 6 : 8, /* of C at once; the last ones may be 4 */
-    PANEL = 256,           /* queries held at once, at most */
-    SPARE = 2 * ROWS,      /* rows behind a tile that may be read and written */
+    ROWS = W == 8 ? 6 : 8, /* of C at once; some blocks have FEWER or 4: see step() */
+    FEWER = W == 8 ? 5 : 4,
+    PANEL = 256,      /* queries held at once, at most */
+    SPARE = 2 * ROWS, /* rows behind a tile that may be read and written */
 };
 
 INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
@@ -48,15 +49,18 @@ INLINE ptrdiff_t round_up(ptrdiff_t x, ptrdiff_t unit)
     return (x + unit - 1) / unit * unit;
 }
 
-/* Rows of the next block when `left` are to do, and what all blocks cover. */
+/* Rows of the next block when `left` are to do, and what all blocks cover. AVX2: 6, 5 or 4 rows, so that every count
+ * from 4 on but 7 is met exactly. */
 INLINE ptrdiff_t step(ptrdiff_t left)
 {
-    return left > 8 || (left > 4 && (W == 16 || left <= 6)) ? ROWS : 4;
+    if (W == 16)
+        return left > 4 ? ROWS : 4;
+    return left % 6 == 0 ? 6 : left <= 4 || left == 7 || left == 8 ? 4 : 5;
 }
 
 INLINE ptrdiff_t covered(ptrdiff_t n)
 {
-    return W == 16 ? round_up(n, 4) : larger(4, round_up(n, 2));
+    return W == 16 ? round_up(n, 4) : n == 7 ? 8 : larger(4, n);
 }
 
 /* The next `count` floats of the workspace, on a cache line. */
@@ -104,13 +108,13 @@ INLINE void add_block(int rows, int vectors, ptrdiff_t n, const float *a, ptrdif
 static inline void add_lanes(ptrdiff_t m, ptrdiff_t n, const float *a, ptrdiff_t as, const float *b, ptrdiff_t bs,
                              float *c)
 {
-    for (ptrdiff_t r = 0, rows; r < m; r += rows) {
-        rows = step(m - r);
-        if (rows == ROWS)
-            add_block(ROWS, 2, n, a + r, 1, as, b, bs, c + r * LANES, LANES);
-        else
-            add_block(4, 2, n, a + r, 1, as, b, bs, c + r * LANES, LANES);
-    }
+    ptrdiff_t r = 0;
+    for (; FEWER > 4 && step(m - r) == FEWER; r += FEWER)
+        add_block(FEWER, 2, n, a + r, 1, as, b, bs, c + r * LANES, LANES);
+    for (; r < m && step(m - r) == ROWS; r += ROWS)
+        add_block(ROWS, 2, n, a + r, 1, as, b, bs, c + r * LANES, LANES);
+    for (; r < m; r += 4)
+        add_block(4, 2, n, a + r, 1, as, b, bs, c + r * LANES, LANES);
 }
 
 /* C (m, width) += A B, A (m, n), B (n, width), width a multiple of W. Up to SPARE more rows are done. */
@@ -118,14 +122,15 @@ static inline void add_rows(ptrdiff_t m, ptrdiff_t width, ptrdiff_t n, const flo
                             ptrdiff_t bs, float *c, ptrdiff_t cs)
 {
     ptrdiff_t k = 0;
-    for (; k + 2 * W <= width; k += 2 * W)
-        for (ptrdiff_t r = 0, rows; r < m; r += rows) {
-            rows = step(m - r);
-            if (rows == ROWS)
-                add_block(ROWS, 2, n, a + r * as, as, 1, b + k, bs, c + r * cs + k, cs);
-            else
-                add_block(4, 2, n, a + r * as, as, 1, b + k, bs, c + r * cs + k, cs);
-        }
+    for (; k + 2 * W <= width; k += 2 * W) {
+        ptrdiff_t r = 0;
+        for (; FEWER > 4 && step(m - r) == FEWER; r += FEWER)
+            add_block(FEWER, 2, n, a + r * as, as, 1, b + k, bs, c + r * cs + k, cs);
+        for (; r < m && step(m - r) == ROWS; r += ROWS)
+            add_block(ROWS, 2, n, a + r * as, as, 1, b + k, bs, c + r * cs + k, cs);
+        for (; r < m; r += 4)
+            add_block(4, 2, n, a + r * as, as, 1, b + k, bs, c + r * cs + k, cs);
+    }
     for (ptrdiff_t r = 0; k < width && r < m; r += 2 * ROWS)
         add_block(2 * ROWS, 1, n, a + r * as, as, 1, b + k, bs, c + r * cs + k, cs);
 }
@@ -321,11 +326,10 @@ static inline void fill_added(const struct sqa_attention *a, const struct spot *
         }
 }
 
-/* 2^x for x <= 127; results below 2^-126 become 2^-126 about, which is below what any sum notices. 2e-7 relative */
-INLINE vf exp2_score(vf x)
+/* 2^x for -126 <= x <= 127, 2e-7 relative */
+INLINE vf exp2_bounded(vf x)
 {
     const vf magic = v_set(0x1.8p23f); /* adding it rounds to an integer, left in the low bits */
-    x = v_max(v_set(-126.0f), x);
     const vf t = v_add(x, magic), r = v_sub(x, v_sub(t, magic));
     vf p = v_set(0.00132647273f);
     p = v_fma(p, r, v_set(0.00967151299f));
@@ -334,6 +338,12 @@ INLINE vf exp2_score(vf x)
     p = v_fma(p, r, v_set(0.693147004f));
     p = v_fma(p, r, v_set(1.0f));
     return v_from_bits(vi_add(v_bits(p), vi_shl(v_bits(t), 23)));
+}
+
+/* The same for x <= 127; results below 2^-126 become 2^-126 about, which is below what any sum notices. */
+INLINE vf exp2_score(vf x)
+{
+    return exp2_bounded(v_max(v_set(-126.0f), x));
 }
 
 /* The same where a score of -inf gives 0 */
@@ -356,6 +366,37 @@ INLINE int any_lane(vm m)
 INLINE vf and_bits(vf x, vf mask)
 {
     return v_from_bits(vi_and(v_bits(x), v_bits(mask)));
+}
+
+/* Brings the rows of a->soon nearer, some with each call. */
+struct ahead {
+    const struct sqa_attention *a;
+    ptrdiff_t part, row;
+    ptrdiff_t share; /* rows of a call, so that `calls` do all */
+};
+
+static inline struct ahead ahead_of(const struct sqa_attention *a, ptrdiff_t calls)
+{
+    ptrdiff_t rows = 0;
+    for (int i = 0; i < 8; i++)
+        rows += a->soon[i].rows;
+    return (struct ahead){.a = a, .share = (rows + calls - 1) / larger(1, calls)};
+}
+
+static inline void look_ahead(struct ahead *h)
+{
+    for (ptrdiff_t left = h->share; left > 0 && h->part < 8;) {
+        if (h->row == h->a->soon[h->part].rows) {
+            h->part++;
+            h->row = 0;
+            continue;
+        }
+        const char *row = h->a->soon[h->part].p + h->row * h->a->soon[h->part].stride;
+        for (ptrdiff_t c = 0; c < h->a->soon[h->part].width; c += 64)
+            _mm_prefetch(row + c, _MM_HINT_T1);
+        h->row++;
+        left--;
+    }
 }
 
 /* mask[j][lane], j from 0 to keys.to - keys.from - 1: all ones where dropout keeps the pair */

@@ -10,7 +10,7 @@
 
 #include "kernels/plain/plain.h"
 
-enum { GROUP = 64, PITCH = GROUP + 16, TILE = 48 };
+enum { GROUP = 64, PITCH = GROUP + 16, TILE = 64 };
 
 struct backward {
     float *q, *dout, *dq;    /* strips of the panel: d, dv and `height` rows of LANES */
@@ -88,27 +88,39 @@ INLINE void gradient_block(int rows, int added, int dropped, const struct strip 
     }
 }
 
-INLINE void gradient_rows(int added, int dropped, const struct strip *s, ptrdiff_t n)
-{
-    for (ptrdiff_t j = 0, rows; j < n; j += rows) {
-        rows = step(n - j);
-        if (rows == ROWS)
-            gradient_block(ROWS, added, dropped, s, j);
-        else
-            gradient_block(4, added, dropped, s, j);
+/* Functions of their own: the compiler would keep constants in registers across blocks, and sums on the stack. */
+#define GRADIENTS(name, added, dropped)                                                    \
+    static __attribute__((noinline)) void name##_fewer(const struct strip *s, ptrdiff_t j) \
+    {                                                                                      \
+        gradient_block(FEWER, added, dropped, s, j);                                       \
+    }                                                                                      \
+    static __attribute__((noinline)) void name##_four(const struct strip *s, ptrdiff_t j)  \
+    {                                                                                      \
+        gradient_block(4, added, dropped, s, j);                                           \
+    }                                                                                      \
+    static __attribute__((noinline)) void name(const struct strip *s, ptrdiff_t n)         \
+    {                                                                                      \
+        for (ptrdiff_t j = 0, rows; j < n; j += rows) {                                    \
+            rows = step(n - j);                                                            \
+            if (rows == ROWS)                                                              \
+                gradient_block(ROWS, added, dropped, s, j);                                \
+            else if (rows == FEWER)                                                        \
+                name##_fewer(s, j);                                                        \
+            else                                                                           \
+                name##_four(s, j);                                                         \
+        }                                                                                  \
     }
-}
+GRADIENTS(gradients_all, 0, 0)
+GRADIENTS(gradients_dropped, 0, 1)
+GRADIENTS(gradients_added, 1, 0)
+GRADIENTS(gradients_both, 1, 1)
 
 static void gradients(const struct strip *s, ptrdiff_t n)
 {
-    if (s->mask && s->add)
-        gradient_rows(1, 1, s, n);
-    else if (s->mask)
-        gradient_rows(0, 1, s, n);
-    else if (s->add)
-        gradient_rows(1, 0, s, n);
+    if (s->add)
+        (s->mask ? gradients_both : gradients_added)(s, n);
     else
-        gradient_rows(0, 0, s, n);
+        (s->mask ? gradients_dropped : gradients_all)(s, n);
 }
 
 static void clear_columns(float *x, ptrdiff_t from, ptrdiff_t to)
@@ -128,7 +140,7 @@ static void add_bias_gradient(const struct sqa_attention_bwd *b, const struct sp
 
 /* The strip at row r of the panel; `keys`, of the tile, are those of its group. P^T and dS^T are filled for all. */
 static void work(const struct sqa_attention_bwd *b, const struct backward *w, ptrdiff_t r, ptrdiff_t column,
-                 struct spot *at, struct range tile, struct range keys)
+                 struct spot *at, struct range tile, struct range keys, struct ahead *ahead)
 {
     const struct sqa_attention *a = &b->f;
     const ptrdiff_t group_first = keys.from - tile.from, group_end = keys.to - tile.from + SPARE;
@@ -159,7 +171,9 @@ static void work(const struct sqa_attention_bwd *b, const struct backward *w, pt
         fill_added(a, at, w->add);
         s.add = w->add;
     }
+    look_ahead(ahead);
     gradients(&s, n);
+    look_ahead(ahead);
     clear_columns(p, first + n, group_end);
     clear_columns(ds, first + n, group_end);
     add_lanes(a->d, n, s.k, w->qp, s.ds, PITCH, w->dq + r * w->height);
@@ -212,7 +226,7 @@ static void clear_rows(float *x, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stri
 }
 
 static void do_tile(const struct sqa_attention_bwd *b, const struct backward *w, ptrdiff_t i, ptrdiff_t rows,
-                    struct range tile)
+                    struct range tile, struct ahead *ahead)
 {
     const struct sqa_attention *a = &b->f;
     const float *k = a->k, *v = a->v;
@@ -229,7 +243,7 @@ static void do_tile(const struct sqa_attention_bwd *b, const struct backward *w,
             continue;
         for (ptrdiff_t c = 0; c < in_group; c += LANES) {
             struct spot spot = {.i = i + g + c, .lanes = smaller(in_group - c, LANES)};
-            work(b, w, g + c, c, &spot, tile, keys);
+            work(b, w, g + c, c, &spot, tile, keys, ahead);
         }
         add_rows(count, w->vp, lanes, w->p + at * PITCH, PITCH, w->do_rows + g * w->vp, w->vp, w->dv + at * w->vp,
                  w->vp);
@@ -245,6 +259,7 @@ void V(attention_bwd)(const struct sqa_attention_bwd *b, void *workspace)
     const struct sqa_attention *a = &b->f;
     char *start = aligned(workspace);
     const struct backward w = lay_out(a->d, a->dv, &start);
+    struct ahead ahead = ahead_of(a, 2 * (a->queries / LANES) * (a->keys / TILE));
     clear_rows(b->dk, a->keys, a->d, b->dk_stride);
     clear_rows(b->dv, a->keys, a->dv, b->dv_stride);
     if (b->dbias && !b->dbias_add)
@@ -255,7 +270,7 @@ void V(attention_bwd)(const struct sqa_attention_bwd *b, void *workspace)
         load_panel(b, &w, row, rows);
         struct range tile;
         for (struct tiles t = tiles_of(a, i, rows); next_tile(&t, TILE, &tile);)
-            do_tile(b, &w, i, rows, tile);
+            do_tile(b, &w, i, rows, tile, &ahead);
         for (ptrdiff_t r = 0; r < rows; r += LANES)
             transpose(w.dq + r * w.height, LANES, a->d, smaller(rows - r, LANES), (float)a->scale,
                       (float *)b->dq + (row + r) * b->dq_stride, b->dq_stride);
