@@ -39,7 +39,7 @@ LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
 PLAIN   := $(sort $(wildcard kernels/plain/*.c))
 SIMD    := $(sort $(wildcard kernels/simd/*.c))
-BF16    := $(sort $(wildcard kernels/simd/attention_bf16*.c))
+BF16    := $(sort $(wildcard kernels/simd/attention_bf16*.c kernels/simd/gemm_panels_bf16.c))
 COMMON  := $(sort $(wildcard base/*.c kernels/*.c engine/*.c engine/ops/*.c models/*.c tasks/*.c results/*.c reports/*.c \
              harness/measure/*.c))
 HARNESS := $(sort $(wildcard harness/*.c))
@@ -87,7 +87,7 @@ $(B)/kernels/plain/%.f64.o: kernels/plain/%.c | $(LISTS)
 # Each file of kernels/simd once for every instruction set; pair is linked into tests only (kernels/simd/vec.h).
 ISA_avx2   := -mavx2 -mfma -DSQA_WIDTH=8
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -DSQA_WIDTH=16
-# Processors with units for bf16: of the files of attention in bf16 only (kernels/simd/tiles.h).
+# Processors with units for bf16: of the files that use tiles only (kernels/simd/tiles.h).
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 ISA_amx    := $(ISA_avx512bf16) -mamx-tile -mamx-bf16
 ISA_pair   := -mavx2 -mfma -DSQA_WIDTH=16

@@ -23,7 +23,7 @@ static const struct sqa_option table[] = {
     {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file for sizes (default bench)", offsetof(struct options, scale), 0,
      0},
     {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", offsetof(struct options, threads), 1, 1024},
-    {"dtype", 0, SQA_OPTION_TEXT, "TYPE", "of products and attention: f32, bf16, bf16-emulated",
+    {"dtype", 0, SQA_OPTION_TEXT, "TYPE", "of products and softmax attention: f32, bf16, bf16-emulated",
      offsetof(struct options, dtype), 0, 0},
     {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie", offsetof(struct options, data), 0, 0},
     {"recompute", 0, SQA_OPTION_TEXT, "WHAT", "in the backward pass: cheap (default), blocks or off",
@@ -165,6 +165,10 @@ static enum sqa_status explain(const struct options *o, struct sqa_trainer *t, e
             sqa_text_add(
                 out,
                 "\nTime is the median of 7 steps on this machine now; flops and bytes are counted, not measured.\n");
+            if (t->plans.compute != SQA_COMPUTE_F32)
+                sqa_text_add(out, "bfloat16: what linear, matmul, their gradients and attention without a window, a "
+                                  "block list or a bias\nmultiply; kernel_attention, fftconv, s4d_kernel and all "
+                                  "other ops compute in f32.\n");
         }
     }
     sqa_free(ns);

@@ -31,8 +31,14 @@ struct options {
          0,       0},                                                                                                 \
         {"batch", 0, SQA_OPTION_INT, "N", "rows a step, instead of the recipe's", AT(s.batch), 1, 65536},             \
         {"threads", 0, SQA_OPTION_INT, "N", "threads of a cell (default 1)", AT(s.threads), 1, 1024},                 \
-        {"dtype", 0, SQA_OPTION_TEXT, "TYPE", "of products and attention: f32, bf16, bf16-emulated", AT(s.dtype),     \
-         0,       0},                                                                                                 \
+        {"dtype",                                                                                                     \
+         0,                                                                                                           \
+         SQA_OPTION_TEXT,                                                                                             \
+         "TYPE",                                                                                                      \
+         "of products and softmax attention: f32, bf16, bf16-emulated",                                               \
+         AT(s.dtype),                                                                                                 \
+         0,                                                                                                           \
+         0},                                                                                                          \
         {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie (else $SEQARENA_DATA, ./data)", AT(data), 0, 0},    \
         {"rounds", 0, SQA_OPTION_INT, "N", "rounds of interleaved measurement; 0: none", AT(rounds), 0, 10000},       \
         {"counters",                                                                                                  \

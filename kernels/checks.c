@@ -394,11 +394,50 @@ static double run_attention_bwd(const struct sqa_kernels *simd, uint64_t key, si
     return attention_error(simd, plain(), key, n, 1);
 }
 
+/* Sizes and flags vary with the key. Buffers 0: A, 1: B, 2: C, 3: bias, 4: panels, 5: sums; a second product has the
+ * same B and A from `terms` on. */
+static double gemm_panels_error(const struct sqa_kernels *simd, const struct sqa_kernels *want, uint64_t key,
+                                size_t n)
+{
+    uint32_t word[4];
+    sqa_philox(key, 0, word);
+    const int64_t rows = (int64_t)at_most(n, 128), width = 1 + word[0] % 96, terms = 1 + word[1] % 96;
+    const int ta = word[2] % 2, tb = word[2] / 2 % 2, as_is = !tb && word[2] / 4 % 2, two = word[2] / 8 % 2;
+    struct sqa_gemm_panels g = {.m = rows,
+                                .n = width,
+                                .k = terms,
+                                .a_row = ta ? 1 : terms,
+                                .a_column = ta ? rows : 1,
+                                .b_row = as_is ? width : 0,
+                                .ldc = width,
+                                .accumulate = word[3] % 2};
+    for (int b = 0; b < 6; b++)
+        fill(b, key, MAX, -1, 1);
+#define CALLS(t, T)                                                                                              \
+    t->pack(terms, width, buffer[1].T, tb ? 1 : width, tb ? terms : 1, as_is ? NULL : buffer[4].T, buffer[5].T); \
+    g.a = buffer[0].T, g.c = buffer[2].T, g.bias = word[3] / 2 % 2 ? buffer[3].T : NULL;                         \
+    g.panels = as_is ? buffer[1].T : buffer[4].T;                                                                \
+    g.more[0].a = two ? buffer[0].T + terms : NULL, g.more[0].panels = g.panels;                                 \
+    t->gemm_panels(&g);
+    CALLS(simd, f)
+    CALLS(want, d)
+#undef CALLS
+    return larger(error_over(2, (size_t)(rows * width), 1), error_over(5, (size_t)width, 1));
+}
+
+static double run_gemm_panels(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    return gemm_panels_error(simd, plain(), key, n);
+}
+
 /* The table with its bf16 kernels in the place of the others: what is wanted is the plain form of the same. */
 static struct sqa_kernels in_bf16(const struct sqa_kernels *k)
 {
     struct sqa_kernels t = *k;
     t.gemm = k->gemm_bf16;
+    t.panels = k->panels_bf16;
+    t.pack = k->pack_bf16;
+    t.gemm_panels = k->gemm_panels_bf16;
     t.attention_workspace = k->attention_bf16_workspace;
     t.attention = k->attention_bf16;
     t.attention_bwd = k->attention_bf16_bwd;
@@ -420,6 +459,12 @@ static double run_gemm_bf16(const struct sqa_kernels *simd, uint64_t key, size_t
     CALLS(plain(), d)
 #undef CALLS
     return error_of(2, (size_t)(m * columns));
+}
+
+static double run_gemm_panels_bf16(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const struct sqa_kernels f = in_bf16(simd), d = in_bf16(plain());
+    return gemm_panels_error(&f, &d, key, n);
 }
 
 static double run_attention_bf16(const struct sqa_kernels *simd, uint64_t key, size_t n)
@@ -605,36 +650,6 @@ static double run_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
-/* Sizes and flags vary with the key. Buffers 0: A, 1: B, 2: C, 3: bias, 4: panels, 5: sums; a second product has the
- * same B and A from `terms` on. */
-static double run_gemm_panels(const struct sqa_kernels *simd, uint64_t key, size_t n)
-{
-    uint32_t word[4];
-    sqa_philox(key, 0, word);
-    const int64_t rows = (int64_t)at_most(n, 128), width = 1 + word[0] % 96, terms = 1 + word[1] % 96;
-    const int ta = word[2] % 2, tb = word[2] / 2 % 2, as_is = !tb && word[2] / 4 % 2, two = word[2] / 8 % 2;
-    struct sqa_gemm_panels g = {.m = rows,
-                                .n = width,
-                                .k = terms,
-                                .a_row = ta ? 1 : terms,
-                                .a_column = ta ? rows : 1,
-                                .b_row = as_is ? width : 0,
-                                .ldc = width,
-                                .accumulate = word[3] % 2};
-    for (int b = 0; b < 6; b++)
-        fill(b, key, MAX, -1, 1);
-#define CALLS(t, T)                                                                                              \
-    t->pack(terms, width, buffer[1].T, tb ? 1 : width, tb ? terms : 1, as_is ? NULL : buffer[4].T, buffer[5].T); \
-    g.a = buffer[0].T, g.c = buffer[2].T, g.bias = word[3] / 2 % 2 ? buffer[3].T : NULL;                         \
-    g.panels = as_is ? buffer[1].T : buffer[4].T;                                                                \
-    g.more[0].a = two ? buffer[0].T + terms : NULL, g.more[0].panels = g.panels;                                 \
-    t->gemm_panels(&g);
-    CALLS(simd, f)
-    CALLS(plain(), d)
-#undef CALLS
-    return larger(error_over(2, (size_t)(rows * width), 1), error_over(5, (size_t)width, 1));
-}
-
 const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"gemm_panels", 2e-6, run_gemm_panels},
     {"unary", 2e-6, run_unary},
@@ -655,6 +670,7 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"attention_bwd", 4e-5, run_attention_bwd},
     {"kernel_attention", 8e-6, run_kattn},
     {"gemm_bf16", 2e-6, run_gemm_bf16},
+    {"gemm_panels_bf16", 2e-6, run_gemm_panels_bf16},
     /* a probability may be rounded the other way: see tests/test_bf16.c */
     {"attention_bf16", 4e-3, run_attention_bf16},
     {"attention_bf16_bwd", 4e-3, run_attention_bf16_bwd},

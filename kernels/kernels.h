@@ -276,10 +276,14 @@ struct sqa_kernels {
     void (*attention)(const struct sqa_attention *a, void *workspace);
     void (*attention_bwd)(const struct sqa_attention_bwd *a, void *workspace);
 
-    /* The same three in bf16 compute: what a product reads is rounded to bfloat16 (kernels/bf16.h), sums and storage
-     * are floats. kernels/plain/attention_bf16.c says what is rounded where. */
+    /* Products and attention in bf16 compute: what a product reads is rounded to bfloat16 (kernels/bf16.h), sums and
+     * storage are floats. pack_bf16 rounds B, its column sums are of the numbers before; gemm_panels_bf16 rounds A.
+     * kernels/plain/attention_bf16.c says what attention rounds where. */
     void (*gemm_bf16)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
                       const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
+    size_t (*panels_bf16)(int64_t k, int64_t n);
+    void (*pack_bf16)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums);
+    void (*gemm_panels_bf16)(const struct sqa_gemm_panels *g);
     size_t (*attention_bf16_workspace)(int64_t d, int64_t dv);
     void (*attention_bf16)(const struct sqa_attention *a, void *workspace);
     void (*attention_bf16_bwd)(const struct sqa_attention_bwd *a, void *workspace);
@@ -367,8 +371,8 @@ enum sqa_compute {
     SQA_COMPUTES,
 };
 const char *sqa_compute_name(enum sqa_compute c); /* "f32", "bf16", "bf16-emulated" */
-/* The f32 table for a compute type: sqa_kernels_f32, or a copy of it whose gemm and attention are the bf16 ones. BF16
- * may be asked for only where sqa_bf16_missing() is NULL. */
+/* The f32 table for a compute type: sqa_kernels_f32, or a copy of it whose gemm, panels, pack, gemm_panels and
+ * attention are the bf16 ones. BF16 may be asked for only where sqa_bf16_missing() is NULL. */
 const struct sqa_kernels *sqa_kernels_compute(enum sqa_compute c);
 /* Why this machine cannot compute in SQA_COMPUTE_BF16, for messages; NULL when it can. After sqa_kernels_init(). */
 const char *sqa_bf16_missing(void);

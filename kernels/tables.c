@@ -247,6 +247,9 @@ static struct sqa_kernels bf16_of(const struct sqa_kernels *from, const char *is
     struct sqa_kernels t = *from;
     t.isa = isa;
     t.gemm = from->gemm_bf16;
+    t.panels = from->panels_bf16;
+    t.pack = from->pack_bf16;
+    t.gemm_panels = from->gemm_panels_bf16;
     t.attention_workspace = from->attention_bf16_workspace;
     t.attention = from->attention_bf16;
     t.attention_bwd = from->attention_bf16_bwd;

@@ -238,7 +238,7 @@ const struct sqa_variant sqa_variant_linear_transformer = {
     .complexity = "O(L d D) time, O(L D) memory",
     .help =
         "Weights are products of positive features elu(q) + 1 and elu(k) + 1, so sums over keys are taken once. The "
-        "causal form runs in chunks with a state of d x d a head.",
+        "causal form runs in chunks with a state of d x d a head. Features and sums stay f32 with --dtype bf16.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_LINEAR_MEMORY,
     .params = params,
     .self_size = sizeof(struct self),

@@ -178,7 +178,8 @@ const struct sqa_variant sqa_variant_local = {
     .title = "Local attention",
     .source = "Tay et al. 2020 (Long Range Arena), arXiv:2011.04006",
     .complexity = "O(L w D) time, O(L D) memory",
-    .help = "Softmax attention inside blocks of `window` positions; blocks do not overlap and do not see each other.",
+    .help = "Softmax attention inside blocks of `window` positions; blocks do not overlap and do not see each other. "
+            "Attention stays f32 with --dtype bf16.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
     .params = params,
     .self_size = sizeof(struct self),

@@ -327,7 +327,8 @@ const struct sqa_variant sqa_variant_performer = {
     .complexity = "O(L m D) time, O(L D + m D) memory",
     .help =
         "Softmax attention estimated by `features` positive random features, so that sums over keys are taken once; "
-        "kernel=relu is the generalised form, which does not estimate softmax.",
+        "kernel=relu is the generalised form, which does not estimate softmax. Features and sums stay f32 with "
+        "--dtype bf16.",
     .traits =
         SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
     .params = params,

@@ -23,7 +23,7 @@
     X(length, "positions a row at most (look-back in forecasting)")                           \
     X(horizon, "steps to forecast, empty for classification")                                 \
     X(batch, "rows a step")                                                                   \
-    X(dtype, "compute type of products and attention: f32, bf16 or bf16-emulated")            \
+    X(dtype, "compute type of products and softmax attention: f32, bf16 or bf16-emulated")    \
     X(threads, "threads of the cell")                                                         \
     X(seed, "training seed")                                                                  \
     X(status, "ok, failed, diverged, timeout, nomem, unsupported, mistrusted")                \

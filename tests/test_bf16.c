@@ -30,6 +30,9 @@ struct form {
     const char *name;
     void (*gemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
                  const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
+    size_t (*panels)(int64_t k, int64_t n);
+    void (*pack)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums);
+    void (*gemm_panels)(const struct sqa_gemm_panels *g);
     size_t (*workspace)(int64_t d, int64_t dv);
     void (*attention)(const struct sqa_attention *a, void *workspace);
     void (*attention_bwd)(const struct sqa_attention_bwd *a, void *workspace);
@@ -187,6 +190,85 @@ static void test_gemm(void **state)
             check_gemm(t & 1, t >> 1, size[i][0], size[i][1], size[i][2], 1, 1);
             check_gemm(t & 1, t >> 1, size[i][0], size[i][1], size[i][2], -0.5, 0.25);
         }
+}
+
+struct panels_case {
+    int64_t m, n, k;
+    int ta, tb, bias, accumulate;
+};
+
+/* C, then the column sums of B; B packed in front of a mark. */
+static void multiply_packed(const struct form *f, const struct panels_case *p, size_t size, const void *a,
+                            const void *b, const void *bias, void *c, void *sums)
+{
+    const int64_t lda = (p->ta ? p->m : p->k) + 3, ldb = (p->tb ? p->k : p->n) + 2;
+    const size_t room = f->panels(p->k, p->n);
+    unsigned char *panels = malloc((room + 1) * size);
+    assert_non_null(panels);
+    memset(panels + room * size, 77, size);
+    f->pack(p->k, p->n, b, p->tb ? 1 : ldb, p->tb ? ldb : 1, panels, sums);
+    f->gemm_panels(&(struct sqa_gemm_panels){.m = p->m,
+                                             .n = p->n,
+                                             .k = p->k,
+                                             .a = a,
+                                             .a_row = p->ta ? 1 : lda,
+                                             .a_column = p->ta ? lda : 1,
+                                             .panels = panels,
+                                             .c = c,
+                                             .ldc = p->n + 5,
+                                             .bias = p->bias ? bias : NULL,
+                                             .accumulate = p->accumulate});
+    assert_int_equal(panels[room * size], 77);
+    free(panels);
+}
+
+static void check_panels(const struct panels_case *p)
+{
+    const size_t na = (size_t)((p->m + 3) * (p->k + 3)), nb = (size_t)((p->n + 3) * (p->k + 3));
+    const size_t nc = (size_t)(p->m * (p->n + 5)), n = (size_t)p->n + 9;
+    const struct form want = {
+        .panels = sqa_k_panels_bf16_f64, .pack = sqa_k_pack_bf16_f64, .gemm_panels = sqa_k_gemm_panels_bf16_f64};
+    double *a = numbers(na, 1, 1), *b = numbers(nb, 2, 1), *bias = numbers(n, 3, 1);
+    double *c = numbers(nc, 4, 1), *sums = numbers(n, 5, 1);
+    float *af = floats(a, na), *bf = floats(b, nb), *biasf = floats(bias, n), *before = floats(c, nc);
+    float *sums_before = floats(sums, n);
+    multiply_packed(&want, p, sizeof *a, a, b, bias, c, sums);
+    for (size_t f = 0; f < forms; f++) {
+        float *cf = malloc((nc + 1) * sizeof *cf), *sf = malloc(n * sizeof *sf);
+        assert_true(cf && sf);
+        memcpy(cf, before, nc * sizeof *cf);
+        memcpy(sf, sums_before, n * sizeof *sf);
+        multiply_packed(&form[f], p, sizeof *af, af, bf, biasf, cf, sf);
+        char what[128];
+        snprintf(what, sizeof what, "panels, m %d n %d k %d ta %d tb %d bias %d accumulate %d", (int)p->m, (int)p->n,
+                 (int)p->k, p->ta, p->tb, p->bias, p->accumulate);
+        agree(what, form[f].name, cf, c, nc, 2e-6, 1e-6);
+        agree(what, form[f].name, sf, sums, n, 2e-6, 1e-6);
+        free(cf);
+        free(sf);
+    }
+    free(a);
+    free(b);
+    free(bias);
+    free(c);
+    free(sums);
+    free(af);
+    free(bf);
+    free(biasf);
+    free(before);
+    free(sums_before);
+}
+
+static void test_panels(void **state)
+{
+    (void)state;
+    static const int64_t size[][3] = {{1, 1, 1},    {0, 5, 5},     {5, 0, 5},    {5, 5, 0},     {2, 3, 7},
+                                      {31, 33, 32}, {32, 32, 32},  {33, 31, 34}, {64, 64, 64},  {7, 65, 255},
+                                      {66, 8, 256}, {40, 70, 257}, {3, 33, 700}, {168, 40, 48}, {1, 40, 9}};
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+        for (int flags = 0; flags < 16; flags++)
+            check_panels(&(struct panels_case){size[i][0], size[i][1], size[i][2], flags & 1, flags >> 1 & 1,
+                                               flags >> 2 & 1, flags >> 3});
 }
 
 struct shape {
@@ -437,7 +519,9 @@ static void test_tables(void **state)
     assert_string_equal(sqa_compute_name(SQA_COMPUTE_BF16_EMULATED), "bf16-emulated");
     assert_ptr_equal(sqa_kernels_compute(SQA_COMPUTE_F32), &sqa_kernels_f32);
     const struct sqa_kernels *emulated = sqa_kernels_compute(SQA_COMPUTE_BF16_EMULATED);
-    assert_true(emulated->gemm == emulated->gemm_bf16 && emulated->attention == emulated->attention_bf16);
+    assert_true(emulated->gemm == emulated->gemm_bf16 && emulated->pack == emulated->pack_bf16 &&
+                emulated->gemm_panels == emulated->gemm_panels_bf16 &&
+                emulated->attention == emulated->attention_bf16);
     assert_true(emulated->softmax == sqa_kernels_f32.softmax && emulated->adamw == sqa_kernels_f32.adamw);
     if (!sqa_bf16_missing())
         assert_true(sqa_kernels_compute(SQA_COMPUTE_BF16)->gemm != emulated->gemm);
@@ -451,8 +535,14 @@ static void test_tables(void **state)
 
 static void add_form(const char *name, const struct sqa_kernels *k)
 {
-    form[forms++] =
-        (struct form){name, k->gemm_bf16, k->attention_bf16_workspace, k->attention_bf16, k->attention_bf16_bwd};
+    form[forms++] = (struct form){name,
+                                  k->gemm_bf16,
+                                  k->panels_bf16,
+                                  k->pack_bf16,
+                                  k->gemm_panels_bf16,
+                                  k->attention_bf16_workspace,
+                                  k->attention_bf16,
+                                  k->attention_bf16_bwd};
 }
 
 static int setup(void **state)
@@ -465,13 +555,16 @@ static int setup(void **state)
     for (size_t i = 0; i < n; i++)
         add_form(tables[i]->isa, tables[i]);
 #ifdef __x86_64__
-    if (n > 0)
-        form[forms++] = (struct form){"oneDNN, widened", sqa_k_gemm_dnnl_widened_f32_avx2,
-                                      sqa_k_attention_bf16_workspace_f32_avx2, sqa_k_attention_bf16_f32_avx2,
-                                      sqa_k_attention_bf16_bwd_f32_avx2};
-    if (n > 0)
-        form[forms++] = (struct form){"pair", sqa_k_gemm_bf16_f32_pair, sqa_k_attention_bf16_workspace_f32_pair,
-                                      sqa_k_attention_bf16_f32_pair, sqa_k_attention_bf16_bwd_f32_pair};
+    if (n > 0) {
+        struct sqa_kernels t = *tables[0];
+        t.gemm_bf16 = sqa_k_gemm_dnnl_widened_f32_avx2;
+        add_form("oneDNN, widened", &t);
+#define PAIR(name, isa) t.name = sqa_k_##name##_f32_##isa;
+        PAIR(gemm_bf16, pair)
+        SQA_BF16_LIST(PAIR, pair)
+#undef PAIR
+        add_form("pair", &t);
+    }
 #endif
     return 0;
 }
@@ -479,10 +572,11 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),     cmocka_unit_test(test_rounding_of_forms),
-        cmocka_unit_test(test_gemm),         cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_large_scores), cmocka_unit_test(test_scaling),
-        cmocka_unit_test(test_graph),        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_rounding),  cmocka_unit_test(test_rounding_of_forms),
+        cmocka_unit_test(test_gemm),      cmocka_unit_test(test_panels),
+        cmocka_unit_test(test_attention), cmocka_unit_test(test_large_scores),
+        cmocka_unit_test(test_scaling),   cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_tables),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

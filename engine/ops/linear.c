@@ -177,7 +177,7 @@ static double flops(const struct sqa_node *n)
 static size_t panel_bytes(const struct sqa_node *n, int i)
 {
     const struct sqa_tensor *w = n->in[1 + i];
-    const struct sqa_kernels *k = sqa_kernels_of(w->dtype);
+    const struct sqa_kernels *k = sqa_node_kernels(n);
 
     return sqa_linear_small(w->dim[0], w->dim[1]) ? sqa_align64(k->panels(w->dim[0], w->dim[1]) * k->size) : 0;
 }
@@ -196,7 +196,7 @@ static size_t workspace(const struct sqa_node *n, int threads)
 static void run(const struct sqa_node *n, const struct sqa_run *r)
 {
     const struct sqa_linear_attr *a = n->attr;
-    struct job j = {.k = sqa_kernels_of(n->in[0]->dtype), .x = sqa_rows_at(n->in[0]), .n = a->n, .block = BLOCK};
+    struct job j = {.k = sqa_node_kernels(n), .x = sqa_rows_at(n->in[0]), .n = a->n, .block = BLOCK};
     unsigned char *space = r->workspace;
 
     if (j.x.rows == 0)

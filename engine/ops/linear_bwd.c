@@ -66,7 +66,7 @@ struct job {
 static struct job job_of(const struct sqa_node *n)
 {
     const struct attr *a = n->attr;
-    struct job j = {.k = sqa_kernels_of(n->in[0]->dtype), .n = a->f.n, .want_x = a->x};
+    struct job j = {.k = sqa_node_kernels(n), .n = a->f.n, .want_x = a->x};
     int64_t widest = 0;
     size_t panels = 0;
 

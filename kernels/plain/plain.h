@@ -100,6 +100,10 @@
 #define SQA_BF16_DECLARE(T) \
     void sqa_k_gemm_bf16_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, \
                              int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
+    size_t sqa_k_panels_bf16_##T(int64_t k, int64_t n); \
+    void sqa_k_pack_bf16_##T(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, \
+                             void *sums); \
+    void sqa_k_gemm_panels_bf16_##T(const struct sqa_gemm_panels *g); \
     size_t sqa_k_attention_bf16_workspace_##T(int64_t d, int64_t dv); \
     void sqa_k_attention_bf16_##T(const struct sqa_attention *a, void *workspace); \
     void sqa_k_attention_bf16_bwd_##T(const struct sqa_attention_bwd *a, void *workspace);
@@ -128,7 +132,9 @@
     X(kattn_keys_bwd, isa) X(kattn_causal, isa) X(kattn_causal_bwd_q, isa) X(kattn_causal_bwd_k, isa) \
     X(gemm_bf16, isa) SQA_BF16_LIST(X, isa)
 /* those of it with forms for the bfloat16 units of processors too */
-#define SQA_BF16_LIST(X, isa) X(attention_bf16_workspace, isa) X(attention_bf16, isa) X(attention_bf16_bwd, isa)
+#define SQA_BF16_LIST(X, isa) \
+    X(panels_bf16, isa) X(pack_bf16, isa) X(gemm_panels_bf16, isa) \
+    X(attention_bf16_workspace, isa) X(attention_bf16, isa) X(attention_bf16_bwd, isa)
 /* Kernels that have a plain form only */
 #define SQA_PLAIN_LIST(X, T) \
     X(embedding, T) X(embedding_grad, T) X(copy_strided, T) X(from_f64, T) X(to_f64, T)
