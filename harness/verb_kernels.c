@@ -84,6 +84,12 @@ static struct sqa_tensor *product(struct sqa_graph *g, const int64_t *p)
                       false);
 }
 
+/* One a, transposed, for every b */
+static struct sqa_tensor *mixing(struct sqa_graph *g, const int64_t *p)
+{
+    return sqa_matmul(g, in(g, "a", SQA_DIMS(p[1], p[2])), in(g, "b", SQA_DIMS(p[0], p[1], p[3])), true, false);
+}
+
 static struct sqa_tensor *layernorm(struct sqa_graph *g, const int64_t *p)
 {
     return sqa_layernorm(g, in(g, "a", SQA_DIMS(p[0], p[1])), in(g, "b", SQA_DIMS(p[1])), in(g, "c", SQA_DIMS(p[1])),
@@ -140,6 +146,7 @@ static const struct kernel_case cases[] = {
     {"linear 4096 x 512 -> 512", linear, {4096, 512, 512}},
     {"linear 4096 x 512 -> 2048", linear, {4096, 512, 2048}},
     {"matmul 8 x (32 x 4096)(4096 x 32)", product, {8, 32, 4096, 32}},
+    {"mixing (256 x 4096) 4 x (4096 x 64)", mixing, {4, 4096, 256, 64}},
     {"layernorm 16384 x 64", layernorm, {16384, 64}},
     {"layernorm 65536 x 512", layernorm, {65536, 512}},
     {"softmax 16384 x 128", softmax, {16384, 128}},

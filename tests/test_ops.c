@@ -650,6 +650,8 @@ static const struct op_case large[] = {
     {"matmul", matmul_nn, {R(3, 500, 40), R(40, 30)}, 2, "", 0},
     {"matmul batch", matmul_nt, {R(6, 4, 50, 40), R(6, 4, 70, 40)}, 2, "", 0},
     {"matmul tall", matmul_tn, {R(5000, 20), R(5000, 30)}, 2, "", 0},
+    {"matmul mixing", matmul_tn, {R(1100, 300), R(5, 1100, 40)}, 2, "", 0},
+    {"matmul mixing, one block", matmul_tn, {R(1100, 30), R(3, 1100, 20)}, 2, "", 0},
     {"linear", linear_gelu, {R(3, 900, 70), R(70, 33), R(33)}, 3, "", 0},
     {"linear three", linear_three, {R(1500, 40), R(40, 30), R(40, 64), R(40, 32), R(30), R(32)}, 6, "", 0},
     {"linear large", linear_gelu, {R(1100, 400), R(400, 700), R(700)}, 3, "", 0},

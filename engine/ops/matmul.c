@@ -2,7 +2,8 @@
  * matmul.c - products of matrices with leading dims that broadcast
  *
  * A product is cut into row blocks of sizes that depend on the shapes only. Where every row of a meets the same b,
- * all rows are one matrix.
+ * all rows are one matrix. Where every b meets the same a in a sum over many terms, a piece of a serves several b
+ * while it is in the cache.
  */
 #include "engine/ops/product.h"
 
@@ -63,6 +64,34 @@ static bool fixed(const struct sqa_product *p, const struct sqa_operand *o)
     return true;
 }
 
+enum { PIECE = 256, LONG = 4 * PIECE, TOGETHER = 4 };
+
+/* Is a piece of a small and of use to other batch indices? */
+static bool shares(const struct job *j)
+{
+    return j->scratch == 0 && j->p.batch > 1 && j->p.kk >= LONG && j->p.n <= PIECE && j->block <= PIECE &&
+           fixed(&j->p, &j->p.a);
+}
+
+/* Units are batch indices of a row block, row block after row block. */
+static void shared_units(void *ctx, int64_t first, int64_t count, int thread)
+{
+    const struct job *j = ctx;
+    const struct sqa_product *p = &j->p;
+
+    (void)thread;
+    for (int64_t unit = first, each; unit < first + count; unit += each) {
+        const int64_t row = unit / p->batch * j->block, index = unit % p->batch;
+        const int64_t rows = sqa_min64(j->block, p->m - row);
+
+        each = sqa_min64(first + count - unit, p->batch - index);
+        for (int64_t term = 0; term < p->kk; term += PIECE)
+            for (int64_t i = index; i < index + each; i++)
+                sqa_product_multiply(p, i, row, rows, term, sqa_min64(PIECE, p->kk - term), term > 0 ? 1 : 0,
+                                     sqa_at(j->c, (i * p->m + row) * p->n, p->k->size));
+    }
+}
+
 /* Makes one matrix of all rows of a when every one of them meets the same b. */
 static void join_rows(struct sqa_product *p)
 {
@@ -100,6 +129,12 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
     j.space = r->workspace;
     j.block = block_rows(p->m);
     j.blocks = (p->m + j.block - 1) / j.block;
+    if (shares(&j)) {
+        /* One product does not depend on the others of its chunk: any number of threads gives the same bits. */
+        chunk = sqa_max64(1, sqa_min64(TOGETHER, p->batch * j.blocks / r->threads));
+        sqa_chunks(r, p->batch * j.blocks, chunk, work, shared_units, &j);
+        return;
+    }
     chunk = (int64_t)(1e6 / (2 * (double)sqa_min64(j.block, p->m) * (double)p->n * (double)p->kk));
     sqa_chunks(r, p->batch * j.blocks, sqa_max64(1, chunk), work, product_units, &j);
 }
