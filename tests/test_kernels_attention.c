@@ -424,6 +424,58 @@ static void test_large_scores(void **state)
         }
 }
 
+/* Small scores, then, for queries that saw none of them, only scores far below what a float's exponential holds. */
+static void test_falling_scores(void **state)
+{
+    (void)state;
+    enum { L = 160, LEFT = 10 };
+    for (size_t t = 0; t < tables; t++) {
+        const struct sqa_kernels *k = table[t];
+        double q[L], keys[L], v[L], back[L];
+        double fq[L], fk[L], fv[L], o[L], lse[L], workspace[60000];
+        assert_true(k->attention_workspace(1, 1) <= sizeof workspace);
+        for (int i = 0; i < L; i++) {
+            q[i] = 1;
+            keys[i] = (i < 100 ? 0 : -300) - i % 7;
+            v[i] = i;
+        }
+        k->from_f64(q, fq, L);
+        k->from_f64(keys, fk, L);
+        k->from_f64(v, fv, L);
+        const struct sqa_attention a = {.queries = L,
+                                        .keys = L,
+                                        .d = 1,
+                                        .dv = 1,
+                                        .scale = 1,
+                                        .causal = 1,
+                                        .keep = 1,
+                                        .q = fq,
+                                        .k = fk,
+                                        .v = fv,
+                                        .q_stride = 1,
+                                        .k_stride = 1,
+                                        .v_stride = 1,
+                                        .o_stride = 1,
+                                        .o = o,
+                                        .lse = lse,
+                                        .window = 1,
+                                        .left = LEFT};
+        k->attention(&a, workspace);
+        k->to_f64(o, back, L);
+        for (int i = 0; i < L; i++) {
+            const int first = i > LEFT ? i - LEFT : 0;
+            double top = -INFINITY, sum = 0, want = 0;
+            for (int j = first; j <= i; j++)
+                top = fmax(top, keys[j]);
+            for (int j = first; j <= i; j++) {
+                sum += exp(keys[j] - top);
+                want += exp(keys[j] - top) * v[j];
+            }
+            assert_true(fabs(back[i] - want / sum) <= 1e-3);
+        }
+    }
+}
+
 /* A diverged model must not look finite. */
 static void test_not_a_number(void **state)
 {
@@ -629,9 +681,11 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_lengths),   cmocka_unit_test(test_widths),
-        cmocka_unit_test(test_rules),        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_large_scores),
-        cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_speed),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_widths),         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_same_bits),      cmocka_unit_test(test_large_scores),
+        cmocka_unit_test(test_falling_scores), cmocka_unit_test(test_not_a_number),
+        cmocka_unit_test(test_speed),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
