@@ -20,6 +20,30 @@ enum {
     BLOCK_COLUMNS = 2 * W,
 };
 
+/* Rows that will be read or written soon: `pace` rows of each are brought nearer with every block, from `row` to `end`.
+ * In one go they would have to be waited for. They may lie behind the array. */
+struct block_lines {
+    const float *at;
+    ptrdiff_t stride, width;
+};
+struct block_soon {
+    struct block_lines of[4];
+    ptrdiff_t row, end, pace;
+};
+
+static inline void block_ask(struct block_lines x, ptrdiff_t r)
+{
+    for (ptrdiff_t c = 0; c < x.width; c += 16)
+        __builtin_prefetch((const void *)((uintptr_t)x.at + (uintptr_t)(r * x.stride + c) * sizeof *x.at));
+}
+
+static inline void block_fetch(struct block_soon *s)
+{
+    for (ptrdiff_t k = 0; s && k < s->pace && s->row < s->end; k++, s->row++)
+        for (int i = 0; i < 4; i++)
+            block_ask(s->of[i], s->row);
+}
+
 /* A (rows x k): am from one row to the next, al from one column to the next. The sum of row i is multiplied by
  * scale[i] when there is scale. */
 struct block {
@@ -117,12 +141,14 @@ static inline void block_run(ptrdiff_t rows, const struct block *p)
 
 /* Columns of B stay in cache while A passes. bj: from BLOCK_COLUMNS columns of B to the next */
 static inline void block_all(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b,
-                             ptrdiff_t bs, ptrdiff_t bj, float *c, ptrdiff_t cs, int accumulate, const float *scale)
+                             ptrdiff_t bs, ptrdiff_t bj, float *c, ptrdiff_t cs, int accumulate, const float *scale,
+                             struct block_soon *soon)
 {
     for (ptrdiff_t j = 0; j < n; j += BLOCK_COLUMNS, b += bj)
         for (ptrdiff_t i = 0; i < m; i += block_step(m - i)) {
             const struct block p = {k,  a + i * as,     as, 1,          b,
                                     bs, c + i * cs + j, cs, accumulate, scale ? scale + i : NULL};
+            block_fetch(soon);
             block_run(block_step(m - i), &p);
         }
 }
@@ -130,23 +156,26 @@ static inline void block_all(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float 
 static inline void block_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b,
                               ptrdiff_t bs, float *c, ptrdiff_t cs, int accumulate)
 {
-    block_all(m, n, k, a, as, b, bs, BLOCK_COLUMNS, c, cs, accumulate, NULL);
+    block_all(m, n, k, a, as, b, bs, BLOCK_COLUMNS, c, cs, accumulate, NULL, NULL);
 }
 
 /* C = A B with B packed; rows of C multiplied by scale, or NULL */
 static inline void block_panels(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as,
-                                const float *panels, float *c, ptrdiff_t cs, const float *scale)
+                                const float *panels, float *c, ptrdiff_t cs, const float *scale,
+                                struct block_soon *soon)
 {
-    block_all(m, n, k, a, as, panels, BLOCK_COLUMNS, k * BLOCK_COLUMNS, c, cs, 0, scale);
+    block_all(m, n, k, a, as, panels, BLOCK_COLUMNS, k * BLOCK_COLUMNS, c, cs, 0, scale, soon);
 }
 
 /* Columns of A stay in cache while B passes. */
 static inline void block_columns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b,
-                                 ptrdiff_t bs, float *c, ptrdiff_t cs, int accumulate)
+                                 ptrdiff_t bs, float *c, ptrdiff_t cs, int accumulate,
+                                 struct block_soon *soon)
 {
     for (ptrdiff_t i = 0; i < m; i += block_step(m - i))
         for (ptrdiff_t j = 0; j < n; j += BLOCK_COLUMNS) {
             const struct block p = {k, a + i, 1, as, b + j, bs, c + i * cs + j, cs, accumulate, NULL};
+            block_fetch(soon);
             block_run(block_step(m - i), &p);
         }
 }

@@ -31,17 +31,22 @@ static void raise_c(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float *m
     more[SQA_KATTN_FEATURE] = (float)kattn_find(p->phi + row * p->ms, p->m, top);
 }
 
-/* Values t, t + 1, ... where they lie, or copied when their rows need zeros behind. */
-static struct kattn_rows values_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows)
+static struct block_lines rows_at(const void *x, ptrdiff_t t, ptrdiff_t stride, ptrdiff_t width)
 {
-    const struct kattn_rows v = {(const float *)p->a->v + t * p->a->v_stride, p->a->v_stride, p->dv};
+    return (struct block_lines){x ? (const float *)x + t * stride : NULL, stride, x ? width : 0};
+}
+
+/* Values t, t + 1, ... where they lie, or copied when their rows need zeros behind. */
+static struct block_lines values_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows)
+{
+    const struct block_lines v = rows_at(p->a->v, t, p->a->v_stride, p->dv);
     if (p->dv == p->vp && rows == p->tile)
         return v;
     kattn_load(v.at, v.stride, rows, p->dv, 1, p->v, p->tile, p->vp);
-    return (struct kattn_rows){p->v, p->vp, p->dv};
+    return (struct block_lines){p->v, p->vp, p->dv};
 }
 
-static void sum_values(struct kattn_rows v, ptrdiff_t rows, float *values)
+static void sum_values(struct block_lines v, ptrdiff_t rows, float *values)
 {
     for (ptrdiff_t j = 0; j < v.width; j += W) {
         const size_t left = (size_t)(v.width - j);
@@ -54,14 +59,21 @@ static void sum_values(struct kattn_rows v, ptrdiff_t rows, float *values)
 
 /* to = A times packed B, rows of dv numbers, multiplied by scale unless NULL; by way of o where a tile is not whole */
 static void write_rows(const struct kattn *p, ptrdiff_t rows, const float *a, ptrdiff_t as, const float *panels,
-                       const float *scale, float *to, ptrdiff_t stride)
+                       const float *scale, float *to, ptrdiff_t stride, struct block_soon *soon)
 {
     if (p->dv == p->vp && rows == p->tile) {
-        block_panels(rows, p->dv, p->m, a, as, panels, to, stride, scale);
+        block_panels(rows, p->dv, p->m, a, as, panels, to, stride, scale, soon);
         return;
     }
-    block_panels(rows, p->dv, p->m, a, as, panels, p->o, p->vp, scale);
+    block_panels(rows, p->dv, p->m, a, as, panels, p->o, p->vp, scale, soon);
     kattn_store(p->o, p->vp, rows, p->dv, to, stride);
+}
+
+/* What the next tile works on */
+static struct block_soon next_tile(const struct kattn *p, struct block_lines a, struct block_lines b, struct block_lines c,
+                                   struct block_lines d, ptrdiff_t pace)
+{
+    return (struct block_soon){{a, b, c, d}, p->tile, 2 * p->tile, pace};
 }
 
 /* The gradient of rows x from du, which the slopes leave in dphi, or where it belongs when features are direct. */
@@ -82,20 +94,22 @@ void V(kattn_keys)(const struct sqa_kernel_attention *a, int64_t first, int64_t 
     kattn_load_state(&p, NULL);
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
-        const struct kattn_rows v = values_of(&p, t, rows);
+        const struct block_lines v = values_of(&p, t, rows), none = {0};
+        struct block_soon soon = next_tile(&p, rows_at(a->k, t, a->k_stride, p.d),
+                                           rows_at(a->v, t, a->v_stride, p.dv), none, none, 2);
         if (shared) {
-            kattn_project(&p, (const float *)a->k + t * a->k_stride, a->k_stride, rows, p.phi);
+            kattn_project(&p, (const float *)a->k + t * a->k_stride, a->k_stride, rows, p.phi, &soon);
             raise_c(&p, t, rows, more, &c);
             for (ptrdiff_t i = 0; i < rows; i++)
                 p.sub[i] += c;
             kattn_map_rows(&p, SQA_MAP_EXP, rows,
                            &(struct kattn_make){.x = p.phi, .stride = p.ms, .unit = 1, .phi = p.phi, .z = p.z, .add = 1,
-                                                .next = {v}});
+                                                .soon = &soon});
             sum_values(v, rows, values);
         } else {
-            kattn_keys_of(&p, t, rows, 0, p.phi, p.z, (struct kattn_make){.next = {v}});
+            kattn_keys_of(&p, t, rows, 0, p.phi, p.z, (struct kattn_make){.soon = &soon});
         }
-        block_columns(p.m, p.dv, rows, p.phi, p.ms, v.at, v.stride, p.s, p.vp, 1);
+        block_columns(p.m, p.dv, rows, p.phi, p.ms, v.at, v.stride, p.s, p.vp, 1, &soon);
     }
     if (shared) {
         more[SQA_KATTN_COUNT] = (float)(last > first ? last - first : 0);
@@ -114,9 +128,11 @@ void V(kattn_queries)(const struct sqa_kernel_attention *a, int64_t first, int64
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
         float *y = (float *)a->y + t * a->y_stride;
-        kattn_queries_of(&p, t, rows, p.phi, (float *)a->den + t,
-                         (struct kattn_make){.next = {{y, a->y_stride, p.dv}}});
-        write_rows(&p, rows, p.phi, p.ms, p.packed, p.sum, y, a->y_stride);
+        const struct block_lines none = {0};
+        struct block_soon soon = next_tile(&p, rows_at(a->q, t, a->q_stride, p.d),
+                                           rows_at(a->y, t, a->y_stride, p.dv), none, none, 2);
+        kattn_queries_of(&p, t, rows, p.phi, (float *)a->den + t, (struct kattn_make){.soon = &soon});
+        write_rows(&p, rows, p.phi, p.ms, p.packed, p.sum, y, a->y_stride, &soon);
     }
 }
 
@@ -137,14 +153,14 @@ void V(kattn_queries_bwd)(const struct sqa_kernel_attention *a, int64_t first, i
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
         float *dq = a->dq ? (float *)a->dq + t * a->dq_stride : NULL;
         const struct kattn_slopes slopes = slopes_to(&p, p.coef, z, dz, dq, a->dq_stride);
-        const struct kattn_make make = {.next = {{(const float *)a->dy + t * a->dy_stride, a->dy_stride, p.dv},
-                                                 {(const float *)a->y + t * a->y_stride, a->y_stride, p.dv},
-                                                 {dq, a->dq_stride, dq ? p.d : 0}}};
-        kattn_queries_of(&p, t, rows, p.phi, NULL, make);
+        struct block_soon soon =
+            next_tile(&p, rows_at(a->q, t, a->q_stride, p.d), rows_at(a->dy, t, a->dy_stride, p.dv),
+                      rows_at(a->y, t, a->y_stride, p.dv), rows_at(a->dq, t, a->dq_stride, p.d), a->dq ? 1 : 2);
+        kattn_queries_of(&p, t, rows, p.phi, NULL, (struct kattn_make){.soon = &soon});
         kattn_output_gradient(&p, t, rows);
-        block_columns(p.m, p.dv, rows, p.phi, p.ms, p.g, p.vp, p.s, p.vp, 1);
+        block_columns(p.m, p.dv, rows, p.phi, p.ms, p.g, p.vp, p.s, p.vp, 1, &soon);
         if (a->dq)
-            block_panels(rows, p.m, p.dv, p.g, p.vp, p.st, p.dphi, p.ms, NULL);
+            block_panels(rows, p.m, p.dv, p.g, p.vp, p.st, p.dphi, p.ms, NULL, &soon);
         kattn_slope_of(&p, rows, &slopes);
         if (a->dq && !slopes.dx)
             kattn_query_inputs(&p, t, rows);
@@ -170,13 +186,14 @@ double V(kattn_keys_bwd)(const struct sqa_kernel_attention *a, int64_t first, in
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
         float *dk = (float *)a->dk + t * a->dk_stride, *dv = (float *)a->dv_ + t * a->dv_stride;
-        const struct kattn_rows v = values_of(&p, t, rows);
+        const struct block_lines v = values_of(&p, t, rows);
         const struct kattn_slopes slopes = slopes_to(&p, NULL, p.z, NULL, dk, a->dk_stride);
-        const struct kattn_make make = {
-            .next = {v, {dk, a->dk_stride, p.d}, {dv, a->dv_stride, p.dv}}};
-        kattn_keys_of(&p, t, rows, (float)c, p.phi, NULL, make);
-        block_panels(rows, p.m, p.dv, v.at, v.stride, p.st, p.dphi, p.ms, NULL);
-        write_rows(&p, rows, p.phi, p.ms, p.packed, NULL, dv, a->dv_stride);
+        struct block_soon soon =
+            next_tile(&p, rows_at(a->k, t, a->k_stride, p.d), rows_at(a->v, t, a->v_stride, p.dv),
+                      rows_at(a->dk, t, a->dk_stride, p.d), rows_at(a->dv_, t, a->dv_stride, p.dv), 1);
+        kattn_keys_of(&p, t, rows, (float)c, p.phi, NULL, (struct kattn_make){.soon = &soon});
+        block_panels(rows, p.m, p.dv, v.at, v.stride, p.st, p.dphi, p.ms, NULL, &soon);
+        write_rows(&p, rows, p.phi, p.ms, p.packed, NULL, dv, a->dv_stride, &soon);
         kattn_slope_of(&p, rows, &slopes);
         for (ptrdiff_t i = 0; i < rows; i++)
             all += (double)p.sum[i];

@@ -82,19 +82,6 @@ static inline size_t kattn_layout(const struct sqa_kernel_attention *a, void *ws
     return n * sizeof(float);
 }
 
-/* Rows that a tile reads or writes beside those it makes features of, from the tile's first on. */
-struct kattn_rows {
-    const float *at;
-    ptrdiff_t stride, width;
-};
-
-/* Brings row r nearer; it may lie behind the array. */
-static inline void kattn_ask(struct kattn_rows x, ptrdiff_t r)
-{
-    for (ptrdiff_t c = 0; c < x.width; c += 16)
-        __builtin_prefetch((const void *)((uintptr_t)x.at + (uintptr_t)(r * x.stride + c) * sizeof *x.at));
-}
-
 /* rows x width, scaled, to a buffer of all_rows x all_width; zeros behind. Widths of buffers are multiples of W. */
 static inline void kattn_load(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, float scale,
                               float *to, ptrdiff_t all_rows, ptrdiff_t all_width)
@@ -102,7 +89,6 @@ static inline void kattn_load(const float *from, ptrdiff_t stride, ptrdiff_t row
     const vf factor = v_set(scale);
     for (ptrdiff_t r = 0; r < rows; r++) {
         ptrdiff_t c = 0;
-        kattn_ask((struct kattn_rows){from, stride, width}, r + all_rows);
         for (; c < width; c += W)
             v_store(to + r * all_width + c, v_mul(factor, v_load_part(from + r * stride + c, (size_t)(width - c))));
         for (; c < all_width; c += W)
@@ -186,11 +172,12 @@ static inline int kattn_direct(const struct kattn *p)
 }
 
 /* u of a tile, and in EXP the halves of |x|^2. */
-static inline void kattn_project(const struct kattn *p, const float *x, ptrdiff_t stride, ptrdiff_t rows, float *u)
+static inline void kattn_project(const struct kattn *p, const float *x, ptrdiff_t stride, ptrdiff_t rows, float *u,
+                                 struct block_soon *soon)
 {
     if (p->a->w) {
         kattn_load(x, stride, rows, p->d, 1, p->x, p->tile, p->dp);
-        block_panels(rows, p->m, p->d, p->x, p->dp, p->wt, u, p->ms, NULL);
+        block_panels(rows, p->m, p->d, p->x, p->dp, p->wt, u, p->ms, NULL, soon);
     } else {
         kattn_load(x, stride, rows, p->d, kattn_unit(p), u, p->tile, p->ms);
     }
@@ -248,8 +235,7 @@ static inline __attribute__((always_inline)) vf kattn_map(enum sqa_feature_map m
 }
 
 /* What makes the features of a tile: u lies at x in rows of stride, times unit. add: z += phi. Else z is NULL, or
- * den[t] = den_eps + phi . z and inverse[t] = 1 / den[t]. phi is 0 in the lanes behind m. `next`: rows that are brought
- * nearer. */
+ * den[t] = den_eps + phi . z and inverse[t] = 1 / den[t]. phi is 0 in the lanes behind m. */
 struct kattn_make {
     const float *x;
     ptrdiff_t stride;
@@ -257,7 +243,7 @@ struct kattn_make {
     float *phi, *z;
     int add;
     float *den, *inverse;
-    struct kattn_rows next[4];
+    struct block_soon *soon; /* or NULL */
 };
 
 /* `count` rows from x on, a constant wherever this is inlined, W of their features, those from `left` on left out */
@@ -297,9 +283,7 @@ static inline __attribute__((always_inline)) void kattn_map_some(const struct ka
         sub[r] = map == SQA_MAP_EXP ? v_set(p->sub[t + r]) : v_zero();
         sum[r] = v_zero();
     }
-    for (int i = 0; i < 4; i++)
-        for (int r = 0; r < count; r++)
-            kattn_ask(k->next[i], t + r + p->tile);
+    block_fetch(k->soon);
     for (; f + W <= m; f += W)
         kattn_map_at(map, x + f, stride, unit, eps, phi + f, ms, z ? z + f : NULL, add, W, sub, sum, count);
     if (f < m)
@@ -341,9 +325,8 @@ static inline void kattn_inputs_of(const struct kattn *p, const float *x, ptrdif
         k->x = x;
         k->stride = stride;
         k->unit = kattn_unit(p);
-        k->next[3] = (struct kattn_rows){x, stride, p->d};
     } else {
-        kattn_project(p, x, stride, rows, k->phi);
+        kattn_project(p, x, stride, rows, k->phi, k->soon);
         k->x = k->phi;
         k->stride = p->ms;
         k->unit = 1;
@@ -505,7 +488,7 @@ static inline void kattn_inputs(const struct kattn *p, ptrdiff_t rows, const flo
     ptrdiff_t stride = p->ms;
     float factor = (float)p->a->scale;
     if (p->a->w) {
-        block_panels(rows, p->d, p->m, p->dphi, p->ms, p->wn, p->o, p->dp, NULL);
+        block_panels(rows, p->d, p->m, p->dphi, p->ms, p->wn, p->o, p->dp, NULL, NULL);
         from = p->o;
         stride = p->dp;
         factor = 1;

@@ -43,7 +43,7 @@ void V(kattn_causal)(const struct sqa_kernel_attention *a, int64_t first, int64_
         triangle(&p, rows, p.m, p.phi, p.ms, NULL, p.att);
         block_rows(rows, p.dv, p.m, p.phi, p.ms, p.s, p.vp, p.o, p.vp, 0);
         block_rows(rows, p.dv, rows, p.att, p.cols, p.v, p.vp, p.o, p.vp, 1);
-        block_columns(p.m, p.dv, rows, p.phi2, p.ms, p.v, p.vp, p.s, p.vp, 1);
+        block_columns(p.m, p.dv, rows, p.phi2, p.ms, p.v, p.vp, p.s, p.vp, 1, NULL);
         for (ptrdiff_t i = 0; i < rows; i++) {
             vf sum = v_zero();
             for (ptrdiff_t j = 0; j <= i; j += W)
@@ -82,7 +82,7 @@ void V(kattn_causal_bwd_q)(const struct sqa_kernel_attention *a, int64_t first, 
         block_rows(rows, p.m, rows, p.dat, p.cols, p.phi2, p.ms, p.dphi, p.ms, 1);
         kattn_slope(&p, rows, p.phi, p.coef, p.z, NULL);
         kattn_query_inputs(&p, t, rows);
-        block_columns(p.m, p.dv, rows, p.phi2, p.ms, p.v, p.vp, p.s, p.vp, 1);
+        block_columns(p.m, p.dv, rows, p.phi2, p.ms, p.v, p.vp, p.s, p.vp, 1, NULL);
         memcpy(p.z, p.znext, (size_t)p.ms * sizeof *p.z);
     }
     kattn_store_state(&p, state);
@@ -112,15 +112,15 @@ void V(kattn_causal_bwd_k)(const struct sqa_kernel_attention *a, int64_t first, 
         kattn_turn(p.phi2, p.ms, rows, p.m, 1, p.turned, p.cols);
         triangle(&p, rows, p.m, p.phi, p.ms, NULL, p.att);
         weight_gradient(&p, rows);
-        block_columns(rows, p.dv, rows, p.att, p.cols, p.g, p.vp, p.o, p.vp, 0);
+        block_columns(rows, p.dv, rows, p.att, p.cols, p.g, p.vp, p.o, p.vp, 0, NULL);
         block_rows(rows, p.dv, p.m, p.phi2, p.ms, p.s, p.vp, p.o, p.vp, 1);
         kattn_store(p.o, p.vp, valid, p.dv, (float *)a->dv_ + t * a->dv_stride, a->dv_stride);
         kattn_turn(p.s, p.vp, p.m, p.dv, 1, p.st, p.ms);
-        block_columns(rows, p.m, rows, p.dat, p.cols, p.phi, p.ms, p.dphi, p.ms, 0);
+        block_columns(rows, p.m, rows, p.dat, p.cols, p.phi, p.ms, p.dphi, p.ms, 0, NULL);
         block_rows(rows, p.m, p.dv, p.v, p.vp, p.st, p.ms, p.dphi, p.ms, 1);
         kattn_slope(&p, valid, p.phi2, NULL, p.z, NULL);
         kattn_key_inputs(&p, t, valid);
-        block_columns(p.m, p.dv, rows, p.phi, p.ms, p.g, p.vp, p.s, p.vp, 1);
+        block_columns(p.m, p.dv, rows, p.phi, p.ms, p.g, p.vp, p.s, p.vp, 1, NULL);
         add_weighted(&p, rows);
     }
     kattn_store_state(&p, dstate);

@@ -36,6 +36,15 @@ static void set_group(struct group *g, size_t first, size_t rows, size_t n)
         g->row[r] = (first + (r < g->count ? r : g->count - 1)) * n;
 }
 
+/* Brings four rows nearer, which may lie behind the array. Long rows the machine sees coming. */
+static inline void ask(const float *x, size_t n)
+{
+    if (n > NEAR / W)
+        return;
+    for (size_t i = 0; i < FOUR * n; i += 16)
+        __builtin_prefetch((const void *)((uintptr_t)x + i * sizeof *x));
+}
+
 /* Sums of four rows' elements i ..; with y, x + y is written to s first. */
 static inline void add_sums(const float *const x[FOUR], const float *const y[FOUR], float *const s[FOUR], size_t i,
                             size_t left, vf sum[FOUR])
@@ -123,8 +132,10 @@ static inline void rows_forward(const float *x, const float *add, float *total, 
     float mu[MOST], scale[MOST];
     for (size_t first = 0; first < rows; first += g.count) {
         set_group(&g, first, rows, n);
+        const size_t next = (first + g.count) * n;
         for (size_t q = 0; q < g.size && (add || !rms); q += FOUR) {
             const float *const from[FOUR] = ROWS_AT(x, q);
+            ask(y + g.row[q], n);
             if (add) {
                 const float *const other[FOUR] = ROWS_AT(add, q);
                 float *const to[FOUR] = ROWS_AT(total, q);
@@ -137,6 +148,7 @@ static inline void rows_forward(const float *x, const float *add, float *total, 
             v_store(mu + q, rms ? v_zero() : v_mul(v_sums(sum + q), inverse));
         for (size_t q = 0; q < g.size; q += FOUR) {
             const float *const from[FOUR] = ROWS_AT(what, q);
+            ask(x + next + q * n, n);
             pass_squares(from, mu + q, n, sum + q, squares + q);
         }
         for (size_t q = 0; q < g.size; q += W) { /* the mean of x - mu corrects the rounding of mu */
@@ -151,6 +163,10 @@ static inline void rows_forward(const float *x, const float *add, float *total, 
         for (size_t q = 0; q < g.count; q += FOUR) {
             const float *const from[FOUR] = ROWS_AT(what, q);
             float *const to[FOUR] = ROWS_AT(y, q);
+            if (add) {
+                ask(add + next + q * n, n);
+                ask(total + next + q * n, n);
+            }
             pass_write(from, gain, bias, to, mu + q, scale + q, n);
         }
     }
@@ -257,6 +273,7 @@ static inline void rows_backward(const float *x, const float *gain, const float 
         memset(dbias, 0, n * sizeof *dbias);
     for (size_t first = 0; first < rows; first += g.count) {
         set_group(&g, first, rows, n);
+        const size_t next = (first + g.count) * n;
         for (size_t r = 0; r < g.size; r++) {
             const size_t row = first + (r < g.count ? r : g.count - 1);
             w.mean[r] = rms ? 0 : mean[row];
@@ -265,6 +282,9 @@ static inline void rows_backward(const float *x, const float *gain, const float 
         }
         for (size_t q = 0; q < g.size; q += FOUR) {
             const struct four f = FOUR_AT(q);
+            ask(dx + g.row[q], n);
+            if (ds)
+                ask(ds + g.row[q], n);
             pass_grad_sums(&f, gain, dgain, dbias, n, sum + q, dot + q);
         }
         for (size_t q = 0; q < g.size; q += W) {
@@ -275,6 +295,8 @@ static inline void rows_backward(const float *x, const float *gain, const float 
         for (size_t q = 0; q < g.count; q += FOUR) {
             const struct four f = FOUR_AT(q);
             float *const to[FOUR] = ROWS_AT(dx, q);
+            ask(x + next + q * n, n);
+            ask(dy + next + q * n, n);
             if (ds) {
                 const float *const other[FOUR] = ROWS_AT(ds, q);
                 pass_grad_write(&f, gain, other, to, u + q, v + q, n);

@@ -60,20 +60,39 @@ static inline void sum_columns(const float *x, size_t rows, size_t stride, float
     v_store_part(y, left, vd_to(vd_add(a, b)));
 }
 
+/* Columns of a group, whole pairs of vectors, in runs of NEAR rows, so that memory is read once from end to end */
+enum { GROUP = 256, NEAR = 32 };
+
+static void sum_group(const float *x, size_t rows, size_t stride, size_t n, float *y, int accumulate)
+{
+    vd sum[GROUP / W];
+    for (size_t j = 0; j < n; j += W)
+        sum[j / W] = accumulate ? vd_load(y + j) : vd_zero();
+    for (size_t first = 0; first < rows; first += NEAR) {
+        const size_t end = first + NEAR < rows ? first + NEAR : rows;
+        for (size_t j = 0; j < n; j += 2 * W) {
+            vd a = sum[j / W], b = sum[j / W + 1];
+            for (size_t i = first; i < end; i++) {
+                const float *at = x + i * stride + j;
+                __builtin_prefetch((const void *)((uintptr_t)at + NEAR * stride * sizeof *at));
+                a = vd_add(a, vd_load(at));
+                b = vd_add(b, vd_load(at + W));
+            }
+            sum[j / W] = a;
+            sum[j / W + 1] = b;
+        }
+    }
+    for (size_t j = 0; j < n; j += W)
+        v_store(y + j, vd_to(sum[j / W]));
+}
+
 void V(sum_rows)(const void *x_, size_t rows, size_t n, size_t stride, void *y_, int accumulate)
 {
     const float *x = x_;
     float *y = y_;
-    size_t j = 0;
-    for (; j + 2 * W <= n; j += 2 * W) {
-        vd a = accumulate ? vd_load(y + j) : vd_zero(), b = accumulate ? vd_load(y + j + W) : a;
-        for (size_t i = 0; i < rows; i++) {
-            a = vd_add(a, vd_load(x + i * stride + j));
-            b = vd_add(b, vd_load(x + i * stride + j + W));
-        }
-        v_store(y + j, vd_to(a));
-        v_store(y + j + W, vd_to(b));
-    }
-    for (; j < n; j += W)
+    const size_t whole = n / (2 * W) * (2 * W);
+    for (size_t j = 0; j < whole; j += GROUP)
+        sum_group(x + j, rows, stride, whole - j < GROUP ? whole - j : GROUP, y + j, accumulate);
+    for (size_t j = whole; j < n; j += W)
         sum_columns(x + j, rows, stride, y + j, accumulate, n - j);
 }
