@@ -16,14 +16,7 @@
 #define KATTN_LOG2E 1.4426950408889634
 #define KATTN_LN2 0.6931471805599453
 
-/* Rows of a tile at most, and features of its rows, that they stay in the first cache */
-enum { KATTN_TILE = BLOCK_ROWS * (W == 8 ? 8 : 4), KATTN_NEAR = 4096 };
-
-static inline ptrdiff_t kattn_tile(ptrdiff_t features)
-{
-    const ptrdiff_t blocks = KATTN_NEAR / (BLOCK_ROWS * (features > 0 ? features : 1));
-    return blocks < 1 ? BLOCK_ROWS : blocks * BLOCK_ROWS < KATTN_TILE ? blocks * BLOCK_ROWS : KATTN_TILE;
-}
+enum { KATTN_TILE = BLOCK_ROWS * (W == 8 ? 8 : 4) };
 
 struct kattn {
     const struct sqa_kernel_attention *a;
@@ -61,7 +54,9 @@ static inline size_t kattn_layout(const struct sqa_kernel_attention *a, void *ws
     p->vp = block_up(dv, BLOCK_COLUMNS);
     p->mr = block_covered(m);
     p->ms = block_up(p->mr, BLOCK_COLUMNS);
-    p->tile = a->causal && a->chunk > 0 ? block_up((ptrdiff_t)a->chunk, BLOCK_ROWS) : kattn_tile(p->ms);
+    if (p->ms % 64 == 0) /* rows would meet in few places of the cache */
+        p->ms += BLOCK_COLUMNS;
+    p->tile = a->causal && a->chunk > 0 ? block_up((ptrdiff_t)a->chunk, BLOCK_ROWS) : KATTN_TILE;
     p->cols = block_up(p->tile, BLOCK_COLUMNS);
     p->wt = a->w ? kattn_take(ws, &n, d * p->ms) : NULL;
     p->wn = a->w ? kattn_take(ws, &n, m * p->dp) : NULL;
