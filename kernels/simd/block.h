@@ -4,8 +4,8 @@
  * Registers hold a block of BLOCK_ROWS x BLOCK_COLUMNS of C, or fewer rows for the last ones. block_rows: A is
  * row-major, element (i, l) at a[i as + l]. block_columns: A is read transposed, element (i, l) at a[i + l as]. B is
  * row-major with k rows of stride bs, or packed by block_pack: BLOCK_COLUMNS columns side by side, row after row, so
- * that its rows do not meet in one place of the cache. m is rounded up to block_covered(m) and n to BLOCK_COLUMNS: the
- * rounded ranges of A, B and C must lie inside the buffers. Sums run over l in order.
+ * that its rows do not meet in one place of the cache. m is rounded up to block_covered(m) and n to BLOCK_COLUMNS:
+ * the rounded ranges of A, B and C must lie inside the buffers. Sums run over l in order.
  */
 #ifndef SQA_KERNELS_SIMD_BLOCK_H
 #define SQA_KERNELS_SIMD_BLOCK_H
@@ -20,8 +20,8 @@ enum {
     BLOCK_COLUMNS = 2 * W,
 };
 
-/* Rows that will be read or written soon: `pace` rows of each are brought nearer with every block, from `row` to `end`.
- * In one go they would have to be waited for. They may lie behind the array. */
+/* Rows that will be read or written soon: `pace` rows of each are brought nearer with every block, from `row` to
+ * `end`. In one go they would have to be waited for. They may lie behind the array. */
 struct block_lines {
     const float *at;
     ptrdiff_t stride, width;
@@ -169,8 +169,7 @@ static inline void block_panels(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const flo
 
 /* Columns of A stay in cache while B passes. */
 static inline void block_columns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t as, const float *b,
-                                 ptrdiff_t bs, float *c, ptrdiff_t cs, int accumulate,
-                                 struct block_soon *soon)
+                                 ptrdiff_t bs, float *c, ptrdiff_t cs, int accumulate, struct block_soon *soon)
 {
     for (ptrdiff_t i = 0; i < m; i += block_step(m - i))
         for (ptrdiff_t j = 0; j < n; j += BLOCK_COLUMNS) {
@@ -180,7 +179,8 @@ static inline void block_columns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const fl
         }
 }
 
-/* B (k x n), element (l, j) at b[l row + j column], packed, times scale: n rounded up to BLOCK_COLUMNS, zeros behind */
+/* B (k x n), element (l, j) at b[l row + j column], packed, times scale: n rounded up to BLOCK_COLUMNS, zeros behind
+ */
 static inline void block_pack(ptrdiff_t k, ptrdiff_t n, const float *b, ptrdiff_t row, ptrdiff_t column, float scale,
                               float *to)
 {

@@ -57,7 +57,8 @@ static void sum_values(struct block_lines v, ptrdiff_t rows, float *values)
     }
 }
 
-/* to = A times packed B, rows of dv numbers, multiplied by scale unless NULL; by way of o where a tile is not whole */
+/* to = A times packed B, rows of dv numbers, multiplied by scale unless NULL; by way of o where a tile is not whole
+ */
 static void write_rows(const struct kattn *p, ptrdiff_t rows, const float *a, ptrdiff_t as, const float *panels,
                        const float *scale, float *to, ptrdiff_t stride, struct block_soon *soon)
 {
@@ -70,8 +71,8 @@ static void write_rows(const struct kattn *p, ptrdiff_t rows, const float *a, pt
 }
 
 /* What the next tile works on */
-static struct block_soon next_tile(const struct kattn *p, struct block_lines a, struct block_lines b, struct block_lines c,
-                                   struct block_lines d, ptrdiff_t pace)
+static struct block_soon next_tile(const struct kattn *p, struct block_lines a, struct block_lines b,
+                                   struct block_lines c, struct block_lines d, ptrdiff_t pace)
 {
     return (struct block_soon){{a, b, c, d}, p->tile, 2 * p->tile, pace};
 }
@@ -95,16 +96,17 @@ void V(kattn_keys)(const struct sqa_kernel_attention *a, int64_t first, int64_t 
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
         const struct block_lines v = values_of(&p, t, rows), none = {0};
-        struct block_soon soon = next_tile(&p, rows_at(a->k, t, a->k_stride, p.d),
-                                           rows_at(a->v, t, a->v_stride, p.dv), none, none, 2);
+        struct block_soon soon =
+            next_tile(&p, rows_at(a->k, t, a->k_stride, p.d), rows_at(a->v, t, a->v_stride, p.dv), none, none, 2);
         if (shared) {
             kattn_project(&p, (const float *)a->k + t * a->k_stride, a->k_stride, rows, p.phi, &soon);
             raise_c(&p, t, rows, more, &c);
             for (ptrdiff_t i = 0; i < rows; i++)
                 p.sub[i] += c;
-            kattn_map_rows(&p, SQA_MAP_EXP, rows,
-                           &(struct kattn_make){.x = p.phi, .stride = p.ms, .unit = 1, .phi = p.phi, .z = p.z, .add = 1,
-                                                .soon = &soon});
+            kattn_map_rows(
+                &p, SQA_MAP_EXP, rows,
+                &(struct kattn_make){
+                    .x = p.phi, .stride = p.ms, .unit = 1, .phi = p.phi, .z = p.z, .add = 1, .soon = &soon});
             sum_values(v, rows, values);
         } else {
             kattn_keys_of(&p, t, rows, 0, p.phi, p.z, (struct kattn_make){.soon = &soon});
@@ -129,8 +131,8 @@ void V(kattn_queries)(const struct sqa_kernel_attention *a, int64_t first, int64
         const ptrdiff_t rows = kattn_least(p.tile, last - t);
         float *y = (float *)a->y + t * a->y_stride;
         const struct block_lines none = {0};
-        struct block_soon soon = next_tile(&p, rows_at(a->q, t, a->q_stride, p.d),
-                                           rows_at(a->y, t, a->y_stride, p.dv), none, none, 2);
+        struct block_soon soon =
+            next_tile(&p, rows_at(a->q, t, a->q_stride, p.d), rows_at(a->y, t, a->y_stride, p.dv), none, none, 2);
         kattn_queries_of(&p, t, rows, p.phi, (float *)a->den + t, (struct kattn_make){.soon = &soon});
         write_rows(&p, rows, p.phi, p.ms, p.packed, p.sum, y, a->y_stride, &soon);
     }

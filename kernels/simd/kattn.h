@@ -54,6 +54,8 @@ static inline size_t kattn_layout(const struct sqa_kernel_attention *a, void *ws
     p->vp = block_up(dv, BLOCK_COLUMNS);
     p->mr = block_covered(m);
     p->ms = block_up(p->mr, BLOCK_COLUMNS);
+    if (p->ms % 64 == 0) /* rows would meet in few places of the cache */
+        p->ms += BLOCK_COLUMNS;
     p->tile = a->causal && a->chunk > 0 ? block_up((ptrdiff_t)a->chunk, BLOCK_ROWS) : KATTN_TILE;
     p->cols = block_up(p->tile, BLOCK_COLUMNS);
     p->wt = a->w ? kattn_take(ws, &n, d * p->ms) : NULL;
@@ -400,11 +402,9 @@ struct kattn_slopes {
     ptrdiff_t dx_stride;
 };
 
-static inline __attribute__((always_inline)) void kattn_slope_at(enum sqa_feature_map map, const float *phi,
-                                                                 ptrdiff_t ms, const float *dphi, const float *z,
-                                                                 float *dz, float *to, ptrdiff_t stride, vf scale,
-                                                                 vf eps, size_t left, const vf c[4], vf sum[4],
-                                                                 const int count)
+static inline __attribute__((always_inline)) void
+kattn_slope_at(enum sqa_feature_map map, const float *phi, ptrdiff_t ms, const float *dphi, const float *z, float *dz,
+               float *to, ptrdiff_t stride, vf scale, vf eps, size_t left, const vf c[4], vf sum[4], const int count)
 {
     const vf w = v_load(z);
     vf all = dz ? v_load(dz) : v_zero();
