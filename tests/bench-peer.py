@@ -160,7 +160,7 @@ def ratio(theirs, ours, column, goal):
     value = median(theirs, column) / median(ours, column)
     shared = sorted(set(theirs) & set(ours))
     each = [float(theirs[r][column]) / float(ours[r][column]) for r in shared]
-    text = f"{value:.2f} [{min(each):.2f}, {max(each):.2f}]" if column == "ns_median" else f"{value:.1f}"
+    text = f"{value:.2f} [{min(each):.2f}, {max(each):.2f}]" if column == "ns_median" else f"{value:.2f}"
     return f"{text} ({'met' if value >= goal else 'not met'}: {goal:g})"
 
 
@@ -173,7 +173,8 @@ def table(file):
     print(f"{rows[0]['cpu']}; {rows[0]['threads']} thread; batch 4, 2 layers, f32; "
           + "; ".join(f"{s} {', '.join(v)}" for s, v in versions.items() if v)
           + f"; {len({r['round'] for r in rows})} interleaved rounds.\n")
-    one, two = (best_side([r for r in rows if r["length"] == "1024" and r["phase"] == "infer"], side)
+    one, two = (best_side([r for r in rows if r["group"] == ROWS[0][0] and r["length"] == str(ROWS[0][3]) and
+                           r["phase"] == "infer"], side)
                 for side in ("seqarena", "seqarena 2 threads"))
     if one and two:
         print(f"A second thread made our transformer's inference at L = 1024 {median(one, 'ns_median') / median(two, 'ns_median'):.2f} "
