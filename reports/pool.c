@@ -316,6 +316,14 @@ static enum sqa_status name_cell(struct sqa_pool *pool, struct sqa_pool_cell *ce
         if (*s)
             sqa_text_printf(&t, "%s=%s;", sqa_schemas[SQA_FILE_CELLS].columns[columns[i]].name, s);
     }
+    /* Short forms leave out what equals a default, and a recipe may have other ones: the full form tells them apart.
+     */
+    for (const char *s = sqa_pool_text(pool, cell, SQA_PHASE_ANY, SQA_CELLS_model_full); *s;) {
+        const size_t n = strcspn(s, ":,+");
+        if (memchr(s, '=', n) && !has_item(sqa_text_get(&t), s, n))
+            sqa_text_printf(&t, "%.*s;", (int)n, s);
+        s += n + (s[n] != '\0');
+    }
     for (const char *s = sqa_pool_text(pool, cell, SQA_PHASE_ANY, SQA_CELLS_recipe); *s;) {
         const size_t n = strcspn(s, ";");
         if (n && strncmp(s, "seed=", 5) != 0 && !has_item(sqa_text_get(&t), s, n))

@@ -407,6 +407,22 @@ static void test_settings(void **state)
     sqa_free(md);
 }
 
+/* One short form, two full ones: not one entry. */
+static void test_full_forms(void **state)
+{
+    (void)state;
+    struct sqa_err err = {0};
+    const char *cells = "schema,key,phase,model,task,scale,length,status,latency_ns_median,model_full\n"
+                        "1,a,train,m,random,bench,64,ok,1000,\"m:layers=2,dropout=0+norm=layernorm\"\n"
+                        "1,b,train,m,random,bench,64,ok,2000,\"m:layers=2,dropout=0.1+norm=layernorm\"\n";
+    assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
+    assert_int_equal(sqa_file_write("run/cells.csv", cells, strlen(cells), &err), SQA_OK);
+    char *csv = report("csv", 1, (const char *const[]){"run"});
+    has(csv, "m [dropout=0],train_latency_ns,1,,1000");
+    has(csv, "m [dropout=0.1],train_latency_ns,1,,2000");
+    sqa_free(csv);
+}
+
 /* ns = L^2, own = 10 L, planned = L^1.5: the exponents come out, and two lengths are not enough. */
 static void test_scaling(void **state)
 {
@@ -563,8 +579,9 @@ static void test_tags(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_DIR(test_small),    IN_DIR(test_csv),     IN_DIR(test_json), IN_DIR(test_figures),   IN_DIR(test_two_runs),
-        IN_DIR(test_settings), IN_DIR(test_scaling), IN_DIR(test_odd),  IN_DIR(test_no_memory), IN_DIR(test_tags),
+        IN_DIR(test_small),    IN_DIR(test_csv),       IN_DIR(test_json),    IN_DIR(test_figures),
+        IN_DIR(test_two_runs), IN_DIR(test_settings),  IN_DIR(test_scaling), IN_DIR(test_full_forms),
+        IN_DIR(test_odd),      IN_DIR(test_no_memory), IN_DIR(test_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
