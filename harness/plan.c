@@ -275,13 +275,13 @@ static void add_baselines(struct names *models, const struct sqa_task *task)
 enum { MAX_LENGTHS = 64 };
 
 /* "4K", or "1K..64K": each the double of the one before. False when it is neither. */
-static int add_lengths(char *item, int64_t *lengths, int *n)
+static int add_lengths(const char *item, int64_t *lengths, int *n)
 {
-    char *dots = strstr(item, "..");
+    const char *dots = strstr(item, "..");
+    char first[32];
     int64_t from, to;
-    if (dots)
-        *dots = 0;
-    if (!sqa_parse_int(item, &from) || (dots && !sqa_parse_int(dots + 2, &to)))
+    snprintf(first, sizeof first, "%.*s", dots ? (int)(dots - item) : 31, item);
+    if (!sqa_parse_int(first, &from) || (dots && !sqa_parse_int(dots + 2, &to)))
         return 0;
     to = dots ? to : from;
     if (from < 1 || to < from || to > (int64_t)1 << 24)
@@ -299,14 +299,13 @@ static enum sqa_status parse_lengths(const struct sqa_texts *list, int64_t *leng
     *n = 0;
     for (int i = 0; i < list->n; i++) {
         for (const char *s = list->at[i]; *s;) {
-            char item[32], kept[32];
+            char item[32];
             const size_t k = strcspn(s, ",");
             snprintf(item, sizeof item, "%.*s", (int)(k < 31 ? k : 31), s);
-            memcpy(kept, item, sizeof kept);
             if (!add_lengths(item, lengths, n))
                 return sqa_fail(err, SQA_USAGE,
                                 "--lengths %.100s: '%s' is no length; give a list such as 1K,2K,4K, or 1K..64K",
-                                list->at[i], kept);
+                                list->at[i], item);
             s += k + (s[k] == ',');
         }
     }

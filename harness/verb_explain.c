@@ -7,6 +7,7 @@
 #include "harness/plan.h"
 #include "harness/settings.h"
 #include "harness/verbs.h"
+#include "reports/stats.h"
 
 struct options {
     const char *task, *phase, *data, *scale, *recompute, *dtype;
@@ -45,12 +46,6 @@ static const char *const pass_names[] = {
 
 enum { STEPS = 7 };
 
-static int by_number(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static int by_time(const void *a, const void *b)
 {
     const struct line *x = a, *y = b;
@@ -76,7 +71,7 @@ static int gather(const struct sqa_plan *p, const double *ns, bool paths, struct
         double x[STEPS];
         for (int s = 0; s < STEPS; s++)
             x[s] = ns[s * p->count + i];
-        qsort(x, STEPS, sizeof *x, by_number);
+        sqa_sort_reals(x, STEPS);
         l->calls++;
         l->flops += sqa_node_flops(node);
         l->bytes += sqa_node_bytes(node);

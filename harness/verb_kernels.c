@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/csv.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "engine/ops.h"
@@ -16,6 +17,7 @@
 #include "harness/plan.h"
 #include "harness/verbs.h"
 #include "harness/version.h"
+#include "reports/stats.h"
 
 struct options {
     const char *output;
@@ -204,16 +206,11 @@ static double time_gemm(const struct references *r)
     return (double)(sqa_clock_wall() - t);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
+/* Sorts x. */
 static double median(double *x, size_t n)
 {
-    qsort(x, n, sizeof *x, ascending);
-    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+    sqa_sort_reals(x, n);
+    return sqa_quantile(x, n, 0.5);
 }
 
 static void fill_inputs(struct sqa_plan *p)
@@ -354,14 +351,31 @@ static void print_rows(const struct rows *rows, struct sqa_text *out)
 
 static enum sqa_status write_csv(const struct rows *rows, const struct options *o, struct sqa_err *err)
 {
+    static const char *const names[] = {"schema",
+                                        "case",
+                                        "op",
+                                        "isa",
+                                        "threads",
+                                        "rounds",
+                                        "ns_median",
+                                        "flops",
+                                        "bytes",
+                                        "sgemm_flops_per_ns",
+                                        "copy_bytes_per_ns",
+                                        "build"};
+    enum { N = sizeof names / sizeof *names };
     struct sqa_text t = {0};
-    sqa_text_add(&t, "schema,case,op,isa,threads,rounds,ns_median,flops,bytes,sgemm_flops_per_ns,copy_bytes_per_ns,"
-                     "build\r\n");
+    sqa_csv_add_row(&t, N, names);
     for (size_t i = 0; i < rows->n; i++) {
         const struct row *r = &rows->at[i];
-        sqa_text_printf(&t, "1,\"%s\",%s,%s,%lld,%lld,%.0f,%.0f,%.0f,%.3f,%.3f,%s\r\n", r->name, r->op,
-                        sqa_kernels_f32.isa, (long long)o->threads, (long long)o->rounds, r->ns, r->flops, r->bytes,
-                        r->gemm, r->copy, sqa_build_id());
+        const double value[] = {(double)o->threads, (double)o->rounds, r->ns, r->flops, r->bytes, r->gemm, r->copy};
+        char text[sizeof value / sizeof *value][32];
+        const char *fields[N] = {"1", r->name, r->op, sqa_kernels_f32.isa, [N - 1] = sqa_build_id()};
+        for (size_t k = 0; k < sizeof value / sizeof *value; k++) {
+            snprintf(text[k], sizeof text[k], "%.12g", value[k]);
+            fields[4 + k] = text[k];
+        }
+        sqa_csv_add_row(&t, N, fields);
     }
     return sqa_print(&t, o->output, err);
 }

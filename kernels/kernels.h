@@ -212,11 +212,10 @@ struct sqa_kernels {
                  const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
 
     /* The same with B packed once, in the layout of this table, for many calls: panels = elements of a packed B
-     * (k x n); pack copies B, element (l, j) at b[l row + j column], and adds its column sums to sums (n) when that
-     * is not NULL; panels NULL: the sums only, column 1. Made for k and n of some hundred; for a sum over a long k,
-     * pack and add some hundred terms at a time. f32 and f64 without SIMD forms call OpenBLAS. */
+     * (k x n); pack copies B, element (l, j) at b[l row + j column]. Made for k and n of some hundred; for a sum over
+     * a long k, pack and add some hundred terms at a time. f32 and f64 without SIMD forms call OpenBLAS. */
     size_t (*panels)(int64_t k, int64_t n);
-    void (*pack)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums);
+    void (*pack)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels);
     void (*gemm_panels)(const struct sqa_gemm_panels *g);
 
     void (*unary)(enum sqa_unary f, const void *x, void *y, size_t n);                       /* may alias */
@@ -243,17 +242,14 @@ struct sqa_kernels {
      * may be NULL. mean and rstd (rows) are outputs kept for the gradient. rms: no mean is subtracted (mean = 0). */
     void (*layernorm)(const void *x, const void *gain, const void *bias, void *y, void *mean, void *rstd, size_t rows,
                       size_t n, double eps, int rms);
-    /* dgain and dbias (n) are written as the sum over these rows (accumulate != 0: added); either may be NULL. */
+    /* dgain and dbias (n) are written as the sum over these rows (accumulate != 0: added); either may be NULL. ds is
+     * a gradient that x has from elsewhere, added to dx, or NULL. */
     void (*layernorm_grad)(const void *x, const void *gain, const void *mean, const void *rstd, const void *dy,
-                           void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms, int accumulate);
-
-    /* The same of sum = a + b, which is an output too; and its gradient, dx = ds + that of the norm, where ds is the
-     * gradient that sum has from elsewhere, or NULL. */
+                           const void *ds, void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms,
+                           int accumulate);
+    /* layernorm of sum = a + b, which is an output too. */
     void (*add_layernorm)(const void *a, const void *b, const void *gain, const void *bias, void *sum, void *y,
                           void *mean, void *rstd, size_t rows, size_t n, double eps, int rms);
-    void (*add_layernorm_grad)(const void *sum, const void *gain, const void *mean, const void *rstd, const void *dy,
-                               const void *ds, void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms,
-                               int accumulate);
     /* Rows (a, b) of 2 n: y = a sigmoid(b), rows of n. grad: dx may alias x. */
     void (*glu)(const void *x, void *y, size_t rows, size_t n);
     void (*glu_grad)(const void *x, const void *dy, void *dx, size_t rows, size_t n);
@@ -277,12 +273,12 @@ struct sqa_kernels {
     void (*attention_bwd)(const struct sqa_attention_bwd *a, void *workspace);
 
     /* Products and attention in bf16 compute: what a product reads is rounded to bfloat16 (kernels/bf16.h), sums and
-     * storage are floats. pack_bf16 rounds B, its column sums are of the numbers before; gemm_panels_bf16 rounds A.
+     * storage are floats. pack_bf16 rounds B; gemm_panels_bf16 rounds A, and a B that is not packed.
      * kernels/plain/attention_bf16.c says what attention rounds where. */
     void (*gemm_bf16)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
                       const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
     size_t (*panels_bf16)(int64_t k, int64_t n);
-    void (*pack_bf16)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums);
+    void (*pack_bf16)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels);
     void (*gemm_panels_bf16)(const struct sqa_gemm_panels *g);
     size_t (*attention_bf16_workspace)(int64_t d, int64_t dv);
     void (*attention_bf16)(const struct sqa_attention *a, void *workspace);
@@ -355,7 +351,7 @@ struct sqa_kernels {
 /* Best tables of this machine. SEQARENA_ISA=plain|avx2|avx512 in the environment limits the choice. Call once before
  * threads. */
 void sqa_kernels_init(void);
-/* Is it one of those names (or NULL)? *names becomes "plain, avx2 or avx512", what may be given here. A known one
+/* Is it one of those names (or NULL)? *names becomes what may be given: "plain, avx2, ...". A known one
  * that this machine lacks is known: the next weaker is taken. */
 int sqa_kernels_isa_known(const char *name, const char **names);
 /* Makes OpenBLAS take its work buffer (128 MiB of address space a thread) for that many threads now: where it cannot
@@ -374,6 +370,7 @@ const char *sqa_compute_name(enum sqa_compute c); /* "f32", "bf16", "bf16-emulat
 /* The f32 table for a compute type: sqa_kernels_f32, or a copy of it whose gemm, panels, pack, gemm_panels and
  * attention are the bf16 ones. BF16 may be asked for only where sqa_bf16_missing() is NULL. */
 const struct sqa_kernels *sqa_kernels_compute(enum sqa_compute c);
+struct sqa_kernels sqa_kernels_bf16_of(const struct sqa_kernels *from); /* that copy of any table */
 /* Why this machine cannot compute in SQA_COMPUTE_BF16, for messages; NULL when it can. After sqa_kernels_init(). */
 const char *sqa_bf16_missing(void);
 

@@ -1,4 +1,5 @@
 /* tables.c - the tables of kernels, what this CPU can run, and the choice made at start */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -241,11 +242,9 @@ const struct sqa_kernels *sqa_kernels_compute(enum sqa_compute c)
     return c == SQA_COMPUTE_F32 ? &sqa_kernels_f32 : &bf16_tables[c];
 }
 
-/* A table whose products and attention are the bf16 ones of another. */
-static struct sqa_kernels bf16_of(const struct sqa_kernels *from, const char *isa)
+struct sqa_kernels sqa_kernels_bf16_of(const struct sqa_kernels *from)
 {
     struct sqa_kernels t = *from;
-    t.isa = isa;
     t.gemm = from->gemm_bf16;
     t.panels = from->panels_bf16;
     t.pack = from->pack_bf16;
@@ -270,13 +269,14 @@ void sqa_kernels_init(void)
     for (size_t i = 0; i < n; i++) {
         sqa_kernels_f32 = *tables[i];
         if (has_bf16(tables[i]) && sqa_k_gemm_dnnl_works_f32_avx512(0))
-            bf16_tables[SQA_COMPUTE_BF16] = bf16_of(tables[i], tables[i]->isa);
+            bf16_tables[SQA_COMPUTE_BF16] = sqa_kernels_bf16_of(tables[i]);
         else
             emulated = tables[i];
         if (limit && strcmp(limit, tables[i]->isa) == 0)
             break;
     }
-    bf16_tables[SQA_COMPUTE_BF16_EMULATED] = bf16_of(emulated, "emulated bf16");
+    bf16_tables[SQA_COMPUTE_BF16_EMULATED] = sqa_kernels_bf16_of(emulated);
+    bf16_tables[SQA_COMPUTE_BF16_EMULATED].isa = "emulated bf16";
 }
 
 const char *sqa_bf16_missing(void)
@@ -292,12 +292,18 @@ const char *sqa_bf16_missing(void)
 
 int sqa_kernels_isa_known(const char *name, const char **names)
 {
-    static const char *const known[] = {"plain", "avx2", "avx512"};
-    *names = "plain, avx2 or avx512";
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!name || strcmp(name, known[i]) == 0)
-            return 1;
-    return 0;
+    static char list[64];
+    int known = !name || strcmp(name, "plain") == 0;
+    snprintf(list, sizeof list, "plain");
+#if HAVE_AVX2
+    for (size_t i = 0; i < SIMDS; i++) {
+        const size_t n = strlen(list);
+        snprintf(list + n, sizeof list - n, ", %s", simd[i].isa);
+        known = known || strcmp(name, simd[i].isa) == 0;
+    }
+#endif
+    *names = list;
+    return known;
 }
 
 const struct sqa_kernels *sqa_kernels_plain(int f64)

@@ -569,15 +569,9 @@ static const struct sqa_op op_backward = {
     .tolerance = 1e-4,
 };
 
-/* The numbers of a row lie side by side, or the tensor is copied. */
-static struct sqa_tensor *dense_rows(struct sqa_graph *g, struct sqa_tensor *t)
-{
-    return t != NULL && t->rank == 4 && t->stride[3] != 1 && t->dim[3] > 1 ? sqa_dense(g, t) : t;
-}
-
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
-    struct sqa_tensor *in[BACKWARD_INPUTS] = {[DY] = dense_rows(g, dy[0])};
+    struct sqa_tensor *in[BACKWARD_INPUTS] = {[DY] = sqa_dense_rows(g, dy[0])};
     struct sqa_tensor *t;
 
     if (dy[0] == NULL || dy[1] != NULL || dy[2] != NULL || (n->in[W] != NULL && n->in[W]->needs_grad)) {
@@ -616,6 +610,6 @@ struct sqa_tensor *sqa_kernel_attention(struct sqa_graph *g, struct sqa_tensor *
     if (!sqa_ready(g, "kernel_attention", 3, in))
         return NULL;
     for (int i = 0; i < 3; i++)
-        in[i] = dense_rows(g, in[i]);
+        in[i] = sqa_dense_rows(g, in[i]);
     return sqa_apply(g, &op_forward, &spec, sizeof spec, FORWARD_INPUTS, in);
 }

@@ -3,8 +3,9 @@
  *
  * Computes  y_t = sum_s (phi(q_t) . phi(k_s)) v_s / (sum_s phi(q_t) . phi(k_s) + 1e-6), over valid s; causal: s <= t
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d)
- * Cost      projections; features 2 B L D; sums and division B L (4 D d + 3 D + D + H); causal: see
- * kernel_attention.c Source    Katharopoulos et al. 2020, arXiv:2006.16236, equations (5) to (7) and section 3.3
+ * Cost      projections; features 2 B L D; sums and division B L (4 D d + 3 D + D + H);
+ *           causal: see kernel_attention.c
+ * Source    Katharopoulos et al. 2020, arXiv:2006.16236, equations (5) to (7) and section 3.3
  * Departs   phi(k) is 0 at padding (the LRA code lets padding in)
  */
 #include <math.h>

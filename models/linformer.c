@@ -54,22 +54,6 @@ static bool mixes_first(const struct self *s, const struct sqa_context *c)
     return s->rank < c->length;
 }
 
-/* The parameters of a projection of x, as sqa_project_heads declares them. */
-struct projection {
-    struct sqa_tensor *w, *b; /* b NULL: none */
-};
-
-static struct projection projection_of(struct sqa_context *c, const char *w, const char *b)
-{
-    const struct sqa_init xavier = {.kind = SQA_INIT_XAVIER}, zero = {.kind = SQA_INIT_ZERO};
-    const int64_t D = c->frame.dim;
-    struct projection p = {sqa_param_tensor(c, w, SQA_GROUP_REGULAR, xavier, SQA_DIMS(D, D)), NULL};
-
-    if (c->frame.bias)
-        p.b = sqa_param_tensor(c, b, SQA_GROUP_NO_DECAY, zero, SQA_DIMS(D));
-    return p;
-}
-
 /* The sums of the valid rows of e: (B, r, 1), or (1, r, 1) without lengths. */
 static struct sqa_tensor *column_sums(const struct self *s, struct sqa_context *c, struct sqa_tensor *e)
 {
@@ -80,35 +64,38 @@ static struct sqa_tensor *column_sums(const struct self *s, struct sqa_context *
     return sqa_reshape(c->g, sqa_matmul(c->g, ones, e, false, false), SQA_DIMS(rows, s->rank, 1));
 }
 
-/* E^T (x W + b) = (E^T x) W + (E^T 1) b: xe (B, r, D) is x mixed, sums are those of the columns of E. */
+/* y + sums bias, the bias as sqa_project_heads declares it: E^T (x W + b) = (E^T x) W + (E^T 1) b. */
 static struct sqa_tensor *add_bias(struct sqa_context *c, struct sqa_tensor *y, struct sqa_tensor *sums,
-                                   struct sqa_tensor *b)
+                                   const char *name)
 {
-    return b != NULL ? sqa_add(c->g, y, sqa_mul(c->g, sums, b)) : y;
+    const struct sqa_init zero = {.kind = SQA_INIT_ZERO};
+    struct sqa_tensor *b = sqa_param_tensor(c, name, SQA_GROUP_NO_DECAY, zero, SQA_DIMS(c->frame.dim));
+
+    return sqa_add(c->g, y, sqa_mul(c->g, sums, b));
 }
 
 static struct sqa_heads mix_then_project(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
 {
     const int64_t B = c->batch, D = c->frame.dim, H = c->frame.heads;
-    const struct projection q = projection_of(c, "wq.w", "wq.b"), k = projection_of(c, "wk.w", "wk.b"),
-                            v = projection_of(c, "wv.w", "wv.b");
+    const struct sqa_dense_spec layers[] = {{"wk", D, false, SQA_UNARY_N}, {"wv", D, false, SQA_UNARY_N}};
+    struct sqa_tensor *q = sqa_dense_layer(c, "wq", x, D, c->frame.bias != 0), *kv[2];
     struct sqa_tensor *e = mixing(s, c, "e"), *f = s->share ? e : mixing(s, c, "f");
     struct sqa_tensor *valid = sqa_mask_rows(c->g, x, c->lengths);
     struct sqa_tensor *xe = sqa_matmul(c->g, e, valid, true, false);
-    struct sqa_tensor *const w[] = {k.w, v.w}, *const none[] = {NULL, NULL};
-    struct sqa_tensor *kv[2], *query = sqa_linear(c->g, x, q.w, q.b);
-    struct sqa_tensor *sums = c->frame.bias ? column_sums(s, c, e) : NULL, *sums_f = sums;
 
     if (s->share) {
-        sqa_linear_n(c->g, xe, 2, w, none, NULL, kv);
+        sqa_dense_layers(c, 2, layers, xe, kv);
     } else {
-        kv[0] = sqa_linear(c->g, xe, k.w, NULL);
-        kv[1] = sqa_linear(c->g, sqa_matmul(c->g, f, valid, true, false), v.w, NULL);
-        sums_f = c->frame.bias ? column_sums(s, c, f) : NULL;
+        sqa_dense_layers(c, 1, &layers[0], xe, &kv[0]);
+        sqa_dense_layers(c, 1, &layers[1], sqa_matmul(c->g, f, valid, true, false), &kv[1]);
     }
-    kv[0] = add_bias(c, kv[0], sums, k.b);
-    kv[1] = add_bias(c, kv[1], sums_f, v.b);
-    return (struct sqa_heads){sqa_reshape(c->g, query, SQA_DIMS(B, c->length, H, D / H)),
+    if (c->frame.bias) {
+        struct sqa_tensor *sums = column_sums(s, c, e);
+
+        kv[0] = add_bias(c, kv[0], sums, "wk.b");
+        kv[1] = add_bias(c, kv[1], s->share ? sums : column_sums(s, c, f), "wv.b");
+    }
+    return (struct sqa_heads){sqa_reshape(c->g, q, SQA_DIMS(B, c->length, H, D / H)),
                               sqa_reshape(c->g, kv[0], SQA_DIMS(B, s->rank, H, D / H)),
                               sqa_reshape(c->g, kv[1], SQA_DIMS(B, s->rank, H, D / H))};
 }

@@ -287,10 +287,10 @@ static void trap_gemm(int ta, int tb, int64_t m, int64_t n, int64_t k, double al
     sqa_k_gemm_f32(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
-static void trap_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums)
+static void trap_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)
 {
     trapped++;
-    sqa_k_pack_f32(k, n, b, row, column, panels, sums);
+    sqa_k_pack_f32(k, n, b, row, column, panels);
 }
 
 static void trap_panels(const struct sqa_gemm_panels *g)

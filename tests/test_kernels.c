@@ -353,12 +353,12 @@ static void check_layernorm(const struct sqa_kernels *k, size_t n, int rms, int 
         for (int b = 1; b < 8; b++)
             if (b == 2 || b == 7)
                 fill(b, n, n, 1);
-        reference->layernorm_grad(D(0), gain_d, D(4), D(5), D(6), D(3), D(2), D(7), rows, n, rms, accumulate);
-        k->layernorm_grad(F(0), gain_f, F(4), F(5), F(6), F(3), F(2), F(7), rows, n, rms, accumulate);
+        reference->layernorm_grad(D(0), gain_d, D(4), D(5), D(6), NULL, D(3), D(2), D(7), rows, n, rms, accumulate);
+        k->layernorm_grad(F(0), gain_f, F(4), F(5), F(6), NULL, F(3), F(2), F(7), rows, n, rms, accumulate);
         expect("layernorm_grad dx", k, 3, rows * n, 1e-4, largest(5, rows));
         expect("layernorm_grad dgain", k, 2, n, 5e-5, 4);
         expect("layernorm_grad dbias", k, 7, n, 2e-6, 4);
-        k->layernorm_grad(F(0), gain_f, F(4), F(5), F(6), F(3), NULL, NULL, rows, n, rms, accumulate);
+        k->layernorm_grad(F(0), gain_f, F(4), F(5), F(6), NULL, F(3), NULL, NULL, rows, n, rms, accumulate);
         expect("layernorm_grad dx", k, 3, rows * n, 1e-4, largest(5, rows));
     }
 }
@@ -603,7 +603,7 @@ static void test_finite_differences(void **state)
     expect_gradient("cross_entropy", loss_cross_entropy, x, dx, N * ROWS);
     for (rms_flag = 0; rms_flag < 2; rms_flag++) {
         reference->layernorm(x, gain, bias, y, mean, rstd, ROWS, N, 1e-3, rms_flag);
-        reference->layernorm_grad(x, gain, mean, rstd, weight, dx, dgain, dbias, ROWS, N, rms_flag, 0);
+        reference->layernorm_grad(x, gain, mean, rstd, weight, NULL, dx, dgain, dbias, ROWS, N, rms_flag, 0);
         expect_gradient("layernorm dx", loss_layernorm, x, dx, N * ROWS);
         expect_gradient("layernorm dgain", loss_gain, gain, dgain, N);
         for (size_t j = 0; j < N; j++)

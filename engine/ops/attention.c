@@ -413,12 +413,6 @@ const struct sqa_op sqa_op_attention_bwd = {
     .tolerance = 1e-4,
 };
 
-/* The numbers of a row lie side by side, or the tensor is copied. */
-static struct sqa_tensor *dense_rows(struct sqa_graph *g, struct sqa_tensor *t)
-{
-    return t != NULL && t->rank == 4 && t->stride[3] != 1 && t->dim[3] > 1 ? sqa_dense(g, t) : t;
-}
-
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
     struct attr a = *(const struct attr *)n->attr;
@@ -431,7 +425,7 @@ static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *con
     memcpy(in, n->in, O * sizeof *in);
     in[O] = n->out[0];
     in[LSE] = n->out[1];
-    in[DOUT] = dense_rows(g, dy[0]);
+    in[DOUT] = sqa_dense_rows(g, dy[0]);
     a.path = n->path_hash;
     a.bias_grad = n->in[BIAS] != NULL && n->in[BIAS]->needs_grad;
     d = sqa_apply(g, &sqa_op_attention_bwd, &a, sizeof a, DOUT + 1, in);
@@ -465,8 +459,8 @@ struct sqa_tensor *sqa_attention_masked(struct sqa_graph *g, struct sqa_tensor *
         return sqa_graph_fail(g, SQA_SHAPE, "attention: dropout is %g; give a number from 0 to below 1",
                               spec.dropout);
     for (int i = Q; i <= V; i++)
-        in[i] = dense_rows(g, in[i]);
-    in[BIAS] = dense_rows(g, in[BIAS]);
+        in[i] = sqa_dense_rows(g, in[i]);
+    in[BIAS] = sqa_dense_rows(g, in[BIAS]);
     return sqa_apply(g, &sqa_op_attention, &a, sizeof a, O, in);
 }
 

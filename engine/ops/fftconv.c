@@ -215,14 +215,9 @@ const struct sqa_op sqa_op_fftconv_bwd = {
     .tolerance = 1e-4,
 };
 
-static struct sqa_tensor *with_dense_rows(struct sqa_graph *g, struct sqa_tensor *x)
-{
-    return x != NULL && x->rank > 0 && x->stride[x->rank - 1] != 1 ? sqa_dense(g, x) : x;
-}
-
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
-    struct sqa_tensor *const in[] = {n->in[U], n->in[KERNEL], n->in[KERNEL2], with_dense_rows(g, dy[0])};
+    struct sqa_tensor *const in[] = {n->in[U], n->in[KERNEL], n->in[KERNEL2], sqa_dense_rows(g, dy[0])};
     struct sqa_tensor *d = sqa_apply(g, &sqa_op_fftconv_bwd, NULL, 0, 4, in);
 
     if (d == NULL)
@@ -245,7 +240,7 @@ const struct sqa_op sqa_op_fftconv = {
 
 struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k, struct sqa_tensor *k2)
 {
-    struct sqa_tensor *const in[] = {with_dense_rows(g, u), k, k2};
+    struct sqa_tensor *const in[] = {sqa_dense_rows(g, u), k, k2};
 
     if (!sqa_ready(g, "fftconv", 2, in))
         return NULL;

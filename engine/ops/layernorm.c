@@ -103,15 +103,12 @@ static void grad_rows(void *ctx, int64_t first, int64_t count, int thread)
     const void *x = sqa_at_const(sqa_data(in[0]), first * j->n, size), *gain = sqa_data_or_null(in[1]);
     const void *mean = sqa_at_const(sqa_data(in[2]), first, size), *rstd = sqa_at_const(sqa_data(in[3]), first, size);
     const void *dy = sqa_at_const(sqa_data(in[4]), first * j->n, size);
+    const void *ds = in[5] != NULL ? sqa_at_const(sqa_data(in[5]), first * j->n, size) : NULL;
     void *dx = sqa_at(sqa_data(j->node->out[0]), first * j->n, size), *dgain = a->gain ? partial : NULL;
     void *dbias = a->bias ? sqa_at(partial, j->n, size) : NULL;
 
     (void)thread;
-    if (j->node->in[5] == NULL)
-        j->k->layernorm_grad(x, gain, mean, rstd, dy, dx, dgain, dbias, (size_t)count, (size_t)j->n, a->rms, 0);
-    else
-        j->k->add_layernorm_grad(x, gain, mean, rstd, dy, sqa_at_const(sqa_data(in[5]), first * j->n, size), dx,
-                                 dgain, dbias, (size_t)count, (size_t)j->n, a->rms, 0);
+    j->k->layernorm_grad(x, gain, mean, rstd, dy, ds, dx, dgain, dbias, (size_t)count, (size_t)j->n, a->rms, 0);
 }
 
 static void grad_run(const struct sqa_node *n, const struct sqa_run *r)

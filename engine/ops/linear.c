@@ -212,7 +212,7 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
         l->sum = pre >= 0 ? sqa_rows_at(n->out[pre]) : l->y;
         space += panel_bytes(n, i);
         if (l->small)
-            j.k->pack(w->dim[0], w->dim[1], l->w, w->stride[0], w->stride[1], l->panels, NULL);
+            j.k->pack(w->dim[0], w->dim[1], l->w, w->stride[0], w->stride[1], l->panels);
         else {
             (void)sqa_gemm_form(w->dim[0], w->dim[1], w->stride[0], w->stride[1], &l->trans, &l->ld);
             j.block = LARGE_BLOCK;

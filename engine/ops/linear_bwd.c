@@ -207,7 +207,8 @@ static void groups_of_rows(void *ctx, int64_t first_group, int64_t count, int th
             if (l->dw >= 0)
                 block_dw(j, l, dpre, first, next, first > start, sqa_at(sums, l->dw, size));
             if (l->db >= 0)
-                j->k->pack(next - first, l->out, dpre, l->out, 1, NULL, sqa_at(sums, l->db, size));
+                j->k->sum_rows(dpre, (size_t)(next - first), (size_t)l->out, (size_t)l->out,
+                               sqa_at(sums, l->db, size), 1);
         }
     }
 }
@@ -253,7 +254,7 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
         if (!a->x)
             continue;
         l->panels = j.space + panels;
-        j.k->pack(l->out, j.x.n, sqa_data(w), w->stride[1], w->stride[0], j.space + panels, NULL);
+        j.k->pack(l->out, j.x.n, sqa_data(w), w->stride[1], w->stride[0], j.space + panels);
         panels += sqa_align64(j.k->panels(l->out, j.x.n) * j.k->size);
     }
     if (j.x.rows == 0)

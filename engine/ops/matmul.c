@@ -130,8 +130,7 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
     j.block = block_rows(p->m);
     j.blocks = (p->m + j.block - 1) / j.block;
     if (shares(&j)) {
-        /* One product does not depend on the others of its chunk: any number of threads gives the same bits. */
-        chunk = sqa_max64(1, sqa_min64(TOGETHER, p->batch * j.blocks / r->threads));
+        chunk = sqa_max64(1, sqa_min64(TOGETHER, p->batch * j.blocks / 2)); /* so that two threads have work */
         sqa_chunks(r, p->batch * j.blocks, chunk, work, shared_units, &j);
         return;
     }

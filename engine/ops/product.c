@@ -168,7 +168,7 @@ void sqa_product_packed(const struct sqa_product *p, int64_t index, int64_t row,
         g.soon[1].p = sqa_at_const(c, rows * p->n, size);
         g.soon[1].bytes = (size_t)(more * p->n) * size;
     }
-    p->k->pack(p->kk, p->n, matrix_at(p, b, index), b->row_stride, b->column_stride, scratch, NULL);
+    p->k->pack(p->kk, p->n, matrix_at(p, b, index), b->row_stride, b->column_stride, scratch);
     p->k->gemm_panels(&g);
 }
 

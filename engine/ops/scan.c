@@ -116,15 +116,10 @@ const struct sqa_op sqa_op_scan_bwd = {
     .in_place = 1 << DY,
 };
 
-static struct sqa_tensor *dense_rows(struct sqa_graph *g, struct sqa_tensor *x)
-{
-    return x != NULL && x->rank > 0 && x->stride[x->rank - 1] != 1 ? sqa_dense(g, x) : x;
-}
-
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
     const struct attr *p = n->attr, bwd = {p->pairs, n->in[A]->needs_grad};
-    struct sqa_tensor *const in[] = {n->in[A], n->out[0], dense_rows(g, dy[0])};
+    struct sqa_tensor *const in[] = {n->in[A], n->out[0], sqa_dense_rows(g, dy[0])};
     struct sqa_tensor *d = sqa_apply(g, &sqa_op_scan_bwd, &bwd, sizeof bwd, 3, in);
 
     if (d == NULL)
@@ -154,5 +149,5 @@ struct sqa_tensor *sqa_scan(struct sqa_graph *g, struct sqa_tensor *a, struct sq
     if (!sqa_ready(g, "scan", 1, &a))
         return NULL;
     return sqa_apply(g, &sqa_op_scan, &p, sizeof p, 2,
-                     (struct sqa_tensor *const[]){dense_rows(g, a), dense_rows(g, x)});
+                     (struct sqa_tensor *const[]){sqa_dense_rows(g, a), sqa_dense_rows(g, x)});
 }

@@ -283,3 +283,10 @@ int64_t sqa_length_at(const struct sqa_tensor *lengths, int64_t b, int64_t limit
     memcpy(&v, sqa_at_const(sqa_data(lengths), b, sizeof v), sizeof v);
     return v < 0 ? 0 : sqa_min64(v, limit);
 }
+
+struct sqa_tensor *sqa_dense_rows(struct sqa_graph *g, struct sqa_tensor *x)
+{
+    const int last = x != NULL ? x->rank - 1 : -1;
+
+    return last >= 0 && x->stride[last] != 1 && x->dim[last] > 1 ? sqa_dense(g, x) : x;
+}

@@ -103,6 +103,9 @@ struct sqa_tensor *sqa_unary_grad(struct sqa_graph *g, enum sqa_unary f, struct 
 struct sqa_tensor *sqa_unary_second(struct sqa_graph *g, enum sqa_unary f, struct sqa_tensor *x,
                                     struct sqa_tensor *z);
 
+/* x itself when the numbers of its last axis lie side by side (or x is NULL), else a copy. */
+struct sqa_tensor *sqa_dense_rows(struct sqa_graph *g, struct sqa_tensor *x);
+
 /* True when a builder may go on: no failure yet and none of the required inputs is NULL. */
 bool sqa_ready(struct sqa_graph *g, const char *op, int n, struct sqa_tensor *const *x);
 

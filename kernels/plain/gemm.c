@@ -23,21 +23,13 @@ size_t K(panels)(int64_t k, int64_t n)
 }
 
 /* Packed: B as it is, its rows dense. */
-void K(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels, void *sums_)
+void K(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels)
 {
     const real *b = b_;
-    real *to = panels, *sums = sums_;
-    for (int64_t j = 0; j < n; j++) {
-        double sum = 0;
-        for (int64_t l = 0; l < k; l++) {
-            const real x = b[l * row + j * column];
-            if (to)
-                to[l * n + j] = x;
-            sum += (double)x;
-        }
-        if (sums)
-            sums[j] = (real)((double)sums[j] + sum);
-    }
+    real *to = panels;
+    for (int64_t l = 0; l < k; l++)
+        for (int64_t j = 0; j < n; j++)
+            to[l * n + j] = b[l * row + j * column];
 }
 
 void K(gemm_panels)(const struct sqa_gemm_panels *g)

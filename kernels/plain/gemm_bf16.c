@@ -26,11 +26,11 @@ size_t K(panels_bf16)(int64_t k, int64_t n)
     return K(panels)(k, n);
 }
 
-void K(pack_bf16)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums)
+void K(pack_bf16)(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)
 {
     real *to = panels;
-    K(pack)(k, n, b, row, column, panels, sums);
-    for (int64_t i = 0; to && i < k * n; i++)
+    K(pack)(k, n, b, row, column, panels);
+    for (int64_t i = 0; i < k * n; i++)
         to[i] = (real)sqa_bf16_round((float)to[i]);
 }
 

@@ -43,10 +43,12 @@ static void input_grad(const real *x, const real *gain, double mu, double scale,
     }
 }
 
-static void norm_grad(const real *x, const real *gain, const real *mean, const real *rstd, const real *dy,
-                      const real *ds, real *dx, real *dgain, real *dbias, size_t rows, size_t n, int rms,
-                      int accumulate)
+void K(layernorm_grad)(const void *x_, const void *gain, const void *mean_, const void *rstd_, const void *dy_,
+                       const void *ds_, void *dx_, void *dgain_, void *dbias_, size_t rows, size_t n, int rms,
+                       int accumulate)
 {
+    const real *x = x_, *mean = mean_, *rstd = rstd_, *dy = dy_, *ds = ds_;
+    real *dx = dx_, *dgain = dgain_, *dbias = dbias_;
     for (size_t j = 0; j < n; j++) {
         double sum_gain = 0, sum_bias = 0;
         for (size_t r = 0; r < rows && (dgain || dbias); r++) {
@@ -64,12 +66,6 @@ static void norm_grad(const real *x, const real *gain, const real *mean, const r
                    dx + r * n, n, rms);
 }
 
-void K(layernorm_grad)(const void *x, const void *gain, const void *mean, const void *rstd, const void *dy, void *dx,
-                       void *dgain, void *dbias, size_t rows, size_t n, int rms, int accumulate)
-{
-    norm_grad(x, gain, mean, rstd, dy, NULL, dx, dgain, dbias, rows, n, rms, accumulate);
-}
-
 void K(add_layernorm)(const void *a_, const void *b_, const void *gain, const void *bias, void *sum_, void *y,
                       void *mean, void *rstd, size_t rows, size_t n, double eps, int rms)
 {
@@ -78,11 +74,4 @@ void K(add_layernorm)(const void *a_, const void *b_, const void *gain, const vo
     for (size_t i = 0; i < rows * n; i++)
         sum[i] = a[i] + b[i];
     K(layernorm)(sum, gain, bias, y, mean, rstd, rows, n, eps, rms);
-}
-
-void K(add_layernorm_grad)(const void *sum, const void *gain_, const void *mean_, const void *rstd_, const void *dy_,
-                           const void *ds_, void *dx_, void *dgain, void *dbias, size_t rows, size_t n, int rms,
-                           int accumulate)
-{
-    norm_grad(sum, gain_, mean_, rstd_, dy_, ds_, dx_, dgain, dbias, rows, n, rms, accumulate);
 }

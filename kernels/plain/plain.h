@@ -18,8 +18,7 @@
     void sqa_k_gemm_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda, \
                         const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
     size_t sqa_k_panels_##T(int64_t k, int64_t n); \
-    void sqa_k_pack_##T(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, \
-                        void *sums); \
+    void sqa_k_pack_##T(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels); \
     void sqa_k_gemm_panels_##T(const struct sqa_gemm_panels *g); \
     void sqa_k_unary_##T(enum sqa_unary f, const void *x, void *y, size_t n); \
     void sqa_k_unary_grad_##T(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n); \
@@ -39,13 +38,10 @@
     void sqa_k_layernorm_##T(const void *x, const void *gain, const void *bias, void *y, void *mean, void *rstd, \
                              size_t rows, size_t n, double eps, int rms); \
     void sqa_k_layernorm_grad_##T(const void *x, const void *gain, const void *mean, const void *rstd, \
-                                  const void *dy, void *dx, void *dgain, void *dbias, size_t rows, size_t n, \
-                                  int rms, int accumulate); \
+                                  const void *dy, const void *ds, void *dx, void *dgain, void *dbias, size_t rows, \
+                                  size_t n, int rms, int accumulate); \
     void sqa_k_add_layernorm_##T(const void *a, const void *b, const void *gain, const void *bias, void *sum, void *y, \
                                  void *mean, void *rstd, size_t rows, size_t n, double eps, int rms); \
-    void sqa_k_add_layernorm_grad_##T(const void *sum, const void *gain, const void *mean, const void *rstd, \
-                                      const void *dy, const void *ds, void *dx, void *dgain, void *dbias, \
-                                      size_t rows, size_t n, int rms, int accumulate); \
     void sqa_k_embedding_##T(const void *table, const int32_t *id, void *y, size_t rows, size_t n, size_t vocab); \
     void sqa_k_embedding_grad_##T(const int32_t *id, const void *dy, void *dtable, size_t rows, size_t n, \
                                   size_t vocab); \
@@ -101,8 +97,7 @@
     void sqa_k_gemm_bf16_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, \
                              int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc); \
     size_t sqa_k_panels_bf16_##T(int64_t k, int64_t n); \
-    void sqa_k_pack_bf16_##T(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, \
-                             void *sums); \
+    void sqa_k_pack_bf16_##T(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels); \
     void sqa_k_gemm_panels_bf16_##T(const struct sqa_gemm_panels *g); \
     size_t sqa_k_attention_bf16_workspace_##T(int64_t d, int64_t dv); \
     void sqa_k_attention_bf16_##T(const struct sqa_attention *a, void *workspace); \
@@ -123,7 +118,7 @@
     X(affine, isa) X(axpy, isa) X(dropout, isa) \
     X(sum, isa) X(sum_squares, isa) X(max, isa) X(sum_rows, isa) \
     X(softmax, isa) X(softmax_grad, isa) X(log_sum_exp, isa) X(cross_entropy, isa) X(cross_entropy_grad, isa) \
-    X(layernorm, isa) X(layernorm_grad, isa) X(add_layernorm, isa) X(add_layernorm_grad, isa) \
+    X(layernorm, isa) X(layernorm_grad, isa) X(add_layernorm, isa) \
     X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
     X(fft_lanes, isa) X(fft_table, isa) X(fft_spectrum, isa) X(fft_prepare, isa) \
     X(fft_kernel, isa) X(fft_convolve, isa) X(fft_gradient, isa) X(fft_kernel_grad, isa) \

@@ -68,19 +68,19 @@ struct strip {
 };
 
 /* Scores of the `rows` keys at j, less `top`. */
-INLINE void products(int rows, int added, const struct strip *s, ptrdiff_t j, const vf top[2], vf x[ROWS][2])
+V_INLINE void products(int rows, int added, const struct strip *s, ptrdiff_t j, const vf top[2], vf x[ROWS][2])
 {
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+    V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < 2; v++) x[r][v] =
         added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), top[v]) : v_neg(top[v]);
     multiply(rows, 2, s->d, s->k + j * s->kp, s->kp, 1, s->q, LANES, x);
 }
 
-INLINE void highest(int rows, int added, const struct strip *s, ptrdiff_t j, vf high[2])
+V_INLINE void highest(int rows, int added, const struct strip *s, ptrdiff_t j, vf high[2])
 {
     const vf zero[2] = {v_zero(), v_zero()};
     vf x[ROWS][2];
     products(rows, added, s, j, zero, x);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) high[v] = v_max(x[r][v], high[v]);
+    V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < 2; v++) high[v] = v_max(x[r][v], high[v]);
 }
 
 static void shrink_rows(float *x, ptrdiff_t rows, const vf shrink[2])
@@ -112,17 +112,17 @@ static __attribute__((noinline)) void raise_top(const struct strip *s, ptrdiff_t
 }
 
 /* Scores less tops, each LOOSE at most. They grow from -top, so they are exponents when the products are done. */
-INLINE void loose_products(int rows, int added, const struct strip *s, ptrdiff_t j, vf x[ROWS][2])
+V_INLINE void loose_products(int rows, int added, const struct strip *s, ptrdiff_t j, vf x[ROWS][2])
 {
     for (int again = 0;; again++) {
         const vf top[2] = {v_load(s->top), v_load(s->top + W)};
         products(rows, added, s, j, top, x);
         vf high = v_max(x[0][0], x[0][1]);
-        UNROLL for (int r = 1; r < rows; r++) high = v_max(x[r][0], v_max(x[r][1], high));
+        V_UNROLL for (int r = 1; r < rows; r++) high = v_max(x[r][0], v_max(x[r][1], high));
         if (!any_lane(v_gt(high, v_set(LOOSE))))
             break;
         if (again) { /* numbers so large that rounding alone goes beyond it */
-            UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+            V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < 2; v++) x[r][v] =
                 v_min(v_set(LOOSE), x[r][v]);
             break;
         }
@@ -131,17 +131,17 @@ INLINE void loose_products(int rows, int added, const struct strip *s, ptrdiff_t
 }
 
 /* P^T of the `rows` keys at j */
-INLINE void score_block(int rows, int bounded, int added, int dropped, const struct strip *s, ptrdiff_t j)
+V_INLINE void score_block(int rows, int bounded, int added, int dropped, const struct strip *s, ptrdiff_t j)
 {
     vf x[ROWS][2];
     if (bounded) {
-        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+        V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < 2; v++) x[r][v] =
             added ? v_load(s->add + (j + r) * LANES + v * W) : v_zero();
         multiply(rows, 2, s->d, s->k + j * s->kp, s->kp, 1, s->q, LANES, x);
     } else
         loose_products(rows, added, s, j, x);
     vf sum[2] = {v_load(s->sum), v_load(s->sum + W)};
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
+    V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < 2; v++)
     {
         vf p = added ? exp2_masked(x[r][v]) : bounded ? exp2_bounded(x[r][v]) : exp2_score(x[r][v]);
         sum[v] = v_add(sum[v], p);

@@ -19,13 +19,6 @@
 #include "kernels/philox.h"
 #include "kernels/simd/vec.h"
 
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-#define INLINE static inline __attribute__((always_inline))
-
 enum {
     LANES = 2 * W,
     ROWS = W == 8 ? 6 : 8, /* of C at once; some blocks have FEWER or 4: see step() */
@@ -34,44 +27,39 @@ enum {
     SPARE = 2 * ROWS, /* rows behind a tile that may be read and written */
 };
 
-INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
-{
-    return a < b ? a : b;
-}
-
-INLINE ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b)
+V_INLINE ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b)
 {
     return a > b ? a : b;
 }
 
-INLINE ptrdiff_t round_up(ptrdiff_t x, ptrdiff_t unit)
+V_INLINE ptrdiff_t round_up(ptrdiff_t x, ptrdiff_t unit)
 {
     return (x + unit - 1) / unit * unit;
 }
 
 /* Rows of the next block when `left` are to do, and what all blocks cover. AVX2: 6, 5 or 4 rows, so that every count
  * from 4 on but 7 is met exactly. */
-INLINE ptrdiff_t step(ptrdiff_t left)
+V_INLINE ptrdiff_t step(ptrdiff_t left)
 {
     if (W == 16)
         return left > 4 ? ROWS : 4;
     return left % 6 == 0 ? 6 : left <= 4 || left == 7 || left == 8 ? 4 : 5;
 }
 
-INLINE ptrdiff_t covered(ptrdiff_t n)
+V_INLINE ptrdiff_t covered(ptrdiff_t n)
 {
     return W == 16 ? round_up(n, 4) : n == 7 ? 8 : larger(4, n);
 }
 
 /* The next `count` floats of the workspace, on a cache line. */
-INLINE float *take(char **at, ptrdiff_t count)
+V_INLINE float *take(char **at, ptrdiff_t count)
 {
     float *p = (float *)(void *)*at;
     *at += round_up(count, 16) * (ptrdiff_t)sizeof(float);
     return p;
 }
 
-INLINE char *aligned(void *workspace)
+V_INLINE char *aligned(void *workspace)
 {
     return (char *)workspace + (-(uintptr_t)workspace & 63);
 }
@@ -79,28 +67,28 @@ INLINE char *aligned(void *workspace)
 /* Products */
 
 /* acc[r][v] += sum over k < n of a[r ar + k ak] b[k bs + v W ..] */
-INLINE void multiply(int rows, int vectors, ptrdiff_t n, const float *a, ptrdiff_t ar, ptrdiff_t ak, const float *b,
-                     ptrdiff_t bs, vf acc[][2])
+V_INLINE void multiply(int rows, int vectors, ptrdiff_t n, const float *a, ptrdiff_t ar, ptrdiff_t ak, const float *b,
+                       ptrdiff_t bs, vf acc[][2])
 {
     for (; n > 0; n--, a += ak, b += bs) {
         vf x[2];
-        UNROLL for (int v = 0; v < vectors; v++) x[v] = v_load(b + v * W);
-        UNROLL for (int r = 0; r < rows; r++)
+        V_UNROLL for (int v = 0; v < vectors; v++) x[v] = v_load(b + v * W);
+        V_UNROLL for (int r = 0; r < rows; r++)
         {
             const vf s = v_set(a[r * ar]);
-            UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = v_fma(s, x[v], acc[r][v]);
+            V_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = v_fma(s, x[v], acc[r][v]);
         }
     }
 }
 
-INLINE void add_block(int rows, int vectors, ptrdiff_t n, const float *a, ptrdiff_t ar, ptrdiff_t ak, const float *b,
-                      ptrdiff_t bs, float *c, ptrdiff_t cs)
+V_INLINE void add_block(int rows, int vectors, ptrdiff_t n, const float *a, ptrdiff_t ar, ptrdiff_t ak,
+                        const float *b, ptrdiff_t bs, float *c, ptrdiff_t cs)
 {
     vf acc[16][2];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+    V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
         v_load(c + r * cs + v * W);
     multiply(rows, vectors, n, a, ar, ak, b, bs, acc);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
+    V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < vectors; v++)
         v_store(c + r * cs + v * W, acc[r][v]);
 }
 
@@ -153,18 +141,18 @@ static inline void copy_rows(const float *from, ptrdiff_t stride, ptrdiff_t rows
         memset(to, 0, (size_t)((all_rows - rows) * pitch) * sizeof *to);
 }
 
-INLINE __m256i part8(ptrdiff_t left)
+V_INLINE __m256i part8(ptrdiff_t left)
 {
     static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
     return _mm256_loadu_si256((const __m256i *)(const void *)(ones + 8 - (left < 8 ? left : 8)));
 }
 
 /* to[c][r] = scale from[r][c], r < rows, c < width, both 8 at most */
-INLINE void transpose8(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, __m256 scale, float *to,
-                       ptrdiff_t to_stride)
+V_INLINE void transpose8(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width, __m256 scale,
+                         float *to, ptrdiff_t to_stride)
 {
     __m256 x[8], s[8], t[8];
-    UNROLL for (int i = 0; i < 8; i++)
+    V_UNROLL for (int i = 0; i < 8; i++)
     {
         const float *at = from + i * stride;
         x[i] = i >= rows    ? _mm256_setzero_ps()
@@ -172,22 +160,22 @@ INLINE void transpose8(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrd
                             : _mm256_maskload_ps(at, part8(width));
         x[i] = _mm256_mul_ps(x[i], scale);
     }
-    UNROLL for (int i = 0; i < 8; i += 2)
+    V_UNROLL for (int i = 0; i < 8; i += 2)
     {
         s[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
         s[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
     }
-    UNROLL for (int i = 0; i < 8; i += 4) UNROLL for (int h = 0; h < 2; h++)
+    V_UNROLL for (int i = 0; i < 8; i += 4) V_UNROLL for (int h = 0; h < 2; h++)
     {
         t[i + 2 * h] = _mm256_shuffle_ps(s[i + h], s[i + 2 + h], 0x44);
         t[i + 2 * h + 1] = _mm256_shuffle_ps(s[i + h], s[i + 2 + h], 0xee);
     }
-    UNROLL for (int i = 0; i < 4; i++)
+    V_UNROLL for (int i = 0; i < 4; i++)
     {
         x[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
         x[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
     }
-    UNROLL for (int i = 0; i < 8; i++)
+    V_UNROLL for (int i = 0; i < 8; i++)
     {
         if (i < width && rows == 8)
             _mm256_storeu_ps(to + i * to_stride, x[i]);
@@ -229,7 +217,7 @@ struct range {
 };
 
 /* Keys that query i may see by every rule but the block list; from and to never fall when i grows. */
-INLINE struct range keys_of(const struct sqa_attention *a, ptrdiff_t i)
+V_INLINE struct range keys_of(const struct sqa_attention *a, ptrdiff_t i)
 {
     struct range k = {0, a->keys};
     if (a->causal)
@@ -242,13 +230,13 @@ INLINE struct range keys_of(const struct sqa_attention *a, ptrdiff_t i)
 }
 
 /* Keys of [from, to) that some query of i .. i + rows - 1 may see. */
-INLINE struct range keys_of_rows(const struct sqa_attention *a, ptrdiff_t i, ptrdiff_t rows, struct range tile)
+V_INLINE struct range keys_of_rows(const struct sqa_attention *a, ptrdiff_t i, ptrdiff_t rows, struct range tile)
 {
     return (struct range){larger(keys_of(a, i).from, tile.from), smaller(keys_of(a, i + rows - 1).to, tile.to)};
 }
 
 /* Rows of the panel that starts at query i: a panel stays in one query block. */
-INLINE ptrdiff_t panel_rows(const struct sqa_attention *a, ptrdiff_t i, ptrdiff_t panel)
+V_INLINE ptrdiff_t panel_rows(const struct sqa_attention *a, ptrdiff_t i, ptrdiff_t panel)
 {
     const ptrdiff_t end = a->first + a->queries;
     return smaller(end - i, a->block ? smaller(panel, a->block - i % a->block) : panel);
@@ -327,7 +315,7 @@ static inline void fill_added(const struct sqa_attention *a, const struct spot *
 }
 
 /* 2^x for -126 <= x <= 127, 2e-7 relative */
-INLINE vf exp2_bounded(vf x)
+V_INLINE vf exp2_bounded(vf x)
 {
     const vf magic = v_set(0x1.8p23f); /* adding it rounds to an integer, left in the low bits */
     const vf t = v_add(x, magic), r = v_sub(x, v_sub(t, magic));
@@ -341,18 +329,18 @@ INLINE vf exp2_bounded(vf x)
 }
 
 /* The same for x <= 127; results below 2^-126 become 2^-126 about, which is below what any sum notices. */
-INLINE vf exp2_score(vf x)
+V_INLINE vf exp2_score(vf x)
 {
     return exp2_bounded(v_max(v_set(-126.0f), x));
 }
 
 /* The same where a score of -inf gives 0 */
-INLINE vf exp2_masked(vf x)
+V_INLINE vf exp2_masked(vf x)
 {
     return v_select(v_lt(x, v_set(-126.0f)), v_zero(), exp2_score(x));
 }
 
-INLINE int any_lane(vm m)
+V_INLINE int any_lane(vm m)
 {
 #if SQA_WIDTH == 8
     return _mm256_movemask_ps(m) != 0;
@@ -363,7 +351,7 @@ INLINE int any_lane(vm m)
 #endif
 }
 
-INLINE vf and_bits(vf x, vf mask)
+V_INLINE vf and_bits(vf x, vf mask)
 {
     return v_from_bits(vi_and(v_bits(x), v_bits(mask)));
 }

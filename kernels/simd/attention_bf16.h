@@ -16,11 +16,6 @@
 
 enum { TILE_Q = 64, TILE_K = 64 }; /* queries and keys of a tile of scores */
 
-static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
-{
-    return a < b ? a : b;
-}
-
 /* The next `bytes` of the workspace, on a cache line; NULL when only sizes are counted. */
 static inline void *take(char *start, ptrdiff_t *at, ptrdiff_t bytes)
 {

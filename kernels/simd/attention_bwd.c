@@ -62,19 +62,19 @@ struct strip {
 };
 
 /* P^T and dS^T of the `rows` keys at j. Sums grow from -lse and from -delta. */
-INLINE void gradient_block(int rows, int added, int dropped, const struct strip *s, ptrdiff_t j)
+V_INLINE void gradient_block(int rows, int added, int dropped, const struct strip *s, ptrdiff_t j)
 {
     vf x[ROWS][2];
     const vf lse[2] = {v_load(s->lse), v_load(s->lse + W)}, delta[2] = {v_load(s->delta), v_load(s->delta + W)};
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+    V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < 2; v++) x[r][v] =
         added ? v_sub(v_load(s->add + (j + r) * LANES + v * W), lse[v]) : v_neg(lse[v]);
     multiply(rows, 2, s->d, s->k + j * s->qp, s->qp, 1, s->q, LANES, x);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
+    V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < 2; v++)
         v_store(s->p + (j + r) * PITCH + v * W, added ? exp2_masked(x[r][v]) : exp2_score(x[r][v]));
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++) x[r][v] =
+    V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < 2; v++) x[r][v] =
         dropped ? v_zero() : v_neg(delta[v]);
     multiply(rows, 2, s->dv, s->v + j * s->vp, s->vp, 1, s->dout, LANES, x);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < 2; v++)
+    V_UNROLL for (int r = 0; r < rows; r++) V_UNROLL for (int v = 0; v < 2; v++)
     {
         float *at = s->p + (j + r) * PITCH + v * W;
         const vf p = v_load(at);

@@ -29,12 +29,12 @@ typedef __m256i vl;
 enum { WORDS = 4, BYTES = 16, WIDE = (int)(sizeof(vl) / 4) }; /* WIDE: lanes of a vl */
 
 /* Words of the blocks (query << 32 | group), queries in the even 32-bit halves of `query` */
-INLINE void draw(uint64_t key, uint32_t group, vl query, vl word[WORDS])
+V_INLINE void draw(uint64_t key, uint32_t group, vl query, vl word[WORDS])
 {
     const vl m0 = L64((long long)SQA_PHILOX_M0), m1 = L64((long long)SQA_PHILOX_M1);
     vl c0 = L64((long long)group), c1 = query, c2 = XOR(c1, c1), c3 = c2;
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    UNROLL for (int round = 0; round < 10; round++)
+    V_UNROLL for (int round = 0; round < 10; round++)
     {
         const vl p0 = L(mul_epu32)(c0, m0), p1 = L(mul_epu32)(c2, m1);
         c0 = XOR(XOR(L(srli_epi64)(p1, 32), c1), L64((long long)k0));

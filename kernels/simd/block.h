@@ -59,7 +59,7 @@ struct block {
 };
 
 /* `rows` is a constant wherever this is inlined, so that c lies in registers. */
-static inline __attribute__((always_inline)) void block_of(const int rows, const struct block *p)
+V_INLINE void block_of(const int rows, const struct block *p)
 {
     const ptrdiff_t am = p->am, al = p->al, bs = p->bs, cs = p->cs; /* stores of vectors may change *p */
     float *to = p->c;

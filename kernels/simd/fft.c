@@ -281,31 +281,24 @@ static struct rows future(const void *x, int64_t stride, const struct sqa_fft *f
                          (size_t)f->lanes};
 }
 
-#define INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 6") /* at -O2 */
-#endif
-
-INLINE vf row_of(const struct rows *r, int64_t i)
+V_INLINE vf row_of(const struct rows *r, int64_t i)
 {
     return i >= r->low && i < r->high ? v_load_part(r->x + i * r->stride, r->lanes) : v_zero();
 }
 
 /* y_j = sum over k of exp(2 pi i (1/4 + j) k / R) x_k; turned: -i times that is added to y. */
-INLINE void enter_by(const int R, const struct rows *r, int64_t m, const float *t, int turned, float *y)
+V_INLINE void enter_by(const int R, const struct rows *r, int64_t m, const float *t, int turned, float *y)
 {
     struct point c[MAX_FIRST * MAX_FIRST];
     for (int i = 0; i < R * R; i++)
         c[i] = twiddle(t + 2 * i);
     for (int64_t i = 0; i < m; i++, y += POINT) {
         vf x[MAX_FIRST];
-        UNROLL for (int k = 0; k < R; k++) x[k] = row_of(r, i + k * m);
-        UNROLL for (int j = 0; j < R; j++)
+        V_UNROLL for (int k = 0; k < R; k++) x[k] = row_of(r, i + k * m);
+        V_UNROLL for (int j = 0; j < R; j++)
         {
             struct point s = {v_fma(x[1], c[j * R + 1].re, x[0]), v_mul(x[1], c[j * R + 1].im)};
-            UNROLL for (int k = 2; k < R; k++)
+            V_UNROLL for (int k = 2; k < R; k++)
             {
                 s.re = v_fma(x[k], c[j * R + k].re, s.re);
                 s.im = v_fma(x[k], c[j * R + k].im, s.im);
@@ -317,7 +310,7 @@ INLINE void enter_by(const int R, const struct rows *r, int64_t m, const float *
 }
 
 /* Row k of the real part of the inverse; turned: of i times it. t: the table's part that is divided by N. */
-INLINE void leave_by(const int R, const float *y, int64_t m, const float *t, int turned, const struct rows *r)
+V_INLINE void leave_by(const int R, const float *y, int64_t m, const float *t, int turned, const struct rows *r)
 {
     struct point c[MAX_FIRST * MAX_FIRST];
     for (int i = 0; i < R * R; i++) {
@@ -326,15 +319,15 @@ INLINE void leave_by(const int R, const float *y, int64_t m, const float *t, int
     }
     for (int64_t i = 0; i < m; i++, y += POINT) {
         struct point z[MAX_FIRST];
-        UNROLL for (int j = 0; j < R; j++) z[j] = load(y + j * m * POINT);
-        UNROLL for (int k = 0; k < R; k++)
+        V_UNROLL for (int j = 0; j < R; j++) z[j] = load(y + j * m * POINT);
+        V_UNROLL for (int k = 0; k < R; k++)
         {
             const int64_t row = i + k * m;
             if (row < r->low || row >= r->high)
                 continue;
             vf s = v_mul(z[0].re, c[k].re);
             s = v_fma(z[0].im, c[k].im, s);
-            UNROLL for (int j = 1; j < R; j++)
+            V_UNROLL for (int j = 1; j < R; j++)
             {
                 s = v_fma(z[j].re, c[j * R + k].re, s);
                 s = v_fma(z[j].im, c[j * R + k].im, s);

@@ -17,78 +17,28 @@ size_t V(panels)(int64_t k, int64_t n)
 }
 
 /* One panel of `wide` columns whose numbers lie side by side. */
-static void pack_rows(int64_t k, size_t wide, const float *b, int64_t row, float *to, float *sums)
+static void pack_rows(int64_t k, size_t wide, const float *b, int64_t row, float *to)
 {
     const size_t right = wide > (size_t)W ? wide - W : 0;
-    vf s0 = v_zero(), s1 = v_zero();
     for (int64_t l = 0; l < k; l++, b += row, to += N) {
-        const vf x0 = v_load_part(b, wide), x1 = right ? v_load_part(b + W, right) : v_zero();
-        s0 = v_add(s0, x0);
-        s1 = v_add(s1, x1);
-        v_store(to, x0);
-        v_store(to + W, x1);
-    }
-    if (!sums)
-        return;
-    v_store_part(sums, wide, v_add(s0, v_load_part(sums, wide)));
-    if (right)
-        v_store_part(sums + W, right, v_add(s1, v_load_part(sums + W, right)));
-}
-
-static void add_sums(int64_t k, int64_t n, const float *b, int64_t row, float *sums)
-{
-    for (int64_t j = 0; j < n; j += 4 * W) {
-        vf s[4];
-        size_t left[4];
-        V_UNROLL
-        for (int v = 0; v < 4; v++) {
-            left[v] = n - j > v * W ? (size_t)(n - j - v * W) : 0;
-            s[v] = left[v] ? v_load_part(sums + j + v * W, left[v]) : v_zero();
-        }
-        if (left[3] >= (size_t)W)
-            for (int64_t l = 0; l < k; l++) {
-                V_UNROLL
-                for (int v = 0; v < 4; v++)
-                    s[v] = v_add(s[v], v_load(b + l * row + j + v * W));
-            }
-        else
-            for (int64_t l = 0; l < k; l++) {
-                V_UNROLL
-                for (int v = 0; v < 4; v++)
-                    s[v] = left[v] ? v_add(s[v], v_load_part(b + l * row + j + v * W, left[v])) : s[v];
-            }
-        V_UNROLL
-        for (int v = 0; v < 4; v++)
-            if (left[v])
-                v_store_part(sums + j + v * W, left[v], s[v]);
+        v_store(to, v_load_part(b, wide));
+        v_store(to + W, right ? v_load_part(b + W, right) : v_zero());
     }
 }
 
-void V(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels, void *sums_)
+void V(pack)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels)
 {
     const float *b = b_;
-    float *to = panels, *sums = sums_;
-    if (!to) {
-        if (sums)
-            add_sums(k, n, b, row, sums);
-        return;
-    }
+    float *to = panels;
     for (int64_t j = 0; j < n; j += N, to += N * k) {
         const int64_t wide = n - j < N ? n - j : N;
         if (column == 1) {
-            pack_rows(k, (size_t)wide, b + j, row, to, sums ? sums + j : NULL);
+            pack_rows(k, (size_t)wide, b + j, row, to);
             continue;
         }
-        for (int64_t i = 0; i < N; i++) {
-            float sum = 0;
-            for (int64_t l = 0; l < k; l++) {
-                const float x = i < wide ? b[(j + i) * column + l * row] : 0;
-                to[l * N + i] = x;
-                sum += x;
-            }
-            if (sums && i < wide)
-                sums[j + i] += sum;
-        }
+        for (int64_t i = 0; i < N; i++)
+            for (int64_t l = 0; l < k; l++)
+                to[l * N + i] = i < wide ? b[(j + i) * column + l * row] : 0;
     }
 }
 
@@ -108,27 +58,19 @@ struct run {
     int64_t terms, row, column, b_row;
 };
 
-/* Registers cannot be counted through: loops over the rows of a tile must be written out. */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 14")
-#endif
-#define INLINE static inline __attribute__((always_inline))
-
 /* `rows` is a constant wherever this is inlined, so that c lies in registers. */
-INLINE void tile(const int rows, const struct run *r, const struct place *p)
+V_INLINE void tile(const int rows, const struct run *r, const struct place *p)
 {
     const int64_t row = r->row, column = r->column, b_row = r->b_row;
     vf c[TILE][2];
-    UNROLL
+    V_UNROLL
     for (int i = 0; i < rows; i++)
         c[i][0] = c[i][1] = v_zero();
     for (int part = 0; part < r->parts; part++) {
         const float *a = r->a[part], *b = r->b[part], *low = a + rows / 2 * row; /* two bases: short addresses */
         for (int64_t l = r->terms; l > 0; l--, b += b_row, a += column, low += column) {
             const vf b0 = v_load(b), b1 = v_load(b + W);
-            UNROLL
+            V_UNROLL
             for (int i = 0; i < rows; i++) {
                 const vf x = v_set(i < rows / 2 ? a[i * row] : low[(i - rows / 2) * row]);
                 c[i][0] = v_fma(x, b0, c[i][0]);
@@ -143,7 +85,7 @@ INLINE void tile(const int rows, const struct run *r, const struct place *p)
         s0 = v_load_part(p->bias, p->left);
         s1 = right ? v_load_part(p->bias + W, right) : zero;
     }
-    UNROLL
+    V_UNROLL
     for (int i = 0; i < rows; i++) {
         float *to = p->c + i * p->ldc;
         vf x0 = v_add(c[i][0], s0), x1 = v_add(c[i][1], s1);
@@ -244,7 +186,7 @@ static const float *b_at(const struct sqa_gemm_panels *g, const float *b, int64_
     b += l0 * g->b_row + j;
     if (g->n - j >= N)
         return b;
-    pack_rows(terms, (size_t)(g->n - j), b, g->b_row, last, NULL);
+    pack_rows(terms, (size_t)(g->n - j), b, g->b_row, last);
     return last;
 }
 

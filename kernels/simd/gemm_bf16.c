@@ -25,11 +25,6 @@ static void round_block(const float *from, int64_t ld, int64_t rows, int64_t col
     }
 }
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 void V(gemm_bf16)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a_, int64_t lda,
                   const void *b_, int64_t ldb, double beta, void *c_, int64_t ldc)
 {

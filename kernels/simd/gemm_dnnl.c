@@ -145,11 +145,6 @@ static void pack(int transposed, const float *x, int64_t ld, int64_t rows, int64
     transpose32(pairs, pad32(columns) / 2, pad32(rows), (uint32_t *)(void *)to);
 }
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Rounded operands of a block, and the same widened to floats where the product is of floats. */
 struct blocks {
     uint16_t a[ROWS * TERMS], b[TERMS * COLUMNS];

@@ -9,11 +9,6 @@
 
 enum { SIDE = 32, TERMS = 256 };
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 size_t V(panels_bf16)(int64_t k, int64_t n)
 {
     return (size_t)(pad32(k) / 2 * pad32(n));
@@ -39,35 +34,13 @@ static void round_rows(const float *x, int64_t row, int64_t column, int64_t rows
     pack_rows(x, row, rows, terms, (uint16_t *)(void *)to, SIDE);
 }
 
-/* Of the numbers as they are, not rounded */
-static void add_sums(int64_t k, int64_t n, const float *b, int64_t row, int64_t column, float *sums)
-{
-    int64_t j = 0;
-    for (; column == 1 && j < n; j += W) {
-        vf sum = v_zero();
-        for (int64_t l = 0; l < k; l++)
-            sum = v_add(sum, v_load_part(b + l * row + j, (size_t)(n - j)));
-        v_store_part(sums + j, (size_t)(n - j), v_add(v_load_part(sums + j, (size_t)(n - j)), sum));
-    }
-    for (; j < n; j++) {
-        float sum = 0;
-        for (int64_t l = 0; l < k; l++)
-            sum += b[l * row + j * column];
-        sums[j] += sum;
-    }
-}
-
-void V(pack_bf16)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels, void *sums)
+void V(pack_bf16)(int64_t k, int64_t n, const void *b_, int64_t row, int64_t column, void *panels)
 {
     uint32_t rows[SIDE * TERMS / 2] __attribute__((aligned(64))),
         pairs[SIDE * TERMS / 2] __attribute__((aligned(64)));
     const float *b = b_;
     const int64_t w = pad32(n);
     uint32_t *to = panels;
-    if (sums)
-        add_sums(k, n, b, row, column, sums);
-    if (!to)
-        return;
     if (column == 1) {
         pack_pairs(b, row, k, n, to, pad32(k));
         return;

@@ -94,7 +94,7 @@ void V(kattn_keys)(const struct sqa_kernel_attention *a, int64_t first, int64_t 
     more[SQA_KATTN_ROW] = -1;
     kattn_load_state(&p, NULL);
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
-        const ptrdiff_t rows = kattn_least(p.tile, last - t);
+        const ptrdiff_t rows = smaller(p.tile, last - t);
         const struct block_lines v = values_of(&p, t, rows), none = {0};
         struct block_soon soon =
             next_tile(&p, rows_at(a->k, t, a->k_stride, p.d), rows_at(a->v, t, a->v_stride, p.dv), none, none, 2);
@@ -128,7 +128,7 @@ void V(kattn_queries)(const struct sqa_kernel_attention *a, int64_t first, int64
     block_pack(p.m, p.dv, s, p.dv, 1, 1, p.packed);
     kattn_load(s + p.m * p.dv, p.m, 1, p.m, 1, p.z, 1, p.ms);
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
-        const ptrdiff_t rows = kattn_least(p.tile, last - t);
+        const ptrdiff_t rows = smaller(p.tile, last - t);
         float *y = (float *)a->y + t * a->y_stride;
         const struct block_lines none = {0};
         struct block_soon soon =
@@ -152,7 +152,7 @@ void V(kattn_queries_bwd)(const struct sqa_kernel_attention *a, int64_t first, i
         kattn_load((const float *)state + p.m * p.dv, p.m, 1, p.m, 1, z, 1, p.ms);
     }
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
-        const ptrdiff_t rows = kattn_least(p.tile, last - t);
+        const ptrdiff_t rows = smaller(p.tile, last - t);
         float *dq = a->dq ? (float *)a->dq + t * a->dq_stride : NULL;
         const struct kattn_slopes slopes = slopes_to(&p, p.coef, z, dz, dq, a->dq_stride);
         struct block_soon soon =
@@ -186,7 +186,7 @@ double V(kattn_keys_bwd)(const struct sqa_kernel_attention *a, int64_t first, in
     block_pack(p.m, p.dv, ds, p.dv, 1, 1, p.packed);
     block_pack(p.dv, p.m, ds, 1, p.dv, 1, p.st);
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += p.tile) {
-        const ptrdiff_t rows = kattn_least(p.tile, last - t);
+        const ptrdiff_t rows = smaller(p.tile, last - t);
         float *dk = (float *)a->dk + t * a->dk_stride, *dv = (float *)a->dv_ + t * a->dv_stride;
         const struct block_lines v = values_of(&p, t, rows);
         const struct kattn_slopes slopes = slopes_to(&p, NULL, p.z, NULL, dk, a->dk_stride);

@@ -225,7 +225,7 @@ static inline ptrdiff_t kattn_find(const float *u, ptrdiff_t n, float x)
     return f;
 }
 
-static inline __attribute__((always_inline)) vf kattn_map(enum sqa_feature_map map, vf u, vf sub, vf eps)
+V_INLINE vf kattn_map(enum sqa_feature_map map, vf u, vf sub, vf eps)
 {
     if (map == SQA_MAP_ELU1) {
         const vf low = v_exp2_neg(v_mul(v_min(v_zero(), u), v_set((float)KATTN_LOG2E)));
@@ -249,10 +249,8 @@ struct kattn_make {
 };
 
 /* `count` rows from x on, a constant wherever this is inlined, W of their features, those from `left` on left out */
-static inline __attribute__((always_inline)) void kattn_map_at(enum sqa_feature_map map, const float *x,
-                                                               ptrdiff_t stride, vf unit, vf eps, float *phi,
-                                                               ptrdiff_t ms, float *z, int add, size_t left,
-                                                               const vf sub[4], vf sum[4], const int count)
+V_INLINE void kattn_map_at(enum sqa_feature_map map, const float *x, ptrdiff_t stride, vf unit, vf eps, float *phi,
+                           ptrdiff_t ms, float *z, int add, size_t left, const vf sub[4], vf sum[4], const int count)
 {
     const vf w = z ? v_load(z) : v_zero();
     vf all = w;
@@ -270,9 +268,8 @@ static inline __attribute__((always_inline)) void kattn_map_at(enum sqa_feature_
         v_store(z, all);
 }
 
-static inline __attribute__((always_inline)) void kattn_map_some(const struct kattn *p, enum sqa_feature_map map,
-                                                                 const struct kattn_make *k, ptrdiff_t t, int add,
-                                                                 const int count)
+V_INLINE void kattn_map_some(const struct kattn *p, enum sqa_feature_map map, const struct kattn_make *k, ptrdiff_t t,
+                             int add, const int count)
 {
     const vf eps = v_set(k->eps), unit = v_set(k->unit);
     const ptrdiff_t m = p->m, stride = k->stride, ms = p->ms;
@@ -297,8 +294,8 @@ static inline __attribute__((always_inline)) void kattn_map_some(const struct ka
     }
 }
 
-static inline __attribute__((always_inline)) void kattn_map_rows(const struct kattn *p, enum sqa_feature_map map,
-                                                                 ptrdiff_t rows, const struct kattn_make *k)
+V_INLINE void kattn_map_rows(const struct kattn *p, enum sqa_feature_map map, ptrdiff_t rows,
+                             const struct kattn_make *k)
 {
     ptrdiff_t t = 0;
     for (; t + 4 <= rows && k->add; t += 4)
@@ -402,9 +399,9 @@ struct kattn_slopes {
     ptrdiff_t dx_stride;
 };
 
-static inline __attribute__((always_inline)) void
-kattn_slope_at(enum sqa_feature_map map, const float *phi, ptrdiff_t ms, const float *dphi, const float *z, float *dz,
-               float *to, ptrdiff_t stride, vf scale, vf eps, size_t left, const vf c[4], vf sum[4], const int count)
+V_INLINE void kattn_slope_at(enum sqa_feature_map map, const float *phi, ptrdiff_t ms, const float *dphi,
+                             const float *z, float *dz, float *to, ptrdiff_t stride, vf scale, vf eps, size_t left,
+                             const vf c[4], vf sum[4], const int count)
 {
     const vf w = v_load(z);
     vf all = dz ? v_load(dz) : v_zero();
@@ -427,9 +424,8 @@ kattn_slope_at(enum sqa_feature_map map, const float *phi, ptrdiff_t ms, const f
         v_store(dz, all);
 }
 
-static inline __attribute__((always_inline)) void kattn_slope_some(const struct kattn *p, enum sqa_feature_map map,
-                                                                   const struct kattn_slopes *k, ptrdiff_t t,
-                                                                   const int count)
+V_INLINE void kattn_slope_some(const struct kattn *p, enum sqa_feature_map map, const struct kattn_slopes *k,
+                               ptrdiff_t t, const int count)
 {
     const vf eps = v_set((float)p->a->eps), scale = v_set(k->dx ? (float)p->a->scale : 1);
     const ptrdiff_t m = p->m, ms = p->ms, stride = k->dx ? k->dx_stride : ms;
@@ -453,8 +449,8 @@ static inline __attribute__((always_inline)) void kattn_slope_some(const struct 
         p->sum[t + r] = map == SQA_MAP_EXP ? v_sum(sum[r]) : 0;
 }
 
-static inline __attribute__((always_inline)) void kattn_slope_rows(const struct kattn *p, enum sqa_feature_map map,
-                                                                   ptrdiff_t rows, const struct kattn_slopes *k)
+V_INLINE void kattn_slope_rows(const struct kattn *p, enum sqa_feature_map map, ptrdiff_t rows,
+                               const struct kattn_slopes *k)
 {
     ptrdiff_t t = 0;
     for (; t + 4 <= rows; t += 4)
@@ -525,11 +521,6 @@ static inline void kattn_key_inputs(const struct kattn *p, ptrdiff_t t, ptrdiff_
 static inline ptrdiff_t kattn_last_key(const struct sqa_kernel_attention *a, int64_t first, int64_t count)
 {
     return (ptrdiff_t)(first + count < a->keys ? first + count : a->keys);
-}
-
-static inline ptrdiff_t kattn_least(ptrdiff_t a, ptrdiff_t b)
-{
-    return a < b ? a : b;
 }
 
 #endif

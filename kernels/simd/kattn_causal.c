@@ -23,7 +23,7 @@ static void triangle(const struct kattn *p, ptrdiff_t rows, ptrdiff_t n, const f
 static void keys_of(const struct kattn *p, ptrdiff_t t, ptrdiff_t rows, float *phi, float *z)
 {
     const struct sqa_kernel_attention *a = p->a;
-    const ptrdiff_t left = (ptrdiff_t)a->keys - t, valid = left < 0 ? 0 : kattn_least(rows, left);
+    const ptrdiff_t left = (ptrdiff_t)a->keys - t, valid = left < 0 ? 0 : smaller(rows, left);
     kattn_load((const float *)a->v + t * a->v_stride, a->v_stride, valid, p->dv, 1, p->v, p->tile, p->vp);
     kattn_keys_of(p, t, valid, 0, phi, z, (struct kattn_make){0});
     memset(phi + valid * p->ms, 0, (size_t)((p->tile - valid) * p->ms) * sizeof *phi);
@@ -35,7 +35,7 @@ void V(kattn_causal)(const struct sqa_kernel_attention *a, int64_t first, int64_
     const ptrdiff_t last = (ptrdiff_t)(first + count), chunk = (ptrdiff_t)a->chunk;
     kattn_load_state(&p, state);
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += chunk) {
-        const ptrdiff_t rows = kattn_least(chunk, last - t);
+        const ptrdiff_t rows = smaller(chunk, last - t);
         float *den = (float *)a->den + t;
         kattn_queries_of(&p, t, rows, p.phi, den, (struct kattn_make){0});
         keys_of(&p, t, rows, p.phi2, p.z);
@@ -71,7 +71,7 @@ void V(kattn_causal_bwd_q)(const struct sqa_kernel_attention *a, int64_t first, 
     const ptrdiff_t last = (ptrdiff_t)(first + count), chunk = (ptrdiff_t)a->chunk;
     kattn_load_state(&p, state);
     for (ptrdiff_t t = (ptrdiff_t)first; t < last; t += chunk) {
-        const ptrdiff_t rows = kattn_least(chunk, last - t);
+        const ptrdiff_t rows = smaller(chunk, last - t);
         memcpy(p.znext, p.z, (size_t)p.ms * sizeof *p.z);
         keys_of(&p, t, rows, p.phi2, p.znext);
         kattn_queries_of(&p, t, rows, p.phi, NULL, (struct kattn_make){0});
@@ -104,8 +104,8 @@ void V(kattn_causal_bwd_k)(const struct sqa_kernel_attention *a, int64_t first, 
     const ptrdiff_t begin = (ptrdiff_t)first, chunk = (ptrdiff_t)a->chunk;
     kattn_load_state(&p, dstate);
     for (ptrdiff_t t = begin + ((ptrdiff_t)count - 1) / chunk * chunk; t >= begin; t -= chunk) {
-        const ptrdiff_t rows = kattn_least(chunk, begin + (ptrdiff_t)count - t);
-        const ptrdiff_t left = (ptrdiff_t)a->keys - t, valid = left < 0 ? 0 : kattn_least(rows, left);
+        const ptrdiff_t rows = smaller(chunk, begin + (ptrdiff_t)count - t);
+        const ptrdiff_t left = (ptrdiff_t)a->keys - t, valid = left < 0 ? 0 : smaller(rows, left);
         keys_of(&p, t, rows, p.phi2, NULL);
         kattn_queries_of(&p, t, rows, p.phi, NULL, (struct kattn_make){0});
         kattn_output_gradient(&p, t, rows);

@@ -258,10 +258,12 @@ struct rows {
             {v_set(w.there[q]), v_set(w.there[q + 1]), v_set(w.there[q + 2]), v_set(w.there[q + 3])}, \
     }
 
-static inline void rows_backward(const float *x, const float *gain, const float *mean, const float *rstd,
-                                 const float *dy, const float *ds, float *dx, float *dgain, float *dbias, size_t rows,
-                                 size_t n, int rms, int accumulate)
+void V(layernorm_grad)(const void *x_, const void *gain_, const void *mean_, const void *rstd_, const void *dy_,
+                       const void *ds_, void *dx_, void *dgain_, void *dbias_, size_t rows, size_t n, int rms,
+                       int accumulate)
 {
+    const float *x = x_, *gain = gain_, *mean = mean_, *rstd = rstd_, *dy = dy_, *ds = ds_;
+    float *dx = dx_, *dgain = dgain_, *dbias = dbias_;
     const vf inverse = v_set(n ? 1 / (float)n : 0);
     struct group g;
     struct rows w;
@@ -305,17 +307,4 @@ static inline void rows_backward(const float *x, const float *gain, const float 
             }
         }
     }
-}
-
-void V(layernorm_grad)(const void *x, const void *gain, const void *mean, const void *rstd, const void *dy, void *dx,
-                       void *dgain, void *dbias, size_t rows, size_t n, int rms, int accumulate)
-{
-    rows_backward(x, gain, mean, rstd, dy, NULL, dx, dgain, dbias, rows, n, rms, accumulate);
-}
-
-void V(add_layernorm_grad)(const void *sum, const void *gain, const void *mean, const void *rstd, const void *dy,
-                           const void *ds, void *dx, void *dgain, void *dbias, size_t rows, size_t n, int rms,
-                           int accumulate)
-{
-    rows_backward(sum, gain, mean, rstd, dy, ds, dx, dgain, dbias, rows, n, rms, accumulate);
 }

@@ -9,10 +9,8 @@
 
 enum { COUNT = 4 };
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* V vectors from channel i on; the last has `left` channels. */
-INLINE void scan_real(const int V, const struct sqa_scan *s, int64_t i, size_t left)
+V_INLINE void scan_real(const int V, const struct sqa_scan *s, int64_t i, size_t left)
 {
     const float *a = (const float *)s->a + i, *x = (const float *)s->x + i;
     float *y = (float *)s->y + i;
@@ -26,7 +24,7 @@ INLINE void scan_real(const int V, const struct sqa_scan *s, int64_t i, size_t l
         }
 }
 
-INLINE void scan_complex(const int V, const struct sqa_scan *s, int64_t i, size_t left)
+V_INLINE void scan_complex(const int V, const struct sqa_scan *s, int64_t i, size_t left)
 {
     const float *a = (const float *)s->a + i, *x = (const float *)s->x + i;
     float *y = (float *)s->y + i;
@@ -45,7 +43,7 @@ INLINE void scan_complex(const int V, const struct sqa_scan *s, int64_t i, size_
         }
 }
 
-INLINE void grad_real(const int V, const struct sqa_scan_grad *s, int64_t i, size_t left)
+V_INLINE void grad_real(const int V, const struct sqa_scan_grad *s, int64_t i, size_t left)
 {
     vf state[COUNT];
     for (int v = 0; v < V; v++)
@@ -63,7 +61,7 @@ INLINE void grad_real(const int V, const struct sqa_scan_grad *s, int64_t i, siz
         }
 }
 
-INLINE void grad_complex(const int V, const struct sqa_scan_grad *s, int64_t i, size_t left)
+V_INLINE void grad_complex(const int V, const struct sqa_scan_grad *s, int64_t i, size_t left)
 {
     vf re[COUNT], im[COUNT];
     for (int v = 0; v < V; v++)

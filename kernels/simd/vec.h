@@ -38,6 +38,8 @@ enum { W = SQA_WIDTH };
 #else
 #define V_UNROLL _Pragma("GCC unroll 16")
 #endif
+/* For functions of which an argument is a constant wherever they are called. */
+#define V_INLINE static inline __attribute__((always_inline))
 
 #if SQA_WIDTH == 8
 #include "kernels/simd/vec_avx2.h"
@@ -48,6 +50,11 @@ enum { W = SQA_WIDTH };
 #endif
 
 /* From here on every instruction set is the same. */
+
+static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
+{
+    return a < b ? a : b;
+}
 
 static inline vf v_abs(vf x)
 {
