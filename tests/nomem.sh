@@ -49,7 +49,7 @@ without explain-performer explain performer --length 16 --batch 1
 without export export local --task $small --init-only -o new
 without train export local --task $small --train steps=2 -o new
 without forecast export dlinear --task mackey_glass:lookback=8,horizon=4 --train steps=1 -o new
-without predict predict --weights w.safetensors --input arrays/test_x.npy -o new
+without predict predict --weights w.safetensors --input arrays/test_tokens.npy -o new
 without report report done
 without report-json report done --format json
 without verify verify --models '^last$'
