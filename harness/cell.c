@@ -155,7 +155,7 @@ static void put_scores(json_t *o, const struct sqa_scores *valid, const struct s
     set_number(o, SQA_CELLS_valid_accuracy, valid->accuracy);
     set_number(o, SQA_CELLS_valid_mse, valid->mse);
     set_number(o, SQA_CELLS_valid_mae, valid->mae);
-    set_number(o, SQA_CELLS_test_n, (double)test->n);
+    set_number(o, SQA_CELLS_test_n, test->n > 0 ? (double)test->n : SQA_NAN);
     set_number(o, SQA_CELLS_test_loss, test->loss);
     set_number(o, SQA_CELLS_test_accuracy, test->accuracy);
     set_number(o, SQA_CELLS_test_mse, test->mse);
@@ -183,6 +183,7 @@ static void put_model(json_t *o, const struct sqa_trainer *t)
         set_number(o, SQA_CELLS_horizon, (double)t->task.horizon);
     set_number(o, SQA_CELLS_batch, (double)t->recipe.batch);
     set_text(o, SQA_CELLS_note, t->data->note);
+    set_text(o, SQA_CELLS_test_hash, t->data->split_hash[SQA_TEST]);
 }
 
 enum sqa_status sqa_cell_save(const struct sqa_child *c, const char *name, json_t *o, const struct sqa_scores *valid,
@@ -200,14 +201,12 @@ enum sqa_status sqa_cell_save(const struct sqa_child *c, const char *name, json_
 static enum sqa_status keep_weights(const struct sqa_child *c, const struct sqa_trainer *t, struct sqa_err *err)
 {
     char path[4096];
-    const struct sqa_metadata meta[] = {{"seqarena.model", c->cell->model_full},
-                                        {"seqarena.task", c->cell->task_full}};
     snprintf(path, sizeof path, "%s/weights", c->dir);
     const enum sqa_status status = sqa_make_dirs(path, err);
     if (status != SQA_OK)
         return status;
     snprintf(path, sizeof path, "%s/weights/%s.safetensors", c->dir, c->cell->key);
-    return sqa_checkpoint_write(path, &t->store, 0, NULL, meta, 2, err);
+    return sqa_trainer_write_weights(t, path, err);
 }
 
 enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)

@@ -528,6 +528,19 @@ enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, d
     return status;
 }
 
+enum sqa_status sqa_trainer_write_weights(const struct sqa_trainer *t, const char *path, struct sqa_err *err)
+{
+    char signature[256];
+    snprintf(signature, sizeof signature, "%d %lld %lld %lld %lld %lld %lld %lld", (int)t->task.kind,
+             (long long)t->task.vocab, (long long)t->task.classes, (long long)t->task.length,
+             (long long)t->task.channels, (long long)t->task.outputs, (long long)t->task.horizon,
+             (long long)t->task.season);
+    const struct sqa_metadata meta[] = {{"seqarena.model", t->model->full_form},
+                                        {"seqarena.task", t->data->full_spec},
+                                        {"seqarena.signature", signature}};
+    return sqa_checkpoint_write(path, &t->store, 0, NULL, meta, 3, err);
+}
+
 /* Timing */
 
 enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, struct sqa_plan **plan,

@@ -79,6 +79,10 @@ enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, d
 enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split, int64_t limit, sqa_example_fn *each,
                                      void *user, struct sqa_scores *out, struct sqa_err *err) SQA_MUST_CHECK;
 
+/* The parameters as a safetensors file that `seqarena predict` takes. */
+enum sqa_status sqa_trainer_write_weights(const struct sqa_trainer *t, const char *path,
+                                          struct sqa_err *err) SQA_MUST_CHECK;
+
 /* For timing: a full batch at t->length is put in once, then single steps run. */
 enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, struct sqa_plan **plan,
                                     struct sqa_err *err) SQA_MUST_CHECK;
