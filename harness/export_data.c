@@ -325,10 +325,13 @@ enum sqa_status sqa_data_export_check(const char *dir, struct sqa_text *out, str
     enum sqa_status status = sqa_file_read(path, META_LIMIT, &text, &size, err);
     if (status != SQA_OK)
         return status;
+    const long failures = sqa_alloc_failures();
     json_t *o = json_loadb(text, size, JSON_REJECT_DUPLICATES, &e);
     sqa_free(text);
     json_t *splits = json_object_get(o, "splits");
-    if (!json_is_object(splits))
+    if (!o && sqa_alloc_failures() > failures)
+        status = sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", path);
+    else if (!json_is_object(splits))
         status = sqa_fail(err, SQA_INPUT, "%s: no meta.json of an export; export again", path);
     json_object_foreach(splits, split, one)
     {

@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report export predict data doctor completion; do
+for verb in list describe run bench explain kernels verify report export predict data score doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done

@@ -42,6 +42,9 @@ without data-verify data verify $small
 without csv data verify csv:file=s.csv,lookback=2,horizon=1
 without mackey data verify mackey_glass
 without data-export data export $small -o new
+without data-check data verify arrays
+printf '{"name": "a", "params": 3}' >m.json
+without score score $small --pred arrays/test_labels.npy --meta m.json -q -o new
 without dry-run run --dry-run --models . --task $small
 without explain explain transformer --length 16 --batch 1
 without explain-s4d explain s4d --length 16 --batch 1
