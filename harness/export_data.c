@@ -2,6 +2,7 @@
 #include "harness/export_data.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +44,14 @@ static const char *type_name(const char *npy)
         if (strcmp(names[i][0], npy) == 0)
             return names[i][1];
     return npy;
+}
+
+/* Reals of padding are NaN, as predict reads them. */
+static void mark_padding(struct sqa_batch *b)
+{
+    for (int64_t i = 0; b->x && b->lengths && i < b->n; i++)
+        for (int64_t k = b->lengths[i] * b->channels; k < b->length * b->channels; k++)
+            b->x[i * b->length * b->channels + k] = (double)NAN;
 }
 
 /* What a batch of this data set holds. */
@@ -103,6 +112,8 @@ static enum sqa_status fetch_all(const struct sqa_dataset *ds, int split, struct
             index[j] = (uint32_t)(i + j);
         b->length = ds->length;
         status = ds->task->fetch(ds, (enum sqa_split)split, index, k, b, err);
+        if (status == SQA_OK)
+            mark_padding(b);
         for (int a = 0; a < n && status == SQA_OK; a++)
             status = add_rows(&arrays[a], b, &out[a], err);
         if (status == SQA_OK && interrupted && *interrupted)

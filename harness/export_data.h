@@ -1,7 +1,7 @@
 /*
  * export_data.h - a data set as .npy files that any framework reads
  *
- *     DIR/SPLIT_tokens.npy  (n, L) ids, 0 is padding      DIR/SPLIT_x.npy  (n, L, channels) float32
+ *     DIR/SPLIT_tokens.npy  (n, L) ids, 0 is padding      DIR/SPLIT_x.npy  (n, L, channels) float32, padding NaN
  *     DIR/SPLIT_lengths.npy (n) valid positions           DIR/SPLIT_y.npy  (n, horizon, outputs) float32
  *     DIR/SPLIT_labels.npy  (n), or (n, L) with -1 where a position has none
  *     DIR/meta.json         what they are; written last, so an interrupted export has none
