@@ -356,15 +356,18 @@ V_INLINE vf and_bits(vf x, vf mask)
     return v_from_bits(vi_and(v_bits(x), v_bits(mask)));
 }
 
-/* Brings the rows of a->soon nearer, some with each call. */
+/* Brings the rows of a->soon nearer, some with each call: few at a time, more than the processor can wait for would
+ * hold it up. */
 struct ahead {
     const struct sqa_attention *a;
     ptrdiff_t part, row;
-    ptrdiff_t share; /* rows of a call, so that `calls` do all */
+    ptrdiff_t share; /* rows of a call */
 };
 
-static inline struct ahead ahead_of(const struct sqa_attention *a, ptrdiff_t calls)
+/* Called for every ROWS keys of every strip, all is done when two thirds of the products are. */
+static inline struct ahead ahead_of(const struct sqa_attention *a)
 {
+    const ptrdiff_t calls = (a->queries + LANES - 1) / LANES * (a->keys / ROWS) * 2 / 3;
     ptrdiff_t rows = 0;
     for (int i = 0; i < 8; i++)
         rows += a->soon[i].rows;
@@ -385,6 +388,21 @@ static inline void look_ahead(struct ahead *h)
         h->row++;
         left--;
     }
+}
+
+/* Brings rows of `width` floats to the first cache; come_nearer(): to the second. */
+static inline void come_near(const float *x, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < width; c += 16)
+            _mm_prefetch(x + r * stride + c, _MM_HINT_T0);
+}
+
+static inline void come_nearer(const float *x, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < width; c += 16)
+            _mm_prefetch(x + r * stride + c, _MM_HINT_T1);
 }
 
 /* mask[j][lane], j from 0 to keys.to - keys.from - 1: all ones where dropout keeps the pair */

@@ -59,6 +59,7 @@ struct strip {
     float *p, *ds;           /* the strip's columns of the group, first row */
     const float *add, *mask; /* NULL: nothing to add, nothing dropped */
     ptrdiff_t d, dv, qp, vp;
+    struct ahead *ahead;
 };
 
 /* P^T and dS^T of the `rows` keys at j. Sums grow from -lse and from -delta. */
@@ -102,6 +103,7 @@ V_INLINE void gradient_block(int rows, int added, int dropped, const struct stri
     {                                                                                      \
         for (ptrdiff_t j = 0, rows; j < n; j += rows) {                                    \
             rows = step(n - j);                                                            \
+            look_ahead(s->ahead);                                                          \
             if (rows == ROWS)                                                              \
                 gradient_block(ROWS, added, dropped, s, j);                                \
             else if (rows == FEWER)                                                        \
@@ -162,7 +164,8 @@ static void work(const struct sqa_attention_bwd *b, const struct backward *w, pt
                       .d = a->d,
                       .dv = a->dv,
                       .qp = w->qp,
-                      .vp = w->vp};
+                      .vp = w->vp,
+                      .ahead = ahead};
     if (sqa_pair_threshold(a->keep) < 256) {
         V(attention_keep)(a, at, w->mask);
         s.mask = w->mask;
@@ -171,9 +174,7 @@ static void work(const struct sqa_attention_bwd *b, const struct backward *w, pt
         fill_added(a, at, w->add);
         s.add = w->add;
     }
-    look_ahead(ahead);
     gradients(&s, n);
-    look_ahead(ahead);
     clear_columns(p, first + n, group_end);
     clear_columns(ds, first + n, group_end);
     add_lanes(a->d, n, s.k, w->qp, s.ds, PITCH, w->dq + r * w->height);
@@ -259,7 +260,7 @@ void V(attention_bwd)(const struct sqa_attention_bwd *b, void *workspace)
     const struct sqa_attention *a = &b->f;
     char *start = aligned(workspace);
     const struct backward w = lay_out(a->d, a->dv, &start);
-    struct ahead ahead = ahead_of(a, 2 * (a->queries / LANES) * (a->keys / TILE));
+    struct ahead ahead = ahead_of(a);
     clear_rows(b->dk, a->keys, a->d, b->dk_stride);
     clear_rows(b->dv, a->keys, a->dv, b->dv_stride);
     if (b->dbias && !b->dbias_add)
