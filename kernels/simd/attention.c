@@ -17,25 +17,20 @@
 enum { LOOSE = 8, BOUND = 64 };
 
 struct forward {
-    float *q, *o;           /* strips of the panel: d and `height` rows of LANES */
-    float *top, *sum;       /* of each query of the panel */
-    float *norm;            /* largest |q| of each strip; infinite once its top is not 0 */
-    float *k, *v;           /* key tile: rows of kp and vp numbers */
-    float *p;               /* a strip's P^T: tile rows of LANES */
-    float *add, *mask;      /* bias and masks, and dropout, in the same order */
-    ptrdiff_t kp, vp, tile; /* keys of a tile */
+    float *q, *o;      /* strips of the panel: d and `height` rows of LANES */
+    float *top, *sum;  /* of each query of the panel */
+    float *norm;       /* largest |q| of each strip; infinite once its top is not 0 */
+    float *k, *v;      /* key tile: rows of kp and vp numbers */
+    float *p;          /* a strip's P^T: tile rows of LANES */
+    float *add, *mask; /* bias and masks, and dropout, in the same order */
+    ptrdiff_t kp, vp;
     ptrdiff_t height;
 };
 
-static ptrdiff_t tile_keys(ptrdiff_t d, ptrdiff_t dv)
-{
-    return 64;
-}
-
 static struct forward lay_out(ptrdiff_t d, ptrdiff_t dv, char **at)
 {
-    struct forward w = {.kp = round_up(d, W), .tile = tile_keys(d, dv), .height = covered(dv)};
-    const ptrdiff_t rows = w.tile + SPARE;
+    struct forward w = {.kp = round_up(d, W), .height = covered(dv)};
+    const ptrdiff_t rows = TILE + SPARE;
     w.vp = round_up(w.height, W);
     w.q = take(at, PANEL * d);
     w.o = take(at, PANEL * w.height);
@@ -314,26 +309,23 @@ static float load_tile(const struct sqa_attention *a, const struct forward *w, s
 static void do_panel(const struct sqa_attention *a, const struct forward *w, ptrdiff_t row, ptrdiff_t rows,
                      struct ahead *ahead)
 {
-    const ptrdiff_t i = a->first + row, share = (w->tile * LANES + rows - 1) / rows;
+    const ptrdiff_t i = a->first + row;
     struct tiles t = tiles_of(a, i, rows);
     struct range tile = {0, 0}, next = {0, 0};
-    int more = next_tile(&t, w->tile, &tile); /* no tile at all: an empty one */
+    int more = next_tile(&t, TILE, &tile); /* no tile at all: an empty one */
     for (int first = 1, again = 1; again; first = 0, tile = next) {
-        again = more = more && next_tile(&t, w->tile, &next);
+        again = more = more && next_tile(&t, TILE, &next);
         const float key_norm = load_tile(a, w, tile);
         for (ptrdiff_t r = 0; r < rows; r += LANES) {
             const ptrdiff_t after = smaller(rows - r - LANES, LANES);
-            if (first)
+            if (first) {
                 start_strip(a, w, row, rows, r);
-            if (first && after > 0)
                 come_near((const float *)a->q + (row + r + LANES) * a->q_stride, a->q_stride, after, a->d);
+            }
             if (!more)
                 come_near((float *)a->o + (row + r) * a->o_stride, a->o_stride, smaller(rows - r, LANES), a->dv);
-            if (more) {
-                const ptrdiff_t at = next.from + r / LANES * share, count = smaller(next.to - at, share);
-                come_nearer((const float *)a->k + at * a->k_stride, a->k_stride, count, a->d);
-                come_nearer((const float *)a->v + at * a->v_stride, a->v_stride, count, a->dv);
-            }
+            if (more)
+                next_keys_nearer(a, next, r, rows);
             work(a, w, r, rows, i + r, tile, key_norm, ahead);
             if (!more)
                 finish_strip(a, w, row, rows, r);

@@ -23,6 +23,7 @@ enum {
     LANES = 2 * W,
     ROWS = W == 8 ? 6 : 8, /* of C at once; some blocks have FEWER or 4: see step() */
     FEWER = W == 8 ? 5 : 4,
+    TILE = 64,        /* keys of a tile: what works on them stays in 32 KiB */
     PANEL = 256,      /* queries held at once, at most */
     SPARE = 2 * ROWS, /* rows behind a tile that may be read and written */
 };
@@ -403,6 +404,15 @@ static inline void come_nearer(const float *x, ptrdiff_t stride, ptrdiff_t rows,
     for (ptrdiff_t r = 0; r < rows; r++)
         for (ptrdiff_t c = 0; c < width; c += 16)
             _mm_prefetch(x + r * stride + c, _MM_HINT_T1);
+}
+
+/* The share that the strip at row r of a panel has in bringing the keys of the next tile. */
+static inline void next_keys_nearer(const struct sqa_attention *a, struct range next, ptrdiff_t r, ptrdiff_t rows)
+{
+    const ptrdiff_t share = (TILE * LANES + rows - 1) / rows, at = next.from + r / LANES * share;
+    const ptrdiff_t count = smaller(next.to - at, share);
+    come_nearer((const float *)a->k + at * a->k_stride, a->k_stride, count, a->d);
+    come_nearer((const float *)a->v + at * a->v_stride, a->v_stride, count, a->dv);
 }
 
 /* mask[j][lane], j from 0 to keys.to - keys.from - 1: all ones where dropout keeps the pair */
