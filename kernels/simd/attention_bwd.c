@@ -10,10 +10,7 @@
 
 #include "kernels/plain/plain.h"
 
-#ifndef GG
-#define GG 64
-#endif
-enum { GROUP = GG, PITCH = GROUP + 16 };
+enum { GROUP = 64, PITCH = GROUP + 16 };
 
 struct backward {
     float *q, *dout, *dq;    /* strips of the panel: d, dv and `height` rows of LANES */
