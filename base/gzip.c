@@ -33,12 +33,15 @@ struct unpacked {
     size_t size, capacity;
 };
 
-/* Room for at least one byte more, up to limit + 1 bytes. */
+static enum sqa_status too_much(const char *name, size_t limit, struct sqa_err *err)
+{
+    return sqa_fail(err, SQA_INPUT, "%s: unpacks to more than the %zu bytes that are read; unpack and cut it", name,
+                    limit);
+}
+
+/* Room for at least one byte more; limit + 1 bytes at most, of which the last is not to be reached. */
 static enum sqa_status grow(const char *name, struct unpacked *u, size_t limit, struct sqa_err *err)
 {
-    if (u->size > limit)
-        return sqa_fail(err, SQA_INPUT, "%s: unpacks to more than the %zu bytes that are read; unpack and cut it",
-                        name, limit);
     if (u->size < u->capacity)
         return SQA_OK;
     const size_t twice = u->capacity ? 2 * u->capacity : PIECE, capacity = twice > limit ? limit + 1 : twice;
@@ -81,6 +84,8 @@ static enum sqa_status unpack(const char *name, const unsigned char *data, size_
         const int code = inflate(z, Z_NO_FLUSH);
         at += given - z->avail_in;
         u->size += free_room - z->avail_out;
+        if (u->size > limit)
+            return too_much(name, limit, err);
         if (code == Z_STREAM_END && at == size)
             return SQA_OK;
         if (code == Z_STREAM_END && !sqa_is_gzip(data + at, size - at))

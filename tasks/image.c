@@ -1,9 +1,9 @@
 /*
  * image.c - images read pixel by pixel: CIFAR-10 in grey (Long Range Arena), MNIST and kin, ten classes
  *
- * Images are read when the task is opened and kept as bytes, made grey already. Train and test files keep their sides;
- * validation, and test when there is no test file, are drawn from the train file by the data seed. Departs from LRA,
- * whose validation is the end of a hashed order that the files do not tell.
+ * Images are read when the task is opened and kept as bytes, made grey already. Train and test files keep their
+ * sides; validation, and test when there is no test file, are drawn from the train file by the data seed. Departs
+ * from LRA, whose validation is the end of a hashed order that the files do not tell.
  */
 #include "tasks/images.h"
 
@@ -50,13 +50,13 @@ static const struct sqa_param params[] = {
     {.name = NULL}};
 
 struct state {
-    struct sqa_images images;    /* train files, then the test file */
-    uint32_t *place;             /* the images of the splits, one after the other, as places in images */
+    struct sqa_images images; /* train files, then the test file */
+    uint32_t *place;          /* the images of the splits, one after the other, as places in images */
     const uint32_t *first[SQA_SPLITS];
-    size_t trained;              /* images of the train files */
+    size_t trained; /* images of the train files */
     int64_t positions;
     double mean, deviation;
-    bool records;                /* CIFAR records were read */
+    bool records; /* CIFAR records were read */
 };
 
 static void close_image(struct sqa_dataset *ds)
@@ -71,7 +71,8 @@ static void close_image(struct sqa_dataset *ds)
 /* Reading */
 
 static enum sqa_status add_file(struct state *state, const struct self *self, const struct sqa_task_env *env,
-                                const char *name, const char *labels, struct sqa_err *err)
+                                const struct sqa_task *task, const char *name, const char *labels,
+                                struct sqa_err *err)
 {
     const struct sqa_images_reading how = {.classes = self->classes,
                                            .gray = self->rgb                               ? SQA_IMAGES_COLOUR
@@ -79,6 +80,8 @@ static enum sqa_status add_file(struct state *state, const struct self *self, co
                                                                                            : SQA_IMAGES_PILLOW,
                                            .skip_bad = self->skip_bad != 0};
     bool idx = false;
+    if (sqa_task_interrupted(env))
+        return sqa_task_stop(task, err);
     const enum sqa_status status = sqa_images_add_file(env, name, labels, &how, &state->images, &idx, err);
     state->records = state->records || !idx;
     return status;
@@ -86,7 +89,7 @@ static enum sqa_status add_file(struct state *state, const struct self *self, co
 
 /* CIFAR-10 as it is published, in its folder or without it. */
 static enum sqa_status read_cifar(struct state *state, const struct self *self, const struct sqa_task_env *env,
-                                  struct sqa_err *err)
+                                  const struct sqa_task *task, struct sqa_err *err)
 {
     static const char folder[] = "cifar-10-batches-bin/";
     char path[4096], name[64];
@@ -99,9 +102,7 @@ static enum sqa_status read_cifar(struct state *state, const struct self *self, 
             snprintf(name, sizeof name, "%stest_batch.bin", bare ? "" : folder);
         if (i == 6)
             state->trained = state->images.n;
-        if (sqa_task_interrupted(env))
-            return sqa_task_stop(sqa_task_find("image"), err);
-        const enum sqa_status status = add_file(state, self, env, name, "", err);
+        const enum sqa_status status = add_file(state, self, env, task, name, "", err);
         if (status != SQA_OK)
             return status;
     }
@@ -109,18 +110,18 @@ static enum sqa_status read_cifar(struct state *state, const struct self *self, 
 }
 
 static enum sqa_status read_images(struct state *state, const struct self *self, const struct sqa_task_env *env,
-                                   struct sqa_err *err)
+                                   const struct sqa_task *task, struct sqa_err *err)
 {
     if (!*self->train && (*self->test || *self->train_labels || *self->test_labels))
         return sqa_fail(err, SQA_USAGE, "image: files are named, but not those to train on; give train=FILE");
     if (!*self->train)
-        return read_cifar(state, self, env, err);
+        return read_cifar(state, self, env, task, err);
     if (!*self->test && *self->test_labels)
         return sqa_fail(err, SQA_USAGE, "image: test_labels= without test images; give test=FILE");
-    enum sqa_status status = add_file(state, self, env, self->train, self->train_labels, err);
+    enum sqa_status status = add_file(state, self, env, task, self->train, self->train_labels, err);
     state->trained = state->images.n;
     if (status == SQA_OK && *self->test)
-        status = add_file(state, self, env, self->test, self->test_labels, err);
+        status = add_file(state, self, env, task, self->test, self->test_labels, err);
     return status;
 }
 
@@ -164,14 +165,16 @@ static enum sqa_status cut(struct state *state, const struct self *self, struct 
     const size_t test = all > n ? 0 : self->held_test ? (size_t)self->held_test : tenth;
     const size_t valid = self->valid ? (size_t)self->valid : (n - test) / 10;
     if (all > n && self->held_test)
-        return sqa_fail(err, SQA_USAGE, "image: held_test=%lld, but the test images have a file of their own; leave it "
+        return sqa_fail(err, SQA_USAGE,
+                        "image: held_test=%lld, but the test images have a file of their own; leave it "
                         "out",
                         (long long)self->held_test);
     if (valid < 1 || test + (all - n) < 1 || test + valid >= n)
-        return sqa_fail(err, SQA_INPUT,
-                        "image: %zu images to train on and %zu to test leave no three splits (validation %zu, test cut "
-                        "off %zu); give more images, or lower valid= and held_test=",
-                        n, all - n, valid, test);
+        return sqa_fail(
+            err, SQA_INPUT,
+            "image: %zu images to train on and %zu to test leave no three splits (validation %zu, test cut "
+            "off %zu); give more images, or lower valid= and held_test=",
+            n, all - n, valid, test);
     state->place = sqa_alloc_array(all, sizeof *state->place);
     uint32_t *order = sqa_alloc_array(n, sizeof *order);
     uint8_t *split_of = sqa_alloc(all);
@@ -226,10 +229,11 @@ static enum sqa_status write_note(struct sqa_dataset *ds, const struct state *st
         sqa_text_printf(&t, "; no test file: %lld images of the train file by data_seed %lld",
                         (long long)ds->count[SQA_TEST], (long long)self->data_seed);
     if (lra)
-        sqa_text_printf(&t,
-                        "; form=lra: validation is the last %lld training images of the file order (the original's are "
-                        "the last of a hashed order, which the files do not tell)",
-                        (long long)ds->count[SQA_VALID]);
+        sqa_text_printf(
+            &t,
+            "; form=lra: validation is the last %lld training images of the file order (the original's are "
+            "the last of a hashed order, which the files do not tell)",
+            (long long)ds->count[SQA_VALID]);
     else
         sqa_text_printf(&t, "; validation: %lld of %zu training images by data_seed %lld",
                         (long long)ds->count[SQA_VALID], state->trained, (long long)self->data_seed);
@@ -265,7 +269,7 @@ static enum sqa_status open_image(const void *parsed, const struct sqa_task_env 
     ds->state = state;
     enum sqa_status status = choose_norm(state, self, err);
     if (status == SQA_OK)
-        status = read_images(state, self, env, err);
+        status = read_images(state, self, env, ds->task, err);
     if (status == SQA_OK)
         status = cut(state, self, ds, err);
     if (status != SQA_OK)
@@ -357,19 +361,20 @@ static const char *const floors[] = {"majority", NULL};
 
 const struct sqa_task sqa_task_image = {
     .id = "image",
-    .title = "Image: CIFAR-10 pixel by pixel (Long Range Arena)",
+    .title = "Image, pixel by pixel (Long Range Arena)",
     .source = "Krizhevsky 2009; Tay et al. 2020, arXiv 2011.04006; published at https://www.cs.toronto.edu/~kriz/"
               "cifar.html (cifar-10-binary.tar.gz, MD5 c32a1d4ab5d03f1284b67883e8d87530)",
-    .help = "The pixels of a grey picture, row by row, as a sequence of 1024 positions; the label is what it shows, ten "
-            "classes. Read from CIFAR-10's binary batches under --data (cifar-10-batches-bin/data_batch_1 to 5.bin and "
-            "test_batch.bin), or, with train=FILE,test=FILE, from any file of such records or any IDX pair of images "
-            "and labels (MNIST and kin, rectangular ones too), packed with gzip or not. A name that begins with / or . "
-            "is a path, others are looked for under --data; names cannot hold , : + ( ) or blanks. "
-            "input=tokens, the LRA's, gives byte p the token p + 1 (257 rows; 0 is padding, so black pixels are seen). "
-            "input=reals, S4's and Mega's, gives (p/255 - mean) / deviation: a different task, since it carries the "
-            "order of intensities. rgb=1 is sCIFAR, not the LRA's task; one mean and deviation for all channels. "
-            "Validation is held out of training by data_seed: 5000 of CIFAR's 50000. form=lra takes the last tenth of "
-            "the file order, since the original's hashed order cannot be rebuilt from the files.",
+    .help =
+        "The pixels of a grey picture, row by row, as a sequence of 1024 positions; the label is what it shows, ten "
+        "classes. Read from CIFAR-10's binary batches under --data (cifar-10-batches-bin/data_batch_1 to 5.bin and "
+        "test_batch.bin), or, with train=FILE,test=FILE, from any file of such records or any IDX pair of images "
+        "and labels (MNIST and kin, rectangular ones too), packed with gzip or not. A name that begins with / or . "
+        "is a path, others are looked for under --data; names cannot hold , : + ( ) or blanks. "
+        "input=tokens, the LRA's, gives byte p the token p + 1 (257 rows; 0 is padding, so black pixels are seen). "
+        "input=reals, S4's and Mega's, gives (p/255 - mean) / deviation: a different task, since it carries the "
+        "order of intensities. rgb=1 is sCIFAR, not the LRA's task; one mean and deviation for all channels. "
+        "Validation is held out of training by data_seed: 5000 of CIFAR's 50000. form=lra takes the last tenth of "
+        "the file order, since the original's hashed order cannot be rebuilt from the files.",
     .kind = SQA_CLASSIFY,
     .params = params,
     .self_size = sizeof(struct self),

@@ -5,7 +5,14 @@
 
 #include "base/memory.h"
 
-enum { SIDE = 32, PLANE = SIDE * SIDE, MAGIC_IMAGES = 2051, MAGIC_LABELS = 2049, IMAGES_HEADER = 16, LABELS_HEADER = 8 };
+enum {
+    SIDE = 32,
+    PLANE = SIDE * SIDE,
+    MAGIC_IMAGES = 2051,
+    MAGIC_LABELS = 2049,
+    IMAGES_HEADER = 16,
+    LABELS_HEADER = 8
+};
 
 uint8_t sqa_gray_tensorflow(uint8_t r, uint8_t g, uint8_t b)
 {
@@ -141,8 +148,9 @@ static enum sqa_status open_idx(const char *name, const uint8_t *data, size_t si
         return sqa_fail(err, SQA_INPUT, "%s: begins with %u, an IDX file of %s with %u; give the file of %s", name,
                         (unsigned)word(data, 0), what, (unsigned)magic, what);
     if (size < header)
-        return sqa_fail(err, SQA_INPUT, "%s: %zu bytes, the header of an IDX file of %s has %zu; fetch the file again",
-                        name, size, what, header);
+        return sqa_fail(err, SQA_INPUT,
+                        "%s: %zu bytes, the header of an IDX file of %s has %zu; fetch the file again", name, size,
+                        what, header);
     *p = (struct part){.body = data + header, .count = word(data, 4), .rows = 1, .columns = 1};
     if (magic == MAGIC_IMAGES) {
         p->rows = word(data, 8);
@@ -150,8 +158,8 @@ static enum sqa_status open_idx(const char *name, const uint8_t *data, size_t si
     }
     if (p->rows < 1 || p->columns < 1 || p->rows > SQA_IMAGES_SIDE || p->columns > SQA_IMAGES_SIDE)
         return sqa_fail(err, SQA_INPUT,
-                        "%s: images of %zu x %zu by its header (bytes 8 to 15); 1 to %d rows and columns are read", name,
-                        p->rows, p->columns, SQA_IMAGES_SIDE);
+                        "%s: images of %zu x %zu by its header (bytes 8 to 15); 1 to %d rows and columns are read",
+                        name, p->rows, p->columns, SQA_IMAGES_SIDE);
     return check_body(name, header, size, p->rows * p->columns, p, how, err);
 }
 
@@ -164,7 +172,8 @@ static enum sqa_status add_pair(const char *name, const uint8_t *data, size_t si
     if (status == SQA_OK)
         status = open_idx(labels_name, labels, labels_size, MAGIC_LABELS, &y, how, err);
     if (status == SQA_OK && x.count != y.count)
-        status = sqa_fail(err, SQA_INPUT, "%s: %zu labels by its header for the %zu images of %s; give the files of one pair",
+        status = sqa_fail(err, SQA_INPUT,
+                          "%s: %zu labels by its header for the %zu images of %s; give the files of one pair",
                           labels_name, y.count, x.count, name);
     if (status == SQA_OK && how->gray == SQA_IMAGES_COLOUR)
         status = sqa_fail(err, SQA_INPUT, "%s: IDX images are grey; leave rgb=1 out", name);
@@ -199,6 +208,10 @@ enum sqa_status sqa_images_add(const char *name, const void *data, size_t size, 
                                const void *labels, size_t labels_size, const struct sqa_images_reading *how,
                                struct sqa_images *set, struct sqa_err *err)
 {
-    return labels_name ? add_pair(name, data, size, labels_name, labels, labels_size, how, set, err)
-                       : add_records(name, data, size, how, set, err);
+    const size_t before = set->n;
+    enum sqa_status status = labels_name ? add_pair(name, data, size, labels_name, labels, labels_size, how, set, err)
+                                         : add_records(name, data, size, how, set, err);
+    if (status == SQA_OK && set->n == before)
+        status = sqa_fail(err, SQA_INPUT, "%s: no images in it; fetch the file again", name);
+    return status;
 }

@@ -31,13 +31,13 @@ static const struct known known[] = {
 static enum sqa_status find(const struct sqa_task_env *env, const char *name, char path[4096], struct sqa_err *err)
 {
     const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-    struct known k = {name, "no place known to this program", NULL};
+    struct known k = {name, NULL, NULL};
     if (name[0] == '/' || name[0] == '.') {
         snprintf(path, 4096, "%s", name);
         return SQA_OK;
     }
     if (strstr(name, "data_batch_") || strstr(name, "test_batch"))
-        k = (struct known){name, CIFAR, CIFAR_SUM};
+        k = (struct known){name, CIFAR ", with data_batch_1.bin to data_batch_5.bin and test_batch.bin", CIFAR_SUM};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(base, known[i].name) == 0)
             k = known[i];
@@ -86,16 +86,18 @@ enum sqa_status sqa_images_add_file(const struct sqa_task_env *env, const char *
     enum sqa_status status = load(env, name, &x, err);
     *idx = status == SQA_OK && sqa_images_is_idx(x.data, x.size);
     if (*idx && !*labels && !labels_name(name, guess))
-        status = sqa_fail(err, SQA_USAGE,
-                          "image: %s is an IDX file of images, and no images-idx3 in its name tells that of its labels; "
-                          "give train_labels= or test_labels=",
-                          name);
+        status =
+            sqa_fail(err, SQA_USAGE,
+                     "image: %s is an IDX file of images, and no images-idx3 in its name tells that of its labels; "
+                     "give train_labels= or test_labels=",
+                     name);
     else if (*idx)
         status = load(env, *labels ? labels : guess, &y, err);
     else if (status == SQA_OK && *labels)
-        status = sqa_fail(err, SQA_USAGE,
-                          "image: labels in %s for %s, which is no IDX file of images; CIFAR records hold their labels",
-                          labels, name);
+        status =
+            sqa_fail(err, SQA_USAGE,
+                     "image: labels in %s for %s, which is no IDX file of images; CIFAR records hold their labels",
+                     labels, name);
     if (status == SQA_OK)
         status = sqa_images_add(x.path, x.data, x.size, *idx ? y.path : NULL, y.data, y.size, how, set, err);
     sqa_free(x.data);

@@ -273,14 +273,19 @@ enum sqa_status sqa_data_find(const struct sqa_task_env *env, const char *name, 
         }
         sqa_text_printf(&places, "%s%s", places.length ? ", " : "", folders[i]);
     }
-    sqa_fail(err, SQA_INPUT,
-             "%s: not found in %.400s; it is published at %s (%s%s), put it into ./data or name its "
-             "folder with --data",
-             name, sqa_text_get(&places), published_at,
-             !sha256 || !*sha256   ? "no checksum is published"
-             : strchr(sha256, ' ') ? ""
-                                   : "SHA-256 ",
-             sha256 ? sha256 : "");
+    const bool sum = sha256 && *sha256;
+    if (published_at)
+        sqa_fail(err, SQA_INPUT,
+                 "%s: not found in %.400s; it is published at %s (%s%s), put it into ./data or name its folder with "
+                 "--data",
+                 name, sqa_text_get(&places), published_at,
+                 !sum                  ? "no checksum is published"
+                 : strchr(sha256, ' ') ? ""
+                                       : "SHA-256 ",
+                 sum ? sha256 : "");
+    else
+        sqa_fail(err, SQA_INPUT, "%s: not found in %.400s; check the name, or name its folder with --data", name,
+                 sqa_text_get(&places));
     sqa_text_clear(&places);
     return SQA_INPUT;
 }
