@@ -163,7 +163,7 @@ static enum sqa_status cut(struct state *state, const struct self *self, struct 
 {
     const size_t n = state->trained, all = state->images.n, tenth = n / 10;
     const size_t test = all > n ? 0 : self->held_test ? (size_t)self->held_test : tenth;
-    const size_t valid = self->valid ? (size_t)self->valid : (n - test) / 10;
+    const size_t valid = self->valid ? (size_t)self->valid : test < n ? (n - test) / 10 : 0;
     if (all > n && self->held_test)
         return sqa_fail(err, SQA_USAGE,
                         "image: held_test=%lld, but the test images have a file of their own; leave it "

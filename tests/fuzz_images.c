@@ -1,5 +1,5 @@
-/* fuzz_images.c - any bytes through gunzip and the readers of CIFAR records and IDX pairs: they refuse, or keep images
- * whose labels are in range. Byte 0: skip_bad, pillow, colour, packed; byte 1: where the labels begin. */
+/* fuzz_images.c - any bytes through gunzip and the readers of CIFAR records and IDX pairs: they refuse, or keep
+ * images whose labels are in range. Byte 0: skip_bad, pillow, colour, packed; byte 1: where the labels begin. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -221,6 +221,8 @@ static void test_faults(void **state)
     refused("@empty.bin", SQA_INPUT, "empty.bin: no images in it", ";");
     refused("@missing.bin", SQA_INPUT, "missing.bin: No such file", ";");
     refused("@good.bin,valid=20", SQA_INPUT, "leave no three splits", "lower valid=");
+    refused("@good.bin,held_test=1000", SQA_INPUT, "leave no three splits (validation 0, test cut off 1000)",
+            "lower");
     refused("@good.bin,rgb=1", SQA_USAGE, "rgb=1", "input=reals");
     refused("@good.bin,mean=0.5", SQA_USAGE, "norm=s4", "norm=given");
     refused("@good.bin,train_labels=x", SQA_USAGE, "no IDX file", "labels in x");
