@@ -88,6 +88,10 @@ static enum sqa_status check_batch(const struct sqa_dataset *ds, const char *spl
             f->labelled += !none;
         }
     }
+    for (int64_t k = 0; b->x && k < b->n * b->length * b->channels; k++)
+        if (!isfinite(b->x[k]))
+            return sqa_fail(err, SQA_INPUT, "%s: %s example %u has an input that is not finite; check the data files",
+                            ds->spec, split, b->index[k / (b->length * b->channels)]);
     for (int64_t k = 0; b->y && k < b->n * b->horizon * b->outputs; k++) {
         if (!isfinite(b->y[k]))
             return sqa_fail(err, SQA_INPUT, "%s: %s has a value that is not finite; check the data files", ds->spec,
@@ -165,6 +169,14 @@ static double *widen(const int32_t *x, int64_t n)
     return y;
 }
 
+/* Reals of padding are written as NaN, as predict reads them. */
+static void mark_padding(struct sqa_batch *b)
+{
+    for (int64_t i = 0; b->x && i < b->n; i++)
+        for (int64_t k = b->lengths[i] * b->channels; k < b->length * b->channels; k++)
+            b->x[i * b->length * b->channels + k] = (double)NAN;
+}
+
 static enum sqa_status export_split(const struct sqa_dataset *ds, int s, const char *dir, struct sqa_err *err)
 {
     const int64_t n = ds->count[s];
@@ -180,13 +192,16 @@ static enum sqa_status export_split(const struct sqa_dataset *ds, int s, const c
         b->length = ds->length;
         status = ds->task->fetch(ds, (enum sqa_split)s, index, n, b, err);
     }
-    if (status == SQA_OK && b->tokens) {
+    if (status == SQA_OK && b->labels) {
         const bool tags = ds->task->kind == SQA_TAG;
-        double *tokens = widen(b->tokens, n * ds->length);
+        double *tokens = b->tokens ? widen(b->tokens, n * ds->length) : NULL;
         double *labels = widen(b->labels, n * sqa_labels_a_row(ds->task->kind, ds->length));
-        const int64_t dim[2] = {n, ds->length};
-        status = tokens && labels ? write_array(dir, split_names[s], "x", "i4", 2, dim, tokens, err)
-                                  : sqa_fail(err, SQA_NOMEM, "data export: no memory; export one split at a time");
+        const int64_t dim[3] = {n, ds->length, ds->channels};
+        mark_padding(b);
+        status = (tokens || b->x) && labels
+                     ? write_array(dir, split_names[s], "x", tokens ? "i4" : "f8", tokens ? 2 : 3, dim,
+                                   tokens ? tokens : b->x, err)
+                     : sqa_fail(err, SQA_NOMEM, "data export: no memory; export one split at a time");
         if (status == SQA_OK)
             status = write_array(dir, split_names[s], "y", "i4", tags ? 2 : 1, dim, labels, err);
         sqa_free(tokens);
@@ -261,7 +276,8 @@ const struct sqa_verb sqa_verb_data = {
     .operands_max = 2,
     .defaults = set_defaults,
     .run = run,
-    .more = "verify reads every example and prints counts, hashes and balances; export and make write .npy files.\n\n"
+    .more = "verify reads every example and prints counts, hashes and balances; export and make write .npy files; "
+            "reals of padding are NaN.\n\n"
             "examples:\n  seqarena data show listops:min=16,max=64 -n 3\n"
             "  seqarena data verify etth1:lookback=336 --data DIR\n",
 };
