@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum sqa_task_kind {
-    SQA_CLASSIFY, /* tokens, lengths -> labels */
+    SQA_CLASSIFY, /* tokens or x, lengths -> labels */
     SQA_FORECAST, /* x -> y */
     SQA_TAG,      /* tokens, lengths -> a label at each position, or at some */
 };
@@ -26,7 +26,7 @@ struct sqa_batch {
     int32_t *tokens;     /* (n, length); 0 is padding */
     int32_t *lengths;    /* (n): valid positions of each row */
     int32_t *labels;     /* (n), or (n, length) for tags: 0 .. classes - 1; tags: -1 where a position has none */
-    double *x;           /* (n, length, channels): look-back window, standardised */
+    double *x;           /* (n, length, channels): look-back window, standardised; to classify: 0 in padding */
     double *y;           /* (n, horizon, outputs): what to forecast, standardised */
     const double *past;  /* see floors: NULL, or for row i the `past_length` rows before the end of x[i] start at
                             past + past_start[i] * channels (history longer than the look-back) */

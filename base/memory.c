@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 1 << 21 }; /* where the system gives them: blocks of this size and more lie in such pages */
 
 static atomic_long count;
 static atomic_long fail_at;
@@ -89,7 +92,11 @@ void *sqa_alloc_aligned(size_t bytes)
     const size_t rounded = (bytes + 63) & ~(size_t)63;
     if (refuse(bytes) || rounded < bytes)
         return NULL;
-    void *p = took(aligned_alloc(64, rounded ? rounded : 64));
+    const int huge = bytes >= HUGE_PAGE;
+    void *p = NULL;
+    p = took(posix_memalign(&p, huge ? HUGE_PAGE : 64, rounded ? rounded : 64) == 0 ? p : NULL);
+    if (p && huge) /* a wish: rows far apart then do not wait for page tables */
+        (void)madvise(p, rounded & ~(size_t)(HUGE_PAGE - 1), MADV_HUGEPAGE);
     if (p)
         memset(p, 0, rounded);
     return p;

@@ -88,6 +88,10 @@ static enum sqa_status check_batch(const struct sqa_dataset *ds, const char *spl
             f->labelled += !none;
         }
     }
+    for (int64_t k = 0; b->x && k < b->n * b->length * b->channels; k++)
+        if (!isfinite(b->x[k]))
+            return sqa_fail(err, SQA_INPUT, "%s: %s example %u has an input that is not finite; check the data files",
+                            ds->spec, split, b->index[k / (b->length * b->channels)]);
     for (int64_t k = 0; b->y && k < b->n * b->horizon * b->outputs; k++) {
         if (!isfinite(b->y[k]))
             return sqa_fail(err, SQA_INPUT, "%s: %s has a value that is not finite; check the data files", ds->spec,

@@ -1,4 +1,5 @@
 /* verb_weights.c - export and predict: weights out, forward passes in */
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,7 +120,8 @@ struct predict_options {
 static const struct sqa_option predict_table[] = {
     {"weights", 0, SQA_OPTION_TEXT, "FILE", "safetensors file of export", offsetof(struct predict_options, weights),
      0, 0},
-    {"input", 0, SQA_OPTION_TEXT, "FILE", ".npy: tokens (n, L), 0 is padding; or reals (n, L, C)",
+    {"input", 0, SQA_OPTION_TEXT, "FILE",
+     ".npy: tokens (n, L), 0 is padding; or reals (n, L, C), to classify with NaN as padding",
      offsetof(struct predict_options, input), 0, 0},
     {"output", 'o', SQA_OPTION_TEXT, "FILE",
      ".npy to write: logits (n, classes), of tags (n, L, classes), or forecasts (n, H, C)",
@@ -205,6 +207,16 @@ static enum sqa_status open_predictor(struct predictor *p, const struct predict_
     return status == SQA_OK ? sqa_plans_init(&p->plans, build, p, SQA_F32, (int)o->threads, 4, err) : status;
 }
 
+/* Positions of a row up to the last that is not all padding: token 0, or NaN. */
+static int64_t valid_positions(const struct sqa_signature *task, const double *row, int64_t length)
+{
+    const int64_t width = task->vocab ? 1 : task->channels;
+    int64_t n = length * width;
+    while (n > 0 && (task->vocab ? !(row[n - 1] > 0) : isnan(row[n - 1])))
+        n--;
+    return (n + width - 1) / width;
+}
+
 static enum sqa_status check_input(const struct predictor *p, const struct sqa_npy *x, const char *path,
                                    struct sqa_err *err)
 {
@@ -213,13 +225,25 @@ static enum sqa_status check_input(const struct predictor *p, const struct sqa_n
         return sqa_fail(err, SQA_INPUT, "%s: has %d dimensions%s; the model takes %s (%lld channels)", path, x->rank,
                         x->rank == 3 && !tokens ? " and another number of channels" : "",
                         tokens ? "tokens (n, length)" : "reals (n, length, channels)", (long long)p->task.channels);
-    if (x->dim[1] < 1 || x->dim[1] > p->task.length || (!tokens && x->dim[1] != p->task.length))
+    const bool ragged = p->task.kind != SQA_FORECAST;
+    if (x->dim[1] < 1 || x->dim[1] > p->task.length || (!ragged && x->dim[1] != p->task.length))
         return sqa_fail(err, SQA_INPUT, "%s: length %lld; the model takes %s %lld", path, (long long)x->dim[1],
-                        tokens ? "1 to" : "exactly", (long long)p->task.length);
+                        ragged ? "1 to" : "exactly", (long long)p->task.length);
     for (size_t i = 0; tokens && i < x->count; i++)
         if (!(x->data[i] >= 0 && x->data[i] < (double)p->task.vocab))
             return sqa_fail(err, SQA_INPUT, "%s: token %g in row %zu; the model takes 0 to %lld", path, x->data[i],
                             i / (size_t)x->dim[1], (long long)p->task.vocab - 1);
+    const int64_t row = x->dim[1] * p->task.channels;
+    for (int64_t i = 0; ragged && !tokens && i < x->dim[0]; i++) {
+        const double *numbers = x->data + i * row;
+        const int64_t valid = valid_positions(&p->task, numbers, x->dim[1]) * p->task.channels;
+        for (int64_t k = 0; k < valid; k++)
+            if (!isfinite(numbers[k]))
+                return sqa_fail(err, SQA_INPUT,
+                                "%s: %g in row %lld, position %lld; the model takes finite numbers, NaN only as "
+                                "padding at the end",
+                                path, numbers[k], (long long)i, (long long)(k / p->task.channels));
+    }
     return SQA_OK;
 }
 
@@ -236,17 +260,14 @@ static enum sqa_status predict_rows(struct predictor *p, const struct sqa_npy *x
     float *reals = sqa_plan_input(plan, "x", NULL);
     for (int64_t i = 0; i < n; i++) {
         const double *from = x->data + (first + i) * row;
-        int32_t valid = 0;
         for (int64_t k = 0; k < row; k++) {
-            if (tokens) {
+            if (tokens)
                 tokens[i * row + k] = (int32_t)from[k];
-                valid = from[k] > 0 ? (int32_t)k + 1 : valid;
-            } else if (reals) {
-                reals[i * row + k] = (float)from[k];
-            }
+            else if (reals)
+                reals[i * row + k] = lengths && isnan(from[k]) ? 0 : (float)from[k];
         }
         if (lengths)
-            lengths[i] = valid;
+            lengths[i] = (int32_t)valid_positions(&p->task, from, length);
     }
     status = sqa_plan_run(plan, 0, 0, &(struct sqa_extents){.rows = n}, NULL, err);
     if (status != SQA_OK)

@@ -22,9 +22,9 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
     (void)frame;
     if (task->kind == SQA_CLASSIFY && task->vocab > 0)
         return SQA_OK;
-    return sqa_fail(
-        err, SQA_UNSUPPORTED,
-        "first_token: it guesses one label from tokens; for tags take majority, for forecasts take repeat_last");
+    return sqa_fail(err, SQA_UNSUPPORTED,
+                    "first_token: it guesses one label from tokens; for tags and reals take majority, for forecasts "
+                    "take repeat_last");
 }
 
 static enum sqa_status begin(void *self, const struct sqa_signature *task, struct sqa_arena *arena,

@@ -286,10 +286,11 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
     struct sqa_tensor *in;
     if (task->vocab > 0) {
         in = sqa_input(g, "tokens", SQA_I32, SQA_DIMS(batch, length));
-        c.lengths = sqa_input(g, "lengths", SQA_I32, SQA_DIMS(batch));
     } else {
         in = sqa_input(g, "x", g->real, SQA_DIMS(batch, length, task->channels));
     }
+    if (task->kind != SQA_FORECAST)
+        c.lengths = sqa_input(g, "lengths", SQA_I32, SQA_DIMS(batch));
     struct sqa_tensor *y = v->slot == SQA_SLOT_MODEL ? v->build(m->preset.self, &c, in) : frame(&c, in);
     y = sqa_dense(g, y);
     char text[96];

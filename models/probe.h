@@ -33,7 +33,7 @@ enum sqa_status sqa_probe_cost(const struct sqa_probe *p, bool train, double *fl
  * directions, float64; relative to the derivative, or to 1/1000 of the whole gradient's norm where that is larger. */
 enum sqa_status sqa_probe_gradient(const struct sqa_probe *p, double *worst, struct sqa_err *err) SQA_MUST_CHECK;
 
-/* One whole model: forward on x (batch, length, channels), or on tokens (batch, length) with lengths (batch), to
+/* One whole model: forward on x (batch, length, channels) or tokens (batch, length), with lengths (batch), to
  * y (batch, classes) or (batch, horizon, outputs). */
 struct sqa_probe_whole {
     const char *model; /* "dlinear:kernel=1" */

@@ -285,6 +285,7 @@ static void check_mixer(struct verify *v)
 static const struct sqa_signature tokens = {.kind = SQA_CLASSIFY, .vocab = 7, .classes = 3, .length = 9};
 static const struct sqa_signature series = {
     .kind = SQA_FORECAST, .length = 12, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
+static const struct sqa_signature signals = {.kind = SQA_CLASSIFY, .classes = 3, .length = 9, .channels = 2};
 static const struct sqa_signature tags = {.kind = SQA_TAG, .vocab = 7, .classes = 3, .length = 9};
 static const int32_t true_lengths[2] = {9, 4};
 
@@ -299,9 +300,10 @@ static void check_whole(struct verify *v, const char *model, const struct sqa_si
                                       .batch = 2,
                                       .seed = 11,
                                       .real = SQA_F64,
-                                      .lengths = task->vocab ? true_lengths : NULL};
+                                      .lengths = task->kind != SQA_FORECAST ? true_lengths : NULL};
     const enum sqa_status status = sqa_probe_whole_gradient(&p, &worst, &err);
-    snprintf(check, sizeof check, "gradient of %s's loss, %.100s", losses[task->kind], model);
+    snprintf(check, sizeof check, "gradient of %s's loss%s, %.100s", losses[task->kind],
+             task == &signals ? " on reals" : "", model);
     judge(v, check, status, &err, worst, 1e-6);
 }
 
@@ -329,6 +331,7 @@ static void check_frame(struct verify *v)
     else
         snprintf(model, sizeof model, "transformer:%s+%s=%s", sizes, sqa_slot_name(v->variant->slot), v->variant->id);
     check_whole(v, model, &tokens);
+    check_whole(v, model, &signals);
     check_whole(v, model, &series);
     if (v->variant->slot != SQA_SLOT_POOL) /* tags are not pooled */
         check_whole(v, model, &tags);

@@ -215,10 +215,13 @@ struct sqa_batch *sqa_batch_create(const struct sqa_dataset *ds, int64_t n, int6
     b->index = sqa_alloc_array(rows, sizeof *b->index);
     int ok = b->index != NULL;
     if (ds->task->kind != SQA_FORECAST) {
-        b->tokens = sqa_alloc_array(positions, sizeof *b->tokens);
+        if (ds->vocab > 0)
+            b->tokens = sqa_alloc_array(positions, sizeof *b->tokens);
+        else
+            b->x = sqa_alloc_array(positions, (size_t)ds->channels * sizeof *b->x);
         b->lengths = sqa_alloc_array(rows, sizeof *b->lengths);
         b->labels = sqa_alloc_array(rows * (size_t)sqa_labels_a_row(ds->task->kind, length), sizeof *b->labels);
-        ok = ok && b->tokens && b->lengths && b->labels;
+        ok = ok && (b->tokens || b->x) && b->lengths && b->labels;
     } else {
         b->x = sqa_alloc_array(positions, (size_t)ds->channels * sizeof *b->x);
         b->y = sqa_alloc_array(rows * (size_t)ds->horizon, (size_t)ds->outputs * sizeof *b->y);
@@ -289,14 +292,19 @@ enum sqa_status sqa_data_find(const struct sqa_task_env *env, const char *name, 
             sqa_file_exists(path))
             return SQA_OK;
     sqa_data_places(env, &places);
-    sqa_fail(err, SQA_INPUT,
-             "%s: not found in %.400s; it is published at %s (%s%s), put it into ./data or name its "
-             "folder with --data",
-             name, sqa_text_get(&places), published_at,
-             sha256 && *sha256 ? "SHA-256 "
-                               : "no "
-                                 "checksum is published",
-             sha256 ? sha256 : "");
+    const bool sum = sha256 && *sha256;
+    if (published_at)
+        sqa_fail(err, SQA_INPUT,
+                 "%s: not found in %.400s; it is published at %s (%s%s), put it into ./data or name its folder with "
+                 "--data",
+                 name, sqa_text_get(&places), published_at,
+                 !sum                  ? "no checksum is published"
+                 : strchr(sha256, ' ') ? ""
+                                       : "SHA-256 ",
+                 sum ? sha256 : "");
+    else
+        sqa_fail(err, SQA_INPUT, "%s: not found in %.400s; check the name, or name its folder with --data", name,
+                 sqa_text_get(&places));
     sqa_text_clear(&places);
     return SQA_INPUT;
 }

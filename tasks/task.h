@@ -95,7 +95,8 @@ void sqa_batch_free(struct sqa_batch *b);
 int64_t sqa_dataset_batch_length(const struct sqa_dataset *ds, enum sqa_split split, const uint32_t *index, int64_t n,
                                  int64_t bucket);
 /* Finds a data file: DIR of --data, $SEQARENA_DATA, ./data, then ../shared/data, in this order. Missing: one sentence
- * with the file, the places searched, where it is published and its SHA-256. path has room for 4096 bytes. */
+ * with the file, the places searched, where it is published and its SHA-256 (or, when it has blanks, what sha256
+ * says: "MD5 ... of the archive"). published_at NULL: a file of the user's. path has room for 4096 bytes. */
 enum sqa_status sqa_data_find(const struct sqa_task_env *env, const char *name, const char *published_at,
                               const char *sha256, char path[4096], struct sqa_err *err) SQA_MUST_CHECK;
 /* Appends "DIR, DIR, DIR": where sqa_data_find looks. */

@@ -222,6 +222,61 @@ fails 3 'ETTh1.csv: not found in /nowhere.*published at .*ETDataset.*SHA-256 [0-
 fails 3 'not found.*published' data verify listops:file=released --data /nowhere
 fails 3 'No such file' data verify listops:file=missing.tsv
 
+fails 3 'data_batch_1.bin: not found in /nowhere.*published at https://www.cs.toronto.edu.*test_batch.bin \(MD5 [0-9a-f]{32}' \
+    data verify image --data /nowhere
+fails 3 'cifar10_train_2000.bin: not found.*SHA-256 [0-9a-f]{64}' data verify image:train=cifar10_train_2000.bin --data /nowhere
+fails 3 'mine.bin: not found in /nowhere.*check the name' data verify image:train=mine.bin --data /nowhere
+
+# Images: 20 of CIFAR's records, and a pair of IDX files of 20 images of 2 x 3
+
+number() { printf "\\$(printf %03o "$1")"; }
+for i in $(seq 0 19); do number $((i % 10)) && head -c 3072 /dev/zero; done >pictures.bin
+printf '\0\0\010\003\0\0\0\024\0\0\0\02\0\0\0\03' >i-images-idx3-ubyte
+for i in $(seq 120); do number $i; done >>i-images-idx3-ubyte
+printf '\0\0\010\01\0\0\0\024' >i-labels-idx1-ubyte
+for i in $(seq 20); do number $((i % 2)); done >>i-labels-idx1-ubyte
+gzip -k i-images-idx3-ubyte i-labels-idx1-ubyte
+works 'no test file: 2 images' data verify image:train=./pictures.bin
+works 'label 0 airplane, 32 x 32 pixels' data show image:train=./pictures.bin,test=./pictures.bin --split test -n 1
+works '2 x 3 images, grey as published' data verify image:train=./i-images-idx3-ubyte.gz,test=./i-images-idx3-ubyte
+head -c 6200 pictures.bin >cut.bin
+fails 3 'cut.bin: 6200 bytes, 2 images of 3073 bytes and 54 more from byte 6146; .*skip_bad=1' data verify image:train=./cut.bin
+{ cat pictures.bin && number 11 && head -c 3072 /dev/zero; } >label.bin
+fails 3 'label.bin: image 20 \(byte 61460\) has label 11 outside 0 to 9; ' data verify image:train=./label.bin
+works '1 bad images left out' data verify image:train=./label.bin,skip_bad=1
+head -c 60 i-images-idx3-ubyte.gz >g-images-idx3-ubyte.gz
+fails 3 'g-images-idx3-ubyte.gz: the gzip data end too early, after byte 60; ' data verify image:train=./g-images-idx3-ubyte.gz
+fails 2 'no IDX file of images; ' data verify image:train=./pictures.bin,train_labels=./i-labels-idx1-ubyte
+fails 3 'begins with 2049|give the file of images|bytes' data verify image:train=./i-labels-idx1-ubyte
+fails 2 'rgb=1 gives three reals a pixel; add input=reals' data verify image:train=./pictures.bin,rgb=1
+fails 3 'IDX images are grey; ' data verify image:train=./i-images-idx3-ubyte,rgb=1,input=reals
+fails 2 'gray=blue' data verify image:train=./pictures.bin,gray=blue
+
+# Reals to classify: trained, exported, predicted; NaN at the end is padding
+
+reals=image:train=./i-images-idx3-ubyte,input=reals,classes=2
+works '' run --model local --model transformer "${quick[@]}" --task $reals -o reals
+is 'floors stand beside reals' grep -q ',majority,' reals/cells.csv
+works '' export transformer --task $reals --init-only -o reals.safetensors
+works '' data export $reals --split test -o pixels
+works '' predict --weights reals.safetensors --input pixels/test_x.npy -o y.npy
+npy() { # FILE SHAPE BYTES: float32
+    printf "\\223NUMPY\\01\\0\\166\\0%-117s\\n" "{'descr': '<f4', 'fortran_order': False, 'shape': $2, }" >"$1"
+    printf '%b' "$3" >>"$1"
+}
+one='\0\0\0200\077' nan='\0\0\0300\0177'
+npy ragged.npy '(1, 3, 1)' "$one$one$nan"
+npy short.npy '(1, 2, 1)' "$one$one"
+npy hole.npy '(1, 3, 1)' "$one$nan$one"
+works '' predict --weights reals.safetensors --input ragged.npy -o y1.npy
+works '' predict --weights reals.safetensors --input short.npy -o y2.npy
+is 'padding leaves the logits of reals' cmp y1.npy y2.npy
+fails 3 'hole.npy: nan in row 0, position 1; ' predict --weights reals.safetensors --input hole.npy -o y3.npy
+npy wide.npy '(1, 1, 2)' "$one$one"
+fails 3 'another number of channels' predict --weights reals.safetensors --input wide.npy -o y3.npy
+fails 5 'first_token: it guesses one label from tokens; .*reals take majority' run --model first_token --task $reals -o reals2
+rm -f pictures.bin label.bin cut.bin
+
 # Files and directories that cannot be read or written
 
 as_nobody() { # runs the program as another user: root may read everything

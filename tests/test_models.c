@@ -396,11 +396,16 @@ static void refuses_what_cannot_be_built(void **state)
         const struct sqa_signature *task;
         const char *part;
     } rows[] = {
-        {"dlinear", &tokens, "take a forecasting task"},      {"nlinear", &tokens, "take a forecasting task"},
-        {"dlinear:kernel=4", &series, "take 3 or 5"},         {"majority", &series, "take repeat_last"},
-        {"first_token", &series, "take repeat_last"},         {"repeat_last", &tokens, "take majority"},
-        {"seasonal_naive", &tokens, "take majority"},         {"transformer", &empty, "no positions"},
-        {"dlinear", &tags, "take a forecasting task"},        {"first_token", &tags, "for tags take majority"},
+        {"dlinear", &tokens, "take a forecasting task"},
+        {"nlinear", &tokens, "take a forecasting task"},
+        {"dlinear:kernel=4", &series, "take 3 or 5"},
+        {"majority", &series, "take repeat_last"},
+        {"first_token", &series, "take repeat_last"},
+        {"repeat_last", &tokens, "take majority"},
+        {"seasonal_naive", &tokens, "take majority"},
+        {"transformer", &empty, "no positions"},
+        {"dlinear", &tags, "take a forecasting task"},
+        {"first_token", &tags, "for tags and reals take majority"},
         {"transformer+pool=last", &tags, "leave +pool= out"},
     };
     (void)state;

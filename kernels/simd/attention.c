@@ -17,25 +17,20 @@
 enum { LOOSE = 8, BOUND = 64 };
 
 struct forward {
-    float *q, *o;           /* strips of the panel: d and `height` rows of LANES */
-    float *top, *sum;       /* of each query of the panel */
-    float *norm;            /* largest |q| of each strip; infinite once its top is not 0 */
-    float *k, *v;           /* key tile: rows of kp and vp numbers */
-    float *p;               /* a strip's P^T: tile rows of LANES */
-    float *add, *mask;      /* bias and masks, and dropout, in the same order */
-    ptrdiff_t kp, vp, tile; /* keys of a tile */
+    float *q, *o;      /* strips of the panel: d and `height` rows of LANES */
+    float *top, *sum;  /* of each query of the panel */
+    float *norm;       /* largest |q| of each strip; infinite once its top is not 0 */
+    float *k, *v;      /* key tile: rows of kp and vp numbers */
+    float *p;          /* a strip's P^T: tile rows of LANES */
+    float *add, *mask; /* bias and masks, and dropout, in the same order */
+    ptrdiff_t kp, vp;
     ptrdiff_t height;
 };
 
-static ptrdiff_t tile_keys(ptrdiff_t d, ptrdiff_t dv)
-{
-    return d + dv <= 96 ? 96 : 64;
-}
-
 static struct forward lay_out(ptrdiff_t d, ptrdiff_t dv, char **at)
 {
-    struct forward w = {.kp = round_up(d, W), .tile = tile_keys(d, dv), .height = covered(dv)};
-    const ptrdiff_t rows = w.tile + SPARE;
+    struct forward w = {.kp = round_up(d, W), .height = covered(dv)};
+    const ptrdiff_t rows = TILE + SPARE;
     w.vp = round_up(w.height, W);
     w.q = take(at, PANEL * d);
     w.o = take(at, PANEL * w.height);
@@ -64,6 +59,7 @@ struct strip {
     float *o, *top, *sum, *p;
     const float *add, *mask; /* NULL: nothing to add, nothing dropped */
     int bounded;             /* top is 0, and no score needs another */
+    struct ahead *ahead;
     ptrdiff_t d, height, kp;
 };
 
@@ -167,6 +163,7 @@ V_INLINE void score_block(int rows, int bounded, int added, int dropped, const s
     {                                                                                      \
         for (ptrdiff_t j = 0, rows; j < n; j += rows) {                                    \
             rows = step(n - j);                                                            \
+            look_ahead(s->ahead);                                                          \
             if (rows == ROWS)                                                              \
                 score_block(ROWS, bounded, added, dropped, s, j);                          \
             else if (rows == FEWER)                                                        \
@@ -249,6 +246,7 @@ static void work(const struct sqa_attention *a, const struct forward *w, ptrdiff
                       .sum = w->sum + r,
                       .p = w->p,
                       .bounded = stays_bounded(w, r, key_norm),
+                      .ahead = ahead,
                       .d = a->d,
                       .height = w->height,
                       .kp = w->kp};
@@ -261,62 +259,87 @@ static void work(const struct sqa_attention *a, const struct forward *w, ptrdiff
         fill_added(a, &at, w->add);
         s.add = w->add;
     }
-    look_ahead(ahead);
     scores(&s, n);
-    look_ahead(ahead);
     add_lanes(a->dv, n, w->v + skip * w->vp, w->vp, w->p, LANES, s.o);
 }
 
-/* o = O / sum, lse. Rows without a key have sum 0. */
-static void finish(const struct sqa_attention *a, const struct forward *w, ptrdiff_t row, ptrdiff_t rows)
+/* o = O / sum, lse of the strip at row r of the panel. Rows without a key have sum 0. */
+static void finish_strip(const struct sqa_attention *a, const struct forward *w, ptrdiff_t row, ptrdiff_t rows,
+                         ptrdiff_t r)
 {
     const vf keep = v_set((float)sqa_pair_scale(sqa_pair_threshold(a->keep))), zero = v_zero();
-    float *lse = a->lse, *o = a->o;
-    for (ptrdiff_t r = 0; r < rows; r += W) {
-        float *strip = w->o + r / LANES * LANES * w->height + r % LANES;
-        const vf sum = v_load(w->sum + r);
+    float *lse = a->lse, *o = (float *)a->o + (row + r) * a->o_stride, *strip = w->o + r * w->height;
+    for (ptrdiff_t l = 0; l < LANES && r + l < rows; l += W) {
+        const vf sum = v_load(w->sum + r + l);
         const vm none = v_eq(sum, zero);
         const vf factor = v_select(none, zero, v_div(keep, sum));
         for (ptrdiff_t c = 0; c < a->dv; c++)
-            v_store(strip + c * LANES, v_mul(factor, v_load(strip + c * LANES)));
-        transpose(strip, LANES, a->dv, smaller(rows - r, W), 1, o + (row + r) * a->o_stride, a->o_stride);
-        const vf log_sum = v_fma(v_load(w->top + r), v_set(0.693147181f), v_log(sum));
-        v_store_part(lse + row + r, (size_t)(rows - r), v_select(none, v_set(INFINITY), log_sum));
+            v_store(strip + c * LANES + l, v_mul(factor, v_load(strip + c * LANES + l)));
+        const vf log_sum = v_fma(v_load(w->top + r + l), v_set(0.693147181f), v_log(sum));
+        v_store_part(lse + row + r + l, (size_t)(rows - r - l), v_select(none, v_set(INFINITY), log_sum));
     }
+    transpose(strip, LANES, a->dv, smaller(rows - r, LANES), 1, o, a->o_stride);
 }
 
 /* A bias may add anything, so tops are looked for. */
-static void start_strip(const struct sqa_attention *a, const struct forward *w, ptrdiff_t r)
+static void start_strip(const struct sqa_attention *a, const struct forward *w, ptrdiff_t row, ptrdiff_t rows,
+                        ptrdiff_t r)
 {
+    const float *q = (const float *)a->q + (row + r) * a->q_stride;
+    const ptrdiff_t lanes = smaller(rows - r, LANES);
+    load_strips(q, a->q_stride, lanes, a->d, (float)(a->scale * 1.44269504088896340736), w->q + r * a->d, a->d);
+    memset(w->o + r * w->height, 0, (size_t)(LANES * w->height) * sizeof *w->o);
     w->norm[r / LANES] = a->bias ? INFINITY : strip_norm(w->q + r * a->d, a->d);
-    for (ptrdiff_t l = r; l < r + LANES; l++)
+    for (ptrdiff_t l = r; l < r + LANES; l++) {
         w->top[l] = a->bias ? -FLT_MAX : 0;
+        w->sum[l] = 0;
+    }
+}
+
+static float load_tile(const struct sqa_attention *a, const struct forward *w, struct range tile)
+{
+    const ptrdiff_t n = tile.to - tile.from;
+    copy_rows((const float *)a->k + tile.from * a->k_stride, a->k_stride, n, a->d, 1, w->k, w->kp, n + SPARE);
+    copy_rows((const float *)a->v + tile.from * a->v_stride, a->v_stride, n, a->dv, 1, w->v, w->vp, n);
+    return largest_norm(w->k, w->kp, n);
+}
+
+/* A strip is read where its first tile needs it and written after its last, so that it is in the first cache. Rows
+ * that come next are asked for before: a store to a line that is far away holds up all that follow. */
+static void do_panel(const struct sqa_attention *a, const struct forward *w, ptrdiff_t row, ptrdiff_t rows,
+                     struct ahead *ahead)
+{
+    const ptrdiff_t i = a->first + row;
+    struct tiles t = tiles_of(a, i, rows);
+    struct range tile = {0, 0}, next = {0, 0};
+    int more = next_tile(&t, TILE, &tile); /* no tile at all: an empty one */
+    for (int first = 1, again = 1; again; first = 0, tile = next) {
+        again = more = more && next_tile(&t, TILE, &next);
+        const float key_norm = load_tile(a, w, tile);
+        for (ptrdiff_t r = 0; r < rows; r += LANES) {
+            const ptrdiff_t after = smaller(rows - r - LANES, LANES);
+            if (first) {
+                start_strip(a, w, row, rows, r);
+                come_near((const float *)a->q + (row + r + LANES) * a->q_stride, a->q_stride, after, a->d);
+            }
+            if (!more)
+                come_near((float *)a->o + (row + r) * a->o_stride, a->o_stride, smaller(rows - r, LANES), a->dv);
+            if (more)
+                next_keys_nearer(a, next, r, rows);
+            work(a, w, r, rows, i + r, tile, key_norm, ahead);
+            if (!more)
+                finish_strip(a, w, row, rows, r);
+        }
+    }
 }
 
 void V(attention)(const struct sqa_attention *a, void *workspace)
 {
     char *start = aligned(workspace);
     const struct forward w = lay_out(a->d, a->dv, &start);
-    const float *q = a->q, *k = a->k, *v = a->v;
-    const float scale = (float)(a->scale * 1.44269504088896340736);
-    struct ahead ahead = ahead_of(a, 2 * (a->queries / LANES) * (a->keys / w.tile));
+    struct ahead ahead = ahead_of(a);
     for (ptrdiff_t row = 0, rows; row < a->queries; row += rows) {
-        const ptrdiff_t i = a->first + row;
-        rows = panel_rows(a, i, PANEL);
-        load_strips(q + row * a->q_stride, a->q_stride, rows, a->d, scale, w.q, a->d);
-        memset(w.o, 0, (size_t)(round_up(rows, LANES) * w.height) * sizeof *w.o);
-        memset(w.sum, 0, PANEL * sizeof *w.sum);
-        for (ptrdiff_t r = 0; r < rows; r += LANES)
-            start_strip(a, &w, r);
-        struct range tile;
-        for (struct tiles t = tiles_of(a, i, rows); next_tile(&t, w.tile, &tile);) {
-            const ptrdiff_t n = tile.to - tile.from;
-            copy_rows(k + tile.from * a->k_stride, a->k_stride, n, a->d, 1, w.k, w.kp, n + SPARE);
-            copy_rows(v + tile.from * a->v_stride, a->v_stride, n, a->dv, 1, w.v, w.vp, n);
-            const float key_norm = largest_norm(w.k, w.kp, n);
-            for (ptrdiff_t r = 0; r < rows; r += LANES)
-                work(a, &w, r, rows, i + r, tile, key_norm, &ahead);
-        }
-        finish(a, &w, row, rows);
+        rows = panel_rows(a, a->first + row, PANEL);
+        do_panel(a, &w, row, rows, &ahead);
     }
 }

@@ -23,6 +23,7 @@ enum {
     LANES = 2 * W,
     ROWS = W == 8 ? 6 : 8, /* of C at once; some blocks have FEWER or 4: see step() */
     FEWER = W == 8 ? 5 : 4,
+    TILE = 64,        /* keys of a tile: what works on them stays in 32 KiB */
     PANEL = 256,      /* queries held at once, at most */
     SPARE = 2 * ROWS, /* rows behind a tile that may be read and written */
 };
@@ -356,15 +357,18 @@ V_INLINE vf and_bits(vf x, vf mask)
     return v_from_bits(vi_and(v_bits(x), v_bits(mask)));
 }
 
-/* Brings the rows of a->soon nearer, some with each call. */
+/* Brings the rows of a->soon nearer, some with each call: few at a time, more than the processor can wait for would
+ * hold it up. */
 struct ahead {
     const struct sqa_attention *a;
     ptrdiff_t part, row;
-    ptrdiff_t share; /* rows of a call, so that `calls` do all */
+    ptrdiff_t share; /* rows of a call */
 };
 
-static inline struct ahead ahead_of(const struct sqa_attention *a, ptrdiff_t calls)
+/* Called for every ROWS keys of every strip, all is done when two thirds of the products are. */
+static inline struct ahead ahead_of(const struct sqa_attention *a)
 {
+    const ptrdiff_t calls = (a->queries + LANES - 1) / LANES * (a->keys / ROWS) * 2 / 3;
     ptrdiff_t rows = 0;
     for (int i = 0; i < 8; i++)
         rows += a->soon[i].rows;
@@ -385,6 +389,30 @@ static inline void look_ahead(struct ahead *h)
         h->row++;
         left--;
     }
+}
+
+/* Brings rows of `width` floats to the first cache; come_nearer(): to the second. */
+static inline void come_near(const float *x, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < width; c += 16)
+            _mm_prefetch(x + r * stride + c, _MM_HINT_T0);
+}
+
+static inline void come_nearer(const float *x, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t width)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < width; c += 16)
+            _mm_prefetch(x + r * stride + c, _MM_HINT_T1);
+}
+
+/* The share that the strip at row r of a panel has in bringing the keys of the next tile. */
+static inline void next_keys_nearer(const struct sqa_attention *a, struct range next, ptrdiff_t r, ptrdiff_t rows)
+{
+    const ptrdiff_t share = (TILE * LANES + rows - 1) / rows, at = next.from + r / LANES * share;
+    const ptrdiff_t count = smaller(next.to - at, share);
+    come_nearer((const float *)a->k + at * a->k_stride, a->k_stride, count, a->d);
+    come_nearer((const float *)a->v + at * a->v_stride, a->v_stride, count, a->dv);
 }
 
 /* mask[j][lane], j from 0 to keys.to - keys.from - 1: all ones where dropout keeps the pair */

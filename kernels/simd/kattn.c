@@ -97,7 +97,7 @@ void V(kattn_keys)(const struct sqa_kernel_attention *a, int64_t first, int64_t 
         const ptrdiff_t rows = smaller(p.tile, last - t);
         const struct block_lines v = values_of(&p, t, rows), none = {0};
         struct block_soon soon =
-            next_tile(&p, rows_at(a->k, t, a->k_stride, p.d), rows_at(a->v, t, a->v_stride, p.dv), none, none, 2);
+            next_tile(&p, rows_at(a->k, t, a->k_stride, p.d), rows_at(a->v, t, a->v_stride, p.dv), none, none, 4);
         if (shared) {
             kattn_project(&p, (const float *)a->k + t * a->k_stride, a->k_stride, rows, p.phi, &soon);
             raise_c(&p, t, rows, more, &c);
@@ -132,7 +132,7 @@ void V(kattn_queries)(const struct sqa_kernel_attention *a, int64_t first, int64
         float *y = (float *)a->y + t * a->y_stride;
         const struct block_lines none = {0};
         struct block_soon soon =
-            next_tile(&p, rows_at(a->q, t, a->q_stride, p.d), rows_at(a->y, t, a->y_stride, p.dv), none, none, 2);
+            next_tile(&p, rows_at(a->q, t, a->q_stride, p.d), rows_at(a->y, t, a->y_stride, p.dv), none, none, 4);
         kattn_queries_of(&p, t, rows, p.phi, (float *)a->den + t, (struct kattn_make){.soon = &soon});
         write_rows(&p, rows, p.phi, p.ms, p.packed, p.sum, y, a->y_stride, &soon);
     }
@@ -157,7 +157,7 @@ void V(kattn_queries_bwd)(const struct sqa_kernel_attention *a, int64_t first, i
         const struct kattn_slopes slopes = slopes_to(&p, p.coef, z, dz, dq, a->dq_stride);
         struct block_soon soon =
             next_tile(&p, rows_at(a->q, t, a->q_stride, p.d), rows_at(a->dy, t, a->dy_stride, p.dv),
-                      rows_at(a->y, t, a->y_stride, p.dv), rows_at(a->dq, t, a->dq_stride, p.d), a->dq ? 1 : 2);
+                      rows_at(a->y, t, a->y_stride, p.dv), rows_at(a->dq, t, a->dq_stride, p.d), a->dq ? 2 : 4);
         kattn_queries_of(&p, t, rows, p.phi, NULL, (struct kattn_make){.soon = &soon});
         kattn_output_gradient(&p, t, rows);
         block_columns(p.m, p.dv, rows, p.phi, p.ms, p.g, p.vp, p.s, p.vp, 1, &soon);
@@ -192,7 +192,7 @@ double V(kattn_keys_bwd)(const struct sqa_kernel_attention *a, int64_t first, in
         const struct kattn_slopes slopes = slopes_to(&p, NULL, p.z, NULL, dk, a->dk_stride);
         struct block_soon soon =
             next_tile(&p, rows_at(a->k, t, a->k_stride, p.d), rows_at(a->v, t, a->v_stride, p.dv),
-                      rows_at(a->dk, t, a->dk_stride, p.d), rows_at(a->dv_, t, a->dv_stride, p.dv), 1);
+                      rows_at(a->dk, t, a->dk_stride, p.d), rows_at(a->dv_, t, a->dv_stride, p.dv), 2);
         kattn_keys_of(&p, t, rows, (float)c, p.phi, NULL, (struct kattn_make){.soon = &soon});
         block_panels(rows, p.m, p.dv, v.at, v.stride, p.st, p.dphi, p.ms, NULL, &soon);
         write_rows(&p, rows, p.phi, p.ms, p.packed, NULL, dv, a->dv_stride, &soon);

@@ -282,7 +282,6 @@ V_INLINE void kattn_map_some(const struct kattn *p, enum sqa_feature_map map, co
         sub[r] = map == SQA_MAP_EXP ? v_set(p->sub[t + r]) : v_zero();
         sum[r] = v_zero();
     }
-    block_fetch(k->soon);
     for (; f + W <= m; f += W)
         kattn_map_at(map, x + f, stride, unit, eps, phi + f, ms, z ? z + f : NULL, add, W, sub, sum, count);
     if (f < m)

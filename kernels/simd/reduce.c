@@ -63,6 +63,26 @@ static inline void sum_columns(const float *x, size_t rows, size_t stride, float
 /* Columns of a group, whole pairs of vectors, in runs of NEAR rows, so that memory is read once from end to end */
 enum { GROUP = 256, NEAR = 32 };
 
+/* A run's sums of `count` vectors, a constant wherever this is inlined, are floats. more: another run follows. */
+V_INLINE void sum_some(const int count, const float *x, size_t rows, size_t stride, int more, vd *sum)
+{
+    vf a[4];
+    V_UNROLL
+    for (int k = 0; k < count; k++)
+        a[k] = v_zero();
+    for (size_t i = 0; i < rows; i++, x += stride) {
+        V_UNROLL
+        for (int k = 0; k < count && more; k += 16 / W)
+            __builtin_prefetch((const void *)((uintptr_t)(x + k * W) + NEAR * stride * sizeof *x));
+        V_UNROLL
+        for (int k = 0; k < count; k++)
+            a[k] = v_add(a[k], v_load(x + k * W));
+    }
+    V_UNROLL
+    for (int k = 0; k < count; k++)
+        sum[k] = vd_add(sum[k], vd_from(a[k]));
+}
+
 static void sum_group(const float *x, size_t rows, size_t stride, size_t n, float *y, int accumulate)
 {
     vd sum[GROUP / W];
@@ -70,17 +90,11 @@ static void sum_group(const float *x, size_t rows, size_t stride, size_t n, floa
         sum[j / W] = accumulate ? vd_load(y + j) : vd_zero();
     for (size_t first = 0; first < rows; first += NEAR) {
         const size_t end = first + NEAR < rows ? first + NEAR : rows;
-        for (size_t j = 0; j < n; j += 2 * W) {
-            vd a = sum[j / W], b = sum[j / W + 1];
-            for (size_t i = first; i < end; i++) {
-                const float *at = x + i * stride + j;
-                __builtin_prefetch((const void *)((uintptr_t)at + NEAR * stride * sizeof *at));
-                a = vd_add(a, vd_load(at));
-                b = vd_add(b, vd_load(at + W));
-            }
-            sum[j / W] = a;
-            sum[j / W + 1] = b;
-        }
+        size_t j = 0;
+        for (; j + 4 * W <= n; j += 4 * W)
+            sum_some(4, x + first * stride + j, end - first, stride, end < rows, sum + j / W);
+        for (; j < n; j += 2 * W)
+            sum_some(2, x + first * stride + j, end - first, stride, end < rows, sum + j / W);
     }
     for (size_t j = 0; j < n; j += W)
         v_store(y + j, vd_to(sum[j / W]));
