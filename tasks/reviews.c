@@ -149,8 +149,8 @@ static enum sqa_status on_row(void *user, size_t line, size_t n, const char *con
         return bad(r, line, what,
                    r->separator == '\t' ? "write label TAB text, without further tabs" : "write label,\"text\"", err);
     }
-    if (first && ((names_label(fields[0]) && names_text(fields[1])) ||
-                  (names_text(fields[0]) && names_label(fields[1])))) {
+    if (first &&
+        ((names_label(fields[0]) && names_text(fields[1])) || (names_text(fields[0]) && names_label(fields[1])))) {
         r->turned = names_text(fields[0]);
         return SQA_OK;
     }

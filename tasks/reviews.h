@@ -42,8 +42,8 @@ struct sqa_reviews_reading {
     const struct sqa_task_env *env;
 };
 
-/* FOLDER/neg and FOLDER/pos, files ID_RATING.txt in numeric order, one of neg and one of pos in turn. Other names that
- * end in .txt are bad, what does not is passed over. */
+/* FOLDER/neg and FOLDER/pos, files ID_RATING.txt in numeric order, one of neg and one of pos in turn. Other names
+ * that end in .txt are bad, what does not is passed over. */
 enum sqa_status sqa_reviews_read_folder(const char *folder, const struct sqa_reviews_reading *how,
                                         struct sqa_reviews *set, struct sqa_err *err) SQA_MUST_CHECK;
 /* label TAB text, a line each and no quoting; a name that ends in .csv: RFC 4180. Labels are 0, neg, negative and 1,

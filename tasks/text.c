@@ -58,7 +58,8 @@ static const struct origin origins[] = {
      "999 of each class",
      "757e4c44967594d6961c6985f5e191fc009efddfe3407794f22c69ba1a659839"},
     {"imdb_test_1000.tsv",
-     "github.com/PVidyadhar/Detection-of-Fraud-apps-using-Sentiment-Analysis in aclImdb/test, re-packed: ids 0 .. 499 "
+     "github.com/PVidyadhar/Detection-of-Fraud-apps-using-Sentiment-Analysis in aclImdb/test, re-packed: ids 0 .. "
+     "499 "
      "of each class",
      "fab8ca952ca88ecf5207b086cd31600028b35d8159b7a23c1d43ee6b6bc58298"},
     {"aclImdb",
@@ -179,7 +180,7 @@ static enum sqa_status open_text(const void *parsed, const struct sqa_task_env *
         if (ds->count[s] == 0)
             return sqa_fail(err, SQA_INPUT, "text: no reviews for the %s split in %s; give more reviews",
                             sqa_split_name((enum sqa_split)s),
-                            !*self->train        ? self->dir
+                            !*self->train          ? self->dir
                             : s == SQA_TEST || lra ? self->test
                                                    : self->train);
     }
@@ -210,8 +211,8 @@ static enum sqa_status fetch(const struct sqa_dataset *ds, enum sqa_split split,
     for (int64_t i = 0; i < n; i++) {
         const struct sqa_review *r = review(ds, split, index[i]);
         b->labels[i] = r->label;
-        b->lengths[i] = sqa_task_put_bytes(state->set.bytes + r->where, r->length, b->tokens + i * b->length,
-                                           b->length);
+        b->lengths[i] =
+            sqa_task_put_bytes(state->set.bytes + r->where, r->length, b->tokens + i * b->length, b->length);
     }
     return SQA_OK;
 }
@@ -237,14 +238,15 @@ const struct sqa_task sqa_task_text = {
     .source = "Maas et al. 2011 (Large Movie Review Dataset); Tay et al. 2020, arXiv 2011.04006; data at "
               "ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz, SHA-256 "
               "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
-    .help = "Whether a film review is negative (0) or positive (1), read as bytes: byte b is token b + 1, padding 0, "
-            "257 in all. White space at both ends goes, <br /> stays; a review is cut at length. LRA reports the "
-            "best of 1000, 2000, 3000 and 4000 (1K-4K). Read are the folders of aclImdb under --data (dir=), or with "
-            "train=FILE,test=FILE tables with a label and a text in each line: TSV without quoting, or CSV. A file or "
-            "folder is taken as typed when it is there, else looked for under --data; slices of IMDb are known as "
-            "train=imdb_train_2000.tsv,test=imdb_test_1000.tsv. Validation is held out of training: reviews whose "
-            "hash with data_seed falls into the share valid. form=lra trains on all and validates on the test set, "
-            "as LRA does. An empty review, a bad label or a tab too many is refused with its file and line.",
+    .help =
+        "Whether a film review is negative (0) or positive (1), read as bytes: byte b is token b + 1, padding 0, "
+        "257 in all. White space at both ends goes, <br /> stays; a review is cut at length. LRA reports the "
+        "best of 1000, 2000, 3000 and 4000 (1K-4K). Read are the folders of aclImdb under --data (dir=), or with "
+        "train=FILE,test=FILE tables with a label and a text in each line: TSV without quoting, or CSV. A file or "
+        "folder is taken as typed when it is there, else looked for under --data; slices of IMDb are known as "
+        "train=imdb_train_2000.tsv,test=imdb_test_1000.tsv. Validation is held out of training: reviews whose "
+        "hash with data_seed falls into the share valid. form=lra trains on all and validates on the test set, "
+        "as LRA does. An empty review, a bad label or a tab too many is refused with its file and line.",
     .kind = SQA_CLASSIFY,
     .params = params,
     .self_size = sizeof(struct self),
