@@ -96,8 +96,7 @@ static enum sqa_status end_line(struct reader *r, struct sqa_err *err)
     const size_t n = smaller(r->size[0], sizeof label - 1);
     memcpy(label, r->head[0], n);
     label[n] = '\0';
-    if (strlen(label) != r->size[0] || !sqa_parse_real(label, &value) ||
-        (value < 0 || value > 0) == (value < 1 || value > 1)) {
+    if (strlen(label) != r->size[0] || !sqa_parse_real(label, &value) || !(value == 0 || value == 1)) {
         snprintf(what, sizeof what, "the label '%s' is neither 0 nor 1", sqa_quote(shown, label));
         return bad(r, what, "correct it", err);
     }
