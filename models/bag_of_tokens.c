@@ -103,7 +103,7 @@ static enum sqa_status predict(void *self, const struct sqa_batch *b, int32_t *l
     if (!s->scored)
         score(s);
     for (int64_t i = 0; i < b->n; i++) {
-        double best = -INFINITY;
+        double best = -HUGE_VAL;
         labels[i] = 0;
         for (int64_t c = 0; c < s->classes; c++) {
             double sum = s->prior[c];

@@ -221,7 +221,7 @@ reviews() { printf '%b' "$2" >"$1" && echo "text:train=some.tsv,valid=0.4,test=$
 for i in 0 1 2 3 4 5 6 7 8 9; do printf '%d\treview %d\n' $((i % 2)) $i; done >some.tsv
 for i in 0 1 2 3 4 5 6 7 8 9; do printf '%d.0\tP%d\tQ%d\t"text %d\tother %d\n' $((i % 2)) $i $i $i $i; done >few.tsv
 for i in {1..6}; do sed "s/[PQ]/&$i/g" few.tsv; done >documents.tsv
-works '^test +2 +2 to 4' data verify "$(reviews ok.tsv '0\tbad\n1\t good \r\n' | sed 's/$/,length=4/')"
+works '^test +2 +3 to 4' data verify "$(reviews ok.tsv '0\tbad\n1\t good \r\n' | sed 's/$/,length=4/')"
 fails 3 "bad.tsv: line 2: the label '2' is none of" data verify "$(reviews bad.tsv '0\tx\n2\ty\n')"
 fails 3 'tabs.tsv: line 1: 3 columns instead of 2' data verify "$(reviews tabs.tsv '0\tx\ty\n')"
 fails 3 'none.tsv: line 1: an empty text; remove it, or give skip_bad=1' data verify "$(reviews none.tsv '0\t \n')"
