@@ -47,7 +47,7 @@
     X(latency_ns_mean, "mean")                                                                \
     X(latency_samples, "number of samples")                                                   \
     X(cpu_ns_median, "thread CPU time of one step, all threads: median")                      \
-    X(throughput_tokens_per_s, "batch x length / median latency")                             \
+    X(throughput_tokens_per_s, "batch x length (of pairs twice that) / median latency")       \
     X(valid_loss, "loss on validation, of the tested weights")                                \
     X(valid_accuracy, "accuracy on validation")                                               \
     X(valid_mse, "mean squared error on validation, standardised values")                     \
