@@ -13,18 +13,19 @@ enum sqa_task_kind {
     SQA_CLASSIFY, /* tokens or x, lengths -> labels */
     SQA_FORECAST, /* x -> y */
     SQA_TAG,      /* tokens, lengths -> a label at each position, or at some */
+    SQA_PAIR,     /* two sequences of tokens, lengths -> labels */
 };
 
 enum sqa_split { SQA_TRAIN, SQA_VALID, SQA_TEST, SQA_SPLITS };
 
 struct sqa_batch {
-    int64_t n;           /* rows that are real */
+    int64_t n;           /* examples that are real; of pairs each is two rows of tokens */
     int64_t length;      /* positions a row, padding included */
     int64_t channels;    /* of x; 0 for tokens */
     int64_t horizon;     /* rows of y to forecast; 0 for labels */
     int64_t outputs;     /* channels of y */
-    int32_t *tokens;     /* (n, length); 0 is padding */
-    int32_t *lengths;    /* (n): valid positions of each row */
+    int32_t *tokens;     /* (n, length); 0 is padding; pairs: (2 n, length), example i is rows 2 i and 2 i + 1 */
+    int32_t *lengths;    /* (n), pairs (2 n): valid positions of each row */
     int32_t *labels;     /* (n), or (n, length) for tags: 0 .. classes - 1; tags: -1 where a position has none */
     double *x;           /* (n, length, channels): look-back window, standardised; to classify: 0 in padding */
     double *y;           /* (n, horizon, outputs): what to forecast, standardised */
@@ -34,6 +35,12 @@ struct sqa_batch {
     int64_t *past_count; /* (n): rows of history, look-back included */
     uint32_t *index;     /* (n): which examples of the split these are */
 };
+
+/* Rows of tokens of an example. */
+static inline int64_t sqa_rows_an_example(enum sqa_task_kind kind)
+{
+    return kind == SQA_PAIR ? 2 : 1;
+}
 
 /* Places for labels in a row of a batch. */
 static inline int64_t sqa_labels_a_row(enum sqa_task_kind kind, int64_t length)

@@ -376,7 +376,8 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
         set_number(o, SQA_CELLS_latency_ns_mean, sum / m->n);
         set_number(o, SQA_CELLS_latency_samples, m->n);
         set_number(o, SQA_CELLS_throughput_tokens_per_s,
-                   (double)m->t->recipe.batch * (double)m->t->length / (median * 1e-9));
+                   (double)(m->t->recipe.batch * sqa_rows_an_example(m->t->task.kind)) * (double)m->t->length /
+                       (median * 1e-9));
         for (int i = 0; i < m->n; i++)
             x[i] = m->samples[i].cpu_ns;
         qsort(x, (size_t)m->n, sizeof *x, by_value);

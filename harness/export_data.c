@@ -57,14 +57,19 @@ static void mark_padding(struct sqa_batch *b)
 /* What a batch of this data set holds. */
 static int list_arrays(const struct sqa_dataset *ds, const struct sqa_batch *b, struct array out[ARRAYS])
 {
-    const bool tags = ds->task->kind == SQA_TAG;
+    const bool tags = ds->task->kind == SQA_TAG, pairs = ds->task->kind == SQA_PAIR;
     int n = 0;
     if (b->tokens)
-        out[n++] = (struct array){
-            "tokens", int_type(ds->vocab, false), offsetof(struct sqa_batch, tokens), true, 1, {ds->length, 1}};
+        out[n++] = (struct array){"tokens",
+                                  int_type(ds->vocab, false),
+                                  offsetof(struct sqa_batch, tokens),
+                                  true,
+                                  1 + pairs,
+                                  {pairs ? 2 : ds->length, pairs ? ds->length : 1}};
     if (b->lengths)
         out[n++] = (struct array){
-            "lengths", int_type(ds->length + 1, false), offsetof(struct sqa_batch, lengths), true, 0, {1, 1}};
+            "lengths",         int_type(ds->length + 1, false), offsetof(struct sqa_batch, lengths), true, pairs,
+            {pairs ? 2 : 1, 1}};
     if (b->x)
         out[n++] = (struct array){"x", "f4", offsetof(struct sqa_batch, x), false, 2, {ds->length, ds->channels}};
     if (b->labels)
@@ -272,7 +277,8 @@ enum sqa_status sqa_data_export(const struct sqa_dataset *ds, const char *dir, i
 {
     char meta[4096];
     struct array arrays[ARRAYS];
-    const int64_t width = ds->length * (ds->channels > 0 ? ds->channels : 1) + ds->horizon * ds->outputs;
+    const int64_t width = ds->length * (ds->channels > 0 ? ds->channels : 1) * sqa_rows_an_example(ds->task->kind) +
+                          ds->horizon * ds->outputs;
     const int64_t fit = width < CHUNK_NUMBERS ? CHUNK_NUMBERS / width : 1, rows = fit < 256 ? fit : 256;
     if (strlen(dir) > 4000)
         return sqa_fail(err, SQA_USAGE, "-o %.100s...: path too long; choose a shorter one", dir);

@@ -4,6 +4,7 @@
  *     DIR/SPLIT_tokens.npy  (n, L) ids, 0 is padding      DIR/SPLIT_x.npy  (n, L, channels) float32, padding NaN
  *     DIR/SPLIT_lengths.npy (n) valid positions           DIR/SPLIT_y.npy  (n, horizon, outputs) float32
  *     DIR/SPLIT_labels.npy  (n), or (n, L) with -1 where a position has none
+ *                           (pairs: tokens (n, 2, L), lengths (n, 2))
  *     DIR/meta.json         what they are; written last, so an interrupted export has none
  *
  * Integers take the smallest of uint8, int8, int16, int32 that holds all values of the task. Splits stream: memory is

@@ -209,6 +209,7 @@ static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, stru
     for (int64_t i = 0; i < t->batch->n; i++) {
         switch (t->task.kind) {
         case SQA_CLASSIFY:
+        case SQA_PAIR:
             sqa_score_label(e, t->batch, i, read_real(losses, lt, i), best_class(out, ot, i * classes, classes));
             break;
         case SQA_TAG:
@@ -563,9 +564,10 @@ enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, s
     }
     t->batch->length = t->length;
     t->batch->n = b;
-    for (int64_t i = 0; t->batch->tokens && i < b * t->length; i++)
+    const int64_t rows = b * sqa_rows_an_example(t->task.kind);
+    for (int64_t i = 0; t->batch->tokens && i < rows * t->length; i++)
         t->batch->tokens[i] = 1 + (int32_t)sqa_random_below(t->seed, (uint64_t)i, (uint64_t)(t->task.vocab - 1));
-    for (int64_t i = 0; t->batch->lengths && i < b; i++)
+    for (int64_t i = 0; t->batch->lengths && i < rows; i++)
         t->batch->lengths[i] = (int32_t)t->length;
     status = sqa_plans_get(&t->plans, (struct sqa_plan_key){(int)mode, b, t->length}, plan, err);
     if (status == SQA_OK)

@@ -67,7 +67,8 @@ struct facts { /* what verify finds out about one split */
 static enum sqa_status check_batch(const struct sqa_dataset *ds, const char *split, const struct sqa_batch *b,
                                    struct facts *f, struct sqa_err *err)
 {
-    for (int64_t i = 0; i < b->n; i++) {
+    const int64_t rows = sqa_rows_an_example(ds->task->kind);
+    for (int64_t i = 0; i < b->n * rows; i++) {
         const int64_t length = b->lengths ? b->lengths[i] : b->length;
         f->shortest = length < f->shortest ? length : f->shortest;
         f->longest = length > f->longest ? length : f->longest;
@@ -76,8 +77,10 @@ static enum sqa_status check_batch(const struct sqa_dataset *ds, const char *spl
             if (b->tokens[i * b->length + k] < 0 || b->tokens[i * b->length + k] >= ds->vocab)
                 return sqa_fail(err, SQA_INPUT,
                                 "%s: %s example %u has token %d outside 0 to %lld; check the data files", ds->spec,
-                                split, b->index[i], b->tokens[i * b->length + k], (long long)ds->vocab - 1);
-        const int64_t places = sqa_labels_a_row(ds->task->kind, b->length);
+                                split, b->index[i / rows], b->tokens[i * b->length + k], (long long)ds->vocab - 1);
+    }
+    const int64_t places = sqa_labels_a_row(ds->task->kind, b->length);
+    for (int64_t i = 0; i < b->n; i++) {
         for (int64_t k = i * places; b->labels && k < (i + 1) * places; k++) {
             const bool none = ds->task->kind == SQA_TAG && b->labels[k] == -1;
             if (!none && (b->labels[k] < 0 || b->labels[k] >= ds->classes))
@@ -108,7 +111,7 @@ static void add_facts(const struct sqa_dataset *ds, int s, const struct facts *f
     char count[32], lengths[64], detail[160] = "";
     snprintf(count, sizeof count, "%lld", (long long)ds->count[s]);
     snprintf(lengths, sizeof lengths, "%lld to %lld, mean %.1f", (long long)f->shortest, (long long)f->longest,
-             (double)f->positions / (double)ds->count[s]);
+             (double)f->positions / (double)(ds->count[s] * sqa_rows_an_example(ds->task->kind)));
     int n = 0;
     for (int64_t k = 0; ds->classes && k < ds->classes && k < 256 && n < 140; k++)
         n += snprintf(detail + n, sizeof detail - (size_t)n, "%s%.1f", k ? " " : "",

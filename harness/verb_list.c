@@ -264,6 +264,7 @@ static void describe_task(const struct sqa_task *k, struct sqa_text *t)
     sqa_text_printf(t, "%s: %s (%s)\nsource      ", k->id, k->title,
                     k->kind == SQA_CLASSIFY ? "classification"
                     : k->kind == SQA_TAG    ? "tag: labels at positions"
+                    : k->kind == SQA_PAIR   ? "pair: a label for two sequences"
                                             : "forecasting");
     print_wrapped(t, 12, k->source);
     if (k->help) {

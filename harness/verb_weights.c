@@ -121,7 +121,7 @@ static const struct sqa_option predict_table[] = {
     {"weights", 0, SQA_OPTION_TEXT, "FILE", "safetensors file of export", offsetof(struct predict_options, weights),
      0, 0},
     {"input", 0, SQA_OPTION_TEXT, "FILE",
-     ".npy: tokens (n, L), 0 is padding; or reals (n, L, C), to classify with NaN as padding",
+     ".npy: tokens (n, L), of pairs (n, 2, L), 0 is padding; or reals (n, L, C), to classify with NaN as padding",
      offsetof(struct predict_options, input), 0, 0},
     {"output", 'o', SQA_OPTION_TEXT, "FILE",
      ".npy to write: logits (n, classes), of tags (n, L, classes), or forecasts (n, H, C)",
@@ -162,7 +162,7 @@ static bool read_signature(const char *text, struct sqa_signature *s)
     for (int i = 0; i < 7; i++)
         if (v[i] < 0 || v[i] > (long long)1 << 32)
             return false;
-    if (kind != SQA_CLASSIFY && kind != SQA_FORECAST && kind != SQA_TAG)
+    if (kind != SQA_CLASSIFY && kind != SQA_FORECAST && kind != SQA_TAG && kind != SQA_PAIR)
         return false;
     *s = (struct sqa_signature){.kind = (enum sqa_task_kind)kind,
                                 .vocab = v[0],
@@ -220,23 +220,27 @@ static int64_t valid_positions(const struct sqa_signature *task, const double *r
 static enum sqa_status check_input(const struct predictor *p, const struct sqa_npy *x, const char *path,
                                    struct sqa_err *err)
 {
-    const bool tokens = p->task.vocab > 0;
-    if (tokens ? x->rank != 2 : x->rank != 3 || x->dim[2] != p->task.channels)
+    const bool tokens = p->task.vocab > 0, pairs = p->task.kind == SQA_PAIR;
+    if (pairs && (x->rank != 3 || x->dim[1] != 2))
+        return sqa_fail(err, SQA_INPUT, "%s: not an array (n, 2, length); the model takes pairs of token sequences",
+                        path);
+    const int64_t length = x->rank > 1 ? x->dim[pairs ? 2 : 1] : 0;
+    if (!pairs && (tokens ? x->rank != 2 : x->rank != 3 || x->dim[2] != p->task.channels))
         return sqa_fail(err, SQA_INPUT, "%s: has %d dimensions%s; the model takes %s (%lld channels)", path, x->rank,
                         x->rank == 3 && !tokens ? " and another number of channels" : "",
                         tokens ? "tokens (n, length)" : "reals (n, length, channels)", (long long)p->task.channels);
     const bool ragged = p->task.kind != SQA_FORECAST;
-    if (x->dim[1] < 1 || x->dim[1] > p->task.length || (!ragged && x->dim[1] != p->task.length))
-        return sqa_fail(err, SQA_INPUT, "%s: length %lld; the model takes %s %lld", path, (long long)x->dim[1],
+    if (length < 1 || length > p->task.length || (!ragged && length != p->task.length))
+        return sqa_fail(err, SQA_INPUT, "%s: length %lld; the model takes %s %lld", path, (long long)length,
                         ragged ? "1 to" : "exactly", (long long)p->task.length);
     for (size_t i = 0; tokens && i < x->count; i++)
         if (!(x->data[i] >= 0 && x->data[i] < (double)p->task.vocab))
             return sqa_fail(err, SQA_INPUT, "%s: token %g in row %zu; the model takes 0 to %lld", path, x->data[i],
-                            i / (size_t)x->dim[1], (long long)p->task.vocab - 1);
-    const int64_t row = x->dim[1] * p->task.channels;
+                            i / (size_t)length, (long long)p->task.vocab - 1);
+    const int64_t row = length * p->task.channels;
     for (int64_t i = 0; ragged && !tokens && i < x->dim[0]; i++) {
         const double *numbers = x->data + i * row;
-        const int64_t valid = valid_positions(&p->task, numbers, x->dim[1]) * p->task.channels;
+        const int64_t valid = valid_positions(&p->task, numbers, length) * p->task.channels;
         for (int64_t k = 0; k < valid; k++)
             if (!isfinite(numbers[k]))
                 return sqa_fail(err, SQA_INPUT,
@@ -250,7 +254,8 @@ static enum sqa_status check_input(const struct predictor *p, const struct sqa_n
 static enum sqa_status predict_rows(struct predictor *p, const struct sqa_npy *x, int64_t first, int64_t n, double *y,
                                     int64_t width, struct sqa_err *err)
 {
-    const int64_t length = x->dim[1], row = length * (p->task.vocab ? 1 : p->task.channels);
+    const int64_t each = sqa_rows_an_example(p->task.kind), length = x->dim[each],
+                  row = length * (p->task.vocab ? 1 : p->task.channels);
     struct sqa_plan *plan;
     const struct sqa_tensor *tensor = NULL;
     enum sqa_status status = sqa_plans_get(&p->plans, (struct sqa_plan_key){SQA_MODE_INFER, n, length}, &plan, err);
@@ -258,8 +263,8 @@ static enum sqa_status predict_rows(struct predictor *p, const struct sqa_npy *x
         return status;
     int32_t *tokens = sqa_plan_input(plan, "tokens", NULL), *lengths = sqa_plan_input(plan, "lengths", NULL);
     float *reals = sqa_plan_input(plan, "x", NULL);
-    for (int64_t i = 0; i < n; i++) {
-        const double *from = x->data + (first + i) * row;
+    for (int64_t i = 0; i < n * each; i++) {
+        const double *from = x->data + (first * each + i) * row;
         for (int64_t k = 0; k < row; k++) {
             if (tokens)
                 tokens[i * row + k] = (int32_t)from[k];
@@ -301,7 +306,8 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
         const int64_t n = x.dim[0],
                       dims[][3] = {[SQA_CLASSIFY] = {n, p.task.classes, 1},
                                    [SQA_FORECAST] = {n, p.task.horizon, p.task.outputs},
-                                   [SQA_TAG] = {n, x.dim[1], p.task.classes}},
+                                   [SQA_TAG] = {n, x.dim[1], p.task.classes},
+                                   [SQA_PAIR] = {n, p.task.classes, 1}},
                       *dim = dims[kind], width = dim[1] * dim[2];
         y = sqa_alloc_array((size_t)(n * width) + 1, sizeof *y);
         if (!y)
@@ -309,7 +315,7 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
         for (int64_t i = 0; i < n && status == SQA_OK; i += o->batch)
             status = predict_rows(&p, &x, i, n - i < o->batch ? n - i : o->batch, y, width, err);
         if (status == SQA_OK)
-            status = sqa_npy_write(o->output, "f4", kind == SQA_CLASSIFY ? 2 : 3, dim, y, err);
+            status = sqa_npy_write(o->output, "f4", kind == SQA_CLASSIFY || kind == SQA_PAIR ? 2 : 3, dim, y, err);
     }
     sqa_free(y);
     sqa_npy_clear(&x);

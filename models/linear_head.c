@@ -25,7 +25,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 static double flops(const void *self, const struct sqa_context *c)
 {
     (void)self;
-    return (double)sqa_head_rows(c) * (double)outputs(c->task) * (2 * (double)c->frame.dim + 1);
+    return (double)sqa_head_rows(c) * (double)outputs(c->task) * (2 * (double)sqa_head_width(c) + 1);
 }
 
 const struct sqa_variant sqa_variant_linear_head = {

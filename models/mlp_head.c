@@ -27,7 +27,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 static double flops(const void *self, const struct sqa_context *c)
 {
     (void)self;
-    const double d = (double)c->frame.dim, f = (double)c->frame.ffn, n = (double)outputs(c->task);
+    const double d = (double)sqa_head_width(c), f = (double)c->frame.ffn, n = (double)outputs(c->task);
     return (double)sqa_head_rows(c) * (2 * d * f + 2 * f + 2 * f * n + n);
 }
 

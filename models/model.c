@@ -170,8 +170,17 @@ enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_sign
     if (task->vocab < 1 && task->channels < 1)
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: the task has neither tokens nor channels; give it one of them",
                         name);
+    if (task->kind == SQA_PAIR && task->vocab < 1)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: a pair of real series; pairs are of tokens, give a vocabulary",
+                        name);
+    if (task->kind == SQA_PAIR && m->preset.variant->slot == SQA_SLOT_MODEL)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: a whole model has no towers for pairs; take a mixer", name);
     if (m->preset.variant->slot != SQA_SLOT_MIXER)
         return check_item(m, &m->preset, task, err);
+    if (task->kind != SQA_PAIR &&
+        strcmp(m->slot[SQA_SLOT_PAIR].variant->id, sqa_spec_slot_default[SQA_SLOT_PAIR]) != 0)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: pair=%s on a task without pairs; leave +pair= out", name,
+                        m->slot[SQA_SLOT_PAIR].variant->id);
     if (task->kind == SQA_TAG &&
         strcmp(m->slot[SQA_SLOT_POOL].variant->id, sqa_spec_slot_default[SQA_SLOT_POOL]) != 0)
         return sqa_fail(err, SQA_UNSUPPORTED,
@@ -212,6 +221,15 @@ static struct sqa_tensor *build_item(struct sqa_context *c, enum sqa_slot slot, 
     return y;
 }
 
+/* Pooled rows 2 i and 2 i + 1 become row i. */
+static struct sqa_tensor *join(struct sqa_context *c, struct sqa_tensor *x)
+{
+    c->batch /= 2;
+    x = build_item(c, SQA_SLOT_PAIR, x);
+    c->head_width = x ? x->dim[x->rank - 1] : 0;
+    return x;
+}
+
 static struct sqa_tensor *frame(struct sqa_context *c, struct sqa_tensor *in)
 {
     struct sqa_tensor *x = build_same(c, &c->model->slot[SQA_SLOT_POSITION], "position", embed(c, in));
@@ -222,7 +240,11 @@ static struct sqa_tensor *frame(struct sqa_context *c, struct sqa_tensor *in)
         x = x ? residual->variant->build(residual->self, c, x) : NULL;
         sqa_scope_pop(c->g, mark);
     }
-    return build_item(c, SQA_SLOT_HEAD, c->task->kind == SQA_TAG ? x : build_item(c, SQA_SLOT_POOL, x));
+    if (c->task->kind != SQA_TAG)
+        x = build_item(c, SQA_SLOT_POOL, x);
+    if (c->task->kind == SQA_PAIR)
+        x = join(c, x);
+    return build_item(c, SQA_SLOT_HEAD, x);
 }
 
 /* Losses of the rows, of tags (B, L); *mean is what is trained on, made when mean is given. */
@@ -239,7 +261,7 @@ static struct sqa_tensor *losses(struct sqa_context *c, struct sqa_tensor *y, st
             *mean = sqa_mul(c->g, sqa_sum(c->g, each, 1u, false), sqa_per_label(c->g, labels));
         return sqa_reshape(c->g, each, SQA_DIMS(B, L));
     }
-    if (task->kind == SQA_CLASSIFY) {
+    if (task->kind == SQA_CLASSIFY || task->kind == SQA_PAIR) {
         each = sqa_cross_entropy(c->g, y, sqa_input(c->g, "labels", SQA_I32, SQA_DIMS(B)));
     } else {
         struct sqa_tensor *target = sqa_input(c->g, "y", c->g->real, SQA_DIMS(B, task->horizon, task->outputs));
@@ -252,7 +274,7 @@ static struct sqa_tensor *losses(struct sqa_context *c, struct sqa_tensor *y, st
 
 static bool right_shape(const struct sqa_context *c, const struct sqa_tensor *y)
 {
-    if (c->task->kind == SQA_CLASSIFY)
+    if (c->task->kind == SQA_CLASSIFY || c->task->kind == SQA_PAIR)
         return y->rank == 2 && y->dim[0] == c->batch && y->dim[1] == c->task->classes;
     if (c->task->kind == SQA_TAG)
         return y->rank == 3 && y->dim[0] == c->batch && y->dim[1] == c->length && y->dim[2] == c->task->classes;
@@ -280,17 +302,17 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
                             .model = m,
                             .task = task,
                             .frame = m->frame,
-                            .batch = batch,
+                            .batch = batch * sqa_rows_an_example(task->kind),
                             .length = length,
                             .max_length = task->length};
     struct sqa_tensor *in;
     if (task->vocab > 0) {
-        in = sqa_input(g, "tokens", SQA_I32, SQA_DIMS(batch, length));
+        in = sqa_input(g, "tokens", SQA_I32, SQA_DIMS(c.batch, length));
     } else {
-        in = sqa_input(g, "x", g->real, SQA_DIMS(batch, length, task->channels));
+        in = sqa_input(g, "x", g->real, SQA_DIMS(c.batch, length, task->channels));
     }
     if (task->kind != SQA_FORECAST)
-        c.lengths = sqa_input(g, "lengths", SQA_I32, SQA_DIMS(batch));
+        c.lengths = sqa_input(g, "lengths", SQA_I32, SQA_DIMS(c.batch));
     struct sqa_tensor *y = v->slot == SQA_SLOT_MODEL ? v->build(m->preset.self, &c, in) : frame(&c, in);
     y = sqa_dense(g, y);
     char text[96];

@@ -188,8 +188,10 @@ static enum sqa_status parse_item(const struct sqa_probe *p, struct rig *r, stru
 
 static struct sqa_tensor *make_x(struct rig *r, struct sqa_graph *g, bool train, struct sqa_err *err)
 {
-    const bool pooled = r->item->variant->slot == SQA_SLOT_HEAD;
-    const int64_t dim[3] = {r->c.batch, pooled ? r->c.frame.dim : r->c.length, r->c.frame.dim};
+    const bool pair = r->item->variant->slot == SQA_SLOT_PAIR;
+    const bool pooled = pair || r->item->variant->slot == SQA_SLOT_HEAD;
+    const int64_t dim[3] = {r->c.batch * (pair ? 2 : 1), pooled ? sqa_head_width(&r->c) : r->c.length,
+                            r->c.frame.dim};
     const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1};
     if (!train)
         return sqa_input(g, "x", g->real, pooled ? 2 : 3, dim);
@@ -206,6 +208,10 @@ static enum sqa_status open_item(const struct sqa_probe *p, bool train, const do
     const int64_t longest = p->max_length ? p->max_length : p->length;
     r->task = (struct sqa_signature){.kind = SQA_CLASSIFY, .classes = 3, .length = longest, .channels = p->dim};
     enum sqa_status status = parse_item(p, r, err);
+    if (status == SQA_OK && r->item->variant->slot == SQA_SLOT_PAIR) {
+        r->task.kind = SQA_PAIR;
+        r->task.vocab = 2;
+    }
     if (status == SQA_OK)
         status = sqa_model_check(r->model, &r->task, err);
     if (status != SQA_OK)
@@ -220,6 +226,7 @@ static enum sqa_status open_item(const struct sqa_probe *p, bool train, const do
                                 .frame = r->model->frame,
                                 .batch = p->batch,
                                 .length = p->length,
+                                .head_width = p->width,
                                 .max_length = longest};
     struct sqa_tensor *in = make_x(r, &g, train, err), *y = NULL;
     if (p->lengths)

@@ -294,8 +294,9 @@ static enum sqa_status read_slot(struct parser *p, size_t end)
     }
     if (slot < 0) {
         const char *near = sqa_nearest(name, names, n);
-        return bad(p, start, "no slot '%s'; %s%s%sslots are mixer, channel, norm, residual, position, pool, head",
-                   name, near ? "did you mean '" : "", near ? near : "", near ? "'? " : "");
+        return bad(p, start,
+                   "no slot '%s'; %s%s%sslots are mixer, channel, norm, residual, position, pool, pair, head", name,
+                   near ? "did you mean '" : "", near ? near : "", near ? "'? " : "");
     }
     if (sqa_spec_whole(p->m))
         return bad(p, start, "%s is a whole model and has no slots; leave +%s out", p->m->preset.variant->id, name);

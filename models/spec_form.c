@@ -6,6 +6,7 @@
 const char *const sqa_spec_slot_default[SQA_SLOTS] = {
     [SQA_SLOT_CHANNEL] = "mlp",      [SQA_SLOT_NORM] = "layernorm", [SQA_SLOT_RESIDUAL] = "prenorm",
     [SQA_SLOT_POSITION] = "learned", [SQA_SLOT_POOL] = "mean",      [SQA_SLOT_HEAD] = "mlp_head",
+    [SQA_SLOT_PAIR] = "four_part",
 };
 
 bool sqa_spec_whole(const struct sqa_model *m)
@@ -75,7 +76,8 @@ const char *sqa_spec_form(struct sqa_model *m, bool all)
             continue;
         struct sqa_text item = {0};
         print_item(&m->slot[s], all, &item);
-        if (all || strcmp(sqa_text_get(&item), sqa_spec_slot_default[s]) != 0)
+        /* Few tasks have pairs, and rows from before there were any keep their full form. */
+        if ((all && s != SQA_SLOT_PAIR) || strcmp(sqa_text_get(&item), sqa_spec_slot_default[s]) != 0)
             sqa_text_printf(&out, "+%s=%s", sqa_slot_name((enum sqa_slot)s), sqa_text_get(&item));
         out.failed |= item.failed;
         sqa_text_clear(&item);

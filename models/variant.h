@@ -6,7 +6,9 @@
  *
  *     embed + position -> layers x residual { norm, mixer, channel } -> norm -> pool -> head
  *
- * (for tags, labels at positions, there is no pool: the head makes (B, L, classes) of (B, L, D))
+ * (for tags, labels at positions, there is no pool: the head makes (B, L, classes) of (B, L, D); for pairs both
+ * sequences are rows of one batch of 2 B up to the pool, so the towers share every weight, and pair stands before the
+ * head)
  *
  * or one variant of slot `model` that builds everything (dlinear), or a floor (a baseline without training).
  * Model code reaches arithmetic through engine ops only.
@@ -27,6 +29,7 @@
     X(RESIDUAL, residual, "where norms and residual sums stand in a block")          \
     X(POSITION, position, "adds positions: (B, L, D) -> (B, L, D)")                  \
     X(POOL, pool, "(B, L, D) -> (B, D)")                                             \
+    X(PAIR, pair, "joins the two towers of a pair: (2 B, D) -> (B, W)")              \
     X(HEAD, head, "(B, D) -> logits (B, classes) or forecast (B, horizon, outputs)") \
     X(MODEL, model, "a whole model")                                                 \
     X(FLOOR, floor, "a baseline without training")
@@ -65,7 +68,8 @@ struct sqa_context {
     const struct sqa_model *model;
     const struct sqa_signature *task;
     struct sqa_frame frame;
-    int64_t batch, length;      /* of this graph */
+    int64_t batch, length;      /* rows and positions of this graph; of pairs 2 B rows up to the pool, then B */
+    int64_t head_width;         /* of the head's input, when it is not dim: of pairs what the pair's item made */
     int64_t max_length;         /* length-tied parameters are made for this many positions and sliced */
     int layer;                  /* 0 .. layers - 1 */
     struct sqa_tensor *lengths; /* i32 (B): valid positions, or NULL when all are */
@@ -76,6 +80,11 @@ struct sqa_context {
 static inline int64_t sqa_head_rows(const struct sqa_context *c)
 {
     return c->task->kind == SQA_TAG ? c->batch * c->length : c->batch;
+}
+
+static inline int64_t sqa_head_width(const struct sqa_context *c)
+{
+    return c->head_width ? c->head_width : c->frame.dim;
 }
 
 /* Parameters and state of the current scope: entry "SCOPE.name", made on the first build. NULL after a failure. */

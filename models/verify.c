@@ -227,7 +227,9 @@ static void cost(struct verify *v)
         struct sqa_err err = {0};
         char check[64];
         double counted = 0, closed = 0, memory;
-        const struct sqa_probe p = probe_of(v, 2, lengths[i]);
+        struct sqa_probe p = probe_of(v, 2, lengths[i]);
+        if (v->variant->slot == SQA_SLOT_HEAD && i == 1)
+            p.width = 4 * DIM; /* as behind a pair */
         const enum sqa_status status = sqa_probe_cost(&p, false, &counted, &closed, &memory, &err);
         snprintf(check, sizeof check, "flops at length %lld", (long long)lengths[i]);
         compare_cost(v, check, status, &err, counted, closed);
@@ -287,12 +289,13 @@ static const struct sqa_signature series = {
     .kind = SQA_FORECAST, .length = 12, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
 static const struct sqa_signature signals = {.kind = SQA_CLASSIFY, .classes = 3, .length = 9, .channels = 2};
 static const struct sqa_signature tags = {.kind = SQA_TAG, .vocab = 7, .classes = 3, .length = 9};
-static const int32_t true_lengths[2] = {9, 4};
+static const struct sqa_signature pairs = {.kind = SQA_PAIR, .vocab = 7, .classes = 3, .length = 9};
+static const int32_t true_lengths[4] = {9, 4, 5, 9};
 
 static void check_whole(struct verify *v, const char *model, const struct sqa_signature *task)
 {
     struct sqa_err err = {0};
-    static const char *const losses[] = {"a classification", "a forecast", "tags"};
+    static const char *const losses[] = {"a classification", "a forecast", "tags", "a pair"};
     char check[160];
     double worst = 0;
     const struct sqa_probe_whole p = {.model = model,
@@ -330,6 +333,9 @@ static void check_frame(struct verify *v)
         snprintf(model, sizeof model, "%s:%s", v->variant->id, sizes);
     else
         snprintf(model, sizeof model, "transformer:%s+%s=%s", sizes, sqa_slot_name(v->variant->slot), v->variant->id);
+    check_whole(v, model, &pairs);
+    if (v->variant->slot == SQA_SLOT_PAIR)
+        return;
     check_whole(v, model, &tokens);
     check_whole(v, model, &signals);
     check_whole(v, model, &series);
@@ -372,6 +378,7 @@ static void check_variant(struct verify *v)
     case SQA_SLOT_NORM:
     case SQA_SLOT_POSITION:
     case SQA_SLOT_POOL:
+    case SQA_SLOT_PAIR:
     case SQA_SLOT_HEAD:
         gradients(v);
         cost(v);

@@ -27,7 +27,8 @@ const struct sqa_task *sqa_task_find(const char *id)
 
 const char *sqa_task_kind_name(enum sqa_task_kind kind)
 {
-    static const char *const names[] = {[SQA_CLASSIFY] = "classify", [SQA_FORECAST] = "forecast", [SQA_TAG] = "tag"};
+    static const char *const names[] = {
+        [SQA_CLASSIFY] = "classify", [SQA_FORECAST] = "forecast", [SQA_TAG] = "tag", [SQA_PAIR] = "pair"};
     return names[kind];
 }
 
@@ -207,7 +208,7 @@ struct sqa_batch *sqa_batch_create(const struct sqa_dataset *ds, int64_t n, int6
     struct sqa_batch *b = sqa_alloc(sizeof *b);
     if (!b)
         return NULL;
-    const size_t rows = (size_t)n, positions = rows * (size_t)length;
+    const size_t rows = (size_t)(n * sqa_rows_an_example(ds->task->kind)), positions = rows * (size_t)length;
     b->length = length;
     b->channels = ds->channels;
     b->horizon = ds->horizon;

@@ -43,7 +43,8 @@ struct sqa_task {
     enum sqa_status (*open)(const void *self, const struct sqa_task_env *env, struct sqa_dataset *ds,
                             struct sqa_err *err);
     void (*close)(struct sqa_dataset *ds); /* frees ds->state; may be NULL */
-    /* Valid positions of example `index`; NULL: always ds->length. Used to put examples of similar length together.
+    /* Valid positions of example `index`, of a pair those of the longer one; NULL: always ds->length. Used to put
+     * examples of similar length together.
      */
     int64_t (*length_of)(const struct sqa_dataset *ds, enum sqa_split split, uint32_t index);
     /* Writes n examples into b; b->length was set by the caller to at least the longest of them. */
@@ -77,7 +78,7 @@ struct sqa_dataset {
 
 extern const struct sqa_task *const sqa_tasks[]; /* ends with NULL */
 const struct sqa_task *sqa_task_find(const char *id);
-const char *sqa_task_kind_name(enum sqa_task_kind kind); /* "classify", "forecast", "tag" */
+const char *sqa_task_kind_name(enum sqa_task_kind kind); /* "classify", "forecast", "tag", "pair" */
 
 /* Parses "id:name=value,..." and opens it. */
 enum sqa_status sqa_dataset_open(const char *spec, const struct sqa_task_env *env, struct sqa_dataset **ds,

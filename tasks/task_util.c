@@ -60,3 +60,21 @@ void sqa_task_set_hash(struct sqa_dataset *ds, enum sqa_split split, uint64_t ha
 {
     snprintf(ds->split_hash[split], sizeof ds->split_hash[split], "%016llx", (unsigned long long)hash);
 }
+
+int32_t sqa_task_put_bytes(const unsigned char *bytes, size_t n, int32_t *row, int64_t length)
+{
+    for (size_t t = 0; t < n; t++)
+        row[t] = bytes[t] + 1;
+    for (int64_t t = (int64_t)n; t < length; t++)
+        row[t] = 0;
+    return (int32_t)n;
+}
+
+void sqa_task_show_bytes(const unsigned char *bytes, size_t n, struct sqa_text *out)
+{
+    for (size_t t = 0; t < n; t++) {
+        const char c = (char)bytes[t];
+        sqa_text_add_bytes(out, bytes[t] < 0x20 || bytes[t] == 0x7f ? "?" : &c, 1);
+    }
+    sqa_text_add(out, "\n");
+}

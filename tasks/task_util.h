@@ -27,6 +27,11 @@ enum sqa_status sqa_task_begin_fetch(const struct sqa_dataset *ds, enum sqa_spli
 /* 64 bits as 16 hex digits into ds->split_hash. */
 void sqa_task_set_hash(struct sqa_dataset *ds, enum sqa_split split, uint64_t hash);
 
+/* Tokens of n bytes into a row of `length`: byte b is b + 1, 0 pads (as Long Range Arena). n <= length. Returns n. */
+int32_t sqa_task_put_bytes(const unsigned char *bytes, size_t n, int32_t *row, int64_t length);
+/* The bytes as one line, control characters as '?'. */
+void sqa_task_show_bytes(const unsigned char *bytes, size_t n, struct sqa_text *out);
+
 const char *sqa_split_name(enum sqa_split split); /* "train", "validation", "test" */
 
 #endif

@@ -40,6 +40,10 @@ without describe describe performer
 without data-show data show $small
 without data-verify data verify $small
 without csv data verify csv:file=s.csv,lookback=2,horizon=1
+printf '0\tbad\n1\tgood\n0\tworse\n1\tbest\n' >r.tsv
+for i in {1..40}; do printf '1\tP%d\tQ\tone\ttwo\n' $i; done >p.tsv
+without text data verify text:train=r.tsv,test=r.tsv,valid=0.5,length=8
+without retrieval data verify retrieval:file=p.tsv,length=8
 without mackey data verify mackey_glass
 without data-export data export $small -o new
 without data-check data verify arrays

@@ -83,6 +83,11 @@ round_trip() { # NAME MODEL TASK INPUT COLUMN
 round_trip lists transformer $task tokens test_accuracy
 round_trip places transformer reverse:length=20,vocab=9,train=60,valid=20,test=30 tokens test_accuracy
 round_trip waves dlinear mackey_glass:lookback=24,horizon=6 x test_mse
+works '' data export retrieval:generated=40,length=16 --split test -o pairs
+is 'pairs of token sequences' grep -aq ', 2, 16)' pairs/test_tokens.npy
+is 'and their lengths' grep -aq ', 2)' pairs/test_lengths.npy
+echo '{"name": "the labels"}' >labels.json
+works 'accuracy 100.00 %' score retrieval:generated=40,length=16 --pred pairs/test_labels.npy --meta labels.json -o pairs.out
 is 'loss from logits' test "$(column lists.out/cells.csv test_loss lists | cut -c1-5)" = "$(column lists.run/cells.csv test_loss transformer | cut -c1-5)"
 is 'origin external' test "$(column lists.out/cells.csv origin lists)" = external
 is 'origin of a floor is empty' test -z "$(column lists.out/cells.csv origin majority)"

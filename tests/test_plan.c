@@ -18,6 +18,7 @@
 static const struct sqa_signature tokens = {.kind = SQA_CLASSIFY, .vocab = 9, .classes = 3, .length = 20};
 static const struct sqa_signature series = {
     .kind = SQA_FORECAST, .length = 20, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
+static const struct sqa_signature pairs = {.kind = SQA_PAIR, .vocab = 9, .classes = 3, .length = 20};
 enum { BATCH = 3, ROOM = 1 << 20 };
 
 /* Runs from the same state and memory full of NaN bytes; results are copied to `out`, their bytes returned. */
@@ -120,7 +121,7 @@ static void every_variant_survives_poison_and_recomputation(void **state)
             continue;
         }
         snprintf(model, sizeof model, "transformer:dim=16,ffn=24,dropout=0.1+%s=%s", sqa_slot_name(slot), (*v)->id);
-        all_ways_agree(model, &tokens, SQA_F32);
+        all_ways_agree(model, slot == SQA_SLOT_PAIR ? &pairs : &tokens, SQA_F32);
         if (slot == SQA_SLOT_MIXER) {
             all_ways_agree(model, &tokens, SQA_F64);
             all_ways_agree(model, &series, SQA_F32);
