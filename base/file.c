@@ -114,35 +114,102 @@ static enum sqa_status sync_parent(const char *path, struct sqa_err *err)
     return sqa_sync_dir(parent, err);
 }
 
-enum sqa_status sqa_file_write(const char *path, const void *data, size_t size, struct sqa_err *err)
+static const char *temporary(const struct sqa_out *o, char name[4096 + 8])
 {
-    char temporary[4096];
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", path) >= sizeof temporary)
+    snprintf(name, 4096 + 8, "%s.tmp", o->path);
+    return name;
+}
+
+enum sqa_status sqa_out_open(struct sqa_out *o, const char *path, struct sqa_err *err)
+{
+    char name[4096 + 8];
+    o->fd = -1;
+    if (strlen(path) + 5 >= sizeof o->path)
         return sqa_fail(err, SQA_INPUT, "%.200s...: path too long; choose a shorter one", path);
-    const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return sqa_file_fail(err, path, errno);
+    snprintf(o->path, sizeof o->path, "%s", path);
+    o->fd = open(temporary(o, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    return o->fd < 0 ? sqa_file_fail(err, name, errno) : SQA_OK;
+}
+
+enum sqa_status sqa_out_add(struct sqa_out *o, const void *data, size_t size, struct sqa_err *err)
+{
     const char *p = data;
-    size_t done = 0;
-    int number = 0;
-    while (!number && done < size) {
-        const ssize_t n = write(fd, p + done, size - done);
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = write(o->fd, p + done, size - done);
         if (n < 0 && errno != EINTR)
-            number = errno;
-        else if (n > 0)
-            done += (size_t)n;
+            return sqa_file_fail(err, o->path, errno);
+        done += n > 0 ? (size_t)n : 0;
     }
-    if (!number && fsync(fd) != 0)
+    return SQA_OK;
+}
+
+enum sqa_status sqa_out_commit(struct sqa_out *o, struct sqa_err *err)
+{
+    char name[4096 + 8];
+    int number = fsync(o->fd) != 0 ? errno : 0;
+    if (close(o->fd) != 0 && !number)
         number = errno;
-    if (close(fd) != 0 && !number)
-        number = errno;
-    if (!number && rename(temporary, path) != 0)
+    o->fd = -1;
+    if (!number && rename(temporary(o, name), o->path) != 0)
         number = errno;
     if (number) {
-        unlink(temporary);
-        return sqa_file_fail(err, path, number);
+        unlink(temporary(o, name));
+        return sqa_file_fail(err, o->path, number);
     }
-    return sync_parent(path, err);
+    return sync_parent(o->path, err);
+}
+
+void sqa_out_drop(struct sqa_out *o)
+{
+    char name[4096 + 8];
+    if (o->fd < 0)
+        return;
+    close(o->fd);
+    o->fd = -1;
+    unlink(temporary(o, name));
+}
+
+enum sqa_status sqa_file_write(const char *path, const void *data, size_t size, struct sqa_err *err)
+{
+    struct sqa_out o;
+    enum sqa_status status = sqa_out_open(&o, path, err);
+    if (status == SQA_OK)
+        status = sqa_out_add(&o, data, size, err);
+    if (status == SQA_OK)
+        return sqa_out_commit(&o, err);
+    sqa_out_drop(&o);
+    return status;
+}
+
+enum sqa_status sqa_file_open(const char *path, int *fd, uint64_t *size, struct sqa_err *err)
+{
+    struct stat st;
+    const enum sqa_status status = open_regular(path, fd, &st, err);
+    if (status != SQA_OK)
+        *fd = -1;
+    else
+        *size = (uint64_t)st.st_size;
+    return status;
+}
+
+enum sqa_status sqa_file_get(const char *path, int fd, uint64_t offset, void *data, size_t size, struct sqa_err *err)
+{
+    char *p = data;
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pread(fd, p + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno != EINTR)
+            return sqa_file_fail(err, path, errno);
+        if (n == 0)
+            return sqa_fail(err, SQA_INPUT, "%s: ends early; it changed while being read, run again", path);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return SQA_OK;
+}
+
+void sqa_file_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
 }
 
 enum sqa_status sqa_make_dirs(const char *path, struct sqa_err *err)

@@ -17,6 +17,20 @@ enum sqa_status sqa_file_read(const char *path, size_t limit, char **data, size_
                               struct sqa_err *err) SQA_MUST_CHECK;
 /* Writes path + ".tmp", fsyncs, renames, fsyncs the directory: the old or the new content, never a torn one. */
 enum sqa_status sqa_file_write(const char *path, const void *data, size_t size, struct sqa_err *err) SQA_MUST_CHECK;
+/* The same in pieces: path appears with sqa_out_commit; sqa_out_drop, also after a failure, leaves nothing behind. */
+struct sqa_out {
+    int fd; /* -1: not open */
+    char path[4096];
+};
+enum sqa_status sqa_out_open(struct sqa_out *o, const char *path, struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_out_add(struct sqa_out *o, const void *data, size_t size, struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_out_commit(struct sqa_out *o, struct sqa_err *err) SQA_MUST_CHECK;
+void sqa_out_drop(struct sqa_out *o);
+/* A regular file read at any place: exactly size bytes from offset on. */
+enum sqa_status sqa_file_open(const char *path, int *fd, uint64_t *size, struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_file_get(const char *path, int fd, uint64_t offset, void *data, size_t size,
+                             struct sqa_err *err) SQA_MUST_CHECK;
+void sqa_file_close(int fd);
 enum sqa_status sqa_make_dirs(const char *path, struct sqa_err *err) SQA_MUST_CHECK; /* mkdir -p */
 enum sqa_status sqa_sync_dir(const char *path, struct sqa_err *err) SQA_MUST_CHECK;
 int sqa_file_exists(const char *path);

@@ -123,14 +123,9 @@ static void tell_progress(void *user, const struct sqa_trainer *t)
     fflush(c->out);
 }
 
-struct example_rows {
-    struct sqa_text text;
-    const char *key;
-};
-
-static void add_example(void *user, const struct sqa_example_score *x)
+void sqa_cell_add_example(void *user, const struct sqa_example_score *x)
 {
-    struct example_rows *e = user;
+    struct sqa_example_rows *e = user;
     char i[16], t[16] = "", o[16] = "", l[32], labels[32] = "", right[32] = "";
     if (e->text.length > EXAMPLES_LIMIT)
         return;
@@ -160,7 +155,7 @@ static void put_scores(json_t *o, const struct sqa_scores *valid, const struct s
     set_number(o, SQA_CELLS_valid_accuracy, valid->accuracy);
     set_number(o, SQA_CELLS_valid_mse, valid->mse);
     set_number(o, SQA_CELLS_valid_mae, valid->mae);
-    set_number(o, SQA_CELLS_test_n, (double)test->n);
+    set_number(o, SQA_CELLS_test_n, test->n > 0 ? (double)test->n : SQA_NAN);
     set_number(o, SQA_CELLS_test_loss, test->loss);
     set_number(o, SQA_CELLS_test_accuracy, test->accuracy);
     set_number(o, SQA_CELLS_test_mse, test->mse);
@@ -188,19 +183,30 @@ static void put_model(json_t *o, const struct sqa_trainer *t)
         set_number(o, SQA_CELLS_horizon, (double)t->task.horizon);
     set_number(o, SQA_CELLS_batch, (double)t->recipe.batch);
     set_text(o, SQA_CELLS_note, t->data->note);
+    set_text(o, SQA_CELLS_test_hash, t->data->split_hash[SQA_TEST]);
+}
+
+enum sqa_status sqa_cell_save(const struct sqa_child *c, const char *name, json_t *o, const struct sqa_scores *valid,
+                              const struct sqa_scores *test, const struct sqa_example_rows *examples,
+                              struct sqa_err *err)
+{
+    enum sqa_status status = SQA_OK;
+    if (valid && test)
+        put_scores(o, valid, test);
+    if (examples)
+        status = write_rows(c, "examples.csv", SQA_FILE_EXAMPLES, &examples->text, err);
+    return status == SQA_OK ? write_json(c, name, o, err) : status;
 }
 
 static enum sqa_status keep_weights(const struct sqa_child *c, const struct sqa_trainer *t, struct sqa_err *err)
 {
     char path[4096];
-    const struct sqa_metadata meta[] = {{"seqarena.model", c->cell->model_full},
-                                        {"seqarena.task", c->cell->task_full}};
     snprintf(path, sizeof path, "%s/weights", c->dir);
     const enum sqa_status status = sqa_make_dirs(path, err);
     if (status != SQA_OK)
         return status;
     snprintf(path, sizeof path, "%s/weights/%s.safetensors", c->dir, c->cell->key);
-    return sqa_checkpoint_write(path, &t->store, 0, NULL, meta, 2, err);
+    return sqa_trainer_write_weights(t, path, err);
 }
 
 enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
@@ -208,7 +214,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     const int64_t start = sqa_clock_wall();
     struct sqa_arena arena = {0};
     struct sqa_trainer *t = NULL;
-    struct example_rows examples = {.key = c->cell->key};
+    struct sqa_example_rows examples = {.key = c->cell->key};
     struct sqa_scores valid = {.loss = SQA_NAN, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN}, test;
     char checkpoint[4096];
     json_t *o = json_object();
@@ -226,7 +232,8 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
         status = sqa_trainer_evaluate(t, SQA_VALID, 0, NULL, NULL, &valid, err);
     }
     if (status == SQA_OK)
-        status = sqa_trainer_evaluate(t, SQA_TEST, 0, c->plan->examples ? add_example : NULL, &examples, &test, err);
+        status = sqa_trainer_evaluate(t, SQA_TEST, 0, c->plan->examples ? sqa_cell_add_example : NULL, &examples,
+                                      &test, err);
     if (status == SQA_OK) {
         put_scores(o, &valid, &test);
         put_model(o, t);

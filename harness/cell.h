@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #include "harness/plan.h"
+#include "harness/scoring.h"
 
 struct sqa_child {
     const char *dir;
@@ -26,6 +27,18 @@ struct sqa_child {
 };
 enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err) SQA_MUST_CHECK;
 enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, struct sqa_err *err) SQA_MUST_CHECK;
+
+/* Rows of examples.csv under construction; sqa_cell_add_example is a sqa_example_fn whose user they are. */
+struct sqa_example_rows {
+    struct sqa_text text;
+    const char *key;
+};
+void sqa_cell_add_example(void *rows, const struct sqa_example_score *x);
+/* Writes o, with the scores put in (NULL: none), as NAME and the rows as examples.csv (NULL: none) into the work
+ * directory, which exists. */
+enum sqa_status sqa_cell_save(const struct sqa_child *c, const char *name, json_t *o, const struct sqa_scores *valid,
+                              const struct sqa_scores *test, const struct sqa_example_rows *examples,
+                              struct sqa_err *err) SQA_MUST_CHECK;
 
 /* The parent: status is "ok" or another of cells.csv's; message says why. */
 enum sqa_status sqa_cell_finish(const char *dir, const struct sqa_run_plan *plan, const struct sqa_cell *cell,

@@ -40,9 +40,10 @@ static void add_row(struct sqa_text *out, const struct sqa_run_plan *plan, const
                     const char *phase, const json_t *trained, const json_t *measured, const char *status,
                     const char *message)
 {
-    char seed[32], threads[32];
+    char seed[32], threads[32] = "";
     snprintf(seed, sizeof seed, "%lld", (long long)c->seed);
-    snprintf(threads, sizeof threads, "%lld", (long long)c->threads);
+    if (c->threads > 0)
+        snprintf(threads, sizeof threads, "%lld", (long long)c->threads);
     const char *row[SQA_CELLS_N] = {0};
     copy_columns(row, trained);
     copy_columns(row, measured);

@@ -143,7 +143,7 @@ static enum sqa_status no_memory(struct sqa_err *err)
     return sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
 }
 
-static enum sqa_status push(struct sqa_run_plan *p, const struct sqa_cell *c, struct sqa_err *err)
+enum sqa_status sqa_plan_add(struct sqa_run_plan *p, const struct sqa_cell *c, struct sqa_err *err)
 {
     for (int i = 0; i < p->n; i++)
         if (strcmp(p->cells[i].key, c->key) == 0)
@@ -162,6 +162,20 @@ static enum sqa_status push(struct sqa_run_plan *p, const struct sqa_cell *c, st
     }
     p->cells[p->n++] = *c;
     return SQA_OK;
+}
+
+const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c)
+{
+    struct sqa_text t = {0};
+    sqa_text_printf(&t, "%s|%s|%s|%lld|%lld|%s|%d", c->model_full, c->task_full, c->floor ? "" : c->recipe,
+                    (long long)c->seed, (long long)c->length, c->scale, c->train_accuracy);
+    if (strcmp(c->dtype, f32) != 0)
+        sqa_text_printf(&t, "|%s", c->dtype);
+    const char *key =
+        t.failed ? NULL
+                 : sqa_arena_printf(arena, "%016llx", (unsigned long long)sqa_hash(sqa_text_get(&t), t.length, 1));
+    sqa_text_clear(&t);
+    return key;
 }
 
 /* Fills the texts of a cell and its key. */
@@ -196,15 +210,10 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
     sqa_recipe_text(&r, &t);
     c->recipe = sqa_arena_strdup(&p->arena, sqa_text_get(&t));
     c->recipe_source = r.source ? r.source : "";
-    t.length = 0;
-    sqa_text_printf(&t, "%s|%s|%s|%lld|%lld|%s|%d", c->model_full ? c->model_full : "", c->task_full,
-                    c->floor ? "" : c->recipe, (long long)c->seed, (long long)c->length, c->scale, c->train_accuracy);
-    if (strcmp(c->dtype, f32) != 0)
-        sqa_text_printf(&t, "|%s", c->dtype);
-    c->key = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)sqa_hash(sqa_text_get(&t), t.length, 1));
-    const bool failed = t.failed || !c->model_full || !c->recipe || !c->key;
+    const bool failed = t.failed || !c->model_full || !c->recipe;
     sqa_text_clear(&t);
-    return failed ? no_memory(err) : SQA_OK;
+    c->key = failed ? NULL : sqa_cell_key(&p->arena, c);
+    return c->key ? SQA_OK : no_memory(err);
 }
 
 /* Whether a model chosen by a pattern makes sense on a kind of task; a typed one is tried and answers for itself. */
@@ -249,7 +258,7 @@ static enum sqa_status cells_of_pair(struct sqa_run_plan *p, const struct sqa_se
         cell.dtype = floor || !s->dtype ? f32 : s->dtype;
         status = complete(p, &cell, overrides, err);
         if (status == SQA_OK)
-            status = push(p, &cell, err);
+            status = sqa_plan_add(p, &cell, err);
     }
     return status;
 }
@@ -347,6 +356,17 @@ static const char *join_overrides(struct sqa_run_plan *p, const struct sqa_selec
                             (long long)s->batch);
 }
 
+enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct sqa_err *err)
+{
+    uint64_t hash = kind;
+    for (int i = 0; i < p->n; i++)
+        hash = sqa_hash(p->cells[i].key, strlen(p->cells[i].key), hash);
+    if (p->recompute && *p->recompute)
+        hash = sqa_hash(p->recompute, strlen(p->recompute), hash);
+    p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
+    return p->hash ? SQA_OK : no_memory(err);
+}
+
 enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selection *s, int bench, struct sqa_err *err)
 {
     struct names *models = sqa_arena_alloc(&p->arena, sizeof *models),
@@ -394,13 +414,7 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
     if (p->n == 0)
         return sqa_fail(err, SQA_USAGE, "%s: no model of the selection suits the task; see seqarena describe TASK",
                         bench ? "bench" : "run");
-    uint64_t hash = bench ? 2 : 1;
-    for (int i = 0; i < p->n; i++)
-        hash = sqa_hash(p->cells[i].key, strlen(p->cells[i].key), hash);
-    if (p->recompute && *p->recompute)
-        hash = sqa_hash(p->recompute, strlen(p->recompute), hash);
-    p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
-    return p->hash ? SQA_OK : no_memory(err);
+    return sqa_plan_set_hash(p, bench ? 2 : 1, err);
 }
 
 /* JSON: one table of members for writing and reading. */
@@ -531,7 +545,7 @@ enum sqa_status sqa_plan_read(const char *dir, struct sqa_run_plan *p, json_t **
     for (size_t i = 0; ok && i < json_array_size(cells); i++) {
         struct sqa_cell c = {0};
         ok = from_json(cell_members, CELL_MEMBERS, json_array_get(cells, i), &c, &p->arena);
-        ok = ok && push(p, &c, err) == SQA_OK;
+        ok = ok && sqa_plan_add(p, &c, err) == SQA_OK;
     }
     if (!ok) {
         json_decref(doc);

@@ -51,6 +51,11 @@ struct sqa_selection { /* options shared by run and bench */
 /* Fills p->cells. USAGE when nothing is selected or a pattern, model, task or scale is unknown. */
 enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
                                struct sqa_err *err) SQA_MUST_CHECK;
+/* For plans made otherwise (score): the key of a cell whose texts are filled in (NULL: no memory); adds a cell unless
+ * its key is there; sets p->hash, kind keeps plans of different verbs apart. */
+const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c);
+enum sqa_status sqa_plan_add(struct sqa_run_plan *p, const struct sqa_cell *c, struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct sqa_err *err) SQA_MUST_CHECK;
 /* The plan as the member "plan" of run.json, and back. */
 json_t *sqa_plan_json(const struct sqa_run_plan *p);
 enum sqa_status sqa_plan_read(const char *dir, struct sqa_run_plan *p, json_t **document,

@@ -184,67 +184,6 @@ static double read_real(const void *data, const struct sqa_tensor *t, int64_t i)
 
 /* Evaluation */
 
-struct evaluation {
-    double loss, mse, mae;
-    int64_t hits, labels, n; /* labels: what loss and hits are over; the rows when each has one */
-    sqa_example_fn *each;
-    void *user;
-};
-
-static void add_example(struct evaluation *e, const struct sqa_example_score *x)
-{
-    e->n++;
-    if (e->each)
-        e->each(e->user, x);
-}
-
-static void score_label(const struct sqa_trainer *t, struct evaluation *e, int64_t i, double loss, int32_t output)
-{
-    const int32_t target = t->batch->labels[i];
-    e->hits += output == target;
-    e->labels++;
-    e->loss += loss;
-    add_example(e, &(struct sqa_example_score){t->batch->index[i], loss, target, output, 0, 0});
-}
-
-/* losses and outputs: one a position of row i. */
-static void score_tags(const struct sqa_trainer *t, struct evaluation *e, int64_t i, const double *losses,
-                       const int32_t *outputs)
-{
-    const int32_t *target = t->batch->labels + i * t->batch->length;
-    struct sqa_example_score x = {.index = t->batch->index[i], .target = -1, .output = -1};
-    for (int64_t k = 0; k < t->batch->length; k++) {
-        if (target[k] < 0)
-            continue;
-        x.loss += losses ? losses[k] : SQA_NAN;
-        x.right += outputs[k] == target[k];
-        x.labels++;
-    }
-    e->loss += x.loss;
-    e->hits += x.right;
-    e->labels += x.labels;
-    x.loss /= (double)x.labels;
-    add_example(e, &x);
-}
-
-static void score_forecast(const struct sqa_trainer *t, struct evaluation *e, int64_t i, const double *forecast)
-{
-    const struct sqa_batch *b = t->batch;
-    const int64_t width = t->task.horizon * t->task.outputs;
-    double square = 0, absolute = 0;
-    for (int64_t k = 0; k < width; k++) {
-        const double d = forecast[k] - b->y[i * width + k];
-        square += d * d;
-        absolute += fabs(d);
-    }
-    const double loss = square / (double)width;
-    e->mse += loss;
-    e->mae += absolute / (double)width;
-    e->labels++;
-    e->loss += loss;
-    add_example(e, &(struct sqa_example_score){b->index[i], loss, -1, -1, 0, 0});
-}
-
 /* What evaluation reads a batch's outputs into. */
 struct answers {
     int32_t *labels;  /* (rows), of tags (rows, length) */
@@ -261,7 +200,7 @@ static int32_t best_class(const void *logits, const struct sqa_tensor *t, int64_
     return (int32_t)best;
 }
 
-static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, struct answers *a, struct evaluation *e)
+static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, struct answers *a, struct sqa_scoring *e)
 {
     const struct sqa_tensor *lt = NULL, *ot = NULL;
     const void *losses = sqa_plan_output(plan, "losses", &lt);
@@ -271,46 +210,33 @@ static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, stru
         switch (t->task.kind) {
         case SQA_CLASSIFY:
         case SQA_PAIR:
-            score_label(t, e, i, read_real(losses, lt, i), best_class(out, ot, i * classes, classes));
+            sqa_score_label(e, t->batch, i, read_real(losses, lt, i), best_class(out, ot, i * classes, classes));
             break;
         case SQA_TAG:
             for (int64_t k = 0; k < length; k++) {
                 a->losses[k] = read_real(losses, lt, i * length + k);
                 a->labels[k] = best_class(out, ot, (i * length + k) * classes, classes);
             }
-            score_tags(t, e, i, a->losses, a->labels);
+            sqa_score_tags(e, t->batch, i, a->losses, a->labels);
             break;
         case SQA_FORECAST:
             for (int64_t k = 0; k < width; k++)
                 a->forecast[k] = read_real(out, ot, i * width + k);
-            score_forecast(t, e, i, a->forecast);
+            sqa_score_forecast(e, t->batch, i, a->forecast);
             break;
         }
     }
 }
 
-static void score_floor(const struct sqa_trainer *t, const struct answers *a, struct evaluation *e)
+static void score_floor(const struct sqa_trainer *t, const struct answers *a, struct sqa_scoring *e)
 {
     for (int64_t i = 0; i < t->batch->n; i++) {
         if (t->task.kind == SQA_FORECAST)
-            score_forecast(t, e, i, a->forecast + i * t->task.horizon * t->task.outputs);
+            sqa_score_forecast(e, t->batch, i, a->forecast + i * t->task.horizon * t->task.outputs);
         else if (t->task.kind == SQA_TAG)
-            score_tags(t, e, i, NULL, a->labels + i * t->batch->length);
+            sqa_score_tags(e, t->batch, i, NULL, a->labels + i * t->batch->length);
         else
-            score_label(t, e, i, SQA_NAN, a->labels[i]);
-    }
-}
-
-static void finish_scores(const struct evaluation *e, enum sqa_task_kind kind, struct sqa_scores *s)
-{
-    const double n = (double)e->n, labels = (double)e->labels;
-    *s =
-        (struct sqa_scores){.n = e->n, .loss = e->loss / labels, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
-    if (kind != SQA_FORECAST) {
-        s->accuracy = (double)e->hits / labels;
-    } else {
-        s->mse = e->mse / n;
-        s->mae = e->mae / n;
+            sqa_score_label(e, t->batch, i, SQA_NAN, a->labels[i]);
     }
 }
 
@@ -368,7 +294,7 @@ static enum sqa_status prepare_floor(struct sqa_trainer *t, struct sqa_err *err)
 }
 
 static enum sqa_status evaluate_batch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
-                                      struct answers *a, struct evaluation *e, struct sqa_err *err)
+                                      struct answers *a, struct sqa_scoring *e, struct sqa_err *err)
 {
     const struct sqa_variant *v = t->model->preset.variant;
     struct sqa_plan *plan;
@@ -396,7 +322,7 @@ enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split
     const bool floor = sqa_model_is_floor(t->model);
     const int64_t count = t->data->count[split], n = limit > 0 && limit < count ? limit : count;
     const int64_t rows = floor ? 256 : t->recipe.batch;
-    struct evaluation e = {.each = each, .user = user};
+    struct sqa_scoring e = {.each = each, .user = user};
     uint32_t *order = NULL;
     struct answers a = {0};
     enum sqa_status status = floor ? prepare_floor(t, err) : SQA_OK;
@@ -417,7 +343,7 @@ enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split
     sqa_free(a.losses);
     sqa_free(a.forecast);
     if (status == SQA_OK)
-        finish_scores(&e, t->task.kind, out);
+        sqa_scoring_finish(&e, t->task.kind, out);
     return status;
 }
 
@@ -601,6 +527,19 @@ enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, d
     if (status == SQA_OK && t->best_step)
         sqa_store_put_back(&t->store, t->best);
     return status;
+}
+
+enum sqa_status sqa_trainer_write_weights(const struct sqa_trainer *t, const char *path, struct sqa_err *err)
+{
+    char signature[256];
+    snprintf(signature, sizeof signature, "%d %lld %lld %lld %lld %lld %lld %lld", (int)t->task.kind,
+             (long long)t->task.vocab, (long long)t->task.classes, (long long)t->task.length,
+             (long long)t->task.channels, (long long)t->task.outputs, (long long)t->task.horizon,
+             (long long)t->task.season);
+    const struct sqa_metadata meta[] = {{"seqarena.model", t->model->full_form},
+                                        {"seqarena.task", t->data->full_spec},
+                                        {"seqarena.signature", signature}};
+    return sqa_checkpoint_write(path, &t->store, 0, NULL, meta, 3, err);
 }
 
 /* Timing */

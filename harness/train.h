@@ -13,15 +13,9 @@
 #include "engine/optim.h"
 #include "engine/plan.h"
 #include "harness/recipe.h"
+#include "harness/scoring.h"
 #include "models/model.h"
 #include "tasks/task.h"
-
-#define SQA_NAN ((double)NAN) /* a missing value */
-
-struct sqa_scores {
-    int64_t n;
-    double loss, accuracy, mse, mae; /* NaN where the task has none */
-};
 
 struct sqa_trainer {
     struct sqa_model *model;
@@ -80,18 +74,14 @@ void sqa_trainer_close(struct sqa_trainer *t);
 enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, double every,
                                 struct sqa_err *err) SQA_MUST_CHECK;
 
-/* What came of one example. */
-struct sqa_example_score {
-    uint32_t index;
-    double loss;            /* a forecast's is its squared error, of tags the mean over the labels; NaN: none */
-    int32_t target, output; /* the label and the answer; -1 when there is not one of them */
-    int64_t labels, right;  /* tags: labelled positions, and how many of them are right; else labels is 0 */
-};
 /* Scores on a split; limit > 0: the first `limit` examples. Loss and accuracy of tags are over all labelled
  * positions, whatever their rows. each(): called once an example; may be NULL. */
-typedef void sqa_example_fn(void *user, const struct sqa_example_score *e);
 enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split, int64_t limit, sqa_example_fn *each,
                                      void *user, struct sqa_scores *out, struct sqa_err *err) SQA_MUST_CHECK;
+
+/* The parameters as a safetensors file that `seqarena predict` takes. */
+enum sqa_status sqa_trainer_write_weights(const struct sqa_trainer *t, const char *path,
+                                          struct sqa_err *err) SQA_MUST_CHECK;
 
 /* For timing: a full batch at t->length is put in once, then single steps run. */
 enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, struct sqa_plan **plan,

@@ -1,11 +1,13 @@
 /* verb_data.c - data: look at, check and write out the data of tasks */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/memory.h"
-#include "base/npy.h"
+#include "harness/export_data.h"
 #include "harness/verbs.h"
 #include "tasks/task.h"
 
@@ -22,8 +24,6 @@ static const struct sqa_option table[] = {
     {"n", 'n', SQA_OPTION_INT, "N", "examples to show (default 5)", offsetof(struct options, n), 1, 1000000},
     {.name = NULL},
 };
-static const char *const split_names[SQA_SPLITS] = {"train", "valid", "test"};
-
 static void set_defaults(void *options)
 {
     ((struct options *)options)->n = 5;
@@ -32,7 +32,7 @@ static void set_defaults(void *options)
 static enum sqa_status split_of(const char *name, int *split, struct sqa_err *err)
 {
     for (int i = 0; i < SQA_SPLITS; i++)
-        if (strcmp(name, split_names[i]) == 0) {
+        if (strcmp(name, sqa_split_keys[i]) == 0) {
             *split = i;
             return SQA_OK;
         }
@@ -119,7 +119,7 @@ static void add_facts(const struct sqa_dataset *ds, int s, const struct facts *f
     if (f->numbers)
         snprintf(detail, sizeof detail, "targets: mean %.4f, mean square %.4f", f->sum / (double)f->numbers,
                  f->squares / (double)f->numbers);
-    sqa_columns_add(c, (const char *const[]){split_names[s], count, lengths, ds->split_hash[s], detail});
+    sqa_columns_add(c, (const char *const[]){sqa_split_keys[s], count, lengths, ds->split_hash[s], detail});
 }
 
 static enum sqa_status verify(const struct sqa_dataset *ds, struct sqa_err *err)
@@ -140,7 +140,7 @@ static enum sqa_status verify(const struct sqa_dataset *ds, struct sqa_err *err)
             b->length = sqa_dataset_batch_length(ds, (enum sqa_split)s, index, n, 1);
             status = ds->task->fetch(ds, (enum sqa_split)s, index, n, b, err);
             if (status == SQA_OK)
-                status = check_batch(ds, split_names[s], b, &f, err);
+                status = check_batch(ds, sqa_split_keys[s], b, &f, err);
         }
         if (status == SQA_OK && ds->count[s] > 0)
             add_facts(ds, s, &f, &c);
@@ -156,123 +156,103 @@ static enum sqa_status verify(const struct sqa_dataset *ds, struct sqa_err *err)
     return status;
 }
 
-static enum sqa_status write_array(const char *dir, const char *split, const char *what, const char *type, int rank,
-                                   const int64_t *dim, const double *data, struct sqa_err *err)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s_%s.npy", dir, split, what);
-    return sqa_npy_write(path, type, rank, dim, data, err);
-}
+static volatile int interrupted;
 
-static double *widen(const int32_t *x, int64_t n)
+static void on_signal(int number)
 {
-    double *y = sqa_alloc_array((size_t)n + 1, sizeof *y);
-    for (int64_t i = 0; y && i < n; i++)
-        y[i] = x[i];
-    return y;
-}
-
-/* Reals of padding are written as NaN, as predict reads them. */
-static void mark_padding(struct sqa_batch *b)
-{
-    for (int64_t i = 0; b->x && i < b->n; i++)
-        for (int64_t k = b->lengths[i] * b->channels; k < b->length * b->channels; k++)
-            b->x[i * b->length * b->channels + k] = (double)NAN;
-}
-
-static enum sqa_status export_split(const struct sqa_dataset *ds, int s, const char *dir, struct sqa_err *err)
-{
-    const int64_t n = ds->count[s];
-    struct sqa_batch *b = sqa_batch_create(ds, n, ds->length);
-    uint32_t *index = sqa_alloc_array((size_t)n + 1, sizeof *index);
-    enum sqa_status status = SQA_OK;
-    if (!b || !index)
-        status = sqa_fail(err, SQA_NOMEM, "data export: no memory for %lld examples; export one split at a time",
-                          (long long)n);
-    for (int64_t i = 0; i < n && index; i++)
-        index[i] = (uint32_t)i;
-    if (status == SQA_OK) {
-        b->length = ds->length;
-        status = ds->task->fetch(ds, (enum sqa_split)s, index, n, b, err);
-    }
-    if (status == SQA_OK && b->labels) {
-        const bool tags = ds->task->kind == SQA_TAG;
-        const int64_t rows = sqa_rows_an_example(ds->task->kind);
-        double *tokens = b->tokens ? widen(b->tokens, n * rows * ds->length) : NULL;
-        double *labels = widen(b->labels, n * sqa_labels_a_row(ds->task->kind, ds->length));
-        const int64_t dim[3] = {n, ds->length, ds->channels}, pair[3] = {n, rows, ds->length};
-        mark_padding(b);
-        status = (tokens || b->x) && labels
-                     ? write_array(dir, split_names[s], "x", tokens ? "i4" : "f8", tokens && rows == 1 ? 2 : 3,
-                                   rows > 1 ? pair : dim, tokens ? tokens : b->x, err)
-                     : sqa_fail(err, SQA_NOMEM, "data export: no memory; export one split at a time");
-        if (status == SQA_OK)
-            status = write_array(dir, split_names[s], "y", "i4", tags ? 2 : 1, dim, labels, err);
-        sqa_free(tokens);
-        sqa_free(labels);
-    } else if (status == SQA_OK) {
-        const int64_t dx[3] = {n, ds->length, ds->channels}, dy[3] = {n, ds->horizon, ds->outputs};
-        status = write_array(dir, split_names[s], "x", "f8", 3, dx, b->x, err);
-        if (status == SQA_OK)
-            status = write_array(dir, split_names[s], "y", "f8", 3, dy, b->y, err);
-    }
-    sqa_batch_free(b);
-    sqa_free(index);
-    return status;
+    (void)number;
+    interrupted = 1;
 }
 
 static enum sqa_status export_all(const struct sqa_dataset *ds, const struct options *o, struct sqa_err *err)
 {
     int only = -1;
     enum sqa_status status = o->split ? split_of(o->split, &only, err) : SQA_OK;
-    if (status == SQA_OK && !o->output)
-        status = sqa_fail(err, SQA_USAGE, "data: -o is missing; give the directory to write to");
     if (status == SQA_OK)
-        status = sqa_make_dirs(o->output, err);
-    for (int s = 0; s < SQA_SPLITS && status == SQA_OK; s++)
-        if (only < 0 || only == s)
-            status = export_split(ds, s, o->output, err);
+        status = sqa_data_export(ds, o->output, only, &interrupted, err);
     if (status == SQA_OK)
-        printf("%s: x and y of %s as .npy\n", o->output, o->split ? o->split : "train, valid, test");
+        printf("%s: %s of %s as .npy, described in meta.json%s\n", o->output,
+               o->split ? o->split : "train, valid, test", ds->spec,
+               only < 0 || only == SQA_TEST ? "; labels of test are among them" : "");
     return status;
 }
 
-static enum sqa_status list(struct sqa_err *err)
+/* "ETTh1.csv: DIR" of every file a task reads, or where it was looked for. */
+static void list_files(const struct sqa_task *task, const struct sqa_task_env *env, struct sqa_text *out)
 {
-    struct sqa_columns c = {.n = 3};
-    struct sqa_text t = {0};
-    sqa_columns_add(&c, (const char *const[]){"task", "kind", "where the data come from"});
-    for (int i = 0; sqa_tasks[i]; i++)
+    char path[4096];
+    if (!task->files || !task->files[0])
+        sqa_text_add(out, "none needed");
+    for (const char *const *f = task->files; f && *f; f++) {
+        sqa_text_printf(out, "%s%s", f > task->files ? "; " : "", *f);
+        if (!strchr(*f, '='))
+            sqa_text_printf(out, ": %s", sqa_data_find(env, *f, "", NULL, path, NULL) == SQA_OK ? path : "not here");
+    }
+}
+
+static enum sqa_status list(const struct sqa_task_env *env, struct sqa_err *err)
+{
+    struct sqa_columns c = {.n = 4};
+    struct sqa_text t = {0}, files = {0};
+    sqa_columns_add(&c, (const char *const[]){"task", "kind", "files", "where the data come from"});
+    for (int i = 0; sqa_tasks[i]; i++) {
+        files.length = 0;
+        list_files(sqa_tasks[i], env, &files);
         sqa_columns_add(&c, (const char *const[]){sqa_tasks[i]->id, sqa_task_kind_name(sqa_tasks[i]->kind),
-                                                  sqa_tasks[i]->source});
+                                                  sqa_text_get(&files), sqa_tasks[i]->source});
+    }
     sqa_columns_print(&c, &t);
+    sqa_text_add(&t, "files are looked for in ");
+    sqa_data_places(env, &t);
+    sqa_text_add(&t, "\n");
+    t.failed = t.failed || files.failed;
+    sqa_text_clear(&files);
     return sqa_print(&t, NULL, err);
+}
+
+static enum sqa_status verify_export(const char *dir, struct sqa_err *err)
+{
+    struct sqa_text t = {0};
+    enum sqa_status status = sqa_data_export_check(dir, &t, err);
+    const enum sqa_status printed = sqa_print(&t, NULL, status == SQA_OK ? err : NULL);
+    return status == SQA_OK ? printed : status;
 }
 
 static enum sqa_status run(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     const struct options *o = options;
     const char *what = operands->at[0];
-    const struct sqa_task_env env = {.data_dir = o->data};
+    const struct sqa_task_env env = {.data_dir = o->data, .interrupted = &interrupted};
     struct sqa_dataset *ds;
     if (strcmp(what, "list") == 0)
-        return list(err);
+        return list(&env, err);
     const bool exports = strcmp(what, "export") == 0 || strcmp(what, "make") == 0;
-    if (!exports && strcmp(what, "show") != 0 && strcmp(what, "verify") != 0)
+    const bool verifies = strcmp(what, "verify") == 0;
+    if (!exports && !verifies && strcmp(what, "show") != 0)
         return sqa_fail(err, SQA_USAGE, "data: '%.100s'; give list, make, show, export or verify", what);
     if (operands->n < 2)
         return sqa_fail(err, SQA_USAGE, "data %s: no task; give one of seqarena list tasks", what);
+    struct stat st;
+    if (verifies && stat(operands->at[1], &st) == 0 && S_ISDIR(st.st_mode))
+        return verify_export(operands->at[1], err);
+    if (exports && !o->output)
+        return sqa_fail(err, SQA_USAGE, "data: -o is missing; give the directory to write to");
+    if (exports) {
+        struct sigaction a = {.sa_handler = on_signal};
+        sigaction(SIGINT, &a, NULL);
+        sigaction(SIGTERM, &a, NULL);
+    }
     enum sqa_status status = sqa_dataset_open(operands->at[1], &env, &ds, err);
     if (status != SQA_OK)
         return status;
-    status = exports ? export_all(ds, o, err) : strcmp(what, "show") == 0 ? show(ds, o, err) : verify(ds, err);
+    status = exports ? export_all(ds, o, err) : verifies ? verify(ds, err) : show(ds, o, err);
     sqa_dataset_close(ds);
     return status;
 }
 
 const struct sqa_verb sqa_verb_data = {
     .name = "data",
-    .usage = "{list|make|show|export|verify} [TASK] [-o DIR]",
+    .usage = "{list|make|show|export|verify} [TASK|DIR] [-o DIR]",
     .help = "look at, check and write out the data of a task",
     .options = table,
     .options_size = sizeof(struct options),
@@ -280,8 +260,12 @@ const struct sqa_verb sqa_verb_data = {
     .operands_max = 2,
     .defaults = set_defaults,
     .run = run,
-    .more = "verify reads every example and prints counts, hashes and balances; export and make write .npy files; "
-            "reals of padding are NaN.\n\n"
-            "examples:\n  seqarena data show listops:min=16,max=64 -n 3\n"
-            "  seqarena data verify etth1:lookback=336 --data DIR\n",
+    .more =
+        "list says where the files of each task are, or were looked for. verify reads every example and prints\n"
+        "counts, hashes and balances; given a directory of export it compares checksums. export (or make) writes\n"
+        "each split as .npy files and meta.json, for models of other programs: see docs/external-models.md and\n"
+        "seqarena score.\n\n"
+        "examples:\n  seqarena data show listops:min=16,max=64 -n 3\n"
+        "  seqarena data verify etth1:lookback=336 --data DIR\n"
+        "  seqarena data export listops:min=16,max=64 -o lists\n",
 };

@@ -58,19 +58,6 @@ static void show_progress(void *user, const struct sqa_trainer *t)
             t->step == t->steps ? "\n" : "");
 }
 
-static enum sqa_status write_weights(const struct sqa_trainer *t, const char *path, struct sqa_err *err)
-{
-    char signature[256];
-    snprintf(signature, sizeof signature, "%d %lld %lld %lld %lld %lld %lld %lld", (int)t->task.kind,
-             (long long)t->task.vocab, (long long)t->task.classes, (long long)t->task.length,
-             (long long)t->task.channels, (long long)t->task.outputs, (long long)t->task.horizon,
-             (long long)t->task.season);
-    const struct sqa_metadata meta[] = {{"seqarena.model", t->model->full_form},
-                                        {"seqarena.task", t->data->full_spec},
-                                        {"seqarena.signature", signature}};
-    return sqa_checkpoint_write(path, &t->store, 0, NULL, meta, 3, err);
-}
-
 static enum sqa_status run_export(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     const struct export_options *o = options;
@@ -102,7 +89,7 @@ static enum sqa_status run_export(void *options, const struct sqa_texts *operand
         status = sqa_trainer_run(t, NULL, 0, err);
     }
     if (status == SQA_OK)
-        status = write_weights(t, o->output, err);
+        status = sqa_trainer_write_weights(t, o->output, err);
     if (status == SQA_OK && !o->quiet)
         printf("%s: %lld parameters\n", o->output, (long long)t->store.parameter_count);
     sqa_trainer_close(t);

@@ -216,6 +216,7 @@ static size_t list_models(struct sqa_text *out, const struct sqa_pool_group *gro
             continue;
         sqa_text_add(out, n++ ? ", " : before);
         sqa_markdown_code(out, group->entries[i]->label, false);
+        sqa_text_add(out, group->entries[i]->external ? SQA_EXTERNAL_MARK : "");
     }
     if (n)
         sqa_text_add(out, ".\n");
@@ -255,7 +256,10 @@ static void summary_group(struct sqa_text *out, const struct sqa_pool_group *gro
     sqa_text_add(out, ": best is ");
     sqa_markdown_code(out, group->best->label, false);
     const bool accuracy = metric == SQA_VALUE_test_accuracy;
-    sqa_text_printf(out, "%s, %s %s%s (%zu seed%s", group->best->class == SQA_CLASS_CONTROL ? " (a control)" : "",
+    sqa_text_printf(out, "%s, %s %s%s (%zu seed%s",
+                    group->best->external                     ? SQA_EXTERNAL_MARK
+                    : group->best->class == SQA_CLASS_CONTROL ? " (a control)"
+                                                              : "",
                     accuracy ? "test accuracy" : sqa_metric_title(metric), sqa_figure_metric(buf, x, metric, false),
                     accuracy ? " %" : "", x->n_seeds, plural(x->n_seeds));
     if (x->n_examples)
@@ -309,6 +313,8 @@ static const char method[] =
     "- *Latency* is the median of one step of a full batch, its interval the order statistics of all samples;\n"
     "  ratios of two medians combine two intervals of 97.5 %.\n"
     "- Models are ranked by test figures; the weights tested were chosen by validation.\n"
+    "- *(external)*: a model that ran elsewhere; its predictions were scored here, on the same examples as all "
+    "others.\n"
     "- FLOPs and bytes are counted from the graph, not measured; a multiply-add is 2, bytes the least traffic.\n";
 
 enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err)

@@ -16,6 +16,8 @@ void sqa_markdown_runs(struct sqa_text *out, const struct sqa_pool *pool);
 /* The whole report. */
 enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err) SQA_MUST_CHECK;
 
+#define SQA_EXTERNAL_MARK " (external)" /* behind the name of a model that was scored from predictions */
+
 /* "41.20 [39.05, 43.38]" of a metric (accuracy in %, the others as they are), "41.20" without an interval, "" when
  * absent; with_sign puts "+" before positive numbers. Returns buf. */
 enum { SQA_FIGURE_SIZE = 128 };

@@ -9,7 +9,7 @@
 static const char *mark(const struct sqa_pool_entry *e)
 {
     static const char *const marks[] = {" (floor)", " (control)", ""};
-    return marks[e->class];
+    return e->external ? SQA_EXTERNAL_MARK : marks[e->class];
 }
 
 static void heading(struct sqa_text *out, const struct sqa_pool *pool, const struct sqa_pool_group *group,
@@ -111,6 +111,15 @@ static void difference_cell(struct sqa_grid *grid, const struct sqa_estimate *d,
         sqa_grid_printf(grid, "%s n %zu, by t", buf, d->n_seeds);
 }
 
+static void external_footnote(struct sqa_text *out, const struct sqa_pool_group *group)
+{
+    bool any = false;
+    for (size_t i = 0; i < group->n; i++)
+        any = any || group->entries[i]->external;
+    if (any)
+        sqa_text_add(out, "(external): scored from predictions; cost columns are what the user stated.\n\n");
+}
+
 static void difference_table(struct sqa_text *out, const struct sqa_pool_group *group)
 {
     static const char *const names[SQA_AGAINST_N] = {NULL, "minus no_mixer", "minus mean_mixer"};
@@ -169,6 +178,7 @@ void sqa_markdown_quality(struct sqa_text *out, const struct sqa_pool *pool)
         heading(out, pool, group, "");
         write_sources(out, pool, group);
         quality_table(out, group);
+        external_footnote(out, group);
         difference_table(out, group);
     }
 }
@@ -182,8 +192,11 @@ static const int costs[SQA_PHASE_N][COSTS] = {
      SQA_VALUE_infer_latency_ns, SQA_VALUE_infer_tokens_per_s},
 };
 
+/* Measured cost: what is stated of a model from outside has a table of its own. */
 static bool has_cost(const struct sqa_pool_entry *e, int phase)
 {
+    if (e->external)
+        return false;
     for (int c = 0; c < COSTS; c++)
         if (!isnan(e->value[costs[phase][c]].mean))
             return true;
@@ -325,6 +338,64 @@ static enum sqa_status phase_tables(struct sqa_text *out, const struct sqa_pool 
     return status;
 }
 
+/* A stated figure of the first training that has it; a mean over seeds would be a figure that nobody stated. */
+static void stated_cell(struct sqa_grid *grid, const struct sqa_pool *pool, const struct sqa_pool_entry *e,
+                        int column, char *(*format)(char[32], double))
+{
+    double x = (double)NAN;
+    char buf[32];
+    for (const struct sqa_pool_cell *cell = e->cells; cell && isnan(x); cell = cell->next)
+        x = sqa_pool_number(pool, cell, SQA_PHASE_ANY, column);
+    sqa_grid_cell(grid, isnan(x) ? "" : format(buf, x));
+}
+
+static char *format_seconds(char buf[32], double seconds)
+{
+    snprintf(buf, 32, "%.4g s", seconds);
+    return buf;
+}
+
+/* What users state of their models, apart from what was measured here. */
+static void stated_table(struct sqa_text *out, const struct sqa_pool *pool, bool *begun)
+{
+    static const struct {
+        const char *name;
+        int column;
+        char *(*format)(char[32], double);
+    } stated[] = {{"params", SQA_CELLS_params, sqa_format_count},
+                  {"batch", SQA_CELLS_batch, sqa_format_count},
+                  {"FLOPs forward", SQA_CELLS_flops, sqa_format_count},
+                  {"latency", SQA_CELLS_latency_ns_median, sqa_format_ns},
+                  {"peak memory", SQA_CELLS_mem_peak_rss_bytes, sqa_format_bytes},
+                  {"training", SQA_CELLS_train_seconds, format_seconds}};
+    enum { STATED = sizeof stated / sizeof stated[0] };
+    struct sqa_grid grid;
+    size_t rows = 0;
+    for (size_t i = 0; i < pool->n_entries; i++) {
+        const struct sqa_pool_entry *e = &pool->entries[i];
+        if (!e->external)
+            continue;
+        if (rows++ == 0) {
+            sqa_text_add(out, *begun ? "" : "## Cost\n\n");
+            sqa_text_add(out,
+                         "### Stated by users of models from outside\n\nNot measured here, on machines of their own "
+                         "(see the notes of rows): they compare with nothing above.\n\n");
+            *begun = true;
+            sqa_grid_begin(&grid, "llrrrrrr");
+            sqa_grid_cell(&grid, "model");
+            sqa_grid_cell(&grid, "task");
+            for (int k = 0; k < STATED; k++)
+                sqa_grid_cell(&grid, stated[k].name);
+        }
+        sqa_grid_code(&grid, e->label, mark(e));
+        sqa_grid_code(&grid, pool->groups[e->group].task, "");
+        for (int k = 0; k < STATED; k++)
+            stated_cell(&grid, pool, e, stated[k].column, stated[k].format);
+    }
+    if (rows)
+        sqa_grid_end(&grid, out);
+}
+
 enum sqa_status sqa_markdown_cost(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err)
 {
     bool begun = false;
@@ -336,6 +407,8 @@ enum sqa_status sqa_markdown_cost(struct sqa_text *out, const struct sqa_pool *p
     for (size_t g = 0; g < pool->n_groups && status == SQA_OK; g++)
         for (int phase = 0; phase < SQA_PHASE_N && status == SQA_OK; phase++)
             status = phase_tables(out, pool, &pool->groups[g], phase, &begun, list, done, err);
+    if (status == SQA_OK)
+        stated_table(out, pool, &begun);
     sqa_free((void *)list);
     sqa_free(done);
     return status;

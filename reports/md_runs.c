@@ -106,11 +106,12 @@ static void write_names(struct sqa_text *out, const struct sqa_pool *pool)
     bool begun = false;
     for (size_t i = 0; i < pool->n_entries; i++) {
         const char *model = pool->entries[i].model;
-        const char *title = sqa_pool_title(pool, "models", model);
+        const char *title = pool->entries[i].external ? NULL : sqa_pool_title(pool, "models", model);
         const size_t n = sqa_pool_id_length(model);
         bool seen = !title || strncmp(title, model, n) == 0; /* a title that says no more than the id is left out */
         for (size_t j = 0; j < i && !seen; j++)
-            seen = sqa_pool_id_length(pool->entries[j].model) == n && strncmp(pool->entries[j].model, model, n) == 0;
+            seen = !pool->entries[j].external && sqa_pool_id_length(pool->entries[j].model) == n &&
+                   strncmp(pool->entries[j].model, model, n) == 0;
         if (seen)
             continue;
         sqa_text_printf(out, "%s- `%.*s`: ", begun ? "" : "## Models\n\n", (int)n, model);

@@ -141,7 +141,7 @@ static void phase_table(struct sqa_text *out, const struct sqa_pool *pool, int p
     size_t rows = 0;
     memset(done, 0, pool->n_cells * sizeof *done);
     for (size_t i = 0; i < pool->n_cells; i++) {
-        if (done[i] || !pool->cells[i].ok[phase])
+        if (done[i] || pool->cells[i].external || !pool->cells[i].ok[phase])
             continue;
         gather(pool, i, phase, done, s);
         if (s->n < 3)

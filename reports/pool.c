@@ -301,6 +301,14 @@ static bool has_item(const char *settings, const char *item, size_t n)
     return false;
 }
 
+/* A model from outside is its name: what a user states of one training does not part it from the next. */
+static void name_external(const struct sqa_pool *pool, struct sqa_pool_cell *cell)
+{
+    cell->external = strcmp(sqa_pool_text(pool, cell, SQA_PHASE_ANY, SQA_CELLS_origin), "external") == 0;
+    if (cell->external)
+        cell->settings = "origin=external;";
+}
+
 static enum sqa_status name_cell(struct sqa_pool *pool, struct sqa_pool_cell *cell, struct sqa_err *err)
 {
     static const int columns[] = {SQA_CELLS_length, SQA_CELLS_horizon, SQA_CELLS_batch, SQA_CELLS_dtype,
@@ -311,6 +319,9 @@ static enum sqa_status name_cell(struct sqa_pool *pool, struct sqa_pool_cell *ce
     cell->scale = sqa_pool_text(pool, cell, SQA_PHASE_ANY, SQA_CELLS_scale);
     if (!sqa_parse_int(sqa_pool_text(pool, cell, SQA_PHASE_ANY, SQA_CELLS_seed), &cell->seed))
         cell->seed = -1;
+    name_external(pool, cell);
+    if (cell->external)
+        return SQA_OK;
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
         const char *s = sqa_pool_text(pool, cell, SQA_PHASE_ANY, columns[i]);
         if (*s)
@@ -350,6 +361,8 @@ static enum sqa_entry_class class_of(const struct sqa_pool *pool, const struct s
 {
     static const char *const controls[] = {"no_mixer", "mean_mixer"};
     const size_t n = sqa_pool_id_length(cell->model);
+    if (cell->external)
+        return SQA_CLASS_MODEL;
     if (strcmp(sqa_pool_text(pool, cell, SQA_PHASE_ANY, SQA_CELLS_floor), "1") == 0)
         return SQA_CLASS_FLOOR;
     for (size_t r = 0; r < pool->n_runs; r++)
@@ -393,14 +406,18 @@ static void add_to_entry(struct sqa_pool *pool, struct sqa_pool_cell *cell)
     size_t i = 0;
     for (; i < pool->n_entries; i++) {
         const struct sqa_pool_entry *e = &pool->entries[i];
-        if (e->group == g && strcmp(e->model, cell->model) == 0 &&
+        if (e->group == g && e->external == cell->external && strcmp(e->model, cell->model) == 0 &&
             (strcmp(e->settings, cell->settings) == 0 || (!ok && subset(cell->settings, e->settings))))
             break;
     }
     struct sqa_pool_entry *e = &pool->entries[i];
     if (i == pool->n_entries) {
-        *e = (struct sqa_pool_entry){
-            .model = cell->model, .settings = cell->settings, .class = class_of(pool, cell), .group = g, .first = at};
+        *e = (struct sqa_pool_entry){.model = cell->model,
+                                     .settings = cell->settings,
+                                     .class = class_of(pool, cell),
+                                     .external = cell->external,
+                                     .group = g,
+                                     .first = at};
         pool->n_entries++;
         pool->groups[g].n++;
     }
@@ -452,11 +469,11 @@ static enum sqa_status label_entry(struct sqa_pool *pool, struct sqa_pool_entry 
     struct sqa_text t = {0};
     sqa_text_add(&t, e->model);
     int items = 0;
-    for (const char *s = e->settings; *s;) {
+    for (const char *s = e->external ? "" : e->settings; *s;) {
         const size_t n = strcspn(s, ";");
         bool shared = true;
         for (size_t i = 0; i < group->n; i++)
-            if (strcmp(group->entries[i]->model, e->model) == 0)
+            if (strcmp(group->entries[i]->model, e->model) == 0 && !group->entries[i]->external)
                 shared = shared && has_item(group->entries[i]->settings, s, n);
         if (!shared)
             sqa_text_printf(&t, "%s%.*s", items++ ? ", " : " [", (int)n, s);

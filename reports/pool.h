@@ -87,6 +87,7 @@ struct sqa_pool_cell {
     bool ok[SQA_PHASE_N];
     struct sqa_example *examples; /* ascending in index */
     size_t n_examples;
+    bool external;           /* scored from predictions; its cost is what a user stated */
     bool labels;             /* examples are labels: their score is right or wrong */
     bool tags;               /* examples have labels at positions */
     double *ns[SQA_PHASE_N]; /* timing samples */
@@ -102,6 +103,7 @@ struct sqa_pool_entry {
     const char *model, *label; /* label: model and, where one model stands twice in a group, what differs */
     const char *settings;
     enum sqa_entry_class class;
+    bool external;   /* see struct sqa_pool_cell; never in one entry with cells of the same name measured here */
     size_t group, n; /* n: cells */
     size_t first;    /* place of its first cell in the pool: the order of tables */
     struct sqa_pool_cell *cells;

@@ -338,7 +338,7 @@ static const struct sqa_pool_entry *find_control(const struct sqa_pool_group *gr
     const struct sqa_pool_entry *found = NULL;
     for (size_t i = 0; i < group->n; i++) {
         const struct sqa_pool_entry *c = group->entries[i];
-        if (is_id(c, id) && (!found || strcmp(c->settings, e->settings) == 0))
+        if (is_id(c, id) && !c->external && (!found || strcmp(c->settings, e->settings) == 0))
             found = c;
     }
     return found;

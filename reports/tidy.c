@@ -6,8 +6,8 @@
 
 #include "base/csv.h"
 
-static const char *const columns[] = {"task", "scale", "model", "metric", "n_seeds",  "n_examples",
-                                      "mean", "low",   "high",  "method", "reference"};
+static const char *const columns[] = {"task", "scale", "model", "metric", "n_seeds",   "n_examples",
+                                      "mean", "low",   "high",  "method", "reference", "origin"};
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
 typedef void row_fn(void *user, const struct sqa_pool_group *group, const struct sqa_pool_entry *e,
@@ -49,9 +49,18 @@ static void csv_row(void *user, const struct sqa_pool_group *group, const struct
     snprintf(seeds, sizeof seeds, "%zu", x->n_seeds);
     if (x->n_examples)
         snprintf(examples, sizeof examples, "%zu", x->n_examples);
-    const char *fields[COLUMNS] = {
-        group->task,         group->scale,          e->label,  metric,   seeds, examples, number(mean, x->mean),
-        number(low, x->low), number(high, x->high), x->method, reference};
+    const char *fields[COLUMNS] = {group->task,
+                                   group->scale,
+                                   e->label,
+                                   metric,
+                                   seeds,
+                                   examples,
+                                   number(mean, x->mean),
+                                   number(low, x->low),
+                                   number(high, x->high),
+                                   x->method,
+                                   reference,
+                                   e->external ? "external" : ""};
     sqa_csv_add_row(user, COLUMNS, fields);
 }
 
@@ -95,12 +104,13 @@ static void append(struct list *list, json_t *item)
 static void json_row(void *user, const struct sqa_pool_group *group, const struct sqa_pool_entry *e,
                      const char *metric, const struct sqa_estimate *x, const char *reference)
 {
-    append(user, json_pack("{s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "task",
+    append(user, json_pack("{s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "task",
                            text_or_null(group->task), "scale", text_or_null(group->scale), "model",
                            text_or_null(e->label), "metric", metric, "n_seeds", (json_int_t)x->n_seeds, "n_examples",
                            x->n_examples ? json_integer((json_int_t)x->n_examples) : json_null(), "mean",
                            real_or_null(x->mean), "low", real_or_null(x->low), "high", real_or_null(x->high),
-                           "method", text_or_null(x->method), "reference", text_or_null(reference)));
+                           "method", text_or_null(x->method), "reference", text_or_null(reference), "origin",
+                           text_or_null(e->external ? "external" : "")));
 }
 
 static void add_failed(struct list *list, const struct sqa_pool *pool)

@@ -63,6 +63,8 @@
     X(harness_seconds, "seconds of training outside ops and data")                            \
     X(total_seconds, "wall seconds of the cell")                                              \
     X(floor, "1 when the model is a floor (a baseline without training)")                     \
+    X(origin, "empty: measured here; external: scored from predictions, cost as stated")      \
+    X(test_hash, "hash of the test examples, as data verify gives it")                        \
     X(note, "what a reader must know of this row")                                            \
     X(model_full, "model with every parameter")                                               \
     X(task_full, "task with every parameter")                                                 \

@@ -33,6 +33,8 @@ static enum sqa_status open_csv(const void *parsed, const struct sqa_task_env *e
     return sqa_forecast_open(ds, self->file, &self->forecast, &ratio, &series, err);
 }
 
+static const char *const files[] = {"file=PATH", NULL};
+
 const struct sqa_task sqa_task_csv = {
     .id = "csv",
     .title = "Forecasting of a CSV file",
@@ -46,6 +48,7 @@ const struct sqa_task sqa_task_csv = {
         "or link to it.",
     .params = params,
     .self_size = sizeof(struct self),
+    .files = files,
     .open = open_csv,
     SQA_FORECAST_TASK,
 };

@@ -10,6 +10,8 @@ static enum sqa_status open_ett(const void *parsed, const struct sqa_task_env *e
                                  err);
 }
 
+static const char *const files[] = {"ETTh2.csv", NULL};
+
 const struct sqa_task sqa_task_etth2 = {
     .id = "etth2",
     .title = "ETTh2 (electricity transformer, hourly)",
@@ -21,6 +23,7 @@ const struct sqa_task sqa_task_etth2 = {
         "last test batch: drop_last_batch=32 does so too.",
     .params = sqa_ett_params,
     .self_size = sizeof(struct sqa_ett),
+    .files = files,
     .open = open_ett,
     SQA_FORECAST_TASK,
 };

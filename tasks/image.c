@@ -359,6 +359,8 @@ static enum sqa_status show(const struct sqa_dataset *ds, enum sqa_split split, 
 
 static const char *const floors[] = {"majority", NULL};
 
+static const char *const files[] = {"cifar-10-batches-bin/data_batch_1.bin", "data_batch_1.bin", "train=FILE", NULL};
+
 const struct sqa_task sqa_task_image = {
     .id = "image",
     .title = "Image, pixel by pixel (Long Range Arena)",
@@ -379,6 +381,7 @@ const struct sqa_task sqa_task_image = {
     .params = params,
     .self_size = sizeof(struct self),
     .floors = floors,
+    .files = files,
     .open = open_image,
     .close = close_image,
     .fetch = fetch,

@@ -260,20 +260,39 @@ int64_t sqa_dataset_batch_length(const struct sqa_dataset *ds, enum sqa_split sp
     return longest < ds->length ? longest : ds->length;
 }
 
+enum { FOLDERS = 4 };
+
+static void list_folders(const struct sqa_task_env *env, const char *folders[FOLDERS])
+{
+    folders[0] = env ? env->data_dir : NULL;
+    folders[1] = getenv("SEQARENA_DATA");
+    folders[2] = "data";
+    folders[3] = "../shared/data";
+}
+
+void sqa_data_places(const struct sqa_task_env *env, struct sqa_text *out)
+{
+    const char *folders[FOLDERS], *separator = "";
+    list_folders(env, folders);
+    for (int i = 0; i < FOLDERS; i++) {
+        if (!folders[i] || !*folders[i])
+            continue;
+        sqa_text_printf(out, "%s%s", separator, folders[i]);
+        separator = ", ";
+    }
+}
+
 enum sqa_status sqa_data_find(const struct sqa_task_env *env, const char *name, const char *published_at,
                               const char *sha256, char path[4096], struct sqa_err *err)
 {
-    const char *folders[] = {env ? env->data_dir : NULL, getenv("SEQARENA_DATA"), "data", "../shared/data"};
+    const char *folders[FOLDERS];
     struct sqa_text places = {0};
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        if (!folders[i] || !*folders[i])
-            continue;
-        if (snprintf(path, 4096, "%s/%s", folders[i], name) < 4096 && sqa_file_exists(path)) {
-            sqa_text_clear(&places);
+    list_folders(env, folders);
+    for (int i = 0; i < FOLDERS; i++)
+        if (folders[i] && *folders[i] && snprintf(path, 4096, "%s/%s", folders[i], name) < 4096 &&
+            sqa_file_exists(path))
             return SQA_OK;
-        }
-        sqa_text_printf(&places, "%s%s", places.length ? ", " : "", folders[i]);
-    }
+    sqa_data_places(env, &places);
     const bool sum = sha256 && *sha256;
     if (published_at)
         sqa_fail(err, SQA_INPUT,

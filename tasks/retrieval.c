@@ -256,6 +256,7 @@ static enum sqa_status show(const struct sqa_dataset *ds, enum sqa_split split, 
     return out->failed ? sqa_task_nomem(ds->task, err) : SQA_OK;
 }
 
+static const char *const files[] = {"new_aan_pairs.train.tsv", "tsv_data/new_aan_pairs.train.tsv", "file=FILE", NULL};
 static const char *const floors[] = {"majority", "bag_of_tokens", NULL};
 
 const struct sqa_task sqa_task_retrieval = {
@@ -275,6 +276,7 @@ const struct sqa_task sqa_task_retrieval = {
     .params = params,
     .self_size = sizeof(struct self),
     .floors = floors,
+    .files = files,
     .open = open_retrieval,
     .close = close_retrieval,
     .length_of = length_of,

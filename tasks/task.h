@@ -36,7 +36,9 @@ struct sqa_task {
     enum sqa_task_kind kind;
     const struct sqa_param *params; /* ends with { .name = NULL } */
     size_t self_size;               /* struct that params fill in */
-    const char *const *floors;      /* ids of floor models shown beside every report; ends with NULL */
+    const char *const
+        *files; /* data files it reads, as sqa_data_find is asked for them; ends with NULL; NULL: none */
+    const char *const *floors; /* ids of floor models shown beside every report; ends with NULL */
     /* Fills ds (sizes, counts, state) for the parameters in self. */
     enum sqa_status (*open)(const void *self, const struct sqa_task_env *env, struct sqa_dataset *ds,
                             struct sqa_err *err);
@@ -98,5 +100,7 @@ int64_t sqa_dataset_batch_length(const struct sqa_dataset *ds, enum sqa_split sp
  * says: "MD5 ... of the archive"). published_at NULL: a file of the user's. path has room for 4096 bytes. */
 enum sqa_status sqa_data_find(const struct sqa_task_env *env, const char *name, const char *published_at,
                               const char *sha256, char path[4096], struct sqa_err *err) SQA_MUST_CHECK;
+/* Appends "DIR, DIR, DIR": where sqa_data_find looks. */
+void sqa_data_places(const struct sqa_task_env *env, struct sqa_text *out);
 
 #endif

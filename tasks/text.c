@@ -65,7 +65,7 @@ static const struct origin origins[] = {
     {"aclImdb",
      "ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz, whose folders train/{neg,pos} and test/{neg,pos} are "
      "read",
-     "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe of the archive"},
+     "SHA-256 c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe of the archive"},
 };
 
 /* A path as typed, else a name under the data folders. */
@@ -230,6 +230,7 @@ static enum sqa_status show(const struct sqa_dataset *ds, enum sqa_split split, 
     return out->failed ? sqa_task_nomem(ds->task, err) : SQA_OK;
 }
 
+static const char *const files[] = {"aclImdb", "train=FILE", NULL};
 static const char *const floors[] = {"majority", "bag_of_tokens", NULL};
 
 const struct sqa_task sqa_task_text = {
@@ -251,6 +252,7 @@ const struct sqa_task sqa_task_text = {
     .params = params,
     .self_size = sizeof(struct self),
     .floors = floors,
+    .files = files,
     .open = open_text,
     .close = close_text,
     .length_of = length_of,

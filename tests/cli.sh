@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report export predict data doctor completion; do
+for verb in list describe run bench explain kernels verify report export predict data score doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -246,8 +246,8 @@ works '' run --model transformer:dim=8,layers=1 --task retrieval:file=documents.
 is 'floors of pairs' sh -c 'grep -q ",majority," pairs/cells.csv && grep -q ",bag_of_tokens," pairs/cells.csv'
 works 'parameters$' export transformer:dim=8,layers=1 --task retrieval:file=documents.tsv,length=16 --init-only -o pairs.w
 works '' data export retrieval:file=documents.tsv,length=16 --split test -o pairs.d
-works '' predict --weights pairs.w --input pairs.d/test_x.npy -o pairs.npy
-fails 3 'not an array \(n, 2, length\)' predict --weights pairs.w --input pairs.d/test_y.npy -o pairs.npy
+works '' predict --weights pairs.w --input pairs.d/test_tokens.npy -o pairs.npy
+fails 3 'not an array \(n, 2, length\)' predict --weights pairs.w --input pairs.d/test_labels.npy -o pairs.npy
 is 'examples of pairs' test "$(csv_columns pairs/examples.csv index | wc -l)" -gt 4
 
 # Data that are not there: which, where published, checksum
@@ -432,13 +432,13 @@ is 'its row says nomem' grep -q ',nomem,' big/cells.csv
 
 seqarena export local --task $small --init-only -o good.safetensors
 seqarena data export $small --split test -o arrays
-works '' predict --weights good.safetensors --input arrays/test_x.npy -o y.npy
+works '' predict --weights good.safetensors --input arrays/test_tokens.npy -o y.npy
 size=$(stat -c %s good.safetensors)
 for n in 0 1 7 8 9 100 $((size / 2)) $((size - 1)); do
     head -c "$n" good.safetensors >broken
-    fails 3 'broken' predict --weights broken --input arrays/test_x.npy -o y.npy
+    fails 3 'broken' predict --weights broken --input arrays/test_tokens.npy -o y.npy
 done
-hostile() { printf '%b' "$1" >broken && fails 3 'broken' predict --weights broken --input arrays/test_x.npy -o y.npy; }
+hostile() { printf '%b' "$1" >broken && fails 3 'broken' predict --weights broken --input arrays/test_tokens.npy -o y.npy; }
 hostile '\0377\0377\0377\0377\0377\0377\0377\0377{}'
 hostile '\0377\0377\0377\0377\0\0\0\0{}'
 hostile '\02\0\0\0\0\0\0\0{}'
@@ -446,19 +446,19 @@ hostile '\02\0\0\0\0\0\0\0[]'
 hostile '\0110\0\0\0\0\0\0\0{"a":{"dtype":"F32","shape":[9999999999,9999999999],"data_offsets":[0,8]}}'
 hostile '\075\0\0\0\0\0\0\0{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,-4]}}     '
 hostile "$(printf '[%.0s' $(seq 3000))"
-fails 3 'good.safetensors|\.npy|not' predict --weights arrays/test_x.npy --input arrays/test_x.npy -o y.npy
-size=$(stat -c %s arrays/test_x.npy)
+fails 3 'good.safetensors|\.npy|not' predict --weights arrays/test_tokens.npy --input arrays/test_tokens.npy -o y.npy
+size=$(stat -c %s arrays/test_tokens.npy)
 for n in 0 6 9 60 127 $((size - 1)); do
-    head -c "$n" arrays/test_x.npy >broken
+    head -c "$n" arrays/test_tokens.npy >broken
     fails 3 'broken' predict --weights good.safetensors --input broken -o y.npy
 done
-sed 's/(20, 20)/(99999999, 9999999999)/' arrays/test_x.npy >broken
+sed 's/(20, 20)/(99999999, 9999999999)/' arrays/test_tokens.npy >broken
 fails 3 'broken' predict --weights good.safetensors --input broken -o y.npy
-sed 's/<i4/<c8/' arrays/test_x.npy >broken
+sed 's/|u1/<c8/' arrays/test_tokens.npy >broken
 fails 3 'broken' predict --weights good.safetensors --input broken -o y.npy
 seqarena data export listops:min=4,max=40,train=60,valid=20,test=20 --split test -o longer
-fails 3 'length 40; the model takes 1 to 20' predict --weights good.safetensors --input longer/test_x.npy -o y.npy
-fails 3 'dimensions; the model takes tokens' predict --weights good.safetensors --input arrays/test_y.npy -o y.npy
+fails 3 'length 40; the model takes 1 to 20' predict --weights good.safetensors --input longer/test_tokens.npy -o y.npy
+fails 3 'dimensions; the model takes tokens' predict --weights good.safetensors --input arrays/test_labels.npy -o y.npy
 
 # Ctrl-C
 

@@ -46,6 +46,9 @@ without text data verify text:train=r.tsv,test=r.tsv,valid=0.5,length=8
 without retrieval data verify retrieval:file=p.tsv,length=8
 without mackey data verify mackey_glass
 without data-export data export $small -o new
+without data-check data verify arrays
+printf '{"name": "a", "params": 3}' >m.json
+without score score $small --pred arrays/test_labels.npy --meta m.json -q -o new
 without dry-run run --dry-run --models . --task $small
 without explain explain transformer --length 16 --batch 1
 without explain-s4d explain s4d --length 16 --batch 1
@@ -53,7 +56,7 @@ without explain-performer explain performer --length 16 --batch 1
 without export export local --task $small --init-only -o new
 without train export local --task $small --train steps=2 -o new
 without forecast export dlinear --task mackey_glass:lookback=8,horizon=4 --train steps=1 -o new
-without predict predict --weights w.safetensors --input arrays/test_x.npy -o new
+without predict predict --weights w.safetensors --input arrays/test_tokens.npy -o new
 without report report done
 without report-json report done --format json
 without verify verify --models '^last$'

@@ -114,11 +114,11 @@ stopped_tags() { # killed in training, the same bits; weights go out and in
     works '' "${command[@]}" -o killed3
     same 'labels at positions: killed and continued, to the same bits' calm3 killed3
     works '' data export reverse:length=20,vocab=9,test=30 --split test -o tagged
-    is 'labels (30, 20)' grep -aq "'shape': (30, 20)" tagged/test_y.npy
+    is 'labels (30, 20)' grep -aq "'shape': (30, 20)" tagged/test_labels.npy
     works 'parameters' export s4d --task reverse:length=20,vocab=9,test=30 --init-only -o tags.safetensors
-    works '' predict --weights tags.safetensors --input tagged/test_x.npy -o tags.npy
+    works '' predict --weights tags.safetensors --input tagged/test_tokens.npy -o tags.npy
     is 'logits of tags (30, 20, 8)' grep -aq "'shape': (30, 20, 8)" tags.npy
-    works '' predict --weights tags.safetensors --input tagged/test_x.npy --threads 2 -o again.npy
+    works '' predict --weights tags.safetensors --input tagged/test_tokens.npy --threads 2 -o again.npy
     is 'logits of tags: whatever the threads' cmp tags.npy again.npy
 }
 
@@ -163,14 +163,14 @@ weights() {
         is "$model: the same seed, the same file" cmp first.safetensors again.safetensors
         works 'parameters' export $model --task $small --init-only --seed 2 -o other.safetensors
         is "$model: another seed, another file" test -n "$(cmp first.safetensors other.safetensors 2>&1)"
-        works '' predict --weights first.safetensors --input arrays/test_x.npy -o logits.npy
+        works '' predict --weights first.safetensors --input arrays/test_tokens.npy -o logits.npy
         is "$model: logits (20, 10)" grep -aq "'shape': (20, 10)" logits.npy
-        works '' predict --weights first.safetensors --input arrays/test_x.npy --threads 2 -o again.npy
+        works '' predict --weights first.safetensors --input arrays/test_tokens.npy --threads 2 -o again.npy
         is "$model: whatever the threads" cmp logits.npy again.npy
         works 'parameters' export $model --task $small --train steps=5 -o trained.safetensors
         works 'parameters' export $model --task $small --train steps=5 --threads 2 -o again.safetensors
         is "$model: trained twice, the same file" cmp trained.safetensors again.safetensors
-        works '' predict --weights trained.safetensors --input arrays/test_x.npy -o trained.npy
+        works '' predict --weights trained.safetensors --input arrays/test_tokens.npy -o trained.npy
         is "$model: training changes logits" test -n "$(cmp logits.npy trained.npy 2>&1)"
     done
     works '' data export mackey_glass:lookback=24,horizon=6 --split test -o series

@@ -13,7 +13,10 @@ is 'no child wrote to its log' test -z "$(cat run1/parts/*/log.txt run2/parts/*/
 works 'Local attention' report run1 run2 bench1
 works '' export local --task $small --train steps=3 -o w.safetensors
 works '' data export $small -o arrays
-works '' predict --weights w.safetensors --input arrays/test_x.npy -o y.npy
+works '' predict --weights w.safetensors --input arrays/test_tokens.npy -o y.npy
+echo '{"name": "the labels"}' >m.json
+works 'accuracy 100.00 %' score $small --pred arrays/test_labels.npy --meta m.json -o scored
+works 'the labels' report scored
 works 'examples' data verify $small
 works '' explain s4d --length 64 --batch 2
 works '' list models

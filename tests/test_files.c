@@ -97,6 +97,9 @@ static void test_npy_types(void **state)
          1,
          -2,
          "i8"},
+        {"{'descr': '<f2', 'fortran_order': False, 'shape': (2,)}", 1, {0, 0xc1, 1, 0}, 4, -2.5, 0x1p-24, "f2"},
+        {"{'descr': '<i2', 'fortran_order': False, 'shape': (2,)}", 1, {255, 255, 0, 1}, 4, -1, 256, "i2"},
+        {"{'descr': '<u2', 'fortran_order': False, 'shape': (2,)}", 1, {255, 255, 0, 1}, 4, 65535, 256, "u2"},
         {"{'descr': '|u1', 'fortran_order': False, 'shape': (2,)}", 1, {1, 254}, 2, 1, 254, "u1"},
         {"{'descr': '|i1', 'fortran_order': False, 'shape': (2,)}", 1, {1, 254}, 2, 1, -2, "i1"},
         {"{'descr': '|b1', 'fortran_order': False, 'shape': (2,)}", 1, {1, 0}, 2, 1, 0, "b1"},
@@ -126,7 +129,7 @@ static void test_npy_refused(void **state)
         {"{'descr': '>f4', 'fortran_order': False, 'shape': (2,)}", "big-endian"},
         {"{'descr': '|O', 'fortran_order': False, 'shape': (2,)}", "Python objects"},
         {"{'descr': '<c8', 'fortran_order': False, 'shape': (1,)}", "'<c8'"},
-        {"{'descr': '<f2', 'fortran_order': False, 'shape': (4,)}", "'<f2'"},
+        {"{'descr': '<u4', 'fortran_order': False, 'shape': (2,)}", "'<u4'"},
         {"{'descr': '|f4', 'fortran_order': False, 'shape': (2,)}", "'|f4'"},
         {"{'descr': '', 'fortran_order': False, 'shape': (2,)}", "type ''"},
         {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}", "structured"},
@@ -204,8 +207,44 @@ static void test_npy_round_trip(void **state)
     sqa_npy_clear(&a);
     assert_int_equal(sqa_npy_write(path, "i4", 2, dim, values, &err), SQA_INPUT);
     assert_non_null(strstr(err.text, "element 2"));
-    assert_int_equal(sqa_npy_write(path, "u1", 2, dim, values, &err), SQA_UNSUPPORTED);
+    assert_int_equal(sqa_npy_write(path, "u1", 2, dim, values, &err), SQA_INPUT);
+    assert_non_null(strstr(err.text, "element 1 is -1, not a whole number of 8 bits"));
+    assert_int_equal(sqa_npy_write(path, "f2", 2, dim, values, &err), SQA_UNSUPPORTED);
     assert_int_equal(sqa_npy_read(other, &a, &err), SQA_INPUT);
+}
+
+static void test_npy_in_pieces(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    static int32_t ints[N];
+    static double back[N];
+    struct sqa_err err = {0};
+    struct sqa_npy_out o;
+    struct sqa_npy_in in;
+    static const char *const names[] = {"u1", "i1", "i2", "u2", "i4", "f4"};
+    for (size_t t = 0; t < sizeof names / sizeof names[0]; t++) {
+        for (int i = 0; i < N; i++)
+            ints[i] = i % (t == 0 ? 256 : t == 1 ? 128 : 32768);
+        assert_ok(sqa_npy_begin(&o, path, names[t], 2, (const int64_t[]){N / 2, 2}, &err), &err);
+        for (size_t i = 0; i < N; i += 8000)
+            assert_ok(sqa_npy_add_ints(&o, ints + i, 8000, &err), &err);
+        assert_ok(sqa_npy_end(&o, &err), &err);
+        assert_ok(sqa_npy_open(path, &in, &err), &err);
+        assert_true(in.rank == 2 && in.dim[0] == N / 2 && in.count == N && in.whole == (t < 5));
+        assert_string_equal(in.type, names[t]);
+        assert_ok(sqa_npy_get(&in, 3, N - 3, back, &err), &err);
+        for (int i = 3; i < N; i++)
+            assert_true(back[i - 3] == ints[i]);
+        sqa_npy_close(&in);
+    }
+    assert_ok(sqa_npy_begin(&o, path, "i4", 1, (const int64_t[]){N}, &err), &err);
+    assert_ok(sqa_npy_add_ints(&o, ints, N - 1, &err), &err);
+    assert_int_equal(sqa_npy_end(&o, &err), SQA_SHAPE); /* the file of before stays */
+    assert_ok(sqa_npy_open(path, &in, &err), &err);
+    assert_int_equal(in.rank, 2);
+    sqa_npy_close(&in);
+    assert_int_equal(sqa_npy_open("nowhere.npy", &in, &err), SQA_INPUT);
 }
 
 /* ---- safetensors ---- */
@@ -535,11 +574,17 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_npy_types),           cmocka_unit_test(test_npy_refused),
-        cmocka_unit_test(test_npy_round_trip),      cmocka_unit_test(test_safetensors_accepted),
-        cmocka_unit_test(test_safetensors_refused), cmocka_unit_test(test_safetensors_round_trip),
-        cmocka_unit_test(test_checkpoint_bits),     cmocka_unit_test(test_checkpoint_other_type),
-        cmocka_unit_test(test_checkpoint_refused),  cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_npy_types),
+        cmocka_unit_test(test_npy_refused),
+        cmocka_unit_test(test_npy_round_trip),
+        cmocka_unit_test(test_npy_in_pieces),
+        cmocka_unit_test(test_safetensors_accepted),
+        cmocka_unit_test(test_safetensors_refused),
+        cmocka_unit_test(test_safetensors_round_trip),
+        cmocka_unit_test(test_checkpoint_bits),
+        cmocka_unit_test(test_checkpoint_other_type),
+        cmocka_unit_test(test_checkpoint_refused),
+        cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

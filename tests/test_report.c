@@ -280,13 +280,13 @@ static void test_csv(void **state)
     (void)state;
     make_run("run", small, sizeof small / sizeof small[0], NULL);
     char *text = report("csv", 1, (const char *const[]){"run"});
-    has(text, "task,scale,model,metric,n_seeds,n_examples,mean,low,high,method,reference\n");
-    has(text, "\nlistops:max=64,smoke,majority,params,1,,0,0,0,counted,\n");
-    has(text, "\nlistops:max=64,smoke,transformer,steps,2,,200,200,200,counted,\n");
+    has(text, "task,scale,model,metric,n_seeds,n_examples,mean,low,high,method,reference,origin\n");
+    has(text, "\nlistops:max=64,smoke,majority,params,1,,0,0,0,counted,,\n");
+    has(text, "\nlistops:max=64,smoke,transformer,steps,2,,200,200,200,counted,,\n");
     has(text, "\nlistops:max=64,smoke,transformer,test_accuracy,2,60,");
-    has(text, ",bootstrap,first_token\n");
+    has(text, ",bootstrap,first_token,\n");
     has(text, "\nlistops:max=64,smoke,transformer,infer_latency_ns,2,24,");
-    has(text, "\netth1:horizon=24,smoke,dlinear,infer_latency_ns,2,24,2400000,,,,\n");
+    has(text, "\netth1:horizon=24,smoke,dlinear,infer_latency_ns,2,24,2400000,,,,,\n");
     sqa_free(text);
 }
 
@@ -396,9 +396,9 @@ static void test_settings(void **state)
     assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
     assert_int_equal(sqa_file_write("run/cells.csv", cells, strlen(cells), &err), SQA_OK);
     char *csv = report("csv", 1, (const char *const[]){"run"});
-    has(csv, "\"m [length=128, dtype=f32]\",infer_latency_ns,1,,1000,,,,\n");
-    has(csv, "\"m [length=256, dtype=bf16]\",infer_latency_ns,2,,1600,,,,\n");
-    has(csv, ",n,infer_latency_ns,1,,1700,,,,\n");
+    has(csv, "\"m [length=128, dtype=f32]\",infer_latency_ns,1,,1000,,,,,\n");
+    has(csv, "\"m [length=256, dtype=bf16]\",infer_latency_ns,2,,1600,,,,,\n");
+    has(csv, ",n,infer_latency_ns,1,,1700,,,,,\n");
     char *md = report("md", 1, (const char *const[]){"run"});
     has(md, "### `random`, scale lite: inference, length 256, batch 4, bf16\n");
     has(md, "No run.json");
@@ -575,13 +575,51 @@ static void test_tags(void **state)
     sqa_pool_clear(&pool);
 }
 
+/* A model from outside with the name of one measured here: two entries; stated cost in no table of measured cost. */
+static void test_external(void **state)
+{
+    (void)state;
+    struct sqa_err err = {0};
+    const char *cells =
+        "schema,key,phase,model,task,scale,length,batch,seed,status,params,flops,latency_ns_median,test_n,"
+        "test_accuracy,floor,origin,model_full,recipe\n"
+        "1,f,train,majority,t,lite,64,,1,ok,0,,,100,0.2,1,,majority,\n"
+        "1,a,train,m,t,lite,64,4,1,ok,10,,,100,0.5,,,m:dim=1,lr=1\n"
+        "1,a,infer,m,t,lite,64,4,1,ok,10,100,1000,,,,,m:dim=1,lr=1\n"
+        "1,x,train,m,t,lite,64,,1,ok,77,,,100,0.75,,external,m,ours\n"
+        "1,x,infer,m,t,lite,64,8,1,ok,77,123,5,,,,external,m,ours\n"
+        "1,y,train,m,t,lite,64,,2,ok,77,,,100,0.75,,external,m,another text\n"
+        "1,z,train,no_mixer,t,lite,64,,1,ok,77,,,100,0.9,,external,no_mixer,\n";
+    assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
+    assert_int_equal(sqa_file_write("run/cells.csv", cells, strlen(cells), &err), SQA_OK);
+    char *csv = report("csv", 1, (const char *const[]){"run"});
+    has(csv, "t,lite,m,test_accuracy,1,100,0.5,");
+    has(csv, "t,lite,m,test_accuracy,2,100,0.75,");
+    has(csv, ",external\n");
+    char *md = report("md", 1, (const char *const[]){"run"});
+    has(md, "| `m` (external) ");
+    has(md, "| `no_mixer` (external) "); /* no control of ours */
+    has(md, "(external): scored from predictions; cost columns are what the user stated.");
+    has(md, "best is `no_mixer` (external)");
+    const char *measured = strstr(md, "scale lite: inference"), *stated = strstr(md, "### Stated by users");
+    assert_true(measured && stated && measured < stated);
+    const char *row = strstr(measured, "`m`");
+    assert_true(row && row < stated);
+    const char *mark = strstr(measured, "(external)");
+    assert_true(mark > stated);
+    has(stated, "|    5 ns |");
+    assert_null(strstr(md, "minus no_mixer"));
+    sqa_free(csv);
+    sqa_free(md);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DIR(test_small),    IN_DIR(test_csv),       IN_DIR(test_json),    IN_DIR(test_figures),
         IN_DIR(test_two_runs), IN_DIR(test_settings),  IN_DIR(test_scaling), IN_DIR(test_full_forms),
-        IN_DIR(test_odd),      IN_DIR(test_no_memory), IN_DIR(test_tags),
+        IN_DIR(test_odd),      IN_DIR(test_no_memory), IN_DIR(test_tags),    IN_DIR(test_external),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
