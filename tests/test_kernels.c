@@ -262,7 +262,7 @@ static void test_reduce(void **state)
                     fill(1, n, n, 1);
                     reference->sum_rows(D(0), rows, n, n + 3, D(1), accumulate);
                     k->sum_rows(F(0), rows, n, n + 3, F(1), accumulate);
-                    expect("sum_rows", k, 1, n, 2e-7, 1);
+                    expect("sum_rows", k, 1, n, 5e-7, 1);
                 }
         }
     for (size_t c = 0; c < candidates; c++)
