@@ -50,6 +50,8 @@ struct sqa_tensor *sqa_div(struct sqa_graph *g, struct sqa_tensor *a, struct sqa
 struct sqa_tensor *sqa_affine(struct sqa_graph *g, double a, struct sqa_tensor *x, double b); /* a x + b */
 struct sqa_tensor *sqa_square(struct sqa_graph *g, struct sqa_tensor *x); /* has second derivatives: mul and affine */
 
+struct sqa_tensor *sqa_add_int(struct sqa_graph *g, struct sqa_tensor *x, int32_t more); /* x + more, i32 */
+
 /* Reductions over the axes of the bit mask; kept dims have size 1 when keep, else they go. */
 struct sqa_tensor *sqa_sum(struct sqa_graph *g, struct sqa_tensor *x, unsigned axes, bool keep);
 struct sqa_tensor *sqa_mean(struct sqa_graph *g, struct sqa_tensor *x, unsigned axes, bool keep);

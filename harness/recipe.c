@@ -24,18 +24,21 @@ const struct sqa_param sqa_recipe_params[] = {
     SETTING(REAL, rate, "peak learning rate (alias lr)", "1e-3", 0, 100),
     SETTING(REAL, ssm_rate, "largest peak rate of state-space parameters; 0: as the others", "1e-3", 0, 100),
     SETTING(REAL, decay, "weight decay: adamw decoupled, adam and sgd added to the gradient", "0", 0, 100),
+    SETTING(BOOL, decay_all, "1: decay also for biases, norms and state-space parameters", "0", 0, 0),
     SETTING(REAL, clip, "largest global norm of the gradient; 0: none", "1", 0, 1e9),
     SETTING(REAL, beta1, "decay of the first moment", "0.9", 0, 0.999999),
     SETTING(REAL, beta2, "decay of the second moment", "0.999", 0, 0.99999999),
     SETTING(REAL, eps, "added to the root of the second moment", "1e-8", 1e-30, 1),
     SETTING(REAL, momentum, "momentum of sgd", "0.9", 0, 0.999999),
     CHOICE(optimizer, "update rule", "adamw", "adamw|adam|sgd"),
-    CHOICE(schedule, "rate over time", "cosine", "constant|cosine|linear|step|lra|one_cycle"),
+    CHOICE(schedule, "rate over time", "cosine", "constant|cosine|linear|step|lra|one_cycle|lra_cosine|inverse_sqrt"),
     SETTING(INT, warmup, "steps of warm-up", "0", 0, 1e9),
     SETTING(INT, hold, "schedule step: epochs at the peak before the first decay", "0", 0, 1e6),
     SETTING(INT, every, "schedule step: epochs between decays", "1", 1, 1e6),
     SETTING(REAL, step_decay, "schedule step: factor of a decay", "0.5", 0, 1),
     SETTING(BOOL, cycle_momentum, "schedule one_cycle: 1 moves beta1 from 0.95 to 0.85 and back", "0", 0, 0),
+    SETTING(INT, cycle, "schedule lra_cosine: steps from the peak to 0; 0: all steps", "0", 0, 1e9),
+    SETTING(INT, first_step, "the schedule counts the first step as 1, or as 0 (rate 0 in warm-up)", "1", 0, 1),
     SETTING(INT, eval_every, "steps between validations; 0: every epoch", "0", 0, 1e9),
     SETTING(INT, eval_examples, "validation examples at most; 0: all", "0", 0, 1e9),
     SETTING(INT, patience, "validations without a better loss before training stops; 0: never", "0", 0, 1e9),
@@ -182,6 +185,7 @@ void sqa_recipe_optim(const struct sqa_recipe *r, struct sqa_optim *o)
                             .eps = r->eps,
                             .momentum = r->momentum,
                             .decay = r->decay,
+                            .decay_all = r->decay_all != 0,
                             .clip = r->clip,
                             .ssm_rate = r->ssm_rate,
                             .rate = r->rate};
@@ -189,9 +193,9 @@ void sqa_recipe_optim(const struct sqa_recipe *r, struct sqa_optim *o)
 
 void sqa_recipe_schedule(const struct sqa_recipe *r, int64_t steps_per_epoch, int64_t total, struct sqa_schedule *c)
 {
-    static const enum sqa_schedule_kind kinds[] = {SQA_SCHEDULE_CONSTANT, SQA_SCHEDULE_COSINE,
-                                                   SQA_SCHEDULE_LINEAR,   SQA_SCHEDULE_STEP,
-                                                   SQA_SCHEDULE_LRA,      SQA_SCHEDULE_ONE_CYCLE};
+    static const enum sqa_schedule_kind kinds[] = {
+        SQA_SCHEDULE_CONSTANT, SQA_SCHEDULE_COSINE,    SQA_SCHEDULE_LINEAR,     SQA_SCHEDULE_STEP,
+        SQA_SCHEDULE_LRA,      SQA_SCHEDULE_ONE_CYCLE, SQA_SCHEDULE_LRA_COSINE, SQA_SCHEDULE_INVERSE_SQRT};
     const char *choices = sqa_params_find(sqa_recipe_params, "schedule")->choices;
     *c = (struct sqa_schedule){.kind = kinds[index_of(choices, r->schedule)],
                                .warmup = r->warmup,
@@ -200,5 +204,7 @@ void sqa_recipe_schedule(const struct sqa_recipe *r, int64_t steps_per_epoch, in
                                .decay = r->step_decay,
                                .every = r->every,
                                .hold = r->hold,
-                               .cycle_momentum = r->cycle_momentum != 0};
+                               .cycle_momentum = r->cycle_momentum != 0,
+                               .cycle = r->cycle,
+                               .from_zero = r->first_step == 0};
 }

@@ -22,11 +22,14 @@ struct sqa_recipe {
     int64_t batch, steps, epochs; /* steps > 0 wins; else epochs of the training split */
     double rate, ssm_rate, decay, clip, beta1, beta2, eps, momentum;
     const char *optimizer; /* adamw|adam|sgd */
-    const char *schedule;  /* constant|cosine|linear|step|lra|one_cycle */
+    const char *schedule;  /* constant|cosine|linear|step|lra|one_cycle|lra_cosine|inverse_sqrt */
     int64_t warmup;        /* steps */
     int64_t hold, every;   /* of schedule step, epochs */
     double step_decay;
     int64_t cycle_momentum;
+    int64_t cycle;      /* of schedule lra_cosine, steps */
+    int64_t first_step; /* what the schedule counts the first step as */
+    int64_t decay_all;
     int64_t eval_every;    /* steps; 0: every epoch */
     int64_t eval_examples; /* of validation at most; 0: all */
     int64_t patience;      /* evaluations without a better validation loss; 0: no early stop */

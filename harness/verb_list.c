@@ -229,6 +229,7 @@ static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
                   {SQA_TRAIT_EQUIVARIANT, "permuting positions permutes outputs"},
                   {SQA_TRAIT_SUM_TO_ONE, "mixing weights of a row sum to 1"},
                   {SQA_TRAIT_CONTROL, "a control, shown beside the floors"},
+                  {SQA_TRAIT_QKV, "q, k and v may have another width than the stream (qkv=N)"},
                   {SQA_TRAIT_LINEAR_MEMORY, "memory grows linearly in length"}};
     sqa_text_printf(t, "%s: %s (slot %s)\n", v->id, v->title, sqa_slot_name(v->slot));
     sqa_text_add(t, "source      ");

@@ -2,7 +2,7 @@
  * transformer.c - multi-head softmax attention
  *
  * Computes  o = softmax(q k^T / sqrt(d)) v over valid keys (j <= i when causal), heads merged by Wo
- * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d), d = D / H
+ * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d), d = D / H, or qkv / H
  * Cost      projections, and for each of the P allowed (query, key) pairs of a head 4 d + 5 flops (two products,
  *           softmax); P = L^2, causal L (L + 1) / 2. Tiled (Dao et al., arXiv:2205.14135): no L x L matrix in memory
  * Source    Vaswani et al. 2017, arXiv:1706.03762, section 3.2
@@ -15,7 +15,7 @@
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct sqa_heads h = sqa_project_heads(c, x);
-    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_width(&c->frame)),
                                             .causal = c->frame.causal != 0,
                                             .dropout = c->frame.attention_dropout};
 
@@ -28,7 +28,8 @@ static double flops(const void *self, const struct sqa_context *c)
     const double L = (double)c->length, pairs = c->frame.causal ? L * (L + 1) / 2 : L * L;
 
     (void)self;
-    return sqa_heads_flops(c) + (double)c->batch * pairs * (4 * (double)c->frame.dim + 5 * (double)c->frame.heads);
+    return sqa_heads_flops(c) +
+           (double)c->batch * pairs * (4 * (double)sqa_qkv_width(&c->frame) + 5 * (double)c->frame.heads);
 }
 
 /* Identities */
@@ -246,8 +247,8 @@ const struct sqa_variant sqa_variant_transformer = {
     .source = "Vaswani et al. 2017, arXiv:1706.03762, section 3.2",
     .complexity = "O(L^2 D) time, O(L D) memory",
     .help = "Every position attends to every valid one. Computed in tiles with the online softmax, exactly.",
-    .traits =
-        SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
+              SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .build = build,
     .flops = flops,
     .identities = identities,
