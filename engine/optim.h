@@ -14,11 +14,11 @@ enum sqa_optim_kind { SQA_OPTIM_ADAMW, SQA_OPTIM_ADAM, SQA_OPTIM_SGD };
 struct sqa_optim {
     enum sqa_optim_kind kind;
     double beta1, beta2, eps, momentum;
-    double decay; /* ADAMW: decoupled, times the rate; ADAM, SGD: added to the gradient. Not for NO_DECAY and SSM, */
-    bool decay_all;  /* unless this is set */
-    double clip;     /* largest global norm of the gradient; 0: none */
+    double decay; /* ADAMW: decoupled, times the rate; ADAM, SGD: added to the gradient. Not for NO_DECAY and SSM */
+    double clip;  /* largest global norm of the gradient; 0: none */
     double ssm_rate; /* largest rate of the SSM group at the schedule's peak; 0: as the others */
     double rate;     /* peak rate of the schedule */
+    bool decay_all;  /* decay for NO_DECAY and SSM too */
 };
 
 /* One step with the gradients in s; t counts from 1; factor is the schedule's value, beta1 may be cycled (0:

@@ -44,6 +44,10 @@ const struct sqa_param sqa_recipe_params[] = {
     SETTING(INT, patience, "validations without a better loss before training stops; 0: never", "0", 0, 1e9),
     CHOICE(select, "weights that are tested: of the best validation, or the last", "best_valid", "best_valid|last"),
     SETTING(INT, bucket, "batches are padded to a multiple of this length", "16", 1, 1 << 20),
+    CHOICE(pad, "rows are padded to the longest of their batch (a multiple of bucket), or to the task's length",
+           "longest", "longest|full"),
+    SETTING(INT, micro, "rows that go through the model at a time, gradients added up; 0: the whole batch", "0", 0,
+            1 << 20),
     SETTING(BOOL, drop_last, "1: the last partial training batch of an epoch is dropped", "0", 0, 0),
     {.name = NULL}};
 
@@ -118,9 +122,17 @@ static enum sqa_status override(struct sqa_recipe *r, const char *overrides, str
 static enum sqa_status join_frame(const struct sqa_recipe_parser *p, const char **out)
 {
     struct sqa_text t = {0};
-    for (size_t i = 0; i < p->frames; i++)
-        if (p->frame[i].value)
-            sqa_text_printf(&t, "%s%s=%s", t.length ? "," : "", p->frame[i].name, p->frame[i].value);
+    for (int slots = 0; slots < 2; slots++) /* slots stand behind the parameters */
+        for (size_t i = 0; i < p->frames; i++) {
+            const char *name = p->frame[i].name, *dot = strchr(name, '.');
+            const bool slot = strncmp(name, "slot.", 5) == 0;
+            if (p->frame[i].value && slot == (slots == 1))
+                sqa_text_printf(&t, "%s%s=%s",
+                                slot       ? "+"
+                                : t.length ? ","
+                                           : "",
+                                dot ? dot + 1 : name, p->frame[i].value);
+        }
     *out = t.failed ? NULL : sqa_arena_strdup(p->arena, sqa_text_get(&t));
     sqa_text_clear(&t);
     return *out ? SQA_OK : SQA_NOMEM;
@@ -151,6 +163,52 @@ enum sqa_status sqa_recipe_resolve(const char *scale, const char *model, const c
     if (!r->file || !r->source || join_frame(&p, frame_defaults) != SQA_OK)
         return sqa_fail(err, SQA_NOMEM, "%s: no memory for the recipe; free some memory and run again", path);
     return SQA_OK;
+}
+
+/* Whether list, "a=1,b=2" of n bytes, has a value for the name that begins at item. */
+static bool is_given(const char *list, size_t n, const char *item)
+{
+    const size_t name = strcspn(item, "=") + 1;
+    for (const char *at = list, *end = list + n; at && at + name <= end;
+         at = memchr(at, ',', (size_t)(end - at)), at = at ? at + 1 : NULL)
+        if (strncmp(at, item, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a slot "name=..." has an item in the rest of a spec, "+norm=rmsnorm+pool=last". */
+static bool slot_is_given(const char *rest, const char *item)
+{
+    const size_t name = strcspn(item, "=") + 1;
+    for (const char *at = strchr(rest, '+'); at; at = strchr(at + 1, '+'))
+        if (strncmp(at + 1, item, name) == 0)
+            return true;
+    return false;
+}
+
+const char *sqa_recipe_model(struct sqa_arena *arena, const char *spec, const char *defaults)
+{
+    struct sqa_text t = {0};
+    const size_t head = strcspn(spec, "+"), params = strcspn(defaults, "+");
+    const char *colon = memchr(spec, ':', head);
+    int printed = colon != NULL;
+    sqa_text_add_bytes(&t, spec, head);
+    for (const char *d = defaults; d < defaults + params;) {
+        const size_t n = strcspn(d, ",+");
+        if (!colon || !is_given(colon + 1, (size_t)(spec + head - colon - 1), d))
+            sqa_text_printf(&t, "%c%.*s", printed++ ? ',' : ':', (int)n, d);
+        d += n + (d[n] == ',');
+    }
+    sqa_text_add(&t, spec + head);
+    for (const char *d = defaults + params; *d;) {
+        const size_t n = 1 + strcspn(d + 1, "+");
+        if (!slot_is_given(spec + head, d + 1))
+            sqa_text_add_bytes(&t, d, n);
+        d += n;
+    }
+    const char *out = t.failed ? NULL : sqa_arena_strdup(arena, sqa_text_get(&t));
+    sqa_text_clear(&t);
+    return out;
 }
 
 void sqa_recipe_text(const struct sqa_recipe *r, struct sqa_text *out)

@@ -17,8 +17,9 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
     (void)task;
     if (!frame->causal)
         return SQA_OK;
-    return sqa_fail(err, SQA_UNSUPPORTED,
-                    "cls: its vector stands first, where causal=1 sees no other position; use +pool=last or +pool=mean");
+    return sqa_fail(
+        err, SQA_UNSUPPORTED,
+        "cls: its vector stands first, where causal=1 sees no other position; use +pool=last or +pool=mean");
 }
 
 static struct sqa_tensor *front(const void *self, struct sqa_context *c, struct sqa_tensor *x)

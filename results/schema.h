@@ -63,6 +63,8 @@
     X(harness_seconds, "seconds of training outside ops and data")                            \
     X(total_seconds, "wall seconds of the cell")                                              \
     X(floor, "1 when the model is a floor (a baseline without training)")                     \
+    X(padding, "how rows were padded: longest (of their batch) or full (the task's length)")  \
+    X(real_share, "share of tokens in the positions of the training batches; of timing: 1")   \
     X(note, "what a reader must know of this row")                                            \
     X(model_full, "model with every parameter")                                               \
     X(task_full, "task with every parameter")                                                 \
