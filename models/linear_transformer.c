@@ -41,7 +41,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 
 static double flops(const void *self, const struct sqa_context *c)
 {
-    const int64_t d = sqa_head_width(&c->frame);
+    const int64_t d = sqa_head_dim(&c->frame);
     const struct sqa_kernel_attention_shape shape = {c->batch, c->length, c->frame.heads, d, d, d, false};
 
     return sqa_heads_flops(c) + sqa_kernel_attention_flops(shape, spec_of(self, c));

@@ -123,7 +123,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 {
     const struct self *s = self;
     const struct sqa_heads h = mixes_first(s, c) ? mix_then_project(s, c, x) : project_then_mix(s, c, x);
-    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_width(&c->frame)),
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .dropout = c->frame.attention_dropout};
 
     return sqa_merge_heads(c, sqa_attention(c->g, h.q, h.k, h.v, NULL, spec));

@@ -38,7 +38,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 {
     const struct self *s = self;
     const struct sqa_heads h = sqa_project_heads(c, x);
-    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_width(&c->frame)),
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .causal = c->frame.causal != 0,
                                             .dropout = c->frame.attention_dropout,
                                             .local = s->window,

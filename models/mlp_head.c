@@ -1,22 +1,23 @@
 /*
  * mlp_head.c - two-layer head
  *
- * Computes  y = relu(x W1 + b1) W2 + b2
+ * Computes  y = relu(x W1 + b1) W2 + b2; with second > 0 one layer of that width between them, with relu
  * Shapes    x (B, D) -> logits (B, classes), or forecast (B, horizon, outputs); tags: x (B, L, D) -> (B, L, classes);
  *           W1 (D, F), F = hidden, or ffn of the frame
- * Cost      B (2 D F + 2 F + 2 F n + n) flops for n outputs; tags: B L rows
- * Source    the lite protocol (mlpen/Nystromformer, LRA/code)
- * Departs   nothing
+ * Cost      B (2 D F + 2 F + 2 F n + n) flops for n outputs; a second layer of G: 2 F G + 2 G more, G for F in 2 F n;
+ * tags: B L rows Source    the lite protocol (mlpen/Nystromformer, LRA/code) Departs   nothing
  */
 #include "models/model.h"
 
 struct self {
-    int64_t hidden;
+    int64_t hidden, second;
 };
 
 static const struct sqa_param params[] = {
     {"hidden", "hidden width; 0: ffn of the frame", SQA_PARAM_INT, "0", 0, 1 << 20,
      .offset = offsetof(struct self, hidden)},
+    {"second", "width of a second hidden layer; 0: none (LRA's code for pairs: half the first)", SQA_PARAM_INT, "0",
+     0, 1 << 20, .offset = offsetof(struct self, second)},
     {.name = NULL},
 };
 
@@ -32,16 +33,21 @@ static int64_t outputs(const struct sqa_signature *task)
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
+    const struct self *s = self;
     const struct sqa_signature *task = c->task;
-    struct sqa_tensor *h = sqa_dense_layer_act(c, "in", x, hidden(self, c), true, SQA_UNARY_RELU);
+    struct sqa_tensor *h = sqa_dense_layer_act(c, "in", x, hidden(s, c), true, SQA_UNARY_RELU);
+    if (s->second > 0)
+        h = sqa_dense_layer_act(c, "second", h, s->second, true, SQA_UNARY_RELU);
     struct sqa_tensor *y = sqa_dense_layer(c, "out", h, outputs(task), true);
     return task->kind == SQA_FORECAST ? sqa_reshape(c->g, y, SQA_DIMS(c->batch, task->horizon, task->outputs)) : y;
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
-    const double d = (double)c->frame.dim, f = (double)hidden(self, c), n = (double)outputs(c->task);
-    return (double)sqa_head_rows(c) * (2 * d * f + 2 * f + 2 * f * n + n);
+    const struct self *s = self;
+    const double d = (double)c->frame.dim, f = (double)hidden(s, c), n = (double)outputs(c->task);
+    const double g = (double)s->second, last = s->second > 0 ? g : f;
+    return (double)sqa_head_rows(c) * (2 * d * f + 2 * f + 2 * f * g + 2 * g + 2 * last * n + n);
 }
 
 const struct sqa_variant sqa_variant_mlp_head = {

@@ -138,6 +138,11 @@ struct sqa_tensor *sqa_build_channel(struct sqa_context *c, struct sqa_tensor *x
     return build_same(c, &c->model->slot[SQA_SLOT_CHANNEL], "channel", x);
 }
 
+bool sqa_has_channel(const struct sqa_context *c)
+{
+    return c->model->slot[SQA_SLOT_CHANNEL].variant->build != NULL;
+}
+
 struct sqa_tensor *sqa_build_norm(struct sqa_context *c, const char *name, struct sqa_tensor *x)
 {
     return build_same(c, &c->model->slot[SQA_SLOT_NORM], name, x);

@@ -63,6 +63,7 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
 /* Used by residual variants: the parts of the block of c->layer. */
 struct sqa_tensor *sqa_build_mixer(struct sqa_context *c, struct sqa_tensor *x);   /* scope "mixer" */
 struct sqa_tensor *sqa_build_channel(struct sqa_context *c, struct sqa_tensor *x); /* scope "channel" */
+bool sqa_has_channel(const struct sqa_context *c); /* false: the block ends with its mixer */
 struct sqa_tensor *sqa_build_norm(struct sqa_context *c, const char *name, struct sqa_tensor *x);
 
 #endif

@@ -63,7 +63,7 @@ static inline int64_t sqa_qkv_width(const struct sqa_frame *f)
 {
     return f->qkv > 0 ? f->qkv : f->dim;
 }
-static inline int64_t sqa_head_width(const struct sqa_frame *f)
+static inline int64_t sqa_head_dim(const struct sqa_frame *f)
 {
     return sqa_qkv_width(f) / f->heads;
 }
@@ -111,7 +111,7 @@ struct sqa_dense_spec {
 void sqa_dense_layers(struct sqa_context *c, int n, const struct sqa_dense_spec *layer, struct sqa_tensor *x,
                       struct sqa_tensor **y);
 /* q, k, v projections of x as (B, L, H, d): "wq.w", "wk.w", "wv.w" (and "wq.b", ... when frame.bias); heads from the
- * frame, d = sqa_head_width. With sqa_merge_heads B L (8 D Q + bias (3 Q + D)) flops, Q = H d; sqa_heads_flops says
+ * frame, d = sqa_head_dim. With sqa_merge_heads B L (8 D Q + bias (3 Q + D)) flops, Q = H d; sqa_heads_flops says
  * so for closed forms. */
 struct sqa_heads {
     struct sqa_tensor *q, *k, *v;
@@ -153,7 +153,8 @@ struct sqa_variant {
     /* Refuses what cannot be built, with a sentence that says what can. NULL: everything goes. */
     enum sqa_status (*check)(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err);
-    /* x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure.
+    /* NULL: slot channel, nothing to build (no_channel).
+     * x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure.
      */
     struct sqa_tensor *(*build)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
     /* pool only, may be NULL: x (B, L, D) of the embedding -> (B, L + 1, D) with a vector in front. The frame then
