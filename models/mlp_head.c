@@ -4,8 +4,10 @@
  * Computes  y = relu(x W1 + b1) W2 + b2; with second > 0 one layer of that width between them, with relu
  * Shapes    x (B, D) -> logits (B, classes), or forecast (B, horizon, outputs); tags: x (B, L, D) -> (B, L, classes);
  *           W1 (D, F), F = hidden, or ffn of the frame
- * Cost      B (2 D F + 2 F + 2 F n + n) flops for n outputs; a second layer of G: 2 F G + 2 G more, G for F in 2 F n;
- * tags: B L rows Source    the lite protocol (mlpen/Nystromformer, LRA/code) Departs   nothing
+ * Cost      B (2 D F + 2 F + 2 F n + n) flops for n outputs; with a second layer of G: 2 F G + 2 G more, and 2 G n
+ *           for 2 F n; tags: B L rows
+ * Source    the lite protocol (mlpen/Nystromformer, LRA/code)
+ * Departs   nothing
  */
 #include "models/model.h"
 

@@ -1,0 +1,362 @@
+/* test_protocol.c - published protocols: recipes x models x tasks, parameter counts, rates, padding of whole models */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "harness/recipe.h"
+#include "models/probe.h"
+#include "tasks/task.h"
+
+#define COUNT(x) (sizeof(x) / sizeof(x)[0])
+
+static struct sqa_arena arena;
+
+static int find_recipes(void **state)
+{
+    (void)state;
+    return setenv("SEQARENA_RECIPES", "recipes", 1);
+}
+
+static int clear(void **state)
+{
+    (void)state;
+    sqa_arena_clear(&arena);
+    return 0;
+}
+
+static struct sqa_recipe resolve(const char *scale, const char *model, const char *task, const char **defaults)
+{
+    struct sqa_recipe r;
+    struct sqa_err err = {0};
+    if (sqa_recipe_resolve(scale, model, task, "", &arena, &r, defaults, &err) != SQA_OK)
+        fail_msg("%s", err.text);
+    return r;
+}
+
+/* Each name of recipes/, NULL at the end. */
+static char *next_name(char **rest)
+{
+    char *line;
+    while ((line = strsep(rest, "\n")) && !*line)
+        ;
+    return line;
+}
+
+static void every_row_has_a_source(void **state)
+{
+    struct sqa_text names = {0};
+    (void)state;
+    sqa_recipe_list(&names);
+    char *rest = names.text;
+    int recipes = 0;
+    for (char *name; (name = next_name(&rest)); recipes++) {
+        char path[4096], *text, *lines;
+        size_t size;
+        struct sqa_err err = {0};
+        assert_int_equal(sqa_recipe_path(name, path, &err), SQA_OK);
+        assert_int_equal(sqa_file_read(path, 1 << 20, &text, &size, &err), SQA_OK);
+        if (sqa_recipe_check(path, text, &err) != SQA_OK)
+            fail_msg("%s", err.text);
+        const char *open = NULL; /* the row that has none so far */
+        lines = text;
+        for (char *line; (line = strsep(&lines, "\n"));) {
+            if (line[0] == '[' && open)
+                break;
+            if (line[0] == '[')
+                open = line;
+            if (strncmp(line, "source = ", 9) == 0)
+                open = NULL;
+        }
+        if (open)
+            fail_msg("recipes/%s.ini: %s has no source", name, open);
+        sqa_free(text);
+    }
+    assert_true(recipes >= 9);
+    sqa_text_clear(&names);
+}
+
+/* Tasks of the arena and of the registry. Positions are few: graphs are built, not run. */
+static const struct {
+    const char *task;
+    struct sqa_signature is;
+} arena_tasks[] = {
+    {"listops", {.kind = SQA_CLASSIFY, .vocab = 16, .classes = 10, .length = 64}},
+    {"text", {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 2, .length = 64}},
+    {"text:length=1000", {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 2, .length = 64}},
+    {"image", {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 10, .length = 64}},
+    {"image:input=reals", {.kind = SQA_CLASSIFY, .channels = 1, .classes = 10, .length = 64}},
+    {"pathfinder", {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 2, .length = 64}},
+    {"pathfinder:level=easy", {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 2, .length = 64}},
+    {"pathfinder:size=64", {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 2, .length = 64}},
+    {"pathfinder:size=128,level=hard", {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 2, .length = 64}},
+    {"pathfinder:size=256", {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 2, .length = 64}},
+    {"reverse", {.kind = SQA_TAG, .vocab = 16, .classes = 16, .length = 64}},
+    {"etth1", {.kind = SQA_FORECAST, .channels = 7, .outputs = 7, .horizon = 24, .season = 24, .length = 64}},
+};
+
+/* A part that a recipe names and this build has not. */
+static bool is_missing_part(const char *text)
+{
+    return strstr(text, "no norm '") || strstr(text, "no slot '") || strstr(text, "no pair '");
+}
+
+static int build(const char *recipe, const char *model, const char *task, const struct sqa_signature *is)
+{
+    const char *defaults;
+    struct sqa_err err = {0};
+    struct sqa_model *m;
+    const struct sqa_recipe r = resolve(recipe, model, task, &defaults);
+    const bool framed = sqa_variant_find(model)->slot == SQA_SLOT_MIXER;
+    const char *spec = sqa_recipe_model(&arena, model, framed ? defaults : "");
+    assert_true(r.source && *r.source && r.batch > 0);
+    enum sqa_status status = sqa_model_parse(spec, &m, &err);
+    if (status != SQA_OK) {
+        if (!is_missing_part(err.text) || !strstr(err.text, "; "))
+            fail_msg("%s on %s: %s", recipe, task, err.text);
+        return 0;
+    }
+    int built = 0;
+    if (sqa_model_check(m, is, &err) == SQA_OK && !sqa_model_is_floor(m)) {
+        struct sqa_store store;
+        struct sqa_graph g;
+        sqa_store_init(&store, SQA_F32, 1);
+        sqa_graph_init(&g, SQA_F32, true);
+        status = sqa_model_graph(m, is, &store, SQA_MODE_TRAIN, 2, is->length, &g, &err);
+        if (status != SQA_OK)
+            fail_msg("%s, %s on %s: %s", recipe, spec, task, err.text);
+        sqa_graph_clear(&g);
+        sqa_store_clear(&store);
+        built = 1;
+    }
+    sqa_model_free(m);
+    return built;
+}
+
+static void recipes_models_and_tasks_go_together(void **state)
+{
+    struct sqa_text names = {0};
+    (void)state;
+    sqa_recipe_list(&names);
+    char *rest = names.text;
+    int built = 0;
+    for (char *name; (name = next_name(&rest));) {
+        for (int v = 0; sqa_variants[v]; v++) {
+            const enum sqa_slot slot = sqa_variants[v]->slot;
+            if (slot != SQA_SLOT_MIXER && slot != SQA_SLOT_MODEL)
+                continue;
+            for (size_t t = 0; t < COUNT(arena_tasks); t++)
+                built += build(name, sqa_variants[v]->id, arena_tasks[t].task, &arena_tasks[t].is);
+            sqa_arena_clear(&arena);
+        }
+        for (int v = 0; sqa_variants[v]; v++) /* rows of the registry's other tasks match or not, but resolve */
+            for (int k = 0; sqa_tasks[k]; k++) {
+                const char *defaults;
+                resolve(name, sqa_variants[v]->id, sqa_tasks[k]->id, &defaults);
+                sqa_arena_clear(&arena);
+            }
+    }
+    assert_true(built > 300);
+    sqa_text_clear(&names);
+}
+
+/* The mixer's own parameters and slots stand where the text leaves them open, and nowhere else. */
+static void defaults_fill_what_is_open(void **state)
+{
+    static const struct {
+        const char *spec, *defaults, *full;
+    } rows[] = {
+        {"transformer", "", "transformer"},
+        {"transformer", "dim=8", "transformer:dim=8"},
+        {"local:window=3", "dim=8,window=64", "local:window=3,dim=8"},
+        {"local:dim=4,window=3", "dim=8,heads=1,window=64", "local:dim=4,window=3,heads=1"},
+        {"local:ffn=4", "f=8,window=64", "local:ffn=4,f=8,window=64"},
+        {"transformer", "dim=8+pool=cls+norm=layernorm:eps=1e-6,x=2",
+         "transformer:dim=8+pool=cls+norm=layernorm:eps=1e-6,x=2"},
+        {"transformer+pool=last", "+pool=cls+position=sinusoid", "transformer+pool=last+position=sinusoid"},
+        {"transformer:dim=2+norm=rmsnorm+pool=mean", "dim=8+norm=layernorm:eps=1e-6+pool=cls",
+         "transformer:dim=2+norm=rmsnorm+pool=mean"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_string_equal(sqa_recipe_model(&arena, rows[i].spec, rows[i].defaults), rows[i].full);
+    const char *defaults;
+    resolve("lra-paper", "local", "image", &defaults);
+    const char *spec = sqa_recipe_model(&arena, "local", defaults);
+    assert_non_null(strstr(spec, "window=64"));
+    assert_non_null(strstr(spec, "+pool=mean"));
+    struct sqa_model *m;
+    struct sqa_err err = {0};
+    spec = sqa_recipe_model(&arena, "transformer+mixer=local", defaults); /* its own parameters cannot be reached */
+    assert_int_equal(sqa_model_parse(spec, &m, &err), SQA_USAGE);
+}
+
+/* Counts that lra.md section 8 derives and users of the code report (issue 2). */
+static void lra_paper_has_the_published_sizes(void **state)
+{
+    static const struct {
+        const char *model, *task;
+        int64_t vocab, classes, length, count;
+    } rows[] = {
+        {"no_mixer", "image", 256, 10, 1024, 52266 - 2048}, /* the base config, but wq and wk */
+        {"transformer", "image", 256, 10, 1024, 248458},
+        {"linear_transformer", "image", 256, 10, 1024, 248458},
+        {"no_mixer", "pathfinder:size=128", 256, 2, 16384, 537954 - 1024},
+        {"transformer", "pathfinder:size=128", 256, 2, 16384, 537954},
+        {"transformer", "pathfinder:size=64", 256, 2, 4096, 153186},
+        {"transformer", "pathfinder:size=256", 256, 2, 65536, 2119266},
+        {"transformer", "pathfinder", 256, 2, 1024, 26530},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const char *defaults;
+        int64_t n = 0;
+        struct sqa_err err = {0};
+        resolve("lra-paper", rows[i].model, rows[i].task, &defaults);
+        const struct sqa_probe_whole p = {.model = sqa_recipe_model(&arena, rows[i].model, defaults),
+                                          .task = {.kind = SQA_CLASSIFY,
+                                                   .vocab = rows[i].vocab,
+                                                   .classes = rows[i].classes,
+                                                   .length = rows[i].length},
+                                          .batch = 1};
+        if (sqa_probe_whole(&p, NULL, &n, &err) != SQA_OK)
+            fail_msg("%s", err.text);
+        if (n != rows[i].count)
+            fail_msg("%s on %s: %lld parameters, want %lld", rows[i].model, rows[i].task, (long long)n,
+                     (long long)rows[i].count);
+    }
+}
+
+/* Retrieval's tower, without the pair: two rows enter its head there. */
+static void a_retrieval_tower_has_the_published_size(void **state)
+{
+    int64_t n = 0;
+    struct sqa_err err = {0};
+    const struct sqa_probe_whole p = {
+        .model = "transformer:layers=4,dim=128,heads=4,ffn=512,bias=0+pool=first+position=sinusoid+head=mlp_head:"
+                 "second=256",
+        .task = {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 2, .length = 100},
+        .batch = 1};
+    (void)state;
+    assert_int_equal(sqa_probe_whole(&p, NULL, &n, &err), SQA_OK);
+    assert_int_equal(n, 1087618 - 128 * 512);
+}
+
+static double rate(const char *task, int64_t step)
+{
+    const char *defaults;
+    struct sqa_schedule c;
+    const struct sqa_recipe r = resolve("lra-paper", "transformer", task, &defaults);
+    sqa_recipe_schedule(&r, 1, r.steps, &c);
+    return r.rate * sqa_schedule_factor(&c, step);
+}
+
+/* A step is counted from 1 here and from 0 there: step s there is step s + 1. */
+static void rates_are_those_of_the_code(void **state)
+{
+    static const struct {
+        const char *task;
+        int64_t step;
+        double rate;
+    } rows[] = {
+        {"listops", 0, 0}, /* A, w = 1000: 0.05 min(1, s / w) / sqrt(max(s, w)) */
+        {"listops", 1, 0.05 / 1000 / 31.622776601683793},
+        {"listops", 1000, 0.05 / 31.622776601683793},
+        {"listops", 2000, 0.05 / 44.721359549995796},
+        {"text", 8000, 5.5901699437494745e-4},
+        {"retrieval", 4999, 0.05 * 4999 / 8000 / 89.442719099991588},
+        {"image", 0, 0}, /* B, w = 175, cycle 35000: half a turn of the cosine, times the warm-up */
+        {"image", 1, 0.0005 / 175},
+        {"image", 175, 0.0005},
+        {"image", 350, 0.0005 * 0.5 * (1 + 0.99987663248166059)}, /* cos(pi / 200) */
+        {"image", 175 + 17500, 0.00025},
+        {"pathfinder", 0, 0},
+        {"pathfinder", 312, 0.001},
+        {"pathfinder", 624, 0.001 * 0.5 * (1 + 0.99987663248166059)},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const double got = rate(rows[i].task, rows[i].step + 1);
+        if (!(fabs(got - rows[i].rate) <= 1e-15))
+            fail_msg("%s, step %lld: rate %.17g, want %.17g", rows[i].task, (long long)rows[i].step, got, rows[i].rate);
+    }
+    const struct sqa_schedule luna = {.kind = SQA_SCHEDULE_INVERSE_SQRT, .warmup = 100};
+    assert_true(fabs(sqa_schedule_factor(&luna, 50) - 0.5) < 1e-15 && sqa_schedule_factor(&luna, 100) >= 1 &&
+                fabs(sqa_schedule_factor(&luna, 400) - 0.5) < 1e-15);
+}
+
+/* decay = 1 at rate 0.1 takes a tenth of each parameter that has no gradient: weights alone, or all of them. */
+static void decay_reaches_what_it_should(void **state)
+{
+    (void)state;
+    for (int all = 0; all < 2; all++) {
+        struct sqa_store s;
+        struct sqa_err err = {0};
+        const struct sqa_init one = {.kind = SQA_INIT_CONSTANT, .a = 1};
+        const struct sqa_optim o = {.kind = SQA_OPTIM_ADAMW,
+                                    .beta1 = 0.9,
+                                    .beta2 = 0.98,
+                                    .eps = 1e-9,
+                                    .decay = 1,
+                                    .rate = 0.1,
+                                    .decay_all = all != 0};
+        sqa_store_init(&s, SQA_F64, 1);
+        for (int group = 0; group < SQA_GROUPS; group++) {
+            char name[2] = {(char)('a' + group), 0};
+            const int64_t dim[1] = {3};
+            assert_non_null(sqa_store_declare(&s, name, SQA_PARAMETER, (enum sqa_group)group, 1, dim, one, &err));
+        }
+        assert_int_equal(sqa_store_seal(&s, true, &err), SQA_OK);
+        sqa_optim_step(&o, &s, 1, 1, 0, 1);
+        for (const struct sqa_entry *e = s.first; e; e = e->next) {
+            const double want = all || e->group == SQA_GROUP_REGULAR ? 0.9 : 1;
+            assert_true(fabs(*(const double *)e->value - want) < 1e-15);
+        }
+        sqa_store_clear(&s);
+    }
+}
+
+/* A vector in front: with no mixer the answer is the same for every sequence; with one it is not. */
+static void the_vector_in_front_reads_by_mixing(void **state)
+{
+    static const struct sqa_signature task = {.kind = SQA_CLASSIFY, .vocab = 7, .classes = 3, .length = 9};
+    static const int32_t ids[2 * 9] = {1, 2, 3, 4, 5, 6, 1, 2, 3, 6, 5, 4, 3, 2, 1, 0, 0, 0}, lengths[2] = {9, 6};
+    static const char *const models[] = {"no_mixer+pool=cls", "transformer+pool=cls"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        double y[6];
+        struct sqa_err err = {0};
+        const struct sqa_probe_whole p = {
+            .model = models[i], .task = task, .batch = 2, .real = SQA_F64, .tokens = ids, .lengths = lengths};
+        assert_int_equal(sqa_probe_whole(&p, y, NULL, &err), SQA_OK);
+        assert_true((sqa_probe_difference(y, y + 3, 3) > 1e-6) == (i == 1));
+    }
+    struct sqa_model *m;
+    struct sqa_err err = {0};
+    assert_int_equal(sqa_model_parse("transformer:causal=1+pool=cls", &m, &err), SQA_OK);
+    assert_int_equal(sqa_model_check(m, &task, &err), SQA_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "; use "));
+    sqa_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_has_a_source),
+        cmocka_unit_test(recipes_models_and_tasks_go_together),
+        cmocka_unit_test(defaults_fill_what_is_open),
+        cmocka_unit_test(lra_paper_has_the_published_sizes),
+        cmocka_unit_test(a_retrieval_tower_has_the_published_size),
+        cmocka_unit_test(rates_are_those_of_the_code),
+        cmocka_unit_test(decay_reaches_what_it_should),
+        cmocka_unit_test(the_vector_in_front_reads_by_mixing),
+    };
+    return cmocka_run_group_tests_name("protocol", tests, find_recipes, clear);
+}
