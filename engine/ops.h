@@ -75,6 +75,10 @@ void sqa_linear_n(struct sqa_graph *g, struct sqa_tensor *x, int n, struct sqa_t
 
 /* Rows: the last axis */
 struct sqa_tensor *sqa_softmax(struct sqa_graph *g, struct sqa_tensor *x);
+/* softmax of scale x over keys j < lengths[b] and, when causal, j <= i; 0 elsewhere: x (B, H, queries, keys), lengths
+ * i32 (B) or NULL */
+struct sqa_tensor *sqa_masked_softmax(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *lengths,
+                                      double scale, bool causal);
 struct sqa_tensor *sqa_log_sum_exp(struct sqa_graph *g, struct sqa_tensor *x); /* (..., 1) */
 struct sqa_tensor *sqa_layernorm(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *gain,
                                  struct sqa_tensor *bias, double eps, bool rms); /* gain, bias may be NULL */

@@ -1,4 +1,5 @@
-/* test_protocol.c - published protocols: recipes x models x tasks, parameter counts, rates, padding of whole models */
+/* test_protocol.c - published protocols: recipes x models x tasks, parameter counts, rates, padding of whole models
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "engine/plan.h"
 #include "harness/recipe.h"
 #include "models/probe.h"
 #include "tasks/task.h"
@@ -285,7 +287,8 @@ static void rates_are_those_of_the_code(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         const double got = rate(rows[i].task, rows[i].step + 1);
         if (!(fabs(got - rows[i].rate) <= 1e-15))
-            fail_msg("%s, step %lld: rate %.17g, want %.17g", rows[i].task, (long long)rows[i].step, got, rows[i].rate);
+            fail_msg("%s, step %lld: rate %.17g, want %.17g", rows[i].task, (long long)rows[i].step, got,
+                     rows[i].rate);
     }
     const struct sqa_schedule luna = {.kind = SQA_SCHEDULE_INVERSE_SQRT, .warmup = 100};
     assert_true(fabs(sqa_schedule_factor(&luna, 50) - 0.5) < 1e-15 && sqa_schedule_factor(&luna, 100) >= 1 &&
@@ -346,6 +349,91 @@ static void the_vector_in_front_reads_by_mixing(void **state)
     sqa_model_free(m);
 }
 
+/* transformer:kernel=dense: the numbers and the cost of tiles, and memory that grows with the square. */
+static void dense_attention_is_the_same_and_takes_more_memory(void **state)
+{
+    enum { B = 2, L = 70, D = 16 };
+    static double x[B * L * D], y[B * L * D], z[B * L * D];
+    static const int32_t ragged[B] = {L, 37};
+    (void)state;
+    sqa_probe_normal(1, x, B * L * D);
+    for (int mode = 0; mode < 8; mode++) {
+        struct sqa_err err = {0};
+        double worst = 0, flops[2], closed[2], memory;
+        struct sqa_probe p = {.item = "transformer",
+                              .batch = B,
+                              .length = L,
+                              .dim = D,
+                              .heads = 2,
+                              .qkv = mode & 4 ? 24 : 0,
+                              .causal = mode & 1,
+                              .lengths = mode & 2 ? ragged : NULL,
+                              .real = SQA_F64};
+        assert_int_equal(sqa_probe_run(&p, x, y, &err), SQA_OK);
+        assert_int_equal(sqa_probe_cost(&p, false, &flops[0], &closed[0], &memory, &err), SQA_OK);
+        p.item = "transformer:kernel=dense";
+        assert_int_equal(sqa_probe_run(&p, x, z, &err), SQA_OK);
+        assert_int_equal(sqa_probe_cost(&p, false, &flops[1], &closed[1], &memory, &err), SQA_OK);
+        for (int b = 0; b < B; b++) {
+            const size_t n = (size_t)(p.lengths ? ragged[b] : L) * D;
+            assert_true(sqa_probe_difference(y + b * L * D, z + b * L * D, n) < 1e-13);
+        }
+        assert_true(fabs(flops[1] - closed[1]) < 0.5);
+        if (!p.causal)
+            assert_true(fabs(flops[0] - flops[1]) < 0.5);
+        p.length = 9;
+        p.lengths = mode & 2 ? (const int32_t[]){9, 4} : NULL;
+        assert_int_equal(sqa_probe_gradient(&p, &worst, &err), SQA_OK);
+        assert_true(worst < 1e-6);
+    }
+    for (int train = 0; train < 2; train++) {
+        double flops, closed, short_bytes, long_bytes;
+        struct sqa_err err = {0};
+        struct sqa_probe p = {.item = "transformer:kernel=dense", .batch = 2, .length = 512, .dim = 16, .heads = 2};
+        assert_int_equal(sqa_probe_cost(&p, train != 0, &flops, &closed, &short_bytes, &err), SQA_OK);
+        p.length = 2048;
+        assert_int_equal(sqa_probe_cost(&p, train != 0, &flops, &closed, &long_bytes, &err), SQA_OK);
+        const double one = 2.0 * 2 * 2048 * 2048 * 4; /* (B, H, L, L) of f32 */
+        assert_true(long_bytes >= (train ? 2 : 1) * one && long_bytes > 14 * short_bytes);
+    }
+}
+
+/* The gradients of a training step with dropout are finite and change with the step's masks. */
+static void dense_attention_drops_weights(void **state)
+{
+    static const struct sqa_signature task = {.kind = SQA_CLASSIFY, .vocab = 7, .classes = 3, .length = 9};
+    double loss[3];
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct sqa_err err = {0};
+        struct sqa_model *m;
+        struct sqa_store store;
+        struct sqa_graph g;
+        struct sqa_plan *plan;
+        struct sqa_memory memory = {0};
+        const struct sqa_tensor *t;
+        assert_int_equal(sqa_model_parse("transformer:kernel=dense,dropout=0,attention_dropout=0.5,dim=8", &m, &err),
+                         SQA_OK);
+        sqa_store_init(&store, SQA_F64, 1);
+        sqa_graph_init(&g, SQA_F64, true);
+        assert_int_equal(sqa_model_graph(m, &task, &store, SQA_MODE_TRAIN, 1, 9, &g, &err), SQA_OK);
+        assert_int_equal(sqa_store_seal(&store, true, &err), SQA_OK);
+        assert_int_equal(sqa_plan_make(&g, &memory, 1, &plan, &err), SQA_OK);
+        int32_t *to = sqa_plan_input(plan, "tokens", &t);
+        for (int32_t k = 0; k < 9; k++)
+            to[k] = 1 + k % 6;
+        *(int32_t *)sqa_plan_input(plan, "lengths", &t) = 9;
+        *(int32_t *)sqa_plan_input(plan, "labels", &t) = 1;
+        assert_int_equal(sqa_plan_run(plan, 1, i == 2 ? 2 : 1, NULL, NULL, &err), SQA_OK);
+        loss[i] = *(const double *)sqa_plan_output(plan, "loss", &t);
+        sqa_plan_free(plan);
+        sqa_memory_clear(&memory);
+        sqa_store_clear(&store);
+        sqa_model_free(m);
+    }
+    assert_true(isfinite(loss[0]) && fabs(loss[0] - loss[1]) <= 0 && fabs(loss[0] - loss[2]) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +445,8 @@ int main(void)
         cmocka_unit_test(rates_are_those_of_the_code),
         cmocka_unit_test(decay_reaches_what_it_should),
         cmocka_unit_test(the_vector_in_front_reads_by_mixing),
+        cmocka_unit_test(dense_attention_is_the_same_and_takes_more_memory),
+        cmocka_unit_test(dense_attention_drops_weights),
     };
     return cmocka_run_group_tests_name("protocol", tests, find_recipes, clear);
 }
