@@ -193,7 +193,13 @@ static void put_model(json_t *o, const struct sqa_trainer *t)
     if (t->task.horizon > 0)
         set_number(o, SQA_CELLS_horizon, (double)t->task.horizon);
     set_number(o, SQA_CELLS_batch, (double)t->recipe.batch);
-    set_text(o, SQA_CELLS_note, t->data->note);
+    const char *part = sqa_model_padded_part(t->model);
+    struct sqa_text note = {0};
+    sqa_text_add(&note, t->data->note);
+    if (part && t->task.vocab > 0)
+        sqa_text_printf(&note, "%sits answers depend on the amount of padding (%s)", note.length ? "; " : "", part);
+    set_text(o, SQA_CELLS_note, sqa_text_get(&note));
+    sqa_text_clear(&note);
 }
 
 static enum sqa_status keep_weights(const struct sqa_child *c, const struct sqa_trainer *t, struct sqa_err *err)

@@ -219,6 +219,35 @@ static void print_params(const struct sqa_param *params, struct sqa_text *t)
     sqa_columns_print(&c, t);
 }
 
+/* Whether logits are independent of padding. */
+static void describe_padding(const struct sqa_model *m, struct sqa_text *t)
+{
+    const char *part = sqa_model_padded_part(m);
+    if (!part)
+        sqa_text_add(t, "padding     answers do not depend on the amount of padding\n");
+    else
+        sqa_text_printf(t,
+                        "padding     answers depend on the amount of padding (%s); give every row one length with "
+                        "--train pad=full\n",
+                        part);
+}
+
+/* A model with parameters: its forms and parts. */
+static enum sqa_status describe_model(const char *spec, struct sqa_text *t, struct sqa_err *err)
+{
+    struct sqa_model *m;
+    const enum sqa_status status = sqa_model_parse(spec, &m, err);
+    if (status != SQA_OK)
+        return status;
+    sqa_text_printf(t, "%s: %s\nin full     ", m->short_form, m->preset.variant->title);
+    print_wrapped(t, 12, m->full_form);
+    if (m->preset.variant->slot == SQA_SLOT_MIXER)
+        describe_padding(m, t);
+    sqa_text_printf(t, "\nSee seqarena describe %s for its parameters.\n", m->preset.variant->id);
+    sqa_model_free(m);
+    return SQA_OK;
+}
+
 static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
 {
     static const struct {
@@ -236,6 +265,10 @@ static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
     print_wrapped(t, 12, v->source ? v->source : "-");
     if (v->complexity)
         sqa_text_printf(t, "complexity  %s\n", v->complexity);
+    struct sqa_model *m = NULL;
+    if (v->slot == SQA_SLOT_MIXER && sqa_model_parse(v->id, &m, NULL) == SQA_OK)
+        describe_padding(m, t);
+    sqa_model_free(m);
     if (v->missing)
         sqa_text_printf(t, "missing     %s\n", v->missing);
     if (v->help) {
@@ -294,6 +327,13 @@ static enum sqa_status run_describe(void *options, const struct sqa_texts *opera
         describe_task(k, &t);
     if (v || k)
         return sqa_print(&t, NULL, err);
+    if (strpbrk(name, ":+")) {
+        const enum sqa_status status = describe_model(name, &t, err);
+        if (status == SQA_OK)
+            return sqa_print(&t, NULL, err);
+        sqa_text_clear(&t);
+        return status;
+    }
     for (int i = 0; sqa_variants[i] && n < 256; i++)
         names[n++] = sqa_variants[i]->id;
     for (int i = 0; sqa_tasks[i] && n < 512; i++)

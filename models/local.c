@@ -34,6 +34,11 @@ static bool is_strided(const struct self *s)
     return strcmp(s->layout, "strided") == 0;
 }
 
+static bool padded(const void *self)
+{
+    return is_strided(self);
+}
+
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
@@ -183,6 +188,7 @@ const struct sqa_variant sqa_variant_local = {
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .padded = padded,
     .build = build,
     .flops = flops,
     .identities = identities,

@@ -27,6 +27,11 @@ static bool is_padded(const struct self *s)
     return strcmp(s->over, "padded") == 0;
 }
 
+static bool padded(const void *self)
+{
+    return is_padded(self);
+}
+
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     return is_padded(self) ? sqa_mean_rows(c->g, sqa_mask_rows(c->g, x, c->lengths), NULL)
@@ -41,5 +46,6 @@ const struct sqa_variant sqa_variant_mean = {
     .complexity = "O(L D) time",
     .params = params,
     .self_size = sizeof(struct self),
+    .padded = padded,
     .build = build,
 };

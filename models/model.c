@@ -148,6 +148,28 @@ struct sqa_tensor *sqa_build_norm(struct sqa_context *c, const char *name, struc
     return build_same(c, &c->model->slot[SQA_SLOT_NORM], name, x);
 }
 
+static bool is_padded(const struct sqa_item *item)
+{
+    const struct sqa_variant *v = item->variant;
+    const bool promises = v->slot == SQA_SLOT_MIXER || v->slot == SQA_SLOT_MODEL;
+    return (promises && !(v->traits & SQA_TRAIT_PADDING)) || (v->padded && v->padded(item->self));
+}
+
+const char *sqa_model_padded_part(const struct sqa_model *m)
+{
+    if (sqa_model_is_floor(m))
+        return NULL;
+    if (sqa_spec_whole(m))
+        return is_padded(&m->preset) ? m->preset.variant->id : NULL;
+    for (int i = 0; i < m->mixers; i++)
+        if (is_padded(&m->mixer[i]))
+            return m->mixer[i].variant->id;
+    for (int s = 0; s < SQA_SLOTS; s++)
+        if (m->slot[s].variant && is_padded(&m->slot[s]))
+            return m->slot[s].variant->id;
+    return NULL;
+}
+
 /* Whether the pool puts a vector in front: tags are not pooled. */
 static bool has_front(const struct sqa_model *m, const struct sqa_signature *task)
 {

@@ -35,6 +35,8 @@ struct sqa_model {
 enum sqa_status sqa_model_parse(const char *spec, struct sqa_model **model, struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_model_free(struct sqa_model *m);
 bool sqa_model_is_floor(const struct sqa_model *m);
+/* The id of a part that makes the model's answers depend on the amount of padding; NULL: they do not. */
+const char *sqa_model_padded_part(const struct sqa_model *m);
 
 /* Refuses what cannot be built for the task, before anything is allocated (UNSUPPORTED, with what can). */
 enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_signature *task,

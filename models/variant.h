@@ -157,6 +157,9 @@ struct sqa_variant {
      * x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure.
      */
     struct sqa_tensor *(*build)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
+    /* True: with these parameters the model's answers depend on how many positions of padding a row has; NULL: never,
+     * but for mixers and models without SQA_TRAIT_PADDING. */
+    bool (*padded)(const void *self);
     /* pool only, may be NULL: x (B, L, D) of the embedding -> (B, L + 1, D) with a vector in front. The frame then
      * counts it in c->length, c->max_length and c->lengths, and adds positions. */
     struct sqa_tensor *(*front)(const void *self, struct sqa_context *c, struct sqa_tensor *x);

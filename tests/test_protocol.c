@@ -434,6 +434,63 @@ static void dense_attention_drops_weights(void **state)
     assert_true(isfinite(loss[0]) && fabs(loss[0] - loss[1]) <= 0 && fabs(loss[0] - loss[2]) > 0);
 }
 
+/* Logits of whole models with 0 to 7 positions of padding that hold junk, for each mixer and pool: the same where the
+ * model says so, and not the same where it says they depend on it. */
+static void logits_do_not_see_padding(void **state)
+{
+    static const int amounts[] = {0, 1, 2, 5, 7};
+    static const char *const others[] = {"local:layout=strided,window=3",
+                                         "transformer+pool=mean:over=padded",
+                                         "transformer:kernel=dense",
+                                         "transformer+residual=postnorm",
+                                         "transformer+position=sinusoid+norm=rmsnorm",
+                                         "transformer:qkv=8,heads=4",
+                                         "local:layers=3+mixer=(local:window=3 s4d performer)"};
+    enum { L = 6, MOST = L + 7, MODELS = 512 };
+    static char models[MODELS][160];
+    int n = 0, kept = 0, seen = 0;
+    (void)state;
+    for (int v = 0; sqa_variants[v]; v++)
+        for (int p = 0; sqa_variants[p]; p++)
+            if (sqa_variants[v]->slot == SQA_SLOT_MIXER && sqa_variants[p]->slot == SQA_SLOT_POOL && n < MODELS)
+                snprintf(models[n++], sizeof models[0], "%s:dim=16,heads=2+pool=%s", sqa_variants[v]->id,
+                         sqa_variants[p]->id);
+    for (size_t i = 0; i < COUNT(others); i++)
+        snprintf(models[n++], sizeof models[0], "%s", others[i]);
+    for (int i = 0; i < n; i++) {
+        const struct sqa_signature task = {.kind = SQA_CLASSIFY, .vocab = 9, .classes = 3, .length = MOST};
+        static const int32_t length[1] = {L};
+        struct sqa_err err = {0};
+        struct sqa_model *m;
+        double y[3], z[3], worst = 0;
+        if (sqa_model_parse(models[i], &m, &err) != SQA_OK)
+            fail_msg("%s", err.text);
+        const bool depends = sqa_model_padded_part(m) != NULL, possible = sqa_model_check(m, &task, &err) == SQA_OK;
+        sqa_model_free(m);
+        for (size_t k = 0; k < COUNT(amounts) && possible; k++) {
+            int32_t ids[MOST] = {3, 1, 8, 2, 2, 5};
+            for (int t = L; t < MOST; t++)
+                ids[t] = t % 2 ? 0 : 1 + t % 8;
+            const struct sqa_probe_whole p = {.model = models[i],
+                                              .task = task,
+                                              .batch = 1,
+                                              .length = L + amounts[k],
+                                              .real = SQA_F64,
+                                              .tokens = ids,
+                                              .lengths = length};
+            if (sqa_probe_whole(&p, k ? z : y, NULL, &err) != SQA_OK)
+                fail_msg("%s", err.text);
+            if (k)
+                worst = fmax(worst, sqa_probe_difference(y, z, 3));
+        }
+        if (!depends && !(worst < 1e-12))
+            fail_msg("%s: padding changes its logits by %g, and it says it does not", models[i], worst);
+        kept += possible && !depends;
+        seen += possible && depends && worst > 1e-9;
+    }
+    assert_true(kept > 25 && seen >= 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +504,7 @@ int main(void)
         cmocka_unit_test(the_vector_in_front_reads_by_mixing),
         cmocka_unit_test(dense_attention_is_the_same_and_takes_more_memory),
         cmocka_unit_test(dense_attention_drops_weights),
+        cmocka_unit_test(logits_do_not_see_padding),
     };
     return cmocka_run_group_tests_name("protocol", tests, find_recipes, clear);
 }
