@@ -434,6 +434,66 @@ static void dense_attention_drops_weights(void **state)
     assert_true(isfinite(loss[0]) && fabs(loss[0] - loss[1]) <= 0 && fabs(loss[0] - loss[2]) > 0);
 }
 
+/* Running statistics of batchnorm after steps that see one batch, by the definition; evaluation uses them. */
+static void batchnorm_follows_its_batches(void **state)
+{
+    enum { B = 2, L = 5, D = 4, STEPS = 3 };
+    static const int32_t lengths[B] = {5, 3};
+    double x[B * L * D], mean[D] = {0}, variance[D] = {1, 1, 1, 1};
+    struct sqa_err err = {0};
+    struct sqa_model *m;
+    struct sqa_store store;
+    struct sqa_graph g;
+    struct sqa_plan *plan;
+    struct sqa_memory memory = {0};
+    const struct sqa_tensor *t;
+    (void)state;
+    assert_int_equal(sqa_model_parse("no_mixer:dim=4,layers=1+norm=batchnorm:momentum=0.25", &m, &err), SQA_OK);
+    sqa_store_init(&store, SQA_F64, 1);
+    for (int training = 1; training >= 0; training--) {
+        sqa_graph_init(&g, SQA_F64, training);
+        struct sqa_context c = {
+            .g = &g, .store = &store, .model = m, .frame = m->frame, .batch = B, .length = L, .max_length = L};
+        c.lengths = sqa_input(&g, "lengths", SQA_I32, SQA_DIMS(B));
+        sqa_output(&g, sqa_build_norm(&c, "norm", sqa_input(&g, "x", SQA_F64, SQA_DIMS(B, L, D))), "y");
+        assert_int_equal(g.status, SQA_OK);
+        if (training)
+            assert_int_equal(sqa_store_seal(&store, true, &err), SQA_OK);
+        assert_int_equal(sqa_plan_make(&g, &memory, 1, &plan, &err), SQA_OK);
+        for (int step = 0; step < (training ? STEPS : 1); step++) {
+            int32_t *to = NULL;
+            sqa_probe_normal(7 + (uint64_t)step, x, B * L * D);
+            memcpy(sqa_plan_input(plan, "x", &t), x, sizeof x);
+            if (training && (to = sqa_plan_input(plan, "lengths", &t)) != NULL)
+                memcpy(to, lengths, sizeof lengths);
+            assert_int_equal(sqa_plan_run(plan, 1, 1, NULL, NULL, &err), SQA_OK);
+            const double *y = sqa_plan_output(plan, "y", &t);
+            for (int d = 0; d < D; d++) {
+                double sum = 0, squares = 0, n = 0;
+                for (int i = 0; i < B * L; i++)
+                    if (i % L < lengths[i / L])
+                        sum += x[i * D + d], n++;
+                for (int i = 0; i < B * L; i++)
+                    if (i % L < lengths[i / L])
+                        squares += (x[i * D + d] - sum / n) * (x[i * D + d] - sum / n);
+                const double centre = training ? sum / n : mean[d], v = training ? squares / n : variance[d];
+                for (int i = 0; i < B * L; i++)
+                    assert_true(i % L >= lengths[i / L] ||
+                                fabs(y[i * D + d] - (x[i * D + d] - centre) / sqrt(v + 1e-5)) < 1e-5);
+                mean[d] = training ? 0.75 * mean[d] + 0.25 * sum / n : mean[d];
+                variance[d] = training ? 0.75 * variance[d] + 0.25 * squares / (n - 1) : variance[d];
+            }
+        }
+        sqa_plan_free(plan);
+    }
+    const double *running = sqa_store_find(&store, "norm.mean")->value;
+    for (int d = 0; d < D; d++)
+        assert_true(fabs(running[d] - mean[d]) < 1e-12);
+    sqa_memory_clear(&memory);
+    sqa_store_clear(&store);
+    sqa_model_free(m);
+}
+
 /* Logits of whole models with 0 to 7 positions of padding that hold junk, for each mixer and pool: the same where the
  * model says so, and not the same where it says they depend on it. */
 static void logits_do_not_see_padding(void **state)
@@ -445,7 +505,10 @@ static void logits_do_not_see_padding(void **state)
                                          "transformer+residual=postnorm",
                                          "transformer+position=sinusoid+norm=rmsnorm",
                                          "transformer:qkv=8,heads=4",
-                                         "local:layers=3+mixer=(local:window=3 s4d performer)"};
+                                         "local:layers=3+mixer=(local:window=3 s4d performer)",
+                                         "transformer+norm=batchnorm",
+                                         "transformer+norm=scalenorm",
+                                         "s4d+channel=no_channel"};
     enum { L = 6, MOST = L + 7, MODELS = 512 };
     static char models[MODELS][160];
     int n = 0, kept = 0, seen = 0;
@@ -504,6 +567,7 @@ int main(void)
         cmocka_unit_test(the_vector_in_front_reads_by_mixing),
         cmocka_unit_test(dense_attention_is_the_same_and_takes_more_memory),
         cmocka_unit_test(dense_attention_drops_weights),
+        cmocka_unit_test(batchnorm_follows_its_batches),
         cmocka_unit_test(logits_do_not_see_padding),
     };
     return cmocka_run_group_tests_name("protocol", tests, find_recipes, clear);
