@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "engine/plan.h"
 #include "harness/measure/measure.h"
@@ -64,6 +65,20 @@ static void list_tasks(struct listing *l)
     }
 }
 
+/* "WHAT" of a recipe's first line, "; NAME.ini - WHAT"; "" when it has none. */
+static const char *title_of_recipe(const char *name, struct sqa_arena *arena)
+{
+    char path[4096], *text;
+    size_t size;
+    if (sqa_recipe_path(name, path, NULL) != SQA_OK || sqa_file_read(path, 1 << 20, &text, &size, NULL) != SQA_OK)
+        return "";
+    text[strcspn(text, "\n")] = '\0';
+    const char *dash = text[0] == ';' ? strstr(text, " - ") : NULL,
+               *title = dash ? sqa_arena_strdup(arena, dash + 3) : "";
+    sqa_free(text);
+    return title ? title : "";
+}
+
 static void list_recipes(struct listing *l)
 {
     struct sqa_text t = {0};
@@ -73,8 +88,8 @@ static void list_recipes(struct listing *l)
         struct sqa_arena arena = {0};
         struct sqa_recipe r;
         const char *frame, *source = "";
-        if (sqa_recipe_resolve(name, "*", "*", "", &arena, &r, &frame, NULL) == SQA_OK && r.source)
-            source = r.source;
+        if (sqa_recipe_resolve(name, "*", "*", "", &arena, &r, &frame, NULL) == SQA_OK)
+            source = r.matched && r.source ? r.source : title_of_recipe(name, &arena);
         add(l, (const char *const[]){name, source});
         sqa_arena_clear(&arena);
     }

@@ -1,8 +1,8 @@
 /*
  * batchnorm.c - batch normalisation of each channel
  *
- * Computes  y = (x - m) / sqrt(v + eps) * gain + bias. Training: m and v are mean and population variance of a channel
- *           over all valid positions of all rows of the batch; then running <- (1 - momentum) running + momentum
+ * Computes  y = (x - m) / sqrt(v + eps) * gain + bias. Training: m and v are mean and population variance of a
+ * channel over all valid positions of all rows of the batch; then running <- (1 - momentum) running + momentum
  *           statistic, of v the unbiased one. Else m and v are the running ones
  * Shapes    x (B, L, D) -> y (B, L, D); gain, bias (D); running mean 0 and variance 1 (D) are state
  * Cost      outside training 3 B L D + 4 D flops
