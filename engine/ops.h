@@ -50,6 +50,8 @@ struct sqa_tensor *sqa_div(struct sqa_graph *g, struct sqa_tensor *a, struct sqa
 struct sqa_tensor *sqa_affine(struct sqa_graph *g, double a, struct sqa_tensor *x, double b); /* a x + b */
 struct sqa_tensor *sqa_square(struct sqa_graph *g, struct sqa_tensor *x); /* has second derivatives: mul and affine */
 
+struct sqa_tensor *sqa_add_int(struct sqa_graph *g, struct sqa_tensor *x, int32_t more); /* x + more, i32 */
+
 /* Reductions over the axes of the bit mask; kept dims have size 1 when keep, else they go. */
 struct sqa_tensor *sqa_sum(struct sqa_graph *g, struct sqa_tensor *x, unsigned axes, bool keep);
 struct sqa_tensor *sqa_mean(struct sqa_graph *g, struct sqa_tensor *x, unsigned axes, bool keep);
@@ -73,6 +75,10 @@ void sqa_linear_n(struct sqa_graph *g, struct sqa_tensor *x, int n, struct sqa_t
 
 /* Rows: the last axis */
 struct sqa_tensor *sqa_softmax(struct sqa_graph *g, struct sqa_tensor *x);
+/* softmax of scale x over keys j < lengths[b] and, when causal, j <= i; 0 elsewhere: x (B, H, queries, keys), lengths
+ * i32 (B) or NULL */
+struct sqa_tensor *sqa_masked_softmax(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *lengths,
+                                      double scale, bool causal);
 struct sqa_tensor *sqa_log_sum_exp(struct sqa_graph *g, struct sqa_tensor *x); /* (..., 1) */
 struct sqa_tensor *sqa_layernorm(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *gain,
                                  struct sqa_tensor *bias, double eps, bool rms); /* gain, bias may be NULL */

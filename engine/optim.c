@@ -66,7 +66,7 @@ double sqa_optim_step(const struct sqa_optim *o, struct sqa_store *s, int64_t t,
         const double peak =
             e->group == SQA_GROUP_SSM && o->ssm_rate > 0 && o->ssm_rate < o->rate ? o->ssm_rate : o->rate;
         step.rate = peak * factor;
-        step.decay = e->group == SQA_GROUP_REGULAR ? o->decay : 0;
+        step.decay = e->group == SQA_GROUP_REGULAR || o->decay_all ? o->decay : 0;
         const int64_t chunks = (e->count + CHUNK - 1) / CHUNK;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && chunks > 1)
         for (int64_t c = 0; c < chunks; c++) {
@@ -99,7 +99,7 @@ static double progress(const struct sqa_schedule *c, double s)
 
 double sqa_schedule_factor(const struct sqa_schedule *c, int64_t step)
 {
-    const double s = (double)step;
+    const double s = (double)(c->from_zero ? step - 1 : step);
     switch (c->kind) {
     case SQA_SCHEDULE_CONSTANT:
         return warm(c, s);
@@ -116,6 +116,15 @@ double sqa_schedule_factor(const struct sqa_schedule *c, int64_t step)
         const double w = c->warmup > 0 ? (double)c->warmup : 1;
         return fmin(1, s / w) / sqrt(fmax(s, w));
     }
+    case SQA_SCHEDULE_LRA_COSINE: {
+        const double cycle = (double)(c->cycle > 0 ? c->cycle : c->total > 0 ? c->total : 1);
+        const double past = fmax(0, s - (double)c->warmup) / cycle;
+        return warm(c, s) * 0.5 * (1 + cos(3.141592653589793 * (past - floor(past))));
+    }
+    case SQA_SCHEDULE_INVERSE_SQRT: {
+        const double w = c->warmup > 0 ? (double)c->warmup : 1;
+        return s < w ? s / w : sqrt(w / s);
+    }
     case SQA_SCHEDULE_ONE_CYCLE: {
         const double low = 1.0 / 25, end = 1.0 / 250000, up = warm(c, s);
         return s < (double)c->warmup ? low + (1 - low) * up : 1 + (end - 1) * progress(c, s);
@@ -128,6 +137,6 @@ double sqa_schedule_beta1(const struct sqa_schedule *c, int64_t step)
 {
     if (c->kind != SQA_SCHEDULE_ONE_CYCLE || !c->cycle_momentum)
         return 0;
-    const double s = (double)step;
+    const double s = (double)(c->from_zero ? step - 1 : step);
     return s < (double)c->warmup ? 0.95 - 0.10 * warm(c, s) : 0.85 + 0.10 * progress(c, s);
 }

@@ -162,6 +162,12 @@ static void put_scores(json_t *o, const struct sqa_scores *valid, const struct s
     set_number(o, SQA_CELLS_test_mae, test->mae);
 }
 
+static void put_padding(json_t *o, const char *padding, double share)
+{
+    set_text(o, SQA_CELLS_padding, padding);
+    set_number(o, SQA_CELLS_real_share, share);
+}
+
 static void put_training(json_t *o, const struct sqa_trainer *t, int64_t start)
 {
     set_number(o, SQA_CELLS_steps, (double)t->step);
@@ -182,7 +188,13 @@ static void put_model(json_t *o, const struct sqa_trainer *t)
     if (t->task.horizon > 0)
         set_number(o, SQA_CELLS_horizon, (double)t->task.horizon);
     set_number(o, SQA_CELLS_batch, (double)t->recipe.batch);
-    set_text(o, SQA_CELLS_note, t->data->note);
+    const char *part = sqa_model_padded_part(t->model);
+    struct sqa_text note = {0};
+    sqa_text_add(&note, t->data->note);
+    if (part && t->task.vocab > 0)
+        sqa_text_printf(&note, "%sits answers depend on the amount of padding (%s)", note.length ? "; " : "", part);
+    set_text(o, SQA_CELLS_note, sqa_text_get(&note));
+    sqa_text_clear(&note);
     set_text(o, SQA_CELLS_test_hash, t->data->split_hash[SQA_TEST]);
 }
 
@@ -239,6 +251,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
         put_model(o, t);
         if (!c->cell->floor) {
             put_training(o, t, start);
+            put_padding(o, t->recipe.pad, (double)t->real_positions / (double)t->positions);
             set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
             status = write_rows(c, "curves.csv", SQA_FILE_CURVES, &t->curves, err);
         }
@@ -387,22 +400,30 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
     return SQA_OK;
 }
 
+/* How often the plan runs in a step: once, or for every micro-batch, a partial one counted as a part. */
+static double passes(const struct meter *m)
+{
+    return m->mode == SQA_MODE_TRAIN ? (double)m->t->recipe.batch / (double)sqa_trainer_rows(m->t) : 1;
+}
+
 static void put_cost(json_t *o, const struct meter *m)
 {
     const struct sqa_trainer *t = m->t;
     const bool train = m->mode == SQA_MODE_TRAIN;
-    const double size = (double)sqa_dtype_size(t->store.real);
+    const double size = (double)sqa_dtype_size(t->store.real), times = passes(m);
     set_number(o, SQA_CELLS_flops,
-               sqa_plan_flops(m->plan, SQA_PASS_FORWARD) + sqa_plan_flops(m->plan, SQA_PASS_BACKWARD));
+               times * (sqa_plan_flops(m->plan, SQA_PASS_FORWARD) + sqa_plan_flops(m->plan, SQA_PASS_BACKWARD)));
     set_number(o, SQA_CELLS_bytes,
-               sqa_plan_bytes(m->plan, SQA_PASS_FORWARD) + sqa_plan_bytes(m->plan, SQA_PASS_BACKWARD));
+               times * (sqa_plan_bytes(m->plan, SQA_PASS_FORWARD) + sqa_plan_bytes(m->plan, SQA_PASS_BACKWARD)));
     if (train) {
-        set_number(o, SQA_CELLS_flops_recompute, sqa_plan_flops(m->plan, SQA_PASS_RECOMPUTE));
+        set_number(o, SQA_CELLS_flops_recompute, times * sqa_plan_flops(m->plan, SQA_PASS_RECOMPUTE));
         set_number(o, SQA_CELLS_flops_optimizer, sqa_optim_flops(&t->optim, &t->store));
     }
     set_number(o, SQA_CELLS_mem_planned_bytes, (double)m->plan->arena_bytes);
     set_number(o, SQA_CELLS_mem_params_bytes,
-               (double)(t->store.parameter_block * (train ? 4 : 1) + t->store.state_block) * size);
+               (double)(t->store.parameter_block * (train ? 4 : 1) + t->store.state_block +
+                        (train && t->micro_sum ? t->store.parameter_block + t->store.state_block : 0)) *
+                   size);
     set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
     set_number(o, SQA_CELLS_mem_own_bytes, sqa_rss_peak() - t->rss_start);
 }
@@ -448,19 +469,21 @@ static enum sqa_status profile_rows(const struct meter *m, const struct sqa_chil
         status = sqa_trainer_time_step(m->t, m->plan, m->mode, ns + (size_t)k * (size_t)count, err);
     for (int i = 0; i < count && status == SQA_OK; i++) {
         double x[PROFILE_STEPS];
-        char flops[32], bytes[32], time[32];
+        char flops[32], bytes[32], time[32], calls[32];
         for (int k = 0; k < PROFILE_STEPS; k++)
             x[k] = ns[(size_t)k * (size_t)count + (size_t)i];
         qsort(x, PROFILE_STEPS, sizeof *x, by_value);
         snprintf(time, sizeof time, "%.0f", x[PROFILE_STEPS / 2]);
         const struct sqa_node *n = m->plan->nodes[i];
+        const double times = floor(passes(m)); /* a partial micro-batch is another plan, which is not timed */
+        snprintf(calls, sizeof calls, "%.0f", times);
         const char *row[SQA_OPS_N] = {[SQA_OPS_key] = c->cell->key,
                                       [SQA_OPS_phase] = phase,
                                       [SQA_OPS_op] = n->op->name,
                                       [SQA_OPS_path] = n->path,
-                                      [SQA_OPS_calls] = "1",
-                                      [SQA_OPS_flops] = sqa_format_real(flops, sqa_node_flops(n)),
-                                      [SQA_OPS_bytes] = sqa_format_real(bytes, sqa_node_bytes(n)),
+                                      [SQA_OPS_calls] = calls,
+                                      [SQA_OPS_flops] = sqa_format_real(flops, times * sqa_node_flops(n)),
+                                      [SQA_OPS_bytes] = sqa_format_real(bytes, times * sqa_node_bytes(n)),
                                       [SQA_OPS_ns] = time};
         sqa_table_row(out, SQA_FILE_OPS, row);
     }
@@ -476,6 +499,8 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
     json_t *o = json_object();
     put_model(o, m->t);
     put_cost(o, m); /* memory first: profiling is not part of it */
+    if (!c->cell->train_accuracy)
+        put_padding(o, "full", 1); /* rows as long as the task's */
     sample_rows(m, c, phase, &samples);
     enum sqa_status status = put_times(o, m, err);
     if (status == SQA_OK && c->plan->profile)

@@ -114,30 +114,6 @@ static enum sqa_status match_tasks(const char *pattern, struct names *out, struc
     return SQA_OK;
 }
 
-/* spec with "name=value" of `defaults` added to its preset's parameters where the text leaves them open. */
-static const char *with_defaults(struct sqa_arena *arena, const char *spec, const char *defaults)
-{
-    struct sqa_text t = {0};
-    const size_t head = strcspn(spec, "+");
-    const char *colon = memchr(spec, ':', head);
-    int printed = colon != NULL;
-    sqa_text_add_bytes(&t, spec, head);
-    for (const char *d = defaults; *d;) {
-        const size_t n = strcspn(d, ","), name = strcspn(d, "=");
-        bool given = false;
-        for (const char *p = colon; p && p < spec + head && !given;
-             p = memchr(p + 1, ',', (size_t)(spec + head - p - 1)))
-            given = strncmp(p + 1, d, name + 1) == 0;
-        if (!given)
-            sqa_text_printf(&t, "%c%.*s", printed++ ? ',' : ':', (int)n, d);
-        d += n + (d[n] == ',');
-    }
-    sqa_text_add(&t, spec + head);
-    const char *out = t.failed ? NULL : sqa_arena_strdup(arena, sqa_text_get(&t));
-    sqa_text_clear(&t);
-    return out;
-}
-
 static enum sqa_status no_memory(struct sqa_err *err)
 {
     return sqa_fail(err, SQA_NOMEM, "plan: no memory; free some memory and run again");
@@ -189,7 +165,7 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
     if (status != SQA_OK)
         return status;
     const char *raw = c->model;
-    const bool framed = m->preset.variant->slot == SQA_SLOT_MIXER;
+    const bool framed = m->preset.variant->slot == SQA_SLOT_MIXER || m->preset.variant->traits & SQA_TRAIT_FRAME;
     c->floor = sqa_model_is_floor(m);
     c->model = sqa_arena_strdup(&p->arena, m->short_form);
     sqa_model_free(m);
@@ -198,7 +174,7 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
     status = sqa_recipe_resolve(c->scale, c->model, c->task, overrides, &p->arena, &r, &defaults, err);
     if (status != SQA_OK)
         return status;
-    c->model_text = with_defaults(&p->arena, raw, framed ? defaults : "");
+    c->model_text = sqa_recipe_model(&p->arena, raw, framed ? defaults : "");
     if (!c->model_text)
         return no_memory(err);
     status = sqa_model_parse(c->model_text, &built, err);

@@ -24,23 +24,30 @@ const struct sqa_param sqa_recipe_params[] = {
     SETTING(REAL, rate, "peak learning rate (alias lr)", "1e-3", 0, 100),
     SETTING(REAL, ssm_rate, "largest peak rate of state-space parameters; 0: as the others", "1e-3", 0, 100),
     SETTING(REAL, decay, "weight decay: adamw decoupled, adam and sgd added to the gradient", "0", 0, 100),
+    SETTING(BOOL, decay_all, "1: decay also for biases, norms and state-space parameters", "0", 0, 0),
     SETTING(REAL, clip, "largest global norm of the gradient; 0: none", "1", 0, 1e9),
     SETTING(REAL, beta1, "decay of the first moment", "0.9", 0, 0.999999),
     SETTING(REAL, beta2, "decay of the second moment", "0.999", 0, 0.99999999),
     SETTING(REAL, eps, "added to the root of the second moment", "1e-8", 1e-30, 1),
     SETTING(REAL, momentum, "momentum of sgd", "0.9", 0, 0.999999),
     CHOICE(optimizer, "update rule", "adamw", "adamw|adam|sgd"),
-    CHOICE(schedule, "rate over time", "cosine", "constant|cosine|linear|step|lra|one_cycle"),
+    CHOICE(schedule, "rate over time", "cosine", "constant|cosine|linear|step|lra|one_cycle|lra_cosine|inverse_sqrt"),
     SETTING(INT, warmup, "steps of warm-up", "0", 0, 1e9),
     SETTING(INT, hold, "schedule step: epochs at the peak before the first decay", "0", 0, 1e6),
     SETTING(INT, every, "schedule step: epochs between decays", "1", 1, 1e6),
     SETTING(REAL, step_decay, "schedule step: factor of a decay", "0.5", 0, 1),
     SETTING(BOOL, cycle_momentum, "schedule one_cycle: 1 moves beta1 from 0.95 to 0.85 and back", "0", 0, 0),
+    SETTING(INT, cycle, "schedule lra_cosine: steps from the peak to 0; 0: all steps", "0", 0, 1e9),
+    SETTING(INT, first_step, "the schedule counts the first step as 1, or as 0 (rate 0 in warm-up)", "1", 0, 1),
     SETTING(INT, eval_every, "steps between validations; 0: every epoch", "0", 0, 1e9),
     SETTING(INT, eval_examples, "validation examples at most; 0: all", "0", 0, 1e9),
     SETTING(INT, patience, "validations without a better loss before training stops; 0: never", "0", 0, 1e9),
     CHOICE(select, "weights that are tested: of the best validation, or the last", "best_valid", "best_valid|last"),
     SETTING(INT, bucket, "batches are padded to a multiple of this length", "16", 1, 1 << 20),
+    CHOICE(pad, "rows are padded to the longest of their batch (a multiple of bucket), or to the task's length",
+           "longest", "longest|full"),
+    SETTING(INT, micro, "rows that go through the model at a time, gradients added up; 0: the whole batch", "0", 0,
+            1 << 20),
     SETTING(BOOL, drop_last, "1: the last partial training batch of an epoch is dropped", "0", 0, 0),
     {.name = NULL}};
 
@@ -115,9 +122,17 @@ static enum sqa_status override(struct sqa_recipe *r, const char *overrides, str
 static enum sqa_status join_frame(const struct sqa_recipe_parser *p, const char **out)
 {
     struct sqa_text t = {0};
-    for (size_t i = 0; i < p->frames; i++)
-        if (p->frame[i].value)
-            sqa_text_printf(&t, "%s%s=%s", t.length ? "," : "", p->frame[i].name, p->frame[i].value);
+    for (int slots = 0; slots < 2; slots++) /* slots stand behind the parameters */
+        for (size_t i = 0; i < p->frames; i++) {
+            const char *name = p->frame[i].name, *dot = strchr(name, '.');
+            const bool slot = strncmp(name, "slot.", 5) == 0;
+            if (p->frame[i].value && slot == (slots == 1))
+                sqa_text_printf(&t, "%s%s=%s",
+                                slot       ? "+"
+                                : t.length ? ","
+                                           : "",
+                                dot ? dot + 1 : name, p->frame[i].value);
+        }
     *out = t.failed ? NULL : sqa_arena_strdup(p->arena, sqa_text_get(&t));
     sqa_text_clear(&t);
     return *out ? SQA_OK : SQA_NOMEM;
@@ -148,6 +163,52 @@ enum sqa_status sqa_recipe_resolve(const char *scale, const char *model, const c
     if (!r->file || !r->source || join_frame(&p, frame_defaults) != SQA_OK)
         return sqa_fail(err, SQA_NOMEM, "%s: no memory for the recipe; free some memory and run again", path);
     return SQA_OK;
+}
+
+/* Whether list, "a=1,b=2" of n bytes, has a value for the name that begins at item. */
+static bool is_given(const char *list, size_t n, const char *item)
+{
+    const size_t name = strcspn(item, "=") + 1;
+    for (const char *at = list, *end = list + n; at && at + name <= end;
+         at = memchr(at, ',', (size_t)(end - at)), at = at ? at + 1 : NULL)
+        if (strncmp(at, item, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a slot "name=..." has an item in the rest of a spec, "+norm=rmsnorm+pool=last". */
+static bool slot_is_given(const char *rest, const char *item)
+{
+    const size_t name = strcspn(item, "=") + 1;
+    for (const char *at = strchr(rest, '+'); at; at = strchr(at + 1, '+'))
+        if (strncmp(at + 1, item, name) == 0)
+            return true;
+    return false;
+}
+
+const char *sqa_recipe_model(struct sqa_arena *arena, const char *spec, const char *defaults)
+{
+    struct sqa_text t = {0};
+    const size_t head = strcspn(spec, "+"), params = strcspn(defaults, "+");
+    const char *colon = memchr(spec, ':', head);
+    int printed = colon != NULL;
+    sqa_text_add_bytes(&t, spec, head);
+    for (const char *d = defaults; d < defaults + params;) {
+        const size_t n = strcspn(d, ",+");
+        if (!colon || !is_given(colon + 1, (size_t)(spec + head - colon - 1), d))
+            sqa_text_printf(&t, "%c%.*s", printed++ ? ',' : ':', (int)n, d);
+        d += n + (d[n] == ',');
+    }
+    sqa_text_add(&t, spec + head);
+    for (const char *d = defaults + params; *d;) {
+        const size_t n = 1 + strcspn(d + 1, "+");
+        if (!slot_is_given(spec + head, d + 1))
+            sqa_text_add_bytes(&t, d, n);
+        d += n;
+    }
+    const char *out = t.failed ? NULL : sqa_arena_strdup(arena, sqa_text_get(&t));
+    sqa_text_clear(&t);
+    return out;
 }
 
 void sqa_recipe_text(const struct sqa_recipe *r, struct sqa_text *out)
@@ -182,6 +243,7 @@ void sqa_recipe_optim(const struct sqa_recipe *r, struct sqa_optim *o)
                             .eps = r->eps,
                             .momentum = r->momentum,
                             .decay = r->decay,
+                            .decay_all = r->decay_all != 0,
                             .clip = r->clip,
                             .ssm_rate = r->ssm_rate,
                             .rate = r->rate};
@@ -189,9 +251,9 @@ void sqa_recipe_optim(const struct sqa_recipe *r, struct sqa_optim *o)
 
 void sqa_recipe_schedule(const struct sqa_recipe *r, int64_t steps_per_epoch, int64_t total, struct sqa_schedule *c)
 {
-    static const enum sqa_schedule_kind kinds[] = {SQA_SCHEDULE_CONSTANT, SQA_SCHEDULE_COSINE,
-                                                   SQA_SCHEDULE_LINEAR,   SQA_SCHEDULE_STEP,
-                                                   SQA_SCHEDULE_LRA,      SQA_SCHEDULE_ONE_CYCLE};
+    static const enum sqa_schedule_kind kinds[] = {
+        SQA_SCHEDULE_CONSTANT, SQA_SCHEDULE_COSINE,    SQA_SCHEDULE_LINEAR,     SQA_SCHEDULE_STEP,
+        SQA_SCHEDULE_LRA,      SQA_SCHEDULE_ONE_CYCLE, SQA_SCHEDULE_LRA_COSINE, SQA_SCHEDULE_INVERSE_SQRT};
     const char *choices = sqa_params_find(sqa_recipe_params, "schedule")->choices;
     *c = (struct sqa_schedule){.kind = kinds[index_of(choices, r->schedule)],
                                .warmup = r->warmup,
@@ -200,5 +262,7 @@ void sqa_recipe_schedule(const struct sqa_recipe *r, int64_t steps_per_epoch, in
                                .decay = r->step_decay,
                                .every = r->every,
                                .hold = r->hold,
-                               .cycle_momentum = r->cycle_momentum != 0};
+                               .cycle_momentum = r->cycle_momentum != 0,
+                               .cycle = r->cycle,
+                               .from_zero = r->first_step == 0};
 }

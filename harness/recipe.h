@@ -9,8 +9,9 @@
  *     rate = 5e-3
  *     source = LTSF-Linear scripts/EXP-LongForecasting/Linear/etth1.sh
  *     [model=... task=...]
- *     frame.dim = 64               ; frame.* and pool= etc: a default for frame parameters that the model text leaves
- * open
+ *     frame.dim = 64               ; defaults for what the model text leaves open: parameters of the frame,
+ *     mixer.window = 64            ; the mixer's own (a mixer that has none of that name is refused)
+ *     slot.pool = cls              ; and items of slots
  */
 #ifndef SQA_HARNESS_RECIPE_H
 #define SQA_HARNESS_RECIPE_H
@@ -22,16 +23,21 @@ struct sqa_recipe {
     int64_t batch, steps, epochs; /* steps > 0 wins; else epochs of the training split */
     double rate, ssm_rate, decay, clip, beta1, beta2, eps, momentum;
     const char *optimizer; /* adamw|adam|sgd */
-    const char *schedule;  /* constant|cosine|linear|step|lra|one_cycle */
+    const char *schedule;  /* constant|cosine|linear|step|lra|one_cycle|lra_cosine|inverse_sqrt */
     int64_t warmup;        /* steps */
     int64_t hold, every;   /* of schedule step, epochs */
     double step_decay;
     int64_t cycle_momentum;
+    int64_t cycle;      /* of schedule lra_cosine, steps */
+    int64_t first_step; /* what the schedule counts the first step as */
+    int64_t decay_all;
     int64_t eval_every;    /* steps; 0: every epoch */
     int64_t eval_examples; /* of validation at most; 0: all */
     int64_t patience;      /* evaluations without a better validation loss; 0: no early stop */
     const char *select;    /* best_valid (accuracy, or loss in forecasting) | last */
     int64_t bucket;        /* batches are padded to a multiple of this */
+    int64_t micro;         /* rows of a micro-batch; 0: the whole batch at once */
+    const char *pad;       /* longest (of the batch, to a multiple of bucket) | full (the task's length) */
     int64_t drop_last;     /* drop the last partial training batch (1: as the published loaders) */
     const char *source;    /* of the last row that matched */
     const char *file;      /* "lite": the recipe file; "generic" when no row matched */
@@ -41,7 +47,8 @@ extern const struct sqa_param sqa_recipe_params[]; /* every field above but the 
 
 /* Reads recipes/SCALE.ini (looked for in $SEQARENA_RECIPES, beside the program, ./recipes) and resolves it for the
  * pair of short forms; then applies overrides ("rate=1e-3,batch=32,steps=500"; lr is an alias of rate). Texts live in
- * arena. frame_defaults receives "layers=2,dim=64,..." of frame.* keys that matched ("" when none). */
+ * arena. frame_defaults receives "layers=2,dim=64,window=64+pool=cls" of the frame.*, mixer.* and slot.* keys that
+ * matched ("" when none); sqa_recipe_model fills it into a model's text. */
 enum sqa_status sqa_recipe_resolve(const char *scale, const char *model, const char *task, const char *overrides,
                                    struct sqa_arena *arena, struct sqa_recipe *r, const char **frame_defaults,
                                    struct sqa_err *err) SQA_MUST_CHECK;
@@ -51,6 +58,9 @@ enum sqa_status sqa_recipe_check(const char *name, const char *text, struct sqa_
 enum sqa_status sqa_recipe_path(const char *scale, char path[4096], struct sqa_err *err) SQA_MUST_CHECK;
 /* Appends the name of every recipe file, one a line, sorted. */
 void sqa_recipe_list(struct sqa_text *out);
+/* The text of a model with "name=value,...+slot=item" of defaults added where it leaves them open; NULL: no memory.
+ */
+const char *sqa_recipe_model(struct sqa_arena *arena, const char *spec, const char *defaults);
 /* "batch=32;rate=0.001;..." of every setting, for the row and the key. */
 void sqa_recipe_text(const struct sqa_recipe *r, struct sqa_text *out);
 void sqa_recipe_optim(const struct sqa_recipe *r, struct sqa_optim *o);

@@ -60,16 +60,20 @@ bool sqa_recipe_word(const char *s, const char *others)
     return s > start && *s == '\0';
 }
 
-static enum sqa_status set_frame(struct sqa_recipe_parser *p, const char *name, const char *value)
+/* frame.NAME, mixer.NAME and slot.NAME: what the model text leaves open. */
+static enum sqa_status set_frame(struct sqa_recipe_parser *p, const char *key, const char *value)
 {
     size_t i = 0;
-    if (!sqa_recipe_word(name, "_") || !sqa_recipe_word(value, "_-.+"))
-        return bad(p, "frame.%.60s = %.60s; give a frame parameter and a number or name", name, value);
+    const bool slot = strncmp(key, "slot.", 5) == 0;
+    const char *name = strncmp(key, "frame.", 6) == 0 ? key + 6 : key;
+    if (!sqa_recipe_word(strchr(key, '.') + 1, "_") || !sqa_recipe_word(value, slot ? "_-.:=," : "_-."))
+        return bad(p, "%.60s = %.60s; give %s", key, value,
+                   slot ? "a slot and an item" : "a frame parameter, or one of the mixer, and a number or name");
     while (i < p->frames && strcmp(p->frame[i].name, name) != 0)
         i++;
     struct sqa_recipe_frame *f = &p->frame[i];
     if (i == SQA_RECIPE_FRAMES)
-        return bad(p, "more than %d different frame.* names; use fewer", SQA_RECIPE_FRAMES);
+        return bad(p, "more than %d different names of frame.*, mixer.* and slot.*; use fewer", SQA_RECIPE_FRAMES);
     if (i == p->frames) {
         *f = (struct sqa_recipe_frame){.name = sqa_arena_strdup(p->arena, name)};
         if (!f->name)
@@ -77,7 +81,7 @@ static enum sqa_status set_frame(struct sqa_recipe_parser *p, const char *name, 
         p->frames++;
     }
     if (f->row == p->row)
-        return bad(p, "frame.%.60s is given twice; give it once", name);
+        return bad(p, "%.60s is given twice; give it once", key);
     f->row = p->row;
     if (p->match && !(f->value = sqa_arena_strdup(p->arena, value)))
         return nomem(p);
@@ -97,8 +101,8 @@ static int handle(void *user, const char *section, const char *name, const char 
         bad(p, "%.60s has no value; give one or remove the line", name);
     else if (strcmp(name, "source") == 0)
         set_source(p, value);
-    else if (strncmp(name, "frame.", 6) == 0)
-        set_frame(p, name + 6, value);
+    else if (strncmp(name, "frame.", 6) == 0 || strncmp(name, "mixer.", 6) == 0 || strncmp(name, "slot.", 5) == 0)
+        set_frame(p, name, value);
     else {
         snprintf(owner, sizeof owner, "%.200s, line %d", p->name, p->line);
         p->status =

@@ -6,9 +6,9 @@
 
 #include "harness/recipe.h"
 
-enum { SQA_RECIPE_FRAMES = 32 };
+enum { SQA_RECIPE_FRAMES = 64 };
 
-struct sqa_recipe_frame {     /* frame.NAME = VALUE */
+struct sqa_recipe_frame {     /* NAME of frame.NAME, or all of mixer.NAME and slot.NAME */
     const char *name, *value; /* value NULL: no row that matched has it */
     int row;                  /* line of the row that set it last */
 };

@@ -108,6 +108,16 @@ enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa
     t->last_train_loss = SQA_NAN;
     if (o->trainable)
         t->order = sqa_alloc_array((size_t)t->data->count[SQA_TRAIN] + 1, sizeof *t->order);
+    if (o->trainable && sqa_trainer_rows(t) < t->recipe.batch) {
+        const size_t size = sqa_dtype_size(o->real);
+        t->micro_sum = sqa_alloc_aligned((size_t)t->store.parameter_block * size);
+        t->micro_state = sqa_alloc_aligned((size_t)(t->store.state_block + 1) * size);
+        if (!t->micro_sum || !t->micro_state) {
+            status = sqa_fail(err, SQA_NOMEM, "%s: no memory for gradients of micro-batches; use a smaller model",
+                              o->model);
+            goto fail;
+        }
+    }
     if (!t->batch || (o->trainable && !t->order)) {
         status = sqa_fail(err, SQA_NOMEM, "%s: no memory for batches; use a smaller batch", o->model);
         goto fail;
@@ -130,6 +140,8 @@ void sqa_trainer_close(struct sqa_trainer *t)
     sqa_model_free(t->model);
     sqa_free(t->order);
     sqa_free(t->best);
+    sqa_free(t->micro_sum);
+    sqa_free(t->micro_state);
     sqa_text_clear(&t->curves);
     sqa_free(t);
 }
@@ -159,20 +171,44 @@ void sqa_feed(struct sqa_plan *plan, const struct sqa_batch *b)
     feed_reals(plan, "y", b->y);
 }
 
+/* n examples into t->batch, padded as the recipe says. */
 static enum sqa_status fetch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
-                             enum sqa_mode mode, struct sqa_plan **plan, struct sqa_err *err)
+                             struct sqa_err *err)
 {
-    int64_t start = sqa_clock_wall();
-    t->batch->length = sqa_dataset_batch_length(t->data, split, index, n, t->recipe.bucket);
-    enum sqa_status status = t->data->task->fetch(t->data, split, index, n, t->batch, err);
+    const int64_t start = sqa_clock_wall();
+    t->batch->length = strcmp(t->recipe.pad, "full") == 0
+                           ? t->data->length
+                           : sqa_dataset_batch_length(t->data, split, index, n, t->recipe.bucket);
+    const enum sqa_status status = t->data->task->fetch(t->data, split, index, n, t->batch, err);
     t->data_seconds += seconds_since(start);
+    return status;
+}
+
+/* Rows first .. first + n - 1 of a batch. */
+static struct sqa_batch rows_of(const struct sqa_batch *b, enum sqa_task_kind kind, int64_t first, int64_t n)
+{
+    struct sqa_batch part = *b;
+    const int64_t row = first * sqa_rows_an_example(kind);
+    part.n = n;
+    part.tokens = b->tokens ? b->tokens + row * b->length : NULL;
+    part.lengths = b->lengths ? b->lengths + row : NULL;
+    part.labels = b->labels ? b->labels + first * sqa_labels_a_row(kind, b->length) : NULL;
+    part.x = b->x ? b->x + first * b->length * b->channels : NULL;
+    part.y = b->y ? b->y + first * b->horizon * b->outputs : NULL;
+    return part;
+}
+
+/* The plan for n rows of t->batch, fed with those from `first` on. */
+static enum sqa_status feed_rows(struct sqa_trainer *t, enum sqa_mode mode, int64_t first, int64_t n,
+                                 struct sqa_plan **plan, struct sqa_err *err)
+{
+    const enum sqa_status status =
+        sqa_plans_get(&t->plans, (struct sqa_plan_key){(int)mode, n, t->batch->length}, plan, err);
     if (status != SQA_OK)
         return status;
-    status = sqa_plans_get(&t->plans, (struct sqa_plan_key){(int)mode, n, t->batch->length}, plan, err);
-    if (status != SQA_OK)
-        return status;
-    start = sqa_clock_wall();
-    sqa_feed(*plan, t->batch);
+    const int64_t start = sqa_clock_wall();
+    const struct sqa_batch part = rows_of(t->batch, t->task.kind, first, n);
+    sqa_feed(*plan, &part);
     t->data_seconds += seconds_since(start);
     return SQA_OK;
 }
@@ -308,7 +344,9 @@ static enum sqa_status evaluate_batch(struct sqa_trainer *t, enum sqa_split spli
             score_floor(t, a, e);
         return status;
     }
-    status = fetch(t, split, index, n, SQA_MODE_EVAL, &plan, err);
+    status = fetch(t, split, index, n, err);
+    if (status == SQA_OK)
+        status = feed_rows(t, SQA_MODE_EVAL, 0, n, &plan, err);
     if (status == SQA_OK)
         status = sqa_plan_run(plan, t->seed, 0, &(struct sqa_extents){.rows = n}, NULL, err);
     if (status == SQA_OK)
@@ -321,7 +359,7 @@ enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split
 {
     const bool floor = sqa_model_is_floor(t->model);
     const int64_t count = t->data->count[split], n = limit > 0 && limit < count ? limit : count;
-    const int64_t rows = floor ? 256 : t->recipe.batch;
+    const int64_t rows = floor ? 256 : sqa_trainer_rows(t);
     struct sqa_scoring e = {.each = each, .user = user};
     uint32_t *order = NULL;
     struct answers a = {0};
@@ -358,33 +396,106 @@ static void set_order(struct sqa_trainer *t, int64_t epoch)
     t->order_epoch = epoch;
 }
 
+int64_t sqa_trainer_rows(const struct sqa_trainer *t)
+{
+    return t->recipe.micro > 0 && t->recipe.micro < t->recipe.batch ? t->recipe.micro : t->recipe.batch;
+}
+
+/* What the loss of a batch is a mean over: its rows, of tags the labelled positions. */
+static int64_t weight_of(const struct sqa_batch *b, enum sqa_task_kind kind)
+{
+    int64_t labels = 0;
+    for (int64_t i = 0; kind == SQA_TAG && i < b->n * b->length; i++)
+        labels += b->labels[i] >= 0;
+    return kind == SQA_TAG ? labels : b->n;
+}
+
+/* Forward and backward of the n rows of t->batch from `first` on; gradients in the store. */
+static enum sqa_status run_rows(struct sqa_trainer *t, int64_t first, int64_t n, uint64_t seed, uint64_t step,
+                                const struct sqa_plan *timed, double *ns, double *loss, struct sqa_err *err)
+{
+    struct sqa_plan *plan;
+    const struct sqa_tensor *tensor = NULL;
+    enum sqa_status status = feed_rows(t, SQA_MODE_TRAIN, first, n, &plan, err);
+    if (status == SQA_OK)
+        status = sqa_plan_run(plan, seed, step, &(struct sqa_extents){.rows = n}, plan == timed ? ns : NULL, err);
+    if (status != SQA_OK)
+        return status;
+    const void *out = sqa_plan_output(plan, "loss", &tensor);
+    *loss = read_real(out, tensor, 0);
+    return SQA_OK;
+}
+
+/* Forward and backward of t->batch: the mean loss, and its gradients in the store. Micro-batches are weighted by what
+ * their losses are means over. Each begins with the state before the step, and the last one has the seed of the run,
+ * so that the state after the step is that of a whole batch. timed, ns: times of a plan's nodes, or NULL. */
+static enum sqa_status run_batch(struct sqa_trainer *t, uint64_t step, const struct sqa_plan *timed, double *ns,
+                                 double *loss, struct sqa_err *err)
+{
+    const struct sqa_store *s = &t->store;
+    const struct sqa_kernels *k = s->real == SQA_F64 ? &sqa_kernels_f64 : &sqa_kernels_f32;
+    const int64_t n = t->batch->n, rows = sqa_trainer_rows(t), all = weight_of(t->batch, t->task.kind);
+    const size_t states = (size_t)s->state_block * k->size, parameters = (size_t)s->parameter_block * k->size;
+    enum sqa_status status = SQA_OK;
+    if (n <= rows)
+        return run_rows(t, 0, n, t->seed, step, timed, ns, loss, err);
+    *loss = 0;
+    memset(t->micro_sum, 0, parameters);
+    if (states)
+        memcpy(t->micro_state, s->states, states);
+    for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
+        const int64_t count = n - i < rows ? n - i : rows;
+        const struct sqa_batch part = rows_of(t->batch, t->task.kind, i, count);
+        const uint64_t seed = i + rows < n ? sqa_random_key(t->seed, (uint64_t)i, "train/micro") : t->seed;
+        const double weight = all > 0 ? (double)weight_of(&part, t->task.kind) / (double)all : 0;
+        double mean = 0;
+        if (states && i > 0)
+            memcpy(s->states, t->micro_state, states);
+        status = run_rows(t, i, count, seed, step, timed, ns, &mean, err);
+        if (status == SQA_OK)
+            k->axpy(weight, s->gradients, t->micro_sum, (size_t)s->parameter_block);
+        *loss += weight * mean;
+    }
+    memcpy(s->gradients, t->micro_sum, parameters);
+    return status;
+}
+
+static void count_positions(struct sqa_trainer *t)
+{
+    const struct sqa_batch *b = t->batch;
+    const int64_t rows = b->n * sqa_rows_an_example(t->task.kind);
+    t->positions += rows * b->length;
+    for (int64_t i = 0; i < rows; i++)
+        t->real_positions += b->lengths ? b->lengths[i] : b->length;
+}
+
 static enum sqa_status train_step(struct sqa_trainer *t, struct sqa_err *err)
 {
     const int64_t s = t->step + 1, epoch = t->step / t->steps_per_epoch;
     const int64_t first = t->step % t->steps_per_epoch * t->recipe.batch;
     const int64_t left = t->data->count[SQA_TRAIN] - first;
     const int64_t n = left < t->recipe.batch ? left : t->recipe.batch;
-    struct sqa_plan *plan;
-    const struct sqa_tensor *tensor = NULL;
+    double loss = 0;
     set_order(t, epoch);
-    enum sqa_status status = fetch(t, SQA_TRAIN, t->order + first, n, SQA_MODE_TRAIN, &plan, err);
+    enum sqa_status status = fetch(t, SQA_TRAIN, t->order + first, n, err);
     if (status != SQA_OK)
         return status;
+    t->batch->n = n;
+    const double data = t->data_seconds;
     const int64_t start = sqa_clock_wall();
-    status = sqa_plan_run(plan, t->seed, (uint64_t)s, &(struct sqa_extents){.rows = n}, NULL, err);
+    status = run_batch(t, (uint64_t)s, NULL, NULL, &loss, err);
     if (status != SQA_OK)
         return status;
-    const void *out = sqa_plan_output(plan, "loss", &tensor);
-    const double loss = read_real(out, tensor, 0);
     const double norm = sqa_optim_step(&t->optim, &t->store, s, sqa_schedule_factor(&t->schedule, s),
                                        sqa_schedule_beta1(&t->schedule, s), t->threads);
-    t->op_seconds += seconds_since(start);
+    t->op_seconds += seconds_since(start) - (t->data_seconds - data);
     if (!isfinite(loss) || !isfinite(norm))
         return sqa_fail(err, SQA_NO, "step %lld: the loss is %g and the gradient's norm %g; lower the rate or clip",
                         (long long)s, loss, norm);
     t->train_loss_sum += loss * (double)n;
     t->train_loss_n += n;
     t->examples += n;
+    count_positions(t);
     t->step = s;
     return SQA_OK;
 }
@@ -449,10 +560,11 @@ static enum sqa_status evaluate_now(struct sqa_trainer *t, struct sqa_err *err)
 static enum sqa_status save(const struct sqa_trainer *t, const char *path, struct sqa_err *err)
 {
     char numbers[512];
-    snprintf(numbers, sizeof numbers, "%lld %lld %lld %lld %lld %a %a %a %a %a %a %a %a %a %lld", (long long)t->step,
-             (long long)t->best_step, (long long)t->worse, (long long)t->examples, (long long)t->train_loss_n,
-             t->train_loss_sum, t->last_train_loss, t->best_valid.loss, t->best_valid.accuracy, t->best_valid.mse,
-             t->best_valid.mae, t->data_seconds, t->op_seconds, t->seconds, (long long)t->best_valid.n);
+    snprintf(numbers, sizeof numbers, "%lld %lld %lld %lld %lld %a %a %a %a %a %a %a %a %a %lld %lld %lld",
+             (long long)t->step, (long long)t->best_step, (long long)t->worse, (long long)t->examples,
+             (long long)t->train_loss_n, t->train_loss_sum, t->last_train_loss, t->best_valid.loss,
+             t->best_valid.accuracy, t->best_valid.mse, t->best_valid.mae, t->data_seconds, t->op_seconds, t->seconds,
+             (long long)t->best_valid.n, (long long)t->positions, (long long)t->real_positions);
     const struct sqa_metadata meta[] = {{"seqarena.trainer", numbers},
                                         {"seqarena.curves", sqa_text_get(&t->curves)},
                                         {"seqarena.key", t->key ? t->key : ""}};
@@ -461,13 +573,13 @@ static enum sqa_status save(const struct sqa_trainer *t, const char *path, struc
 
 static bool parse_saved(struct sqa_trainer *t, const char *numbers)
 {
-    long long i[6];
-    return sscanf(numbers, "%lld %lld %lld %lld %lld %la %la %la %la %la %la %la %la %la %lld", &i[0], &i[1], &i[2],
-                  &i[3], &i[4], &t->train_loss_sum, &t->last_train_loss, &t->best_valid.loss, &t->best_valid.accuracy,
-                  &t->best_valid.mse, &t->best_valid.mae, &t->data_seconds, &t->op_seconds, &t->seconds,
-                  &i[5]) == 15 &&
+    long long i[8];
+    return sscanf(numbers, "%lld %lld %lld %lld %lld %la %la %la %la %la %la %la %la %la %lld %lld %lld", &i[0],
+                  &i[1], &i[2], &i[3], &i[4], &t->train_loss_sum, &t->last_train_loss, &t->best_valid.loss,
+                  &t->best_valid.accuracy, &t->best_valid.mse, &t->best_valid.mae, &t->data_seconds, &t->op_seconds,
+                  &t->seconds, &i[5], &i[6], &i[7]) == 17 &&
            (t->step = i[0], t->best_step = i[1], t->worse = i[2], t->examples = i[3], t->train_loss_n = i[4],
-            t->best_valid.n = i[5], true);
+            t->best_valid.n = i[5], t->positions = i[6], t->real_positions = i[7], true);
 }
 
 static enum sqa_status restore(struct sqa_trainer *t, const char *path, struct sqa_err *err)
@@ -569,18 +681,18 @@ enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, s
         t->batch->tokens[i] = 1 + (int32_t)sqa_random_below(t->seed, (uint64_t)i, (uint64_t)(t->task.vocab - 1));
     for (int64_t i = 0; t->batch->lengths && i < rows; i++)
         t->batch->lengths[i] = (int32_t)t->length;
-    status = sqa_plans_get(&t->plans, (struct sqa_plan_key){(int)mode, b, t->length}, plan, err);
-    if (status == SQA_OK)
-        sqa_feed(*plan, t->batch);
-    return status;
+    return feed_rows(t, mode, 0, mode == SQA_MODE_TRAIN ? sqa_trainer_rows(t) : b, plan, err);
 }
 
 enum sqa_status sqa_trainer_time_step(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,
                                       double *ns_by_op, struct sqa_err *err)
 {
-    const enum sqa_status status =
-        sqa_plan_run(plan, t->seed, 1, &(struct sqa_extents){.rows = t->recipe.batch}, ns_by_op, err);
-    if (status == SQA_OK && mode == SQA_MODE_TRAIN)
+    const bool train = mode == SQA_MODE_TRAIN;
+    const struct sqa_extents rows = {.rows = t->recipe.batch};
+    double loss;
+    const enum sqa_status status = train && t->micro_sum ? run_batch(t, 1, plan, ns_by_op, &loss, err)
+                                                         : sqa_plan_run(plan, t->seed, 1, &rows, ns_by_op, err);
+    if (status == SQA_OK && train)
         sqa_optim_step(&t->optim, &t->store, 1, 0, 0, t->threads);
     return status;
 }

@@ -41,6 +41,8 @@ struct sqa_trainer {
     int64_t train_loss_n;
     double last_train_loss; /* mean over the last interval */
     int64_t examples;
+    int64_t positions, real_positions;        /* of the training batches: computed, and those that hold tokens */
+    void *micro_sum, *micro_state;            /* of micro-batches: gradients so far; state before the step */
     double data_seconds, op_seconds, seconds; /* seconds: all training, evaluation left out */
     double rss_start;                         /* resident set after the data were opened, before the model was made */
     struct sqa_text curves;                   /* rows of curves.csv so far, without header */
@@ -83,7 +85,11 @@ enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split
 enum sqa_status sqa_trainer_write_weights(const struct sqa_trainer *t, const char *path,
                                           struct sqa_err *err) SQA_MUST_CHECK;
 
-/* For timing: a full batch at t->length is put in once, then single steps run. */
+/* Rows that go through the model at a time in training. */
+int64_t sqa_trainer_rows(const struct sqa_trainer *t);
+
+/* For timing: a full batch at t->length is put in once, then single steps run. In training with micro-batches the
+ * plan is that of one whole micro-batch, and a step runs all of them, each with its rows. */
 enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, struct sqa_plan **plan,
                                     struct sqa_err *err) SQA_MUST_CHECK;
 enum sqa_status sqa_trainer_time_step(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,

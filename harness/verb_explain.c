@@ -188,6 +188,7 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
     struct sqa_cell_settings s = {.model = operands->at[0],
                                   .task = o->task,
                                   .scale = o->scale,
+                                  .train = "micro=0", /* one plan of the whole batch */
                                   .data_dir = o->data,
                                   .seed = 1,
                                   .threads = (int)o->threads,

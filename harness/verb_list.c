@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "engine/plan.h"
 #include "harness/measure/measure.h"
@@ -64,6 +65,20 @@ static void list_tasks(struct listing *l)
     }
 }
 
+/* "WHAT" of a recipe's first line, "; NAME.ini - WHAT"; "" when it has none. */
+static const char *title_of_recipe(const char *name, struct sqa_arena *arena)
+{
+    char path[4096], *text;
+    size_t size;
+    if (sqa_recipe_path(name, path, NULL) != SQA_OK || sqa_file_read(path, 1 << 20, &text, &size, NULL) != SQA_OK)
+        return "";
+    text[strcspn(text, "\n")] = '\0';
+    const char *dash = text[0] == ';' ? strstr(text, " - ") : NULL,
+               *title = dash ? sqa_arena_strdup(arena, dash + 3) : "";
+    sqa_free(text);
+    return title ? title : "";
+}
+
 static void list_recipes(struct listing *l)
 {
     struct sqa_text t = {0};
@@ -73,8 +88,8 @@ static void list_recipes(struct listing *l)
         struct sqa_arena arena = {0};
         struct sqa_recipe r;
         const char *frame, *source = "";
-        if (sqa_recipe_resolve(name, "*", "*", "", &arena, &r, &frame, NULL) == SQA_OK && r.source)
-            source = r.source;
+        if (sqa_recipe_resolve(name, "*", "*", "", &arena, &r, &frame, NULL) == SQA_OK)
+            source = r.matched && r.source ? r.source : title_of_recipe(name, &arena);
         add(l, (const char *const[]){name, source});
         sqa_arena_clear(&arena);
     }
@@ -219,6 +234,35 @@ static void print_params(const struct sqa_param *params, struct sqa_text *t)
     sqa_columns_print(&c, t);
 }
 
+/* Whether logits are independent of padding. */
+static void describe_padding(const struct sqa_model *m, struct sqa_text *t)
+{
+    const char *part = sqa_model_padded_part(m);
+    if (!part)
+        sqa_text_add(t, "padding     answers do not depend on the amount of padding\n");
+    else
+        sqa_text_printf(t,
+                        "padding     answers depend on the amount of padding (%s); give every row one length with "
+                        "--train pad=full\n",
+                        part);
+}
+
+/* A model with parameters: its forms and parts. */
+static enum sqa_status describe_model(const char *spec, struct sqa_text *t, struct sqa_err *err)
+{
+    struct sqa_model *m;
+    const enum sqa_status status = sqa_model_parse(spec, &m, err);
+    if (status != SQA_OK)
+        return status;
+    sqa_text_printf(t, "%s: %s\nin full     ", m->short_form, m->preset.variant->title);
+    print_wrapped(t, 12, m->full_form);
+    if (m->preset.variant->slot == SQA_SLOT_MIXER)
+        describe_padding(m, t);
+    sqa_text_printf(t, "\nSee seqarena describe %s for its parameters.\n", m->preset.variant->id);
+    sqa_model_free(m);
+    return SQA_OK;
+}
+
 static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
 {
     static const struct {
@@ -229,12 +273,17 @@ static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
                   {SQA_TRAIT_EQUIVARIANT, "permuting positions permutes outputs"},
                   {SQA_TRAIT_SUM_TO_ONE, "mixing weights of a row sum to 1"},
                   {SQA_TRAIT_CONTROL, "a control, shown beside the floors"},
+                  {SQA_TRAIT_QKV, "q, k and v may have another width than the stream (qkv=N)"},
                   {SQA_TRAIT_LINEAR_MEMORY, "memory grows linearly in length"}};
     sqa_text_printf(t, "%s: %s (slot %s)\n", v->id, v->title, sqa_slot_name(v->slot));
     sqa_text_add(t, "source      ");
     print_wrapped(t, 12, v->source ? v->source : "-");
     if (v->complexity)
         sqa_text_printf(t, "complexity  %s\n", v->complexity);
+    struct sqa_model *m = NULL;
+    if (v->slot == SQA_SLOT_MIXER && sqa_model_parse(v->id, &m, NULL) == SQA_OK)
+        describe_padding(m, t);
+    sqa_model_free(m);
     if (v->missing)
         sqa_text_printf(t, "missing     %s\n", v->missing);
     if (v->help) {
@@ -294,6 +343,13 @@ static enum sqa_status run_describe(void *options, const struct sqa_texts *opera
         describe_task(k, &t);
     if (v || k)
         return sqa_print(&t, NULL, err);
+    if (strpbrk(name, ":+")) {
+        const enum sqa_status status = describe_model(name, &t, err);
+        if (status == SQA_OK)
+            return sqa_print(&t, NULL, err);
+        sqa_text_clear(&t);
+        return status;
+    }
     for (int i = 0; sqa_variants[i] && n < 256; i++)
         names[n++] = sqa_variants[i]->id;
     for (int i = 0; sqa_tasks[i] && n < 512; i++)

@@ -41,7 +41,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 
 static double flops(const void *self, const struct sqa_context *c)
 {
-    const int64_t d = c->frame.dim / c->frame.heads;
+    const int64_t d = sqa_head_dim(&c->frame);
     const struct sqa_kernel_attention_shape shape = {c->batch, c->length, c->frame.heads, d, d, d, false};
 
     return sqa_heads_flops(c) + sqa_kernel_attention_flops(shape, spec_of(self, c));
@@ -240,7 +240,7 @@ const struct sqa_variant sqa_variant_linear_transformer = {
     .help =
         "Weights are products of positive features elu(q) + 1 and elu(k) + 1, so sums over keys are taken once. The "
         "causal form runs in chunks with a state of d x d a head. Features and sums stay f32 with --dtype bf16.",
-    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_LINEAR_MEMORY,
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
     .build = build,

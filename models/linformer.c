@@ -4,7 +4,7 @@
  * Computes  softmax(q (E^T k)^T / sqrt(d)) (F^T v) with E, F (max_length, r) over positions, shared by all heads
  * Shapes    x (B, L, D) -> (B, L, D); E and F are cut to their first L rows; mixed keys and values (B, r, H, d)
  *           where r < L the inputs are mixed first and r rows projected: E^T (x W + b) = (E^T x) W + (E^T 1) b
- * Cost      r < L: query and output projections, one mixing 2 B L r D (two when not shared), 4 B r D^2, and L r pairs
+ * Cost      r < L: query and output projections, one mixing 2 B L r D (two when not shared), 4 B r D Q, and L r pairs
  *           a head of 4 d + 5 flops; otherwise all projections, two mixings and the pairs
  * Source    Wang et al. 2020, arXiv:2006.04768, equation (7). E, F ~ N(0, 1 / r) as in its analysis. One E = F for
  *           all heads is its key-value sharing and what the LRA code does (google-research/long-range-arena:
@@ -69,14 +69,14 @@ static struct sqa_tensor *add_bias(struct sqa_context *c, struct sqa_tensor *y, 
                                    const char *name)
 {
     const struct sqa_init zero = {.kind = SQA_INIT_ZERO};
-    struct sqa_tensor *b = sqa_param_tensor(c, name, SQA_GROUP_NO_DECAY, zero, SQA_DIMS(c->frame.dim));
+    struct sqa_tensor *b = sqa_param_tensor(c, name, SQA_GROUP_NO_DECAY, zero, SQA_DIMS(sqa_qkv_width(&c->frame)));
 
     return sqa_add(c->g, y, sqa_mul(c->g, sums, b));
 }
 
 static struct sqa_heads mix_then_project(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
 {
-    const int64_t B = c->batch, D = c->frame.dim, H = c->frame.heads;
+    const int64_t B = c->batch, D = sqa_qkv_width(&c->frame), H = c->frame.heads;
     const struct sqa_dense_spec layers[] = {{"wk", D, false, SQA_UNARY_N}, {"wv", D, false, SQA_UNARY_N}};
     struct sqa_tensor *q = sqa_dense_layer(c, "wq", x, D, c->frame.bias != 0), *kv[2];
     struct sqa_tensor *e = mixing(s, c, "e"), *f = s->share ? e : mixing(s, c, "f");
@@ -103,7 +103,7 @@ static struct sqa_heads mix_then_project(const struct self *s, struct sqa_contex
 /* x (B, L, H, d) -> (B, r, H, d) */
 static struct sqa_tensor *mix(const struct self *s, struct sqa_context *c, struct sqa_tensor *e, struct sqa_tensor *x)
 {
-    const int64_t B = c->batch, D = c->frame.dim, H = c->frame.heads;
+    const int64_t B = c->batch, D = sqa_qkv_width(&c->frame), H = c->frame.heads;
 
     x = sqa_reshape(c->g, sqa_mask_rows(c->g, x, c->lengths), SQA_DIMS(B, c->length, D));
     return sqa_reshape(c->g, sqa_matmul(c->g, e, x, true, false), SQA_DIMS(B, s->rank, H, D / H));
@@ -123,7 +123,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 {
     const struct self *s = self;
     const struct sqa_heads h = mixes_first(s, c) ? mix_then_project(s, c, x) : project_then_mix(s, c, x);
-    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .dropout = c->frame.attention_dropout};
 
     return sqa_merge_heads(c, sqa_attention(c->g, h.q, h.k, h.v, NULL, spec));
@@ -133,13 +133,14 @@ static double flops(const void *self, const struct sqa_context *c)
 {
     const struct self *s = self;
     const double B = (double)c->batch, L = (double)c->length, r = (double)s->rank, D = (double)c->frame.dim;
-    const double attention = B * L * r * (4 * D + 5 * (double)c->frame.heads);
+    const double Q = (double)sqa_qkv_width(&c->frame), bias = c->frame.bias ? 1 : 0;
+    const double attention = B * L * r * (4 * Q + 5 * (double)c->frame.heads);
     const double matrices = s->share ? 1 : 2, sums = c->lengths != NULL ? B : 1;
 
     if (!mixes_first(s, c))
-        return sqa_heads_flops(c) + 4 * B * L * r * D + attention;
-    return sqa_heads_flops(c) / 2 + matrices * 2 * B * L * r * D + 4 * B * r * D * D + attention +
-           (c->frame.bias ? matrices * 2 * sums * L * r + 2 * (sums + B) * r * D : 0);
+        return sqa_heads_flops(c) + 4 * B * L * r * Q + attention;
+    return B * L * (4 * D * Q + bias * (Q + D)) + matrices * 2 * B * L * r * D + 4 * B * r * D * Q + attention +
+           bias * (matrices * 2 * sums * L * r + 2 * (sums + B) * r * Q);
 }
 
 /* Identities */
@@ -280,7 +281,7 @@ const struct sqa_variant sqa_variant_linformer = {
     .help = "Keys and values are mixed over positions into `rank` rows by a learned matrix, to which every position "
             "attends. "
             "The matrix is tied to positions: it is made for the task's greatest length and cut for shorter batches.",
-    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY,
+    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
     .check = check,

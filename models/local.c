@@ -34,11 +34,16 @@ static bool is_strided(const struct self *s)
     return strcmp(s->layout, "strided") == 0;
 }
 
+static bool padded(const void *self)
+{
+    return is_strided(self);
+}
+
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
     const struct sqa_heads h = sqa_project_heads(c, x);
-    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .causal = c->frame.causal != 0,
                                             .dropout = c->frame.attention_dropout,
                                             .local = s->window,
@@ -65,7 +70,7 @@ static double pairs(const struct self *s, int64_t length, bool causal)
 static double flops(const void *self, const struct sqa_context *c)
 {
     return sqa_heads_flops(c) + (double)c->batch * pairs(self, c->length, c->frame.causal != 0) *
-                                    (4 * (double)c->frame.dim + 5 * (double)c->frame.heads);
+                                    (4 * (double)sqa_qkv_width(&c->frame) + 5 * (double)c->frame.heads);
 }
 
 /* Identities */
@@ -180,9 +185,10 @@ const struct sqa_variant sqa_variant_local = {
     .complexity = "O(L w D) time, O(L D) memory",
     .help = "Softmax attention inside blocks of `window` positions; blocks do not overlap and do not see each other. "
             "Attention stays f32 with --dtype bf16.",
-    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .padded = padded,
     .build = build,
     .flops = flops,
     .identities = identities,

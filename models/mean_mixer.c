@@ -3,8 +3,8 @@
  *
  * Computes  y_t = Wo mean_s(Wv x_s) over valid s; causal: over s <= t
  * Shapes    x (B, L, D) -> (B, L, D)
- * Cost      projection B L D (2 D + bias), mean B L D, and Wo on one row a sequence: B D (2 D + bias); causal: Wo on
- *           every row, running sums B L D, counts L, division B L D
+ * Cost      projection B L Q (2 D + bias), Q its width: D, or qkv; mean B L Q, and Wo on one row a sequence:
+ *           B D (2 Q + bias); causal: Wo on every row, running sums B L Q, counts L, division B L Q
  * Source    a control of this program: attention with uniform weights
  */
 #include "models/probe.h"
@@ -12,7 +12,8 @@
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const int64_t B = c->batch, L = c->length, D = c->frame.dim;
-    struct sqa_tensor *v = sqa_dense_layer(c, "wv", x, D, c->frame.bias != 0), *mean, *count;
+    struct sqa_tensor *v = sqa_dense_layer(c, "wv", x, sqa_qkv_width(&c->frame), c->frame.bias != 0);
+    struct sqa_tensor *mean, *count;
 
     (void)self;
     if (c->frame.causal) {
@@ -28,13 +29,14 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const double B = (double)c->batch, L = (double)c->length, D = (double)c->frame.dim;
-    const double row = D * (2 * D + (double)(c->frame.bias != 0));
+    const double Q = (double)sqa_qkv_width(&c->frame), bias = c->frame.bias ? 1 : 0;
+    const double in = Q * (2 * D + bias), out = D * (2 * Q + bias);
 
     (void)self;
     if (c->frame.causal)
-        return 2 * B * L * row + L + 2 * B * L * D;
+        return B * L * (in + out) + L + 2 * B * L * Q;
     /* without lengths the mean is a sum and a scaling */
-    return B * L * row + B * L * D + (c->lengths == NULL ? 2 * B * D : 0) + B * row;
+    return B * L * in + B * L * Q + (c->lengths == NULL ? 2 * B * Q : 0) + B * out;
 }
 
 /* Identities */
@@ -108,7 +110,7 @@ const struct sqa_variant sqa_variant_mean_mixer = {
         "Attention with uniform weights: every position receives the mean of all valid values. Wo is applied to the "
         "one mean of a sequence.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
-              SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY,
+              SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .build = build,
     .flops = flops,
     .identities = identities,

@@ -86,12 +86,13 @@ struct sqa_heads sqa_project_heads(struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct sqa_frame *f = &c->frame;
     const bool bias = f->bias != 0;
+    const int64_t width = sqa_qkv_width(f);
     const struct sqa_dense_spec layer[3] = {
-        {"wq", f->dim, bias, SQA_UNARY_N}, {"wk", f->dim, bias, SQA_UNARY_N}, {"wv", f->dim, bias, SQA_UNARY_N}};
+        {"wq", width, bias, SQA_UNARY_N}, {"wk", width, bias, SQA_UNARY_N}, {"wv", width, bias, SQA_UNARY_N}};
     struct sqa_tensor *t[3];
     sqa_dense_layers(c, 3, layer, x, t);
     for (int i = 0; i < 3 && x; i++)
-        t[i] = sqa_reshape(c->g, t[i], SQA_DIMS(x->dim[0], x->dim[1], f->heads, f->dim / f->heads));
+        t[i] = sqa_reshape(c->g, t[i], SQA_DIMS(x->dim[0], x->dim[1], f->heads, width / f->heads));
     return (struct sqa_heads){t[0], t[1], t[2]};
 }
 
@@ -99,14 +100,15 @@ struct sqa_tensor *sqa_merge_heads(struct sqa_context *c, struct sqa_tensor *o)
 {
     if (!o)
         return NULL;
-    struct sqa_tensor *x = sqa_reshape(c->g, o, SQA_DIMS(o->dim[0], o->dim[1], c->frame.dim));
+    struct sqa_tensor *x = sqa_reshape(c->g, o, SQA_DIMS(o->dim[0], o->dim[1], o->dim[2] * o->dim[3]));
     return sqa_dense_layer(c, "wo", x, c->frame.dim, c->frame.bias != 0);
 }
 
 double sqa_heads_flops(const struct sqa_context *c)
 {
     const double rows = (double)c->batch * (double)c->length, d = (double)c->frame.dim;
-    return 4 * rows * d * (2 * d + (c->frame.bias ? 1 : 0));
+    const double q = (double)sqa_qkv_width(&c->frame);
+    return rows * (8 * d * q + (c->frame.bias ? 3 * q + d : 0));
 }
 
 /* Builds an item in its own scope; the shape of x must stay. */
@@ -136,9 +138,43 @@ struct sqa_tensor *sqa_build_channel(struct sqa_context *c, struct sqa_tensor *x
     return build_same(c, &c->model->slot[SQA_SLOT_CHANNEL], "channel", x);
 }
 
+bool sqa_has_channel(const struct sqa_context *c)
+{
+    return c->model->slot[SQA_SLOT_CHANNEL].variant->build != NULL;
+}
+
 struct sqa_tensor *sqa_build_norm(struct sqa_context *c, const char *name, struct sqa_tensor *x)
 {
     return build_same(c, &c->model->slot[SQA_SLOT_NORM], name, x);
+}
+
+static bool is_padded(const struct sqa_item *item)
+{
+    const struct sqa_variant *v = item->variant;
+    const bool promises = v->slot == SQA_SLOT_MIXER || v->slot == SQA_SLOT_MODEL;
+    return (promises && !(v->traits & SQA_TRAIT_PADDING)) || (v->padded && v->padded(item->self));
+}
+
+const char *sqa_model_padded_part(const struct sqa_model *m)
+{
+    if (sqa_model_is_floor(m))
+        return NULL;
+    if (sqa_spec_whole(m))
+        return is_padded(&m->preset) ? m->preset.variant->id : NULL;
+    for (int i = 0; i < m->mixers; i++)
+        if (is_padded(&m->mixer[i]))
+            return m->mixer[i].variant->id;
+    for (int s = 0; s < SQA_SLOTS; s++)
+        if (m->slot[s].variant && is_padded(&m->slot[s]))
+            return m->slot[s].variant->id;
+    return NULL;
+}
+
+/* Whether the pool puts a vector in front: tags are not pooled. */
+static bool has_front(const struct sqa_model *m, const struct sqa_signature *task)
+{
+    const struct sqa_variant *pool = m->slot[SQA_SLOT_POOL].variant;
+    return pool && pool->front && task->kind != SQA_TAG;
 }
 
 static enum sqa_status check_item(const struct sqa_model *m, const struct sqa_item *item,
@@ -152,6 +188,9 @@ static enum sqa_status check_item(const struct sqa_model *m, const struct sqa_it
     if (v->slot == SQA_SLOT_MIXER && m->frame.causal && !(v->traits & SQA_TRAIT_CAUSAL))
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: it has no causal form; leave causal=1 out or take another mixer",
                         v->id);
+    if (v->slot == SQA_SLOT_MIXER && sqa_qkv_width(&m->frame) != m->frame.dim && !(v->traits & SQA_TRAIT_QKV))
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: its q, k and v are as wide as the stream; leave qkv=%lld out",
+                        v->id, (long long)m->frame.qkv);
     return v->check ? v->check(item->self, &m->frame, task, err) : SQA_OK;
 }
 
@@ -188,11 +227,29 @@ enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_sign
                         "out",
                         name, m->slot[SQA_SLOT_POOL].variant->id);
     enum sqa_status status = SQA_OK;
+    struct sqa_signature inside = *task; /* as mixers see it */
+    inside.length += has_front(m, task);
     for (int i = 0; i < m->mixers && status == SQA_OK; i++)
-        status = check_item(m, &m->mixer[i], task, err);
+        status = check_item(m, &m->mixer[i], &inside, err);
     for (int s = 0; s < SQA_SLOTS && status == SQA_OK; s++)
         status = check_item(m, &m->slot[s], task, err);
     return status;
+}
+
+/* What the pool puts in front of the sequence; c knows of it from here on. */
+static struct sqa_tensor *put_in_front(struct sqa_context *c, struct sqa_tensor *x)
+{
+    const struct sqa_item *pool = &c->model->slot[SQA_SLOT_POOL];
+    if (!x || !has_front(c->model, c->task))
+        return x;
+    const size_t mark = sqa_scope_push(c->g, "%s", sqa_slot_name(SQA_SLOT_POOL));
+    x = pool->variant->front(pool->self, c, x);
+    c->length++;
+    c->max_length++;
+    if (c->lengths)
+        c->lengths = sqa_add_int(c->g, c->lengths, 1);
+    sqa_scope_pop(c->g, mark);
+    return x;
 }
 
 static struct sqa_tensor *embed(struct sqa_context *c, struct sqa_tensor *in)
@@ -200,7 +257,7 @@ static struct sqa_tensor *embed(struct sqa_context *c, struct sqa_tensor *in)
     const size_t mark = sqa_scope_push(c->g, "embed");
     struct sqa_tensor *x;
     if (c->task->vocab > 0) {
-        const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 0.02};
+        const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = c->frame.embed_deviation};
         x = sqa_embedding(
             c->g, sqa_param_tensor(c, "table", SQA_GROUP_REGULAR, init, SQA_DIMS(c->task->vocab, c->frame.dim)), in);
     } else {
@@ -232,7 +289,8 @@ static struct sqa_tensor *join(struct sqa_context *c, struct sqa_tensor *x)
 
 static struct sqa_tensor *frame(struct sqa_context *c, struct sqa_tensor *in)
 {
-    struct sqa_tensor *x = build_same(c, &c->model->slot[SQA_SLOT_POSITION], "position", embed(c, in));
+    struct sqa_tensor *x = put_in_front(c, embed(c, in));
+    x = build_same(c, &c->model->slot[SQA_SLOT_POSITION], "position", x);
     x = sqa_dropout(c->g, x, c->frame.dropout);
     for (c->layer = 0; c->layer < c->frame.layers; c->layer++) {
         const size_t mark = sqa_scope_push(c->g, "blocks.%d", c->layer);

@@ -35,6 +35,8 @@ struct sqa_model {
 enum sqa_status sqa_model_parse(const char *spec, struct sqa_model **model, struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_model_free(struct sqa_model *m);
 bool sqa_model_is_floor(const struct sqa_model *m);
+/* The id of a part that makes the model's answers depend on the amount of padding; NULL: they do not. */
+const char *sqa_model_padded_part(const struct sqa_model *m);
 
 /* Refuses what cannot be built for the task, before anything is allocated (UNSUPPORTED, with what can). */
 enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_signature *task,
@@ -64,6 +66,7 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
 /* Used by residual variants: the parts of the block of c->layer. */
 struct sqa_tensor *sqa_build_mixer(struct sqa_context *c, struct sqa_tensor *x);   /* scope "mixer" */
 struct sqa_tensor *sqa_build_channel(struct sqa_context *c, struct sqa_tensor *x); /* scope "channel" */
+bool sqa_has_channel(const struct sqa_context *c); /* false: the block ends with its mixer */
 struct sqa_tensor *sqa_build_norm(struct sqa_context *c, const char *name, struct sqa_tensor *x);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * Computes  y_t = Wo (Wv x_t)
  * Shapes    x (B, L, D) -> (B, L, D)
- * Cost      two projections, B L D (4 D + 2 bias) flops
+ * Cost      two projections, B L (4 D Q + bias (D + Q)) flops, Q the width of Wv x_t: D, or qkv
  * Source    a control of this program: what a model reaches by embeddings, channel parts and pooling alone
  */
 #include "models/probe.h"
@@ -13,15 +13,15 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const bool bias = c->frame.bias != 0;
 
     (void)self;
-    return sqa_dense_layer(c, "wo", sqa_dense_layer(c, "wv", x, c->frame.dim, bias), c->frame.dim, bias);
+    return sqa_dense_layer(c, "wo", sqa_dense_layer(c, "wv", x, sqa_qkv_width(&c->frame), bias), c->frame.dim, bias);
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
-    const double d = (double)c->frame.dim;
+    const double d = (double)c->frame.dim, q = (double)sqa_qkv_width(&c->frame);
 
     (void)self;
-    return (double)(c->batch * c->length) * d * (4 * d + 2 * (double)(c->frame.bias != 0));
+    return (double)(c->batch * c->length) * (4 * d * q + (d + q) * (double)(c->frame.bias != 0));
 }
 
 /* Identities */
@@ -87,7 +87,7 @@ const struct sqa_variant sqa_variant_no_mixer = {
         "Values pass through the projections of an attention layer without being mixed: what the rest of the model "
         "reaches without seeing order or neighbours.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
-              SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY,
+              SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .build = build,
     .flops = flops,
     .identities = identities,

@@ -68,7 +68,7 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 
 static struct sqa_tensor *projection(const struct self *s, struct sqa_context *c)
 {
-    const int64_t dim[2] = {s->features, c->frame.dim / c->frame.heads};
+    const int64_t dim[2] = {s->features, sqa_head_dim(&c->frame)};
     const struct sqa_init init = {.kind = SQA_INIT_CUSTOM,
                                   .fill = s->orthogonal ? sqa_draw_orthogonal : sqa_draw_independent};
     struct sqa_entry *e = sqa_state_entry(c, "features", init, 2, dim);
@@ -81,13 +81,13 @@ static struct sqa_tensor *projection(const struct self *s, struct sqa_context *c
 
 static int64_t feature_count(const struct self *s, const struct sqa_context *c)
 {
-    return s->features > 0 ? s->features : c->frame.dim / c->frame.heads;
+    return s->features > 0 ? s->features : sqa_head_dim(&c->frame);
 }
 
 /* m^-1/2 cancels, but for the small number in the denominator. */
 static struct sqa_kernel_attention_spec spec_of(const struct self *s, const struct sqa_context *c)
 {
-    const double d = (double)(c->frame.dim / c->frame.heads);
+    const double d = (double)sqa_head_dim(&c->frame);
     const bool relu = is_relu(s);
 
     return (struct sqa_kernel_attention_spec){.map = relu ? SQA_MAP_RELU : SQA_MAP_EXP,
@@ -110,7 +110,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const struct self *s = self;
-    const int64_t H = c->frame.heads, d = c->frame.dim / H;
+    const int64_t H = c->frame.heads, d = sqa_head_dim(&c->frame);
     const struct sqa_kernel_attention_shape shape = {c->batch, c->length,      H, d, feature_count(s, c),
                                                      d,        s->features > 0};
 
@@ -329,8 +329,8 @@ const struct sqa_variant sqa_variant_performer = {
         "Softmax attention estimated by `features` positive random features, so that sums over keys are taken once; "
         "kernel=relu is the generalised form, which does not estimate softmax. Features and sums stay f32 with "
         "--dtype bf16.",
-    .traits =
-        SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
+              SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
     .check = check,

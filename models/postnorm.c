@@ -5,7 +5,7 @@
  * Shapes    x (B, L, D) -> y (B, L, D)
  * Cost      2 B L D flops for the sums, and its parts
  * Source    Vaswani et al. 2017, arXiv:1706.03762, section 3.1
- * Departs   nothing
+ * Departs   nothing; without a channel part y = h
  */
 #include "models/model.h"
 
@@ -14,7 +14,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     (void)self;
     struct sqa_tensor *mixed = sqa_dropout(c->g, sqa_build_mixer(c, x), c->frame.dropout);
     struct sqa_tensor *h = sqa_build_norm(c, "norm1", sqa_add(c->g, x, mixed));
-    return sqa_build_norm(c, "norm2", sqa_add(c->g, h, sqa_build_channel(c, h)));
+    return !sqa_has_channel(c) ? h : sqa_build_norm(c, "norm2", sqa_add(c->g, h, sqa_build_channel(c, h)));
 }
 
 const struct sqa_variant sqa_variant_postnorm = {

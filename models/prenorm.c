@@ -5,7 +5,7 @@
  * Shapes    x (B, L, D) -> y (B, L, D)
  * Cost      2 B L D flops for the sums, and its parts
  * Source    Xiong et al. 2020, arXiv:2002.04745, figure 1b; final norm as in the lite protocol (mlpen/Nystromformer)
- * Departs   nothing (the channel has its own last dropout)
+ * Departs   nothing; without a channel part y = h (the channel has its own last dropout)
  */
 #include "models/model.h"
 
@@ -14,7 +14,9 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     (void)self;
     struct sqa_tensor *mixed = sqa_build_mixer(c, sqa_build_norm(c, "norm1", x));
     struct sqa_tensor *h = sqa_add(c->g, x, sqa_dropout(c->g, mixed, c->frame.dropout));
-    struct sqa_tensor *y = sqa_add(c->g, h, sqa_build_channel(c, sqa_build_norm(c, "norm2", h)));
+    struct sqa_tensor *y = h;
+    if (sqa_has_channel(c))
+        y = sqa_add(c->g, h, sqa_build_channel(c, sqa_build_norm(c, "norm2", h)));
     return c->layer + 1 == c->frame.layers ? sqa_build_norm(c, "final_norm", y) : y;
 }
 

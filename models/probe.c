@@ -180,6 +180,7 @@ static enum sqa_status parse_item(const struct sqa_probe *p, struct rig *r, stru
     f->layers = 1;
     f->dim = p->dim;
     f->heads = p->heads;
+    f->qkv = p->qkv;
     f->causal = p->causal;
     f->dropout = f->attention_dropout = 0;
     r->item = inside ? &r->model->slot[v->slot] : &r->model->mixer[0];

@@ -13,6 +13,7 @@ struct sqa_probe {
     const char *item; /* "linformer:rank=8": a mixer, or (gradient and cost) an item of another slot but residual */
     int64_t batch, length, dim, heads;
     int64_t width;      /* of a head's input; 0: dim */
+    int64_t qkv;        /* of the frame; 0: dim */
     int64_t max_length; /* 0: length */
     bool causal;
     const int32_t *lengths; /* (batch), or NULL: all valid */

@@ -367,7 +367,7 @@ const struct sqa_variant sqa_variant_s4d = {
     .help = "A linear state space of `state` numbers for each channel with a diagonal matrix, run as one long "
             "convolution; "
             "two kernels, of the past and of the future, unless causal.",
-    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY,
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
     .check = check,

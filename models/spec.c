@@ -19,13 +19,15 @@ enum { SPEC_MAX = 65536, WORD_MAX = 64, SEEN_MAX = 128, STACK_COUNT_MAX = SQA_MA
     }
 const struct sqa_param sqa_frame_params[] = {
     FRAME(SQA_PARAM_INT, layers, "blocks", "2", 1, SQA_MAX_LAYERS),
-    FRAME(SQA_PARAM_INT, dim, "width D of the stream; a multiple of heads", "64", 1, 65536),
-    FRAME(SQA_PARAM_INT, heads, "heads of width D / heads", "2", 1, 4096),
+    FRAME(SQA_PARAM_INT, dim, "width D of the stream; a multiple of heads, or qkv is", "64", 1, 65536),
+    FRAME(SQA_PARAM_INT, heads, "heads, of width D / heads or qkv / heads", "2", 1, 4096),
     FRAME(SQA_PARAM_INT, ffn, "hidden width of channel and head", "128", 1, 1 << 20),
     FRAME(SQA_PARAM_REAL, dropout, "share of values dropped in training", "0.1", 0, 0.99),
     FRAME(SQA_PARAM_REAL, attention_dropout, "share of attention weights dropped in training", "0.1", 0, 0.99),
     FRAME(SQA_PARAM_BOOL, causal, "1: no position sees a later one", "0", 0, 0),
     FRAME(SQA_PARAM_BOOL, bias, "1: biases in the q, k, v and output projections", "1", 0, 0),
+    FRAME(SQA_PARAM_INT, qkv, "width of q, k and v, all heads together; 0: dim", "0", 0, 65536),
+    FRAME(SQA_PARAM_REAL, embed_deviation, "deviation of token embeddings at the start", "0.02", 0, 1000),
     {.name = NULL}};
 
 struct parser {
@@ -385,9 +387,9 @@ static enum sqa_status parse(struct parser *p)
         status = settle_mixers(p);
     if (status != SQA_OK)
         return status;
-    if (m->frame.dim % m->frame.heads != 0)
-        return bad(p, 0, "dim=%lld is not a multiple of heads=%lld; change one of them", (long long)m->frame.dim,
-                   (long long)m->frame.heads);
+    if (sqa_qkv_width(&m->frame) % m->frame.heads != 0)
+        return bad(p, 0, "%s=%lld is not a multiple of heads=%lld; change one of them",
+                   m->frame.qkv > 0 ? "qkv" : "dim", (long long)sqa_qkv_width(&m->frame), (long long)m->frame.heads);
     m->short_form = sqa_spec_form(m, false);
     m->full_form = sqa_spec_form(m, true);
     return m->short_form && m->full_form ? SQA_OK : nomem(p->err);

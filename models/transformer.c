@@ -2,33 +2,64 @@
  * transformer.c - multi-head softmax attention
  *
  * Computes  o = softmax(q k^T / sqrt(d)) v over valid keys (j <= i when causal), heads merged by Wo
- * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d), d = D / H
+ * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d), d = D / H, or qkv / H
  * Cost      projections, and for each of the P allowed (query, key) pairs of a head 4 d + 5 flops (two products,
- *           softmax); P = L^2, causal L (L + 1) / 2. Tiled (Dao et al., arXiv:2205.14135): no L x L matrix in memory
+ *           softmax); P = L^2, causal L (L + 1) / 2. Tiled (Dao et al., arXiv:2205.14135): no L x L matrix in memory.
+ *           kernel=dense: scores, softmax and the sum over values one after the other, each a (B, H, L, L) matrix in
+ *           memory; both products are whole also when causal
  * Source    Vaswani et al. 2017, arXiv:1706.03762, section 3.2
  * Departs   dropout on the weights after normalisation, which is common in code and not in the paper's text
  */
 #include <math.h>
+#include <string.h>
 
 #include "models/probe.h"
+
+struct self {
+    const char *kernel;
+};
+
+static const struct sqa_param params[] = {
+    {"kernel", "tiled, or dense: L x L matrices in memory, as code without a fused kernel does", SQA_PARAM_CHOICE,
+     "tiled", .offset = offsetof(struct self, kernel), .choices = "tiled|dense"},
+    {.name = NULL},
+};
+
+static bool is_dense(const struct self *s)
+{
+    return strcmp(s->kernel, "dense") == 0;
+}
+
+/* q k^T, softmax, dropout, times v: ops of their own. */
+static struct sqa_tensor *dense_attention(struct sqa_context *c, struct sqa_heads h, struct sqa_attention_spec spec)
+{
+    static const int heads_first[4] = {0, 2, 1, 3};
+    struct sqa_tensor *q = sqa_permute(c->g, h.q, heads_first), *k = sqa_permute(c->g, h.k, heads_first);
+    struct sqa_tensor *v = sqa_permute(c->g, h.v, heads_first);
+    struct sqa_tensor *p = sqa_matmul(c->g, q, k, false, true);
+
+    p = sqa_dropout(c->g, sqa_masked_softmax(c->g, p, c->lengths, spec.scale, spec.causal), spec.dropout);
+    return sqa_dense(c->g, sqa_permute(c->g, sqa_matmul(c->g, p, v, false, false), heads_first));
+}
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct sqa_heads h = sqa_project_heads(c, x);
-    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .causal = c->frame.causal != 0,
                                             .dropout = c->frame.attention_dropout};
 
-    (void)self;
-    return sqa_merge_heads(c, sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec));
+    return sqa_merge_heads(c, is_dense(self) ? dense_attention(c, h, spec)
+                                             : sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const double L = (double)c->length, pairs = c->frame.causal ? L * (L + 1) / 2 : L * L;
+    const double products = is_dense(self) ? L * L : pairs;
 
-    (void)self;
-    return sqa_heads_flops(c) + (double)c->batch * pairs * (4 * (double)c->frame.dim + 5 * (double)c->frame.heads);
+    return sqa_heads_flops(c) +
+           (double)c->batch * (products * 4 * (double)sqa_qkv_width(&c->frame) + pairs * 5 * (double)c->frame.heads);
 }
 
 /* Identities */
@@ -89,7 +120,7 @@ static void dense(const struct weights *w, const double *x, int valid, bool caus
     project(o, w->wo, y);
 }
 
-static enum sqa_status equals_dense(struct sqa_err *err)
+static enum sqa_status equals_definition(const char *item, struct sqa_err *err)
 {
     double x[B * L * D], y[B * L * D], expect[B * L * D];
     struct weights w;
@@ -102,7 +133,7 @@ static enum sqa_status equals_dense(struct sqa_err *err)
     for (int mode = 0; mode < 4; mode++) {
         const bool causal = mode & 1;
         const int32_t *lengths = mode & 2 ? ragged : NULL;
-        const struct sqa_probe p = {.item = "transformer",
+        const struct sqa_probe p = {.item = item,
                                     .batch = B,
                                     .length = L,
                                     .dim = D,
@@ -118,14 +149,23 @@ static enum sqa_status equals_dense(struct sqa_err *err)
             const int valid = lengths ? lengths[b] : L;
 
             dense(&w, x + b * L * D, valid, causal, expect + b * L * D);
-            status = sqa_probe_expect("transformer against dense attention",
-                                      sqa_probe_difference(y + b * L * D, expect + b * L * D, (size_t)(valid * D)),
-                                      1e-12, err);
+            status = sqa_probe_expect(
+                item, sqa_probe_difference(y + b * L * D, expect + b * L * D, (size_t)(valid * D)), 1e-12, err);
         }
         if (status != SQA_OK)
             return status;
     }
     return SQA_OK;
+}
+
+static enum sqa_status equals_dense(struct sqa_err *err)
+{
+    return equals_definition("transformer", err);
+}
+
+static enum sqa_status dense_kernel(struct sqa_err *err)
+{
+    return equals_definition("transformer:kernel=dense", err);
 }
 
 /* Values are the inputs themselves, read back unchanged. */
@@ -233,6 +273,7 @@ static enum sqa_status inside_hull(struct sqa_err *err)
 
 static const struct sqa_identity identities[] = {
     {"equals dense attention by its definition, causal and padded", equals_dense},
+    {"kernel=dense equals it too", dense_kernel},
     {"queries 0: the mean of the valid values", zero_queries},
     {"weights of a row sum to 1", weights_sum_to_one},
     {"outputs lie in the hull of the values", inside_hull},
@@ -245,9 +286,14 @@ const struct sqa_variant sqa_variant_transformer = {
     .title = "Softmax attention",
     .source = "Vaswani et al. 2017, arXiv:1706.03762, section 3.2",
     .complexity = "O(L^2 D) time, O(L D) memory",
-    .help = "Every position attends to every valid one. Computed in tiles with the online softmax, exactly.",
-    .traits =
-        SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
+    .help =
+        "Every position attends to every valid one. Computed in tiles with the online softmax, exactly; kernel=dense "
+        "holds the L x L matrices, which is what published timings without a fused kernel did: memory then grows "
+        "with the square of the length.",
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
+              SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
+    .params = params,
+    .self_size = sizeof(struct self),
     .build = build,
     .flops = flops,
     .identities = identities,

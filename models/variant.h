@@ -55,9 +55,21 @@ struct sqa_frame {
     double dropout, attention_dropout;
     int64_t causal;
     int64_t bias; /* sqa_project_heads and sqa_merge_heads add biases (the lite protocol: yes; the LRA paper: no) */
+    int64_t qkv;  /* width of q, k and v, all heads together; 0: dim */
+    double embed_deviation; /* of the normal numbers token embeddings begin as */
 };
 extern const struct sqa_param
-    sqa_frame_params[]; /* defaults are the lite protocol's: 2, 64, 2, 128, 0.1, 0.1, 0, 1 */
+    sqa_frame_params[]; /* defaults are the lite protocol's: 2, 64, 2, 128, 0.1, 0.1, 0, 1, 0, 0.02 */
+
+/* Width of q, k and v, and of one head. */
+static inline int64_t sqa_qkv_width(const struct sqa_frame *f)
+{
+    return f->qkv > 0 ? f->qkv : f->dim;
+}
+static inline int64_t sqa_head_dim(const struct sqa_frame *f)
+{
+    return sqa_qkv_width(f) / f->heads;
+}
 
 struct sqa_model; /* model.h */
 
@@ -68,7 +80,9 @@ struct sqa_context {
     const struct sqa_model *model;
     const struct sqa_signature *task;
     struct sqa_frame frame;
-    int64_t batch, length;      /* rows and positions of this graph; of pairs 2 B rows up to the pool, then B */
+    /* Rows and positions of this graph, with the positions that the pool puts in front; of pairs 2 B rows up to the
+     * pool, then B. */
+    int64_t batch, length;
     int64_t head_width;         /* of the head's input, when it is not dim: of pairs what the pair's item made */
     int64_t max_length;         /* length-tied parameters are made for this many positions and sliced */
     int layer;                  /* 0 .. layers - 1 */
@@ -108,7 +122,8 @@ struct sqa_dense_spec {
 void sqa_dense_layers(struct sqa_context *c, int n, const struct sqa_dense_spec *layer, struct sqa_tensor *x,
                       struct sqa_tensor **y);
 /* q, k, v projections of x as (B, L, H, d): "wq.w", "wk.w", "wv.w" (and "wq.b", ... when frame.bias); heads from the
- * frame. With sqa_merge_heads: 4 B L D (2 D + bias) flops; sqa_heads_flops says so for closed forms. */
+ * frame, d = sqa_head_dim. With sqa_merge_heads B L (8 D Q + bias (3 Q + D)) flops, Q = H d; sqa_heads_flops says
+ * so for closed forms. */
 struct sqa_heads {
     struct sqa_tensor *q, *k, *v;
 };
@@ -131,7 +146,9 @@ enum {
     SQA_TRAIT_SUM_TO_ONE = 8,     /* mixing weights of a row sum to 1 */
     SQA_TRAIT_CONTROL = 16,       /* a control, shown beside the floors */
     SQA_TRAIT_LINEAR_MEMORY = 32, /* planned memory grows linearly in L */
-    SQA_TRAIT_FRAME = 64,         /* slot model: reads the frame's parameters (without it they are refused) */
+    SQA_TRAIT_QKV = 128,  /* mixer: q, k and v may be narrower or wider than the stream (frame parameter qkv), or it
+                             has  none of them */
+    SQA_TRAIT_FRAME = 64, /* slot model: reads the frame's parameters (without it they are refused) */
 };
 
 struct sqa_variant {
@@ -147,9 +164,16 @@ struct sqa_variant {
     /* Refuses what cannot be built, with a sentence that says what can. NULL: everything goes. */
     enum sqa_status (*check)(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err);
-    /* x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure.
+    /* NULL: slot channel, nothing to build (no_channel).
+     * x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure.
      */
     struct sqa_tensor *(*build)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
+    /* True: with these parameters the model's answers depend on how many positions of padding a row has; NULL: never,
+     * but for mixers and models without SQA_TRAIT_PADDING. */
+    bool (*padded)(const void *self);
+    /* pool only, may be NULL: x (B, L, D) of the embedding -> (B, L + 1, D) with a vector in front. The frame then
+     * counts it in c->length, c->max_length and c->lengths, and adds positions. */
+    struct sqa_tensor *(*front)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
     /* residual slot only: one block; the mixer, channel and norms are reached through model.h. */
     /* Closed form of the forward flops that build adds, for c->batch, c->length (dropout off). NULL: not stated. */
     double (*flops)(const void *self, const struct sqa_context *c);

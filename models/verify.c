@@ -220,7 +220,7 @@ static void compare_cost(struct verify *v, const char *check, enum sqa_status st
         tell(v, v->variant->id, check, fabs(closed - counted) <= 1e-9 * fmax(counted, 1) ? SQA_OK : SQA_NO, text);
 }
 
-static void cost(struct verify *v)
+static void cost(struct verify *v, int64_t qkv)
 {
     static const int64_t lengths[] = {64, 200};
     for (size_t i = 0; i < 2; i++) {
@@ -230,9 +230,24 @@ static void cost(struct verify *v)
         struct sqa_probe p = probe_of(v, 2, lengths[i]);
         if (v->variant->slot == SQA_SLOT_HEAD && i == 1)
             p.width = 4 * DIM; /* as behind a pair */
+        p.qkv = qkv;
         const enum sqa_status status = sqa_probe_cost(&p, false, &counted, &closed, &memory, &err);
-        snprintf(check, sizeof check, "flops at length %lld", (long long)lengths[i]);
+        snprintf(check, sizeof check, "flops at length %lld%s", (long long)lengths[i], qkv ? ", qkv" : "");
         compare_cost(v, check, status, &err, counted, closed);
+    }
+}
+
+/* Queries, keys and values half and twice as wide as the stream: gradients and cost. */
+static void other_widths(struct verify *v)
+{
+    for (int i = 0; i < 2; i++) {
+        struct sqa_err err = {0};
+        double worst = 0;
+        struct sqa_probe p = probe_of(v, 2, 5);
+        p.qkv = i ? 2 * DIM : DIM / 2;
+        const enum sqa_status status = sqa_probe_gradient(&p, &worst, &err);
+        judge(v, i ? "gradient, qkv twice as wide" : "gradient, qkv half as wide", status, &err, worst, 1e-6);
+        cost(v, p.qkv);
     }
 }
 
@@ -276,7 +291,9 @@ static void check_mixer(struct verify *v)
         batches(v);
         precision(v);
         threads(v);
-        cost(v);
+        cost(v, 0);
+        if (traits & SQA_TRAIT_QKV)
+            other_widths(v);
         if (traits & SQA_TRAIT_LINEAR_MEMORY)
             memory(v);
     }
@@ -375,13 +392,18 @@ static void check_variant(struct verify *v)
         check_frame(v);
         break;
     case SQA_SLOT_CHANNEL:
+        if (!v->variant->build) {
+            check_frame(v);
+            break;
+        }
+        /* fall through */
     case SQA_SLOT_NORM:
     case SQA_SLOT_POSITION:
     case SQA_SLOT_POOL:
     case SQA_SLOT_PAIR:
     case SQA_SLOT_HEAD:
         gradients(v);
-        cost(v);
+        cost(v, 0);
         check_frame(v);
         break;
     case SQA_SLOT_RESIDUAL:

@@ -44,6 +44,34 @@ static void write_sources(struct sqa_text *out, const struct sqa_pool *pool, con
     sqa_text_clear(&seen);
 }
 
+/* How rows were padded, and the range over models of the share of tokens in training batches. */
+static void write_padding(struct sqa_text *out, const struct sqa_pool *pool, const struct sqa_pool_group *group)
+{
+    static const char *const modes[][2] = {{"longest", "to the longest of their batch"},
+                                           {"full", "to the task's length"}};
+    int begun = 0;
+    for (size_t m = 0; m < sizeof modes / sizeof modes[0]; m++) {
+        double low = HUGE_VAL, high = -HUGE_VAL;
+        for (size_t i = 0; i < group->n; i++) {
+            const struct sqa_pool_cell *c = group->entries[i]->cells;
+            const double share = sqa_pool_number(pool, c, SQA_PHASE_ANY, SQA_CELLS_real_share);
+            if (strcmp(sqa_pool_text(pool, c, SQA_PHASE_ANY, SQA_CELLS_padding), modes[m][0]) == 0 &&
+                isfinite(share)) {
+                low = fmin(low, share);
+                high = fmax(high, share);
+            }
+        }
+        if (high < 0)
+            continue;
+        sqa_text_printf(out, "%s %s (tokens in %.0f %%", begun++ ? " Others are padded" : "Rows are padded",
+                        modes[m][1], 100 * low);
+        if (high - low >= 0.005)
+            sqa_text_printf(out, " to %.0f %%", 100 * high);
+        sqa_text_add(out, " of the positions of training batches).");
+    }
+    sqa_text_add(out, begun > 1 ? " Compare costs of rows with one padding only.\n\n" : begun ? "\n\n" : "");
+}
+
 static void count_cell(struct sqa_grid *grid, const struct sqa_estimate *x)
 {
     char buf[SQA_FIGURE_SIZE];
@@ -177,6 +205,7 @@ void sqa_markdown_quality(struct sqa_text *out, const struct sqa_pool *pool)
         begun = true;
         heading(out, pool, group, "");
         write_sources(out, pool, group);
+        write_padding(out, pool, group);
         quality_table(out, group);
         external_footnote(out, group);
         difference_table(out, group);

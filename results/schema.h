@@ -65,6 +65,8 @@
     X(floor, "1 when the model is a floor (a baseline without training)")                     \
     X(origin, "empty: measured here; external: scored from predictions, cost as stated")      \
     X(test_hash, "hash of the test examples, as data verify gives it")                        \
+    X(padding, "how rows were padded: longest (of their batch) or full (the task's length)")  \
+    X(real_share, "share of tokens in the positions of the training batches; of timing: 1")   \
     X(note, "what a reader must know of this row")                                            \
     X(model_full, "model with every parameter")                                               \
     X(task_full, "task with every parameter")                                                 \

@@ -109,6 +109,10 @@ static tensor *linear_unused(void *user, graph *g, tensor *const *in)
     return sqa_square(g, y[1]);
 }
 BUILD(softmax, sqa_softmax(g, sqa_affine(g, 2, in[0], 0)))
+BUILD(masked_softmax, sqa_masked_softmax(g, sqa_affine(g, 2, in[0], 0), in[1], 0.7, false))
+BUILD(masked_softmax_causal, sqa_masked_softmax(g, in[0], in[1], 0.7, true))
+BUILD(masked_softmax_all, sqa_masked_softmax(g, in[0], NULL, 2, false))
+BUILD(add_int, sqa_square(g, sqa_mask_rows(g, in[0], sqa_add_int(g, in[1], 1))))
 BUILD(log_sum_exp, sqa_log_sum_exp(g, t01(g, in[0])))
 BUILD(layernorm, sqa_layernorm(g, in[0], in[1], in[2], 1e-5, false))
 BUILD(layernorm_bare, sqa_unary(g, SQA_UNARY_GELU, sqa_layernorm(g, in[0], NULL, NULL, 1e-5, false)))
@@ -265,6 +269,10 @@ static const struct op_case cases[] = {
     {"linear unused", linear_unused, {R(6, 5), R(5, 3), R(5, 2), R(3)}, 4, "linear linear_bwd", 0},
     {"softmax", softmax, {R(3, 5)}, 1, "softmax softmax_grad", 0},
     {"softmax 1", softmax, {R(3, 1)}, 1, "softmax", 0},
+    {"masked_softmax", masked_softmax, {R(3, 2, 4, 6), L(lengths3)}, 2, "masked_softmax masked_softmax_grad", 0},
+    {"masked_softmax causal", masked_softmax_causal, {R(3, 2, 5, 5), L(lengths3)}, 2, "masked_softmax_grad", 0},
+    {"masked_softmax all", masked_softmax_all, {R(2, 1, 3, 7)}, 1, "masked_softmax_grad", 0},
+    {"add_int", add_int, {R(3, 5, 2), L(lengths3)}, 2, "add_int mask_rows", 0},
     {"log_sum_exp", log_sum_exp, {R(3, 5)}, 1, "log_sum_exp exp", 0},
     {"layernorm", layernorm, {R(2, 3, 5), R(5), R(5)}, 3, "layernorm layernorm_grad", 1e-4},
     {"layernorm bare", layernorm_bare, {R(4, 5)}, 1, "layernorm layernorm_grad", 1e-4},
@@ -614,6 +622,7 @@ static const struct op_case large[] = {
     {"embedding small", embedding, {R(5, 16), N(-1, 6, 40, 50)}, 2, "", 0},
     {"embedding", embedding, {R(50, 40), N(-1, 52, 40, 50)}, 2, "", 0},
     {"mask_rows", mask_rows, {R(3, 500, 64), L(lengths3)}, 2, "", 0},
+    {"masked_softmax", masked_softmax_causal, {R(3, 4, 70, 70), L(lengths3)}, 2, "", 0},
     {"mean_rows", mean_rows, {R(3, 500, 64), L(lengths3)}, 2, "", 0},
     {"dropout", dropout, {R(500, 211)}, 1, "", 0},
     {"cross_entropy", cross_entropy, {R(4000, 30), N(-1, 30, 4000)}, 2, "", 0},

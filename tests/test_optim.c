@@ -88,13 +88,13 @@ static double textbook(const struct sqa_optim *o, int t, double factor, double b
 static void optimisers_follow_the_textbook(void **state)
 {
     static const struct sqa_optim cases[] = {
-        {SQA_OPTIM_ADAMW, 0.9, 0.98, 1e-8, 0, 0.1, 0, 0, 1e-2},
-        {SQA_OPTIM_ADAMW, 0.8, 0.999, 1e-6, 0, 0, 1, 1e-3, 1e-2},
-        {SQA_OPTIM_ADAMW, 0.9, 0.999, 1e-8, 0, 0.01, 1e9, 1, 1e-2},
-        {SQA_OPTIM_ADAM, 0.9, 0.98, 1e-9, 0, 0.1, 0, 2e-3, 1e-2},
-        {SQA_OPTIM_ADAM, 0.9, 0.98, 1e-9, 0, 0.1, 2, 0, 1e-2},
-        {SQA_OPTIM_SGD, 0, 0, 1e-8, 0.9, 0.05, 0, 1e-3, 1e-2},
-        {SQA_OPTIM_SGD, 0, 0, 1e-8, 0, 0, 3, 0, 1e-1},
+        {SQA_OPTIM_ADAMW, 0.9, 0.98, 1e-8, 0, 0.1, 0, 0, 1e-2, false},
+        {SQA_OPTIM_ADAMW, 0.8, 0.999, 1e-6, 0, 0, 1, 1e-3, 1e-2, false},
+        {SQA_OPTIM_ADAMW, 0.9, 0.999, 1e-8, 0, 0.01, 1e9, 1, 1e-2, false},
+        {SQA_OPTIM_ADAM, 0.9, 0.98, 1e-9, 0, 0.1, 0, 2e-3, 1e-2, false},
+        {SQA_OPTIM_ADAM, 0.9, 0.98, 1e-9, 0, 0.1, 2, 0, 1e-2, false},
+        {SQA_OPTIM_SGD, 0, 0, 1e-8, 0.9, 0.05, 0, 1e-3, 1e-2, false},
+        {SQA_OPTIM_SGD, 0, 0, 1e-8, 0, 0, 3, 0, 1e-1, false},
     };
     (void)state;
     for (size_t k = 0; k < COUNT(cases); k++)

@@ -67,9 +67,10 @@ static void test_generic(void **state)
     sqa_recipe_text(&r, &text);
     assert_string_equal(
         sqa_text_get(&text),
-        "batch=32;steps=0;epochs=10;rate=0.001;ssm_rate=0.001;decay=0;clip=1;beta1=0.9;beta2=0.999;"
+        "batch=32;steps=0;epochs=10;rate=0.001;ssm_rate=0.001;decay=0;decay_all=0;clip=1;beta1=0.9;beta2=0.999;"
         "eps=1e-08;momentum=0.9;optimizer=adamw;schedule=cosine;warmup=0;hold=0;every=1;step_decay=0.5;"
-        "cycle_momentum=0;eval_every=0;eval_examples=0;patience=0;select=best_valid;bucket=16;drop_last=0");
+        "cycle_momentum=0;cycle=0;first_step=1;eval_every=0;eval_examples=0;patience=0;select=best_valid;bucket=16;"
+        "pad=longest;micro=0;drop_last=0");
     sqa_text_clear(&text);
 }
 

@@ -47,6 +47,7 @@ struct run {
     const struct sqa_task *inner;
     void *last; /* snapshot after the last step */
 };
+static enum sqa_dtype open_real = SQA_F32;
 static struct run *active; /* whose fetch is called */
 
 static void set_recipe(struct run *r, const char *settings)
@@ -72,7 +73,7 @@ static enum sqa_status try_open(struct run *r, const char *model, const char *ta
                                           .seed = 3,
                                           .threads = threads,
                                           .trainable = 1,
-                                          .real = SQA_F32,
+                                          .real = open_real,
                                           .interrupted = &stop};
     stop = 0;
     return sqa_trainer_open(&o, &r->t, err);
@@ -193,6 +194,8 @@ static const struct {
     {"performer:redraw=7,features=8,dim=16,ffn=16,layers=1", lists, "batch=32,epochs=2,eval_every=6,select=last"},
     {small, tags, "batch=32,epochs=2,eval_every=7,rate=3e-3"},
     {"dlinear", series, "batch=32,steps=25,eval_every=6,eval_examples=64,clip=0"},
+    {small, lists, "batch=32,epochs=2,eval_every=7,rate=3e-3,micro=10,pad=full"},
+    {"performer:redraw=7,features=8,dim=16,ffn=16,layers=1", lists, "batch=32,steps=17,eval_every=6,micro=12"},
 };
 
 static void interrupted_runs_end_with_the_same_bits(void **state)
@@ -317,6 +320,98 @@ static void the_last_partial_batch_counts(void **state)
         close_run(&one);
         close_run(&r);
     }
+}
+
+/* Micro-batches: the parameters of whole batches up to rounding, also with a partial micro-batch, a partial batch,
+ * and labels that rows have in different numbers. */
+static void micro_batches_add_up(void **state)
+{
+    static const char none[] = "transformer:dim=16,ffn=16,layers=1,dropout=0,attention_dropout=0";
+    static const struct {
+        const char *model, *task, *settings;
+    } rows[] = {
+        {none, lists, "batch=32,steps=12,rate=3e-3,clip=0.1"}, /* the 10th batch has 12 rows */
+        {none, tags, "batch=32,steps=12,rate=3e-3"},
+        {"performer:redraw=3,features=8,dim=16,ffn=16,layers=1,dropout=0", lists, "batch=32,steps=12,rate=1e-3"},
+        {"transformer:dim=16,ffn=16,dropout=0,attention_dropout=0+pool=cls", lists, "batch=32,steps=5,pad=full"},
+        {"dlinear", series, "batch=32,steps=5"},
+    };
+    static const int micro[] = {8, 9, 1, 31, 32, 100};
+    (void)state;
+    open_real = SQA_F64;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct run whole, part;
+        open_run(&whole, rows[i].model, rows[i].task, rows[i].settings, 1);
+        OK(sqa_trainer_run(whole.t, NULL, 0, &failure));
+        for (size_t k = 0; k < COUNT(micro); k++) {
+            char settings[128];
+            snprintf(settings, sizeof settings, "%s,micro=%d", rows[i].settings, micro[k]);
+            open_run(&part, rows[i].model, rows[i].task, settings, 1);
+            OK(sqa_trainer_run(part.t, NULL, 0, &failure));
+            const double *x = whole.t->store.values, *y = part.t->store.values;
+            double worst = fabs(whole.t->last_train_loss - part.t->last_train_loss);
+            for (int64_t e = 0; e < whole.t->store.parameter_block; e++)
+                worst = fmax(worst, fabs(x[e] - y[e]));
+            if (!(worst <= 1e-9))
+                fail_msg("%s, %s: %g away from whole batches", rows[i].model, settings, worst);
+            close_run(&part);
+        }
+        close_run(&whole);
+    }
+    open_real = SQA_F32;
+}
+
+/* Dropout of two micro-batches differs, threads leave the bits, and a timed step is a training step. */
+static void micro_batches_are_deterministic(void **state)
+{
+    struct run a, b;
+    struct sqa_plan *plan;
+    (void)state;
+    open_run(&a, small, lists, "batch=32,steps=5,micro=12", 1);
+    open_run(&b, small, lists, "batch=32,steps=5,micro=12", 2);
+    OK(sqa_trainer_run(a.t, NULL, 0, &failure));
+    OK(sqa_trainer_run(b.t, NULL, 0, &failure));
+    assert_same_end(&a, &b, "threads");
+    close_run(&a);
+    close_run(&b);
+    static const char *const settings[] = {"batch=32,steps=1,micro=12", "batch=32,steps=1"};
+    double norm[2] = {0};
+    for (int k = 0; k < 2; k++) {
+        open_run(&a, "transformer:dim=16,ffn=16,dropout=0,attention_dropout=0", lists, settings[k], 1);
+        OK(sqa_trainer_prepare(a.t, SQA_MODE_TRAIN, &plan, &failure));
+        double *ns = sqa_alloc_array((size_t)plan->count, sizeof *ns), all = 0;
+        for (int step = 0; step < 2; step++)
+            OK(sqa_trainer_time_step(a.t, plan, SQA_MODE_TRAIN, ns, &failure));
+        for (int i = 0; i < plan->count; i++)
+            all += ns[i];
+        assert_true(all > 0);
+        const float *g = a.t->store.gradients;
+        for (int64_t i = 0; i < a.t->store.parameter_block; i++)
+            norm[k] += (double)g[i] * (double)g[i];
+        sqa_free(ns);
+        close_run(&a);
+    }
+    if (!(norm[0] > 0 && fabs(norm[0] - norm[1]) <= 1e-4 * norm[1]))
+        fail_msg("a timed step's gradient: %.9g in micro-batches, %.9g at once", norm[0], norm[1]);
+}
+
+/* pad=full gives every row the task's length, and what is counted says so. */
+static void padding_is_counted(void **state)
+{
+    static const char *const settings[] = {"batch=32,steps=4,bucket=1", "batch=32,steps=4,pad=full",
+                                           "batch=1,steps=4,bucket=1"};
+    double share[3];
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct run r;
+        open_run(&r, small, lists, settings[k], 1);
+        OK(sqa_trainer_run(r.t, NULL, 0, &failure));
+        share[k] = (double)r.t->real_positions / (double)r.t->positions;
+        if (k == 1)
+            assert_int_equal(r.t->positions, 4 * 32 * r.t->data->length);
+        close_run(&r);
+    }
+    assert_true(share[1] < share[0] && share[0] < 1 && share[2] == 1 && share[1] > 0.1);
 }
 
 struct seen {
@@ -583,6 +678,9 @@ int main(void)
         cmocka_unit_test(interruptions_anywhere_lose_no_step),
         cmocka_unit_test(strange_checkpoints_are_refused),
         cmocka_unit_test(the_last_partial_batch_counts),
+        cmocka_unit_test(micro_batches_add_up),
+        cmocka_unit_test(micro_batches_are_deterministic),
+        cmocka_unit_test(padding_is_counted),
         cmocka_unit_test(every_example_is_scored_once),
         cmocka_unit_test(every_label_is_scored_once),
         cmocka_unit_test(patience_stops_and_the_best_comes_back),
