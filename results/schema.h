@@ -58,6 +58,7 @@
     X(test_mse, "mean squared error on test, standardised values")                            \
     X(test_mae, "mean absolute error on test, standardised values")                           \
     X(train_loss, "mean training loss over the last evaluation interval")                     \
+    X(train_accuracy, "accuracy of the tested weights on as many training examples as test has") \
     X(train_seconds, "seconds of training steps, data and evaluation left out")               \
     X(data_seconds, "seconds of fetching batches")                                            \
     X(harness_seconds, "seconds of training outside ops and data")                            \

@@ -1,0 +1,661 @@
+/* paper_fill.c - which row of which run stands in which cell of a table (see paper.h) */
+#include <math.h>
+#include <string.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "reports/paper.h"
+
+enum { NOTES_MAX = SQA_PAPER_NOTES + 16 };
+static const struct sqa_estimate nothing = {(double)NAN, (double)NAN, (double)NAN, 0, 0, ""};
+
+struct fill {
+    const struct sqa_paper *paper;
+    const struct sqa_published *published;
+    const struct sqa_pool *pool;
+    const struct sqa_paper_options *options;
+    struct sqa_paper_filled *out;
+    struct sqa_arena *arena;
+    size_t left_out;
+    bool failed; /* for lack of memory */
+};
+
+const char *sqa_paper_field(const struct sqa_pool *pool, const struct sqa_pool_entry *e, const char *column)
+{
+    for (int p = 0; p < SQA_PHASE_N; p++) {
+        const struct sqa_pool_cell *cell = e->cells;
+        if (!cell || !cell->row[p])
+            continue;
+        const int at = sqa_sheet_column(&pool->runs[cell->run[p]].files.sheet[SQA_FILE_CELLS], column);
+        if (at >= 0 && cell->row[p][at][0])
+            return cell->row[p][at];
+    }
+    return "";
+}
+
+bool sqa_paper_is_external(const struct sqa_pool *pool, const struct sqa_pool_entry *e)
+{
+    return strcmp(sqa_paper_field(pool, e, "origin"), "external") == 0;
+}
+
+bool sqa_paper_accepts(const struct sqa_paper_column *c, const struct sqa_pool *pool, const struct sqa_pool_entry *e)
+{
+    const char *task = pool->groups[e->group].task;
+    if (c->high > 0) {
+        const double length = sqa_pool_number(pool, e->cells, SQA_PHASE_ANY, SQA_CELLS_length);
+        if (!(length >= c->low && length <= c->high))
+            return false;
+    }
+    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+    const int found = data ? pcre2_match(c->accept, (PCRE2_SPTR)task, PCRE2_ZERO_TERMINATED, 0, 0, data, NULL) : -1;
+    pcre2_match_data_free(data);
+    return found >= 0;
+}
+
+static int value_of(const struct sqa_paper *paper)
+{
+    return paper->kind == SQA_PAPER_SPEED ? SQA_VALUE_train_latency_ns : SQA_VALUE_test_accuracy;
+}
+
+/* Whether the entry may stand in the column. */
+static bool usable(const struct fill *f, const struct sqa_pool_entry *e, size_t column)
+{
+    const char *mode = sqa_paper_field(f->pool, e, "padding");
+    if (isnan(e->value[value_of(f->paper)].mean) ||
+        (f->options->scale && strcmp(f->options->scale, f->pool->groups[e->group].scale) != 0) ||
+        (f->options->padding && *mode && strcmp(mode, f->options->padding) != 0))
+        return false;
+    return sqa_paper_accepts(&f->paper->columns[column], f->pool, e);
+}
+
+static bool usable_anywhere(const struct fill *f, const struct sqa_pool_entry *e)
+{
+    for (size_t c = 0; c < f->paper->n_columns; c++)
+        if (usable(f, e, c))
+            return true;
+    return false;
+}
+
+/* The table's own scale counts most, then its own task, then seeds, then being later. */
+static double rank(const struct fill *f, const struct sqa_pool_entry *e, size_t column)
+{
+    const struct sqa_pool_group *g = &f->pool->groups[e->group];
+    const double seeds = (double)e->value[value_of(f->paper)].n_seeds;
+    return (strcmp(g->scale, f->paper->scale) == 0 ? 2e6 : 0) +
+           (strcmp(g->task, f->paper->columns[column].task) == 0 ? 1e6 : 0) + fmin(seeds, 9e5);
+}
+
+static const struct sqa_pool_entry *choose(struct fill *f, const char *model, bool external, size_t column,
+                                           size_t *others)
+{
+    const struct sqa_pool_entry *best = NULL;
+    *others = 0;
+    for (size_t i = 0; i < f->pool->n_entries; i++) {
+        const struct sqa_pool_entry *e = &f->pool->entries[i];
+        if (strcmp(e->model, model) != 0 || sqa_paper_is_external(f->pool, e) != external || !usable(f, e, column))
+            continue;
+        *others += best != NULL;
+        if (!best || rank(f, e, column) >= rank(f, best, column))
+            best = e;
+    }
+    return best;
+}
+
+/* Settings given on the command line of the run, which its scale does not tell. */
+static void add_overrides(const struct fill *f, const struct sqa_pool_entry *e, struct sqa_text *t)
+{
+    static const char *const options[] = {"--train", "--batch"};
+    const struct sqa_pool_cell *cell = e->cells;
+    const json_t *command =
+        sqa_pool_json(&f->pool->runs[cell->run[cell->row[SQA_PHASE_TRAIN] ? SQA_PHASE_TRAIN : SQA_PHASE_INFER]],
+                      "command", NULL);
+    for (size_t i = 0; i < json_array_size(command); i++)
+        for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
+            const char *word = json_string_value(json_array_get(command, i)),
+                       *next = json_string_value(json_array_get(command, i + 1));
+            const size_t n = strlen(options[k]);
+            if (!word || strncmp(word, options[k], n) != 0 || (word[n] != '=' && word[n] != '\0'))
+                continue;
+            sqa_text_printf(t, "%s%s %s", t->length ? ", " : "", options[k], word[n] ? word + n + 1 : next ? next : "");
+        }
+}
+
+/* What a reader must know of a measured cell: in what it is not the published setting. */
+static const char *how_of(struct fill *f, const struct sqa_pool_entry *e, size_t column)
+{
+    const struct sqa_pool_group *g = &f->pool->groups[e->group];
+    const bool speed = f->paper->kind == SQA_PAPER_SPEED;
+    struct sqa_text t = {0};
+    static const struct {
+        const char *column, *before, *usual;
+    } settings[] = {{"batch", "batch ", NULL}, {"threads", "threads ", NULL}, {"dtype", "", "f32"}};
+    if (strcmp(g->task, f->paper->columns[column].task) != 0)
+        sqa_text_printf(&t, "task %s", g->task);
+    if (strcmp(g->scale, f->paper->published_scale) != 0 && *g->scale)
+        sqa_text_printf(&t, "%sscale %s", t.length ? ", " : "", g->scale);
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        const char *s = sqa_paper_field(f->pool, e, settings[i].column), *usual = settings[i].usual;
+        if (*s && (usual ? strcmp(s, usual) != 0 : speed))
+            sqa_text_printf(&t, "%s%s%s", t.length ? ", " : "", settings[i].before, s);
+    }
+    if (!speed)
+        add_overrides(f, e, &t);
+    const char *copy = sqa_arena_strdup(f->arena, sqa_text_get(&t));
+    f->failed = f->failed || t.failed || !copy;
+    sqa_text_clear(&t);
+    return copy ? copy : "";
+}
+
+static bool same(const struct fill *f, const struct sqa_pool_entry *a, const struct sqa_pool_entry *b,
+                 const char *column)
+{
+    return strcmp(sqa_paper_field(f->pool, a, column), sqa_paper_field(f->pool, b, column)) == 0;
+}
+
+/* The entry of the baseline that ran as e did; NULL when there is none. */
+static const struct sqa_pool_entry *baseline_of(const struct fill *f, const struct sqa_pool_entry *e, size_t b)
+{
+    const struct sqa_pool_group *g = &f->pool->groups[e->group];
+    for (size_t i = 0; b < f->paper->n_baselines && i < g->n; i++) {
+        const struct sqa_pool_entry *o = g->entries[i];
+        if (strcmp(o->model, f->paper->baseline[b]) == 0 && !sqa_paper_is_external(f->pool, o) &&
+            same(f, o, e, "length") && same(f, o, e, "batch") && same(f, o, e, "threads") && same(f, o, e, "dtype"))
+            return o;
+    }
+    return NULL;
+}
+
+static bool too_large(const struct fill *f, const struct sqa_pool_entry *e, const struct sqa_pool_entry *base)
+{
+    return f->paper->size_rule > 0 && base &&
+           e->value[SQA_VALUE_params].mean > base->value[SQA_VALUE_params].mean * (1 + f->paper->size_rule / 100);
+}
+
+static bool stands_out(const struct fill *f, const struct sqa_pool_entry *e)
+{
+    const struct sqa_pool_group *g = &f->pool->groups[e->group];
+    size_t models = 0;
+    for (size_t i = 0; i < g->n; i++)
+        models += g->entries[i]->class != SQA_CLASS_FLOOR && !isnan(g->entries[i]->value[SQA_VALUE_test_accuracy].mean);
+    return models > 1 && e->class != SQA_CLASS_FLOOR && (g->best == e || e->like_best);
+}
+
+static struct sqa_estimate scaled(struct sqa_estimate x, double by)
+{
+    x.mean *= by;
+    x.low *= by;
+    x.high *= by;
+    return x;
+}
+
+/* Panels and lines. */
+
+static struct sqa_paper_panel *add_panel(struct fill *f, const char *title, const char *metric,
+                                         enum sqa_paper_unit unit, const char *against, size_t n_columns)
+{
+    struct sqa_paper_panel *p = &f->out->panels[f->out->n_panels];
+    const size_t lines = f->paper->n_rows * (f->paper->n_published + 1) + f->pool->n_entries;
+    *p = (struct sqa_paper_panel){.title = title, .metric = metric, .unit = unit, .against = against};
+    p->columns = sqa_arena_alloc(f->arena, n_columns * sizeof *p->columns);
+    p->lines = sqa_arena_alloc(f->arena, lines * sizeof *p->lines);
+    if (!p->columns || !p->lines) {
+        f->failed = true;
+        return NULL;
+    }
+    p->n_columns = n_columns;
+    f->out->n_panels++;
+    return p;
+}
+
+static struct sqa_paper_line *add_line(struct fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind,
+                                       const char *label, const char *model, const char *id)
+{
+    struct sqa_paper_line *l = &p->lines[p->n_lines];
+    *l = (struct sqa_paper_line){.kind = kind, .label = label, .model = model, .id = id};
+    l->cells = sqa_arena_alloc(f->arena, p->n_columns * sizeof *l->cells);
+    if (!l->cells) {
+        f->failed = true;
+        return NULL;
+    }
+    for (size_t c = 0; c < p->n_columns; c++)
+        l->cells[c] = (struct sqa_paper_cell){.x = nothing, .how = ""};
+    p->n_lines++;
+    return l;
+}
+
+static void add_note(struct fill *f, const char *text)
+{
+    if (!text)
+        f->failed = true;
+    else if (f->out->n_notes < NOTES_MAX)
+        f->out->notes[f->out->n_notes++] = text;
+}
+
+static void put_printed(struct sqa_paper_cell *cell, const struct sqa_published_row *row, double by)
+{
+    cell->printed = row;
+    if (!row)
+        return;
+    cell->x.mean = row->failed ? (double)NAN : row->value * by;
+    cell->text = row->failed ? "FAIL" : NULL;
+}
+
+/* The measured cell of (model, column) with what stands beside every figure; x is left to the caller. */
+static const struct sqa_pool_entry *put_entry(struct fill *f, struct sqa_paper_cell *cell, const char *model,
+                                              bool external, size_t column)
+{
+    const struct sqa_pool_entry *e = choose(f, model, external, column, &cell->left_out);
+    f->left_out += cell->left_out;
+    cell->entry = e;
+    if (e) {
+        cell->how = how_of(f, e, column);
+        cell->base = baseline_of(f, e, 0);
+        cell->large = too_large(f, e, cell->base);
+    }
+    return e;
+}
+
+/* Averages */
+
+static bool in_first(const struct sqa_paper *paper, size_t column)
+{
+    return isnan(paper->columns[column].unsolved);
+}
+
+/* Per cent that a cell gives to an average; NaN when it has none. */
+static double share(const struct sqa_paper_column *column, const struct sqa_paper_cell *cell, bool second)
+{
+    const bool may_fail = second && !isnan(column->unsolved);
+    if (cell->text)
+        return may_fail ? column->unsolved : (double)NAN;
+    const double sure = isnan(cell->x.low) ? cell->x.mean : cell->x.low;
+    return may_fail && cell->entry && sure <= column->unsolved ? column->unsolved : cell->x.mean;
+}
+
+static void put_average(struct fill *f, const struct sqa_paper_line *l, size_t at, bool second)
+{
+    double sum = 0;
+    size_t n = 0;
+    const char *how = NULL;
+    for (size_t c = 0; c < f->paper->n_columns; c++) {
+        if (!second && !in_first(f->paper, c))
+            continue;
+        sum += share(&f->paper->columns[c], &l->cells[c], second);
+        how = how && strcmp(how, l->cells[c].how) != 0 ? "cells of several settings" : l->cells[c].how;
+        n++;
+    }
+    l->cells[at].x.mean = n ? sum / (double)n : (double)NAN;
+    l->cells[at].how = isnan(l->cells[at].x.mean) || !how ? "" : how;
+}
+
+/* Whether a printed average is not that of the printed scores. */
+static void check_average(struct fill *f, const struct sqa_paper_line *l, size_t at, const char *model)
+{
+    const struct sqa_published_row *row = sqa_published_find(f->published, l->id, model, "Average5", "accuracy");
+    const double mine = l->cells[at].x.mean;
+    if (row && fabs(row->value - mine) > 0.021)
+        add_note(f, sqa_arena_printf(f->arena, "%s: the paper prints an average of %s where its scores give %.2f.",
+                                     l->label, row->text, mine));
+}
+
+/* Lines of a panel in the order of every table: floors, controls, rows of the file, other models, other programs. */
+
+typedef void line_fn(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+                     const struct sqa_paper_row *row);
+
+static void measured_line(struct fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind, const char *label,
+                          const char *model, line_fn *put)
+{
+    struct sqa_paper_line *l = f->failed ? NULL : add_line(f, p, kind, label, model, NULL);
+    if (l)
+        put(f, p, l, NULL);
+}
+
+static bool row_has(const struct sqa_paper *paper, const char *model)
+{
+    for (size_t r = 0; r < paper->n_rows; r++)
+        if (paper->rows[r].model && strcmp(paper->rows[r].model, model) == 0)
+            return true;
+    return false;
+}
+
+static enum sqa_paper_line_kind kind_of(const struct fill *f, const struct sqa_pool_entry *e)
+{
+    if (sqa_paper_is_external(f->pool, e))
+        return SQA_LINE_EXTERNAL;
+    return e->class == SQA_CLASS_FLOOR     ? SQA_LINE_FLOOR
+           : e->class == SQA_CLASS_CONTROL ? SQA_LINE_CONTROL
+                                           : SQA_LINE_MEASURED;
+}
+
+/* A line a model that is in the runs but not in the file. */
+static void other_lines(struct fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind, line_fn *put)
+{
+    const size_t first = p->n_lines;
+    for (size_t i = 0; i < f->pool->n_entries && !f->failed; i++) {
+        const struct sqa_pool_entry *e = &f->pool->entries[i];
+        bool seen = kind_of(f, e) != kind || (kind == SQA_LINE_MEASURED && row_has(f->paper, e->model)) ||
+                    !usable_anywhere(f, e);
+        for (size_t l = first; l < p->n_lines && !seen; l++)
+            seen = strcmp(p->lines[l].model, e->model) == 0;
+        if (!seen)
+            measured_line(f, p, kind, e->model, e->model, put);
+    }
+}
+
+static void add_lines(struct fill *f, struct sqa_paper_panel *p, line_fn *printed, line_fn *measured)
+{
+    other_lines(f, p, SQA_LINE_FLOOR, measured);
+    other_lines(f, p, SQA_LINE_CONTROL, measured);
+    for (size_t r = 0; r < f->paper->n_rows && !f->failed; r++) {
+        const struct sqa_paper_row *row = &f->paper->rows[r];
+        for (size_t i = 0; i < f->paper->n_published && !f->failed; i++) {
+            const char *id = f->paper->published[i], *name = row->published[i];
+            if (!name || !sqa_published_find(f->published, id, name, NULL, NULL))
+                continue;
+            struct sqa_paper_line *l = add_line(f, p, SQA_LINE_PUBLISHED, row->label, NULL, id);
+            if (l)
+                printed(f, p, l, &(struct sqa_paper_row){.label = name});
+        }
+        if (row->model)
+            measured_line(f, p, SQA_LINE_MEASURED, row->label, row->model, measured);
+    }
+    other_lines(f, p, SQA_LINE_MEASURED, measured);
+    other_lines(f, p, SQA_LINE_EXTERNAL, measured);
+}
+
+/* accuracy */
+
+static void averages(struct fill *f, const struct sqa_paper_panel *p, const struct sqa_paper_line *l)
+{
+    for (size_t at = p->n_tasks; at < p->n_columns; at++)
+        put_average(f, l, at, at > p->n_tasks);
+}
+
+static void printed_accuracy(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+                             const struct sqa_paper_row *row)
+{
+    for (size_t c = 0; c < p->n_tasks; c++)
+        put_printed(&l->cells[c],
+                    sqa_published_find(f->published, l->id, row->label, f->paper->columns[c].published, "accuracy"), 1);
+    averages(f, p, l);
+    check_average(f, l, p->n_tasks, row->label);
+}
+
+static void measured_accuracy(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+                              const struct sqa_paper_row *row)
+{
+    (void)row;
+    for (size_t c = 0; c < p->n_tasks; c++) {
+        const struct sqa_pool_entry *e = put_entry(f, &l->cells[c], l->model, l->kind == SQA_LINE_EXTERNAL, c);
+        if (!e)
+            continue;
+        l->cells[c].x = scaled(e->value[SQA_VALUE_test_accuracy], 100);
+        l->cells[c].best = stands_out(f, e);
+    }
+    averages(f, p, l);
+}
+
+static void fill_accuracy(struct fill *f)
+{
+    const struct sqa_paper *paper = f->paper;
+    size_t first = 0;
+    for (size_t c = 0; c < paper->n_columns; c++)
+        first += in_first(paper, c);
+    const bool second = first < paper->n_columns;
+    struct sqa_paper_panel *p =
+        add_panel(f, "Test accuracy, %", "accuracy", SQA_UNIT_PERCENT, NULL, paper->n_columns + 1 + second);
+    if (!p)
+        return;
+    p->n_tasks = paper->n_columns;
+    for (size_t c = 0; c < paper->n_columns; c++)
+        p->columns[c] = paper->columns[c].label;
+    p->columns[p->n_tasks] = sqa_arena_printf(f->arena, "mean of %zu", first);
+    f->failed = f->failed || !p->columns[p->n_tasks];
+    if (second) {
+        p->columns[p->n_tasks + 1] = sqa_arena_printf(f->arena, "mean of %zu", paper->n_columns);
+        f->failed = f->failed || !p->columns[p->n_tasks + 1];
+        for (size_t c = 0; c < paper->n_columns; c++)
+            if (!in_first(paper, c))
+                add_note(f, sqa_arena_printf(f->arena,
+                                             "The mean of %zu leaves %s out; the mean of %zu counts it as %g when it is "
+                                             "not solved (printed FAIL, or an interval that reaches %g).",
+                                             first, paper->columns[c].label, paper->n_columns,
+                                             paper->columns[c].unsolved, paper->columns[c].unsolved));
+    }
+    add_lines(f, p, printed_accuracy, measured_accuracy);
+}
+
+/* gap */
+
+static void put_gap(struct sqa_paper_line *l)
+{
+    l->cells[2].x.mean = l->cells[0].x.mean - l->cells[1].x.mean;
+    l->cells[2].how = isnan(l->cells[2].x.mean) ? "" : l->cells[1].how;
+}
+
+static void printed_gap(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+                        const struct sqa_paper_row *row)
+{
+    static const char *const metrics[] = {"train_accuracy", "test_accuracy"};
+    (void)p;
+    for (size_t c = 0; c < 2; c++)
+        put_printed(&l->cells[c],
+                    sqa_published_find(f->published, l->id, row->label, f->paper->columns[0].published, metrics[c]), 1);
+    put_gap(l);
+}
+
+static void measured_gap(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+                         const struct sqa_paper_row *row)
+{
+    (void)p;
+    (void)row;
+    const struct sqa_pool_entry *e = put_entry(f, &l->cells[1], l->model, l->kind == SQA_LINE_EXTERNAL, 0);
+    if (!e)
+        return;
+    l->cells[0] = l->cells[1];
+    l->cells[0].x = scaled(e->value[SQA_VALUE_train_accuracy], 100);
+    l->cells[1].x = scaled(e->value[SQA_VALUE_test_accuracy], 100);
+    l->cells[1].best = stands_out(f, e);
+    put_gap(l);
+}
+
+static void fill_gap(struct fill *f)
+{
+    static const char *const columns[] = {"train", "test", "train - test"};
+    const char *title = sqa_arena_printf(f->arena, "Accuracy on %s, %%", f->paper->columns[0].label);
+    struct sqa_paper_panel *p = title ? add_panel(f, title, "accuracy", SQA_UNIT_PERCENT, NULL, 3) : NULL;
+    f->failed = f->failed || !p;
+    if (!p)
+        return;
+    p->n_tasks = 2;
+    for (size_t c = 0; c < 3; c++)
+        p->columns[c] = columns[c];
+    add_lines(f, p, printed_gap, measured_gap);
+}
+
+/* speed: p->metric says what a panel shows */
+
+static double printed_ratio(const struct fill *f, const char *id, const char *task,
+                            const struct sqa_published_row *row)
+{
+    size_t i = 0;
+    while (i < f->paper->n_published && strcmp(f->paper->published[i], id) != 0)
+        i++;
+    for (size_t r = 0; i < f->paper->n_published && r < f->paper->n_rows; r++) {
+        const struct sqa_paper_row *base = &f->paper->rows[r];
+        if (!base->model || strcmp(base->model, f->paper->baseline[0]) != 0 || !base->published[i])
+            continue;
+        const struct sqa_published_row *o = sqa_published_find(f->published, id, base->published[i], task, row->metric);
+        return o ? 1 / o->value : (double)NAN;
+    }
+    return (double)NAN;
+}
+
+static void printed_speed(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+                          const struct sqa_paper_row *row)
+{
+    const bool memory = strncmp(p->metric, "peak_memory", 11) == 0;
+    const char *metric = memory ? "peak_memory_per_device" : p->against ? "speed_vs_transformer" : "steps_per_second";
+    for (size_t c = 0; c < p->n_tasks; c++) {
+        const char *task = f->paper->columns[c].published;
+        const struct sqa_published_row *r = sqa_published_find(f->published, l->id, row->label, task, metric);
+        put_printed(&l->cells[c], r, !memory ? 1 : !p->against ? 1e9 : r ? printed_ratio(f, l->id, task, r) : 1);
+    }
+}
+
+static enum sqa_status speed_ratio(const struct sqa_pool_entry *e, const struct sqa_pool_entry *base,
+                                   struct sqa_estimate *x)
+{
+    const enum sqa_status status = sqa_latency_ratio(base, e, SQA_PHASE_TRAIN, x, NULL);
+    x->n_seeds = 1;
+    x->n_examples = e->value[SQA_VALUE_train_latency_ns].n_examples;
+    return status;
+}
+
+static void measured_speed(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+                           const struct sqa_paper_row *row)
+{
+    const bool memory = strncmp(p->metric, "peak_memory", 11) == 0;
+    const size_t b = p->against && strcmp(p->against, f->paper->baseline[0]) != 0;
+    (void)row;
+    for (size_t c = 0; c < p->n_tasks; c++) {
+        struct sqa_paper_cell *cell = &l->cells[c];
+        const struct sqa_pool_entry *e = put_entry(f, cell, l->model, l->kind == SQA_LINE_EXTERNAL, c);
+        const struct sqa_pool_entry *base = e && p->against ? baseline_of(f, e, b) : NULL;
+        if (!e || (p->against && !base))
+            continue;
+        const struct sqa_estimate *ns = &e->value[SQA_VALUE_train_latency_ns];
+        const struct sqa_estimate *bytes = &e->value[SQA_VALUE_train_mem_own_bytes];
+        if (memory)
+            cell->x = scaled(*bytes, base ? 1 / base->value[SQA_VALUE_train_mem_own_bytes].mean : 1);
+        else if (base)
+            f->failed = speed_ratio(e, base, &cell->x) != SQA_OK || f->failed;
+        else
+            cell->x = (struct sqa_estimate){1e9 / ns->mean, 1e9 / ns->high, 1e9 / ns->low,
+                                            ns->n_seeds,    ns->n_examples, ns->method};
+        if (isnan(cell->x.mean))
+            cell->entry = NULL;
+    }
+}
+
+/* The fastest, or smallest, of what ran alike in a column. */
+static void mark_best(struct sqa_paper_panel *p, bool higher)
+{
+    for (size_t c = 0; c < p->n_tasks; c++)
+        for (size_t i = 0; i < p->n_lines; i++) {
+            struct sqa_paper_cell *x = &p->lines[i].cells[c];
+            bool best = x->entry && !isnan(x->x.mean);
+            size_t others = 0;
+            for (size_t k = 0; k < p->n_lines && best; k++) {
+                const struct sqa_paper_cell *y = &p->lines[k].cells[c];
+                if (k == i || !y->entry || y->entry->group != x->entry->group || isnan(y->x.mean))
+                    continue;
+                others++;
+                best = higher ? x->x.mean >= y->x.mean : x->x.mean <= y->x.mean;
+            }
+            x->best = best && others;
+        }
+}
+
+static void speed_panel(struct fill *f, const char *title, const char *metric, enum sqa_paper_unit unit,
+                        const char *against, bool higher)
+{
+    struct sqa_paper_panel *p = title ? add_panel(f, title, metric, unit, against, f->paper->n_columns) : NULL;
+    const size_t left_out = f->left_out;
+    f->failed = f->failed || !p;
+    if (!p)
+        return;
+    p->n_tasks = f->paper->n_columns;
+    for (size_t c = 0; c < p->n_columns; c++)
+        p->columns[c] = f->paper->columns[c].label;
+    add_lines(f, p, printed_speed, measured_speed);
+    mark_best(p, higher);
+    if (f->out->n_panels > 1)
+        f->left_out = left_out; /* the same entries in every panel */
+}
+
+static void fill_speed(struct fill *f)
+{
+    for (size_t b = 0; b < f->paper->n_baselines && !f->failed; b++) {
+        const char *base = f->paper->baseline[b];
+        bool there = false;
+        for (size_t i = 0; i < f->pool->n_entries; i++)
+            there = there || (strcmp(f->pool->entries[i].model, base) == 0 && usable_anywhere(f, &f->pool->entries[i]));
+        if (!there)
+            add_note(f, sqa_arena_printf(f->arena, "%s was not run, so nothing measured is held against it.", base));
+        if (!there && b > 0)
+            continue;
+        speed_panel(f, sqa_arena_printf(f->arena, "Training speed against %s, times", base), "speed_ratio",
+                    SQA_UNIT_RATIO, base, true);
+        speed_panel(f, sqa_arena_printf(f->arena, "Peak memory of training against %s, times", base),
+                    "peak_memory_ratio", SQA_UNIT_RATIO, base, false);
+    }
+    speed_panel(f, "Training steps a second", "steps_per_second", SQA_UNIT_RATE, NULL, true);
+    speed_panel(f, "Peak memory of training", "peak_memory", SQA_UNIT_BYTES, NULL, false);
+    add_note(f, "Measured memory is the resident peak of the cell's own process less what it had before the model was "
+                "made; published memory ratios are made from the printed sizes.");
+}
+
+/* The mode of the rows. */
+static enum sqa_status check_padding(struct fill *f, struct sqa_err *err)
+{
+    f->out->padding = "";
+    for (size_t i = 0; i < f->pool->n_entries; i++) {
+        const struct sqa_pool_entry *e = &f->pool->entries[i];
+        const char *mode = sqa_paper_field(f->pool, e, "padding");
+        if (!*mode || e->class == SQA_CLASS_FLOOR || !usable_anywhere(f, e) || strcmp(mode, f->out->padding) == 0)
+            continue;
+        if (*f->out->padding)
+            return sqa_fail(err, SQA_INPUT,
+                            "table %s: rows ran %s and %s, and one table uses one mode; give --padding %s or --padding %s",
+                            f->paper->name, f->out->padding, mode, f->out->padding, mode);
+        f->out->padding = mode;
+    }
+    return SQA_OK;
+}
+
+static enum sqa_status check_published(const struct fill *f, struct sqa_err *err)
+{
+    for (size_t i = 0; i < f->paper->n_published; i++)
+        if (!sqa_published_find(f->published, f->paper->published[i], NULL, NULL, NULL))
+            return sqa_fail(err, SQA_INPUT,
+                            "table %s: published table '%.60s' is not among the published numbers; correct the name",
+                            f->paper->name, f->paper->published[i]);
+    return SQA_OK;
+}
+
+enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_published *published,
+                               const struct sqa_pool *pool, const struct sqa_paper_options *options,
+                               struct sqa_paper_filled *out, struct sqa_err *err)
+{
+    *out = (struct sqa_paper_filled){.paper = paper, .pool = pool, .published = published};
+    struct fill f = {paper, published, pool, options, out, &out->arena, 0, false};
+    enum sqa_status status = check_published(&f, err);
+    if (status == SQA_OK)
+        status = check_padding(&f, err);
+    out->panels = sqa_arena_alloc(&out->arena, (2 * SQA_PAPER_BASELINES + 2) * sizeof *out->panels);
+    out->notes = sqa_arena_alloc(&out->arena, NOTES_MAX * sizeof *out->notes);
+    f.failed = !out->panels || !out->notes;
+    for (size_t i = 0; i < paper->n_notes && !f.failed; i++)
+        add_note(&f, paper->note[i]);
+    if (status == SQA_OK && !f.failed)
+        (paper->kind == SQA_PAPER_GAP ? fill_gap : paper->kind == SQA_PAPER_SPEED ? fill_speed : fill_accuracy)(&f);
+    if (status == SQA_OK && f.left_out)
+        add_note(&f, sqa_arena_printf(&out->arena,
+                                      "%zu other entries of these models and tasks are left out: another scale, task "
+                                      "form or setting; --scale chooses.",
+                                      f.left_out));
+    if (status == SQA_OK && f.failed)
+        status = sqa_fail(err, SQA_NOMEM, "table %s: no memory; free some memory or name fewer runs", paper->name);
+    if (status != SQA_OK)
+        sqa_paper_filled_clear(out);
+    return status;
+}
+
+void sqa_paper_filled_clear(struct sqa_paper_filled *filled)
+{
+    sqa_arena_clear(&filled->arena);
+    *filled = (struct sqa_paper_filled){0};
+}
