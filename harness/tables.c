@@ -1,5 +1,6 @@
 /* tables.c - see tables.h */
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,12 +96,10 @@ static int by_text(const void *a, const void *b)
 
 enum sqa_status sqa_table_recorded(struct sqa_arena *arena, struct sqa_texts *out, struct sqa_err *err)
 {
-    char path[4096];
+    char path[4096], whole[PATH_MAX];
     out->n = 0;
-    char *whole = sqa_share_find(folder, variable, "recorded", path) ? realpath(path, NULL) : NULL;
-    if (whole)
+    if (sqa_share_find(folder, variable, "recorded", path) && realpath(path, whole))
         walk(whole, 0, arena, out);
-    free(whole);
     for (int i = 0; i < out->n; i++)
         if (!out->at[i])
             return sqa_fail(err, SQA_NOMEM, "table: no memory; free some memory and run again");

@@ -14,7 +14,8 @@ enum sqa_status sqa_table_load(const char *name, struct sqa_paper *out, struct s
 /* Reads results/published/lra.csv. */
 enum sqa_status sqa_table_published(struct sqa_published *out, struct sqa_err *err) SQA_MUST_CHECK;
 /* Directories below results/recorded that hold a run, sorted; INPUT when there are none. */
-enum sqa_status sqa_table_recorded(struct sqa_arena *arena, struct sqa_texts *out, struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_table_recorded(struct sqa_arena *arena, struct sqa_texts *out,
+                                   struct sqa_err *err) SQA_MUST_CHECK;
 /* What is missing of a table, with the commands that run it and what they cost here, as far as rows tell. */
 enum sqa_status sqa_table_plan(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale,
                                struct sqa_text *out, struct sqa_err *err) SQA_MUST_CHECK;

@@ -86,8 +86,8 @@ static void write_column(const struct sqa_paper *paper, const struct sqa_paper_p
     if (models.length || cannot.length)
         sqa_text_printf(out, "\n%s: %s\n", c->label, c->task);
     if (models.length && bench)
-        sqa_text_printf(out, "  seqarena bench%s --task %s --phase train -o results/runs/%s-%s\n", sqa_text_get(&models),
-                        c->task, paper->name, c->label);
+        sqa_text_printf(out, "  seqarena bench%s --task %s --phase train -o results/runs/%s-%s\n",
+                        sqa_text_get(&models), c->task, paper->name, c->label);
     else if (models.length)
         sqa_text_printf(out, "  seqarena run%s --task %s --scale %s --seeds %lld -o results/runs/%s-%s\n",
                         sqa_text_get(&models), c->task, scale, (long long)paper->seeds, paper->name, c->label);

@@ -94,6 +94,7 @@ static void list_tables(struct listing *l)
         const bool ok = sqa_table_load(names[i], &p, &err) == SQA_OK;
         add(l, (const char *const[]){names[i], ok ? sqa_paper_kind_name((int)p.kind) : "-", ok ? p.title : err.text,
                                      ok ? p.source : ""});
+        l->columns.failed = l->columns.failed || (!ok && err.code == SQA_NOMEM);
         if (ok)
             sqa_paper_clear(&p);
     }
@@ -381,10 +382,11 @@ static enum sqa_status run_describe(void *options, const struct sqa_texts *opera
     if (near)
         snprintf(nearest, sizeof nearest, "%s", near);
     sqa_arena_clear(&arena);
-    return near ? sqa_fail(err, SQA_USAGE,
-                           "describe: '%.100s' is unknown; did you mean '%s'? See seqarena list models", name, nearest)
-                : sqa_fail(err, SQA_USAGE, "describe: '%.100s' is unknown; see seqarena list models, list tasks, list tables",
-                           name);
+    return near
+               ? sqa_fail(err, SQA_USAGE,
+                          "describe: '%.100s' is unknown; did you mean '%s'? See seqarena list models", name, nearest)
+               : sqa_fail(err, SQA_USAGE,
+                          "describe: '%.100s' is unknown; see seqarena list models, list tasks, list tables", name);
 }
 
 const struct sqa_verb sqa_verb_describe = {

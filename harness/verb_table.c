@@ -76,7 +76,8 @@ static enum sqa_status write_figure(struct job *j, struct sqa_text *out, struct 
         const struct sqa_paper_options options = {i == 0 ? j->o->scale : NULL, j->o->padding};
         status = sqa_table_load(names[i], &papers[i], err);
         if (status == SQA_OK && papers[i].kind == SQA_PAPER_BUBBLES)
-            status = sqa_fail(err, SQA_INPUT, "table %s: %s is a figure itself; correct its file", j->paper.name, names[i]);
+            status = sqa_fail(err, SQA_INPUT, "table %s: %s is a figure itself; correct its file", j->paper.name,
+                              names[i]);
         if (status == SQA_OK)
             status = sqa_paper_fill(&papers[i], &j->published, &j->pool, &options, &filled[i], err);
     }
@@ -97,17 +98,17 @@ static enum sqa_status write_figure(struct job *j, struct sqa_text *out, struct 
 static enum sqa_status write_plan(struct job *j, struct sqa_text *out, struct sqa_err *err)
 {
     if (j->paper.kind == SQA_PAPER_BUBBLES)
-        return sqa_fail(err, SQA_USAGE, "table %s --plan: it is drawn from tables %s and %s; plan those", j->paper.name,
-                        j->paper.score, j->paper.speed);
+        return sqa_fail(err, SQA_USAGE, "table %s --plan: it is drawn from tables %s and %s; plan those",
+                        j->paper.name, j->paper.score, j->paper.speed);
     return sqa_table_plan(&j->paper, &j->pool, j->o->scale, out, err);
 }
 
 /* "From 2 run directories: `a`, `b`." */
 static void say_runs(struct job *j, const struct sqa_texts *dirs)
 {
-    sqa_text_printf(&j->runs, "%s%d run director%s:",
-                    j->recorded ? "No run was named: these are the recorded runs, " : "From ", dirs->n,
-                    dirs->n == 1 ? "y" : "ies");
+    sqa_text_printf(&j->runs,
+                    "%s%d run director%s:", j->recorded ? "No run was named: these are the recorded runs, " : "From ",
+                    dirs->n, dirs->n == 1 ? "y" : "ies");
     for (int i = 0; i < dirs->n; i++) {
         sqa_text_add(&j->runs, i ? ", " : " ");
         sqa_markdown_code(&j->runs, dirs->at[i], false);
@@ -137,7 +138,7 @@ static enum sqa_status do_job(struct job *j, const struct sqa_texts *operands, s
         status = sqa_summarise(&j->pool, err);
     say_runs(j, &dirs);
     if (status == SQA_OK)
-        status = (j->o->plan                              ? write_plan
+        status = (j->o->plan                           ? write_plan
                   : j->paper.kind == SQA_PAPER_BUBBLES ? write_figure
                                                        : write_filled)(j, out, err);
     return status;

@@ -6,14 +6,12 @@
  *     [table]
  *     title, source        what it is, which paper and table
  *     kind                 accuracy: models x tasks with averages; gap: training and test accuracy of one task;
- *                          speed: training speed and peak memory, columns are lengths; bubbles: a figure of two tables
- *     published            table_id of results/published/ to stand beside; again for more (4 at most)
- *     scale                recipe file that --plan runs; published_scale: the one that is the published setting (else
- *                          `scale`), so that a cell of another one says so
- *     seeds                of --plan (else 1)
- *     baseline             model that sizes and speeds are held against; speed: again for a second one
- *     size_rule            per cent more parameters than the baseline at most, else a cell is marked; 0: no rule
- *     score, speed, at     bubbles: two other tables and a column of the second
+ *                          speed: training speed and peak memory, columns are lengths; bubbles: a figure of two
+ * tables published            table_id of results/published/ to stand beside; again for more (4 at most) scale recipe
+ * file that --plan runs; published_scale: the one that is the published setting (else `scale`), so that a cell of
+ * another one says so seeds                of --plan (else 1) baseline             model that sizes and speeds are
+ * held against; speed: again for a second one size_rule            per cent more parameters than the baseline at
+ * most, else a cell is marked; 0: no rule score, speed, at     bubbles: two other tables and a column of the second
  *     note                 a sentence below the table; again for more
  *     [column LABEL]
  *     task                 short form of the task that --plan runs and that needs no remark in a cell
@@ -39,11 +37,17 @@
 #include "results/published.h"
 
 enum sqa_paper_kind { SQA_PAPER_ACCURACY, SQA_PAPER_GAP, SQA_PAPER_SPEED, SQA_PAPER_BUBBLES, SQA_PAPER_KINDS };
-enum { SQA_PAPER_PUBLISHED = 4, SQA_PAPER_BASELINES = 2, SQA_PAPER_COLUMNS = 12, SQA_PAPER_ROWS = 256, SQA_PAPER_NOTES = 16 };
+enum {
+    SQA_PAPER_PUBLISHED = 4,
+    SQA_PAPER_BASELINES = 2,
+    SQA_PAPER_COLUMNS = 12,
+    SQA_PAPER_ROWS = 256,
+    SQA_PAPER_NOTES = 16
+};
 
 struct sqa_paper_column {
     const char *label, *task, *published;
-    void *accept; /* compiled pattern */
+    void *accept;     /* compiled pattern */
     double low, high; /* lengths; 0, 0: any */
     double unsolved;  /* per cent; NaN: in every average */
 };
@@ -74,11 +78,17 @@ const char *sqa_paper_kind_name(int kind);
 
 /* A filled table: panels of lines of cells. */
 enum sqa_paper_unit { SQA_UNIT_PERCENT, SQA_UNIT_RATIO, SQA_UNIT_RATE, SQA_UNIT_BYTES };
-enum sqa_paper_line_kind { SQA_LINE_PUBLISHED, SQA_LINE_MEASURED, SQA_LINE_EXTERNAL, SQA_LINE_CONTROL, SQA_LINE_FLOOR };
+enum sqa_paper_line_kind {
+    SQA_LINE_PUBLISHED,
+    SQA_LINE_MEASURED,
+    SQA_LINE_EXTERNAL,
+    SQA_LINE_CONTROL,
+    SQA_LINE_FLOOR
+};
 
 struct sqa_paper_cell {
-    struct sqa_estimate x; /* in the panel's unit; mean NaN: nothing */
-    const char *text;      /* what is printed instead of a number, such as FAIL; else NULL */
+    struct sqa_estimate x;              /* in the panel's unit; mean NaN: nothing */
+    const char *text;                   /* what is printed instead of a number, such as FAIL; else NULL */
     const struct sqa_pool_entry *entry; /* measured: where from; NULL in averages */
     const struct sqa_pool_entry *base;  /* the baseline that ran as it did, for its size; NULL when there is none */
     const struct sqa_published_row *printed;
@@ -166,9 +176,5 @@ struct sqa_paper_plan {
 enum sqa_status sqa_paper_missing(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale,
                                   struct sqa_paper_plan *out, struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_paper_plan_clear(struct sqa_paper_plan *plan);
-
-/* private to reports/paper*.c */
-bool sqa_paper_accepts(const struct sqa_paper_column *c, const struct sqa_pool *pool, const struct sqa_pool_entry *e);
-bool sqa_paper_is_external(const struct sqa_pool *pool, const struct sqa_pool_entry *e);
 
 #endif

@@ -110,7 +110,9 @@ enum sqa_status sqa_bubbles_make(const struct sqa_paper *paper, const struct sqa
                                .external = l->kind == SQA_LINE_EXTERNAL,
                                .speed = cell_of(j.speed, l, j.at),
                                .memory = cell_of(j.memory, l, j.at)};
-        b.score = b.published ? l->cells[j.score->n_tasks].x.mean : n ? mean_of(l, shared, j.score->n_tasks) : (double)NAN;
+        b.score = b.published ? l->cells[j.score->n_tasks].x.mean
+                  : n         ? mean_of(l, shared, j.score->n_tasks)
+                              : (double)NAN;
         if (!isnan(b.score) && b.speed > 0 && b.memory > 0)
             out->at[out->n++] = b;
     }
@@ -166,15 +168,17 @@ void sqa_bubbles_markdown(struct sqa_text *out, const struct sqa_bubbles *b, con
 
 void sqa_bubbles_csv(struct sqa_text *out, const struct sqa_bubbles *b)
 {
-    static const char *const names[] = {"schema", "table", "kind",          "row",         "score",
-                                        "tasks",  "at",    "steps_per_second", "memory_bytes"};
+    static const char *const names[] = {"schema",           "table",       "kind", "row", "score", "tasks", "at",
+                                        "steps_per_second", "memory_bytes"};
     sqa_csv_add_row(out, sizeof names / sizeof names[0], names);
     for (size_t i = 0; i < b->n; i++) {
         const struct sqa_bubble *x = &b->at[i];
         char score[32], speed[32], memory[32];
         const char *const row[] = {"1",
                                    b->paper->name,
-                                   x->published ? "published" : x->external ? "external" : "measured",
+                                   x->published  ? "published"
+                                   : x->external ? "external"
+                                                 : "measured",
                                    x->label,
                                    sqa_format_real(score, x->score),
                                    x->published ? "mean of five" : b->tasks,

@@ -2,182 +2,25 @@
 #include <math.h>
 #include <string.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#include "reports/paper.h"
+#include "reports/paper_private.h"
 
 enum { NOTES_MAX = SQA_PAPER_NOTES + 16 };
 static const struct sqa_estimate nothing = {(double)NAN, (double)NAN, (double)NAN, 0, 0, ""};
 
-struct fill {
-    const struct sqa_paper *paper;
-    const struct sqa_published *published;
-    const struct sqa_pool *pool;
-    const struct sqa_paper_options *options;
-    struct sqa_paper_filled *out;
-    struct sqa_arena *arena;
-    size_t left_out;
-    bool failed; /* for lack of memory */
-};
-
-const char *sqa_paper_field(const struct sqa_pool *pool, const struct sqa_pool_entry *e, const char *column)
-{
-    for (int p = 0; p < SQA_PHASE_N; p++) {
-        const struct sqa_pool_cell *cell = e->cells;
-        if (!cell || !cell->row[p])
-            continue;
-        const int at = sqa_sheet_column(&pool->runs[cell->run[p]].files.sheet[SQA_FILE_CELLS], column);
-        if (at >= 0 && cell->row[p][at][0])
-            return cell->row[p][at];
-    }
-    return "";
-}
-
-bool sqa_paper_is_external(const struct sqa_pool *pool, const struct sqa_pool_entry *e)
-{
-    return strcmp(sqa_paper_field(pool, e, "origin"), "external") == 0;
-}
-
-bool sqa_paper_accepts(const struct sqa_paper_column *c, const struct sqa_pool *pool, const struct sqa_pool_entry *e)
-{
-    const char *task = pool->groups[e->group].task;
-    if (c->high > 0) {
-        const double length = sqa_pool_number(pool, e->cells, SQA_PHASE_ANY, SQA_CELLS_length);
-        if (!(length >= c->low && length <= c->high))
-            return false;
-    }
-    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-    const int found = data ? pcre2_match(c->accept, (PCRE2_SPTR)task, PCRE2_ZERO_TERMINATED, 0, 0, data, NULL) : -1;
-    pcre2_match_data_free(data);
-    return found >= 0;
-}
-
-static int value_of(const struct sqa_paper *paper)
-{
-    return paper->kind == SQA_PAPER_SPEED ? SQA_VALUE_train_latency_ns : SQA_VALUE_test_accuracy;
-}
-
-/* Whether the entry may stand in the column. */
-static bool usable(const struct fill *f, const struct sqa_pool_entry *e, size_t column)
-{
-    const char *mode = sqa_paper_field(f->pool, e, "padding");
-    if (isnan(e->value[value_of(f->paper)].mean) ||
-        (f->options->scale && strcmp(f->options->scale, f->pool->groups[e->group].scale) != 0) ||
-        (f->options->padding && *mode && strcmp(mode, f->options->padding) != 0))
-        return false;
-    return sqa_paper_accepts(&f->paper->columns[column], f->pool, e);
-}
-
-static bool usable_anywhere(const struct fill *f, const struct sqa_pool_entry *e)
-{
-    for (size_t c = 0; c < f->paper->n_columns; c++)
-        if (usable(f, e, c))
-            return true;
-    return false;
-}
-
-/* The table's own scale counts most, then its own task, then seeds, then being later. */
-static double rank(const struct fill *f, const struct sqa_pool_entry *e, size_t column)
-{
-    const struct sqa_pool_group *g = &f->pool->groups[e->group];
-    const double seeds = (double)e->value[value_of(f->paper)].n_seeds;
-    return (strcmp(g->scale, f->paper->scale) == 0 ? 2e6 : 0) +
-           (strcmp(g->task, f->paper->columns[column].task) == 0 ? 1e6 : 0) + fmin(seeds, 9e5);
-}
-
-static const struct sqa_pool_entry *choose(struct fill *f, const char *model, bool external, size_t column,
-                                           size_t *others)
-{
-    const struct sqa_pool_entry *best = NULL;
-    *others = 0;
-    for (size_t i = 0; i < f->pool->n_entries; i++) {
-        const struct sqa_pool_entry *e = &f->pool->entries[i];
-        if (strcmp(e->model, model) != 0 || sqa_paper_is_external(f->pool, e) != external || !usable(f, e, column))
-            continue;
-        *others += best != NULL;
-        if (!best || rank(f, e, column) >= rank(f, best, column))
-            best = e;
-    }
-    return best;
-}
-
-/* Settings given on the command line of the run, which its scale does not tell. */
-static void add_overrides(const struct fill *f, const struct sqa_pool_entry *e, struct sqa_text *t)
-{
-    static const char *const options[] = {"--train", "--batch"};
-    const struct sqa_pool_cell *cell = e->cells;
-    const json_t *command =
-        sqa_pool_json(&f->pool->runs[cell->run[cell->row[SQA_PHASE_TRAIN] ? SQA_PHASE_TRAIN : SQA_PHASE_INFER]],
-                      "command", NULL);
-    for (size_t i = 0; i < json_array_size(command); i++)
-        for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
-            const char *word = json_string_value(json_array_get(command, i)),
-                       *next = json_string_value(json_array_get(command, i + 1));
-            const size_t n = strlen(options[k]);
-            if (!word || strncmp(word, options[k], n) != 0 || (word[n] != '=' && word[n] != '\0'))
-                continue;
-            sqa_text_printf(t, "%s%s %s", t->length ? ", " : "", options[k], word[n] ? word + n + 1 : next ? next : "");
-        }
-}
-
-/* What a reader must know of a measured cell: in what it is not the published setting. */
-static const char *how_of(struct fill *f, const struct sqa_pool_entry *e, size_t column)
-{
-    const struct sqa_pool_group *g = &f->pool->groups[e->group];
-    const bool speed = f->paper->kind == SQA_PAPER_SPEED;
-    struct sqa_text t = {0};
-    static const struct {
-        const char *column, *before, *usual;
-    } settings[] = {{"batch", "batch ", NULL}, {"threads", "threads ", NULL}, {"dtype", "", "f32"}};
-    if (strcmp(g->task, f->paper->columns[column].task) != 0)
-        sqa_text_printf(&t, "task %s", g->task);
-    if (strcmp(g->scale, f->paper->published_scale) != 0 && *g->scale)
-        sqa_text_printf(&t, "%sscale %s", t.length ? ", " : "", g->scale);
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        const char *s = sqa_paper_field(f->pool, e, settings[i].column), *usual = settings[i].usual;
-        if (*s && (usual ? strcmp(s, usual) != 0 : speed))
-            sqa_text_printf(&t, "%s%s%s", t.length ? ", " : "", settings[i].before, s);
-    }
-    if (!speed)
-        add_overrides(f, e, &t);
-    const char *copy = sqa_arena_strdup(f->arena, sqa_text_get(&t));
-    f->failed = f->failed || t.failed || !copy;
-    sqa_text_clear(&t);
-    return copy ? copy : "";
-}
-
-static bool same(const struct fill *f, const struct sqa_pool_entry *a, const struct sqa_pool_entry *b,
-                 const char *column)
-{
-    return strcmp(sqa_paper_field(f->pool, a, column), sqa_paper_field(f->pool, b, column)) == 0;
-}
-
-/* The entry of the baseline that ran as e did; NULL when there is none. */
-static const struct sqa_pool_entry *baseline_of(const struct fill *f, const struct sqa_pool_entry *e, size_t b)
-{
-    const struct sqa_pool_group *g = &f->pool->groups[e->group];
-    for (size_t i = 0; b < f->paper->n_baselines && i < g->n; i++) {
-        const struct sqa_pool_entry *o = g->entries[i];
-        if (strcmp(o->model, f->paper->baseline[b]) == 0 && !sqa_paper_is_external(f->pool, o) &&
-            same(f, o, e, "length") && same(f, o, e, "batch") && same(f, o, e, "threads") && same(f, o, e, "dtype"))
-            return o;
-    }
-    return NULL;
-}
-
-static bool too_large(const struct fill *f, const struct sqa_pool_entry *e, const struct sqa_pool_entry *base)
+static bool too_large(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e,
+                      const struct sqa_pool_entry *base)
 {
     return f->paper->size_rule > 0 && base &&
            e->value[SQA_VALUE_params].mean > base->value[SQA_VALUE_params].mean * (1 + f->paper->size_rule / 100);
 }
 
-static bool stands_out(const struct fill *f, const struct sqa_pool_entry *e)
+static bool stands_out(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e)
 {
     const struct sqa_pool_group *g = &f->pool->groups[e->group];
     size_t models = 0;
     for (size_t i = 0; i < g->n; i++)
-        models += g->entries[i]->class != SQA_CLASS_FLOOR && !isnan(g->entries[i]->value[SQA_VALUE_test_accuracy].mean);
+        models +=
+            g->entries[i]->class != SQA_CLASS_FLOOR && !isnan(g->entries[i]->value[SQA_VALUE_test_accuracy].mean);
     return models > 1 && e->class != SQA_CLASS_FLOOR && (g->best == e || e->like_best);
 }
 
@@ -191,7 +34,7 @@ static struct sqa_estimate scaled(struct sqa_estimate x, double by)
 
 /* Panels and lines. */
 
-static struct sqa_paper_panel *add_panel(struct fill *f, const char *title, const char *metric,
+static struct sqa_paper_panel *add_panel(struct sqa_paper_fill *f, const char *title, const char *metric,
                                          enum sqa_paper_unit unit, const char *against, size_t n_columns)
 {
     struct sqa_paper_panel *p = &f->out->panels[f->out->n_panels];
@@ -208,8 +51,9 @@ static struct sqa_paper_panel *add_panel(struct fill *f, const char *title, cons
     return p;
 }
 
-static struct sqa_paper_line *add_line(struct fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind,
-                                       const char *label, const char *model, const char *id)
+static struct sqa_paper_line *add_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p,
+                                       enum sqa_paper_line_kind kind, const char *label, const char *model,
+                                       const char *id)
 {
     struct sqa_paper_line *l = &p->lines[p->n_lines];
     *l = (struct sqa_paper_line){.kind = kind, .label = label, .model = model, .id = id};
@@ -224,7 +68,7 @@ static struct sqa_paper_line *add_line(struct fill *f, struct sqa_paper_panel *p
     return l;
 }
 
-static void add_note(struct fill *f, const char *text)
+static void add_note(struct sqa_paper_fill *f, const char *text)
 {
     if (!text)
         f->failed = true;
@@ -242,15 +86,15 @@ static void put_printed(struct sqa_paper_cell *cell, const struct sqa_published_
 }
 
 /* The measured cell of (model, column) with what stands beside every figure; x is left to the caller. */
-static const struct sqa_pool_entry *put_entry(struct fill *f, struct sqa_paper_cell *cell, const char *model,
-                                              bool external, size_t column)
+static const struct sqa_pool_entry *put_entry(struct sqa_paper_fill *f, struct sqa_paper_cell *cell,
+                                              const char *model, bool external, size_t column)
 {
-    const struct sqa_pool_entry *e = choose(f, model, external, column, &cell->left_out);
+    const struct sqa_pool_entry *e = sqa_paper_choose(f, model, external, column, &cell->left_out);
     f->left_out += cell->left_out;
     cell->entry = e;
     if (e) {
-        cell->how = how_of(f, e, column);
-        cell->base = baseline_of(f, e, 0);
+        cell->how = sqa_paper_how(f, e, column);
+        cell->base = sqa_paper_baseline(f, e, 0);
         cell->large = too_large(f, e, cell->base);
     }
     return e;
@@ -273,7 +117,7 @@ static double share(const struct sqa_paper_column *column, const struct sqa_pape
     return may_fail && cell->entry && sure <= column->unsolved ? column->unsolved : cell->x.mean;
 }
 
-static void put_average(struct fill *f, const struct sqa_paper_line *l, size_t at, bool second)
+static void put_average(struct sqa_paper_fill *f, const struct sqa_paper_line *l, size_t at, bool second)
 {
     double sum = 0;
     size_t n = 0;
@@ -290,7 +134,7 @@ static void put_average(struct fill *f, const struct sqa_paper_line *l, size_t a
 }
 
 /* Whether a printed average is not that of the printed scores. */
-static void check_average(struct fill *f, const struct sqa_paper_line *l, size_t at, const char *model)
+static void check_average(struct sqa_paper_fill *f, const struct sqa_paper_line *l, size_t at, const char *model)
 {
     const struct sqa_published_row *row = sqa_published_find(f->published, l->id, model, "Average5", "accuracy");
     const double mine = l->cells[at].x.mean;
@@ -301,11 +145,11 @@ static void check_average(struct fill *f, const struct sqa_paper_line *l, size_t
 
 /* Lines of a panel in the order of every table: floors, controls, rows of the file, other models, other programs. */
 
-typedef void line_fn(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+typedef void line_fn(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
                      const struct sqa_paper_row *row);
 
-static void measured_line(struct fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind, const char *label,
-                          const char *model, line_fn *put)
+static void measured_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind,
+                          const char *label, const char *model, line_fn *put)
 {
     struct sqa_paper_line *l = f->failed ? NULL : add_line(f, p, kind, label, model, NULL);
     if (l)
@@ -320,7 +164,7 @@ static bool row_has(const struct sqa_paper *paper, const char *model)
     return false;
 }
 
-static enum sqa_paper_line_kind kind_of(const struct fill *f, const struct sqa_pool_entry *e)
+static enum sqa_paper_line_kind kind_of(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e)
 {
     if (sqa_paper_is_external(f->pool, e))
         return SQA_LINE_EXTERNAL;
@@ -330,13 +174,14 @@ static enum sqa_paper_line_kind kind_of(const struct fill *f, const struct sqa_p
 }
 
 /* A line a model that is in the runs but not in the file. */
-static void other_lines(struct fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind, line_fn *put)
+static void other_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind,
+                        line_fn *put)
 {
     const size_t first = p->n_lines;
     for (size_t i = 0; i < f->pool->n_entries && !f->failed; i++) {
         const struct sqa_pool_entry *e = &f->pool->entries[i];
         bool seen = kind_of(f, e) != kind || (kind == SQA_LINE_MEASURED && row_has(f->paper, e->model)) ||
-                    !usable_anywhere(f, e);
+                    !sqa_paper_usable(f, e);
         for (size_t l = first; l < p->n_lines && !seen; l++)
             seen = strcmp(p->lines[l].model, e->model) == 0;
         if (!seen)
@@ -344,7 +189,7 @@ static void other_lines(struct fill *f, struct sqa_paper_panel *p, enum sqa_pape
     }
 }
 
-static void add_lines(struct fill *f, struct sqa_paper_panel *p, line_fn *printed, line_fn *measured)
+static void add_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, line_fn *printed, line_fn *measured)
 {
     other_lines(f, p, SQA_LINE_FLOOR, measured);
     other_lines(f, p, SQA_LINE_CONTROL, measured);
@@ -367,23 +212,24 @@ static void add_lines(struct fill *f, struct sqa_paper_panel *p, line_fn *printe
 
 /* accuracy */
 
-static void averages(struct fill *f, const struct sqa_paper_panel *p, const struct sqa_paper_line *l)
+static void averages(struct sqa_paper_fill *f, const struct sqa_paper_panel *p, const struct sqa_paper_line *l)
 {
     for (size_t at = p->n_tasks; at < p->n_columns; at++)
         put_average(f, l, at, at > p->n_tasks);
 }
 
-static void printed_accuracy(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+static void printed_accuracy(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
                              const struct sqa_paper_row *row)
 {
     for (size_t c = 0; c < p->n_tasks; c++)
         put_printed(&l->cells[c],
-                    sqa_published_find(f->published, l->id, row->label, f->paper->columns[c].published, "accuracy"), 1);
+                    sqa_published_find(f->published, l->id, row->label, f->paper->columns[c].published, "accuracy"),
+                    1);
     averages(f, p, l);
     check_average(f, l, p->n_tasks, row->label);
 }
 
-static void measured_accuracy(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+static void measured_accuracy(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
                               const struct sqa_paper_row *row)
 {
     (void)row;
@@ -397,7 +243,7 @@ static void measured_accuracy(struct fill *f, struct sqa_paper_panel *p, struct 
     averages(f, p, l);
 }
 
-static void fill_accuracy(struct fill *f)
+static void fill_accuracy(struct sqa_paper_fill *f)
 {
     const struct sqa_paper *paper = f->paper;
     size_t first = 0;
@@ -418,11 +264,12 @@ static void fill_accuracy(struct fill *f)
         f->failed = f->failed || !p->columns[p->n_tasks + 1];
         for (size_t c = 0; c < paper->n_columns; c++)
             if (!in_first(paper, c))
-                add_note(f, sqa_arena_printf(f->arena,
-                                             "The mean of %zu leaves %s out; the mean of %zu counts it as %g when it is "
-                                             "not solved (printed FAIL, or an interval that reaches %g).",
-                                             first, paper->columns[c].label, paper->n_columns,
-                                             paper->columns[c].unsolved, paper->columns[c].unsolved));
+                add_note(f,
+                         sqa_arena_printf(f->arena,
+                                          "The mean of %zu leaves %s out; the mean of %zu counts it as %g when it is "
+                                          "not solved (printed FAIL, or an interval that reaches %g).",
+                                          first, paper->columns[c].label, paper->n_columns,
+                                          paper->columns[c].unsolved, paper->columns[c].unsolved));
     }
     add_lines(f, p, printed_accuracy, measured_accuracy);
 }
@@ -435,18 +282,19 @@ static void put_gap(struct sqa_paper_line *l)
     l->cells[2].how = isnan(l->cells[2].x.mean) ? "" : l->cells[1].how;
 }
 
-static void printed_gap(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+static void printed_gap(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
                         const struct sqa_paper_row *row)
 {
     static const char *const metrics[] = {"train_accuracy", "test_accuracy"};
     (void)p;
     for (size_t c = 0; c < 2; c++)
         put_printed(&l->cells[c],
-                    sqa_published_find(f->published, l->id, row->label, f->paper->columns[0].published, metrics[c]), 1);
+                    sqa_published_find(f->published, l->id, row->label, f->paper->columns[0].published, metrics[c]),
+                    1);
     put_gap(l);
 }
 
-static void measured_gap(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+static void measured_gap(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
                          const struct sqa_paper_row *row)
 {
     (void)p;
@@ -461,7 +309,7 @@ static void measured_gap(struct fill *f, struct sqa_paper_panel *p, struct sqa_p
     put_gap(l);
 }
 
-static void fill_gap(struct fill *f)
+static void fill_gap(struct sqa_paper_fill *f)
 {
     static const char *const columns[] = {"train", "test", "train - test"};
     const char *title = sqa_arena_printf(f->arena, "Accuracy on %s, %%", f->paper->columns[0].label);
@@ -477,7 +325,7 @@ static void fill_gap(struct fill *f)
 
 /* speed: p->metric says what a panel shows */
 
-static double printed_ratio(const struct fill *f, const char *id, const char *task,
+static double printed_ratio(const struct sqa_paper_fill *f, const char *id, const char *task,
                             const struct sqa_published_row *row)
 {
     size_t i = 0;
@@ -487,13 +335,14 @@ static double printed_ratio(const struct fill *f, const char *id, const char *ta
         const struct sqa_paper_row *base = &f->paper->rows[r];
         if (!base->model || strcmp(base->model, f->paper->baseline[0]) != 0 || !base->published[i])
             continue;
-        const struct sqa_published_row *o = sqa_published_find(f->published, id, base->published[i], task, row->metric);
+        const struct sqa_published_row *o =
+            sqa_published_find(f->published, id, base->published[i], task, row->metric);
         return o ? 1 / o->value : (double)NAN;
     }
     return (double)NAN;
 }
 
-static void printed_speed(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+static void printed_speed(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
                           const struct sqa_paper_row *row)
 {
     const bool memory = strncmp(p->metric, "peak_memory", 11) == 0;
@@ -514,7 +363,7 @@ static enum sqa_status speed_ratio(const struct sqa_pool_entry *e, const struct 
     return status;
 }
 
-static void measured_speed(struct fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+static void measured_speed(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
                            const struct sqa_paper_row *row)
 {
     const bool memory = strncmp(p->metric, "peak_memory", 11) == 0;
@@ -523,7 +372,7 @@ static void measured_speed(struct fill *f, struct sqa_paper_panel *p, struct sqa
     for (size_t c = 0; c < p->n_tasks; c++) {
         struct sqa_paper_cell *cell = &l->cells[c];
         const struct sqa_pool_entry *e = put_entry(f, cell, l->model, l->kind == SQA_LINE_EXTERNAL, c);
-        const struct sqa_pool_entry *base = e && p->against ? baseline_of(f, e, b) : NULL;
+        const struct sqa_pool_entry *base = e && p->against ? sqa_paper_baseline(f, e, b) : NULL;
         if (!e || (p->against && !base))
             continue;
         const struct sqa_estimate *ns = &e->value[SQA_VALUE_train_latency_ns];
@@ -559,7 +408,7 @@ static void mark_best(struct sqa_paper_panel *p, bool higher)
         }
 }
 
-static void speed_panel(struct fill *f, const char *title, const char *metric, enum sqa_paper_unit unit,
+static void speed_panel(struct sqa_paper_fill *f, const char *title, const char *metric, enum sqa_paper_unit unit,
                         const char *against, bool higher)
 {
     struct sqa_paper_panel *p = title ? add_panel(f, title, metric, unit, against, f->paper->n_columns) : NULL;
@@ -576,13 +425,14 @@ static void speed_panel(struct fill *f, const char *title, const char *metric, e
         f->left_out = left_out; /* the same entries in every panel */
 }
 
-static void fill_speed(struct fill *f)
+static void fill_speed(struct sqa_paper_fill *f)
 {
     for (size_t b = 0; b < f->paper->n_baselines && !f->failed; b++) {
         const char *base = f->paper->baseline[b];
         bool there = false;
         for (size_t i = 0; i < f->pool->n_entries; i++)
-            there = there || (strcmp(f->pool->entries[i].model, base) == 0 && usable_anywhere(f, &f->pool->entries[i]));
+            there =
+                there || (strcmp(f->pool->entries[i].model, base) == 0 && sqa_paper_usable(f, &f->pool->entries[i]));
         if (!there)
             add_note(f, sqa_arena_printf(f->arena, "%s was not run, so nothing measured is held against it.", base));
         if (!there && b > 0)
@@ -594,29 +444,31 @@ static void fill_speed(struct fill *f)
     }
     speed_panel(f, "Training steps a second", "steps_per_second", SQA_UNIT_RATE, NULL, true);
     speed_panel(f, "Peak memory of training", "peak_memory", SQA_UNIT_BYTES, NULL, false);
-    add_note(f, "Measured memory is the resident peak of the cell's own process less what it had before the model was "
-                "made; published memory ratios are made from the printed sizes.");
+    add_note(f,
+             "Measured memory is the resident peak of the cell's own process less what it had before the model was "
+             "made; published memory ratios are made from the printed sizes.");
 }
 
 /* The mode of the rows. */
-static enum sqa_status check_padding(struct fill *f, struct sqa_err *err)
+static enum sqa_status check_padding(struct sqa_paper_fill *f, struct sqa_err *err)
 {
     f->out->padding = "";
     for (size_t i = 0; i < f->pool->n_entries; i++) {
         const struct sqa_pool_entry *e = &f->pool->entries[i];
         const char *mode = sqa_paper_field(f->pool, e, "padding");
-        if (!*mode || e->class == SQA_CLASS_FLOOR || !usable_anywhere(f, e) || strcmp(mode, f->out->padding) == 0)
+        if (!*mode || e->class == SQA_CLASS_FLOOR || !sqa_paper_usable(f, e) || strcmp(mode, f->out->padding) == 0)
             continue;
         if (*f->out->padding)
-            return sqa_fail(err, SQA_INPUT,
-                            "table %s: rows ran %s and %s, and one table uses one mode; give --padding %s or --padding %s",
-                            f->paper->name, f->out->padding, mode, f->out->padding, mode);
+            return sqa_fail(
+                err, SQA_INPUT,
+                "table %s: rows ran %s and %s, and one table uses one mode; give --padding %s or --padding %s",
+                f->paper->name, f->out->padding, mode, f->out->padding, mode);
         f->out->padding = mode;
     }
     return SQA_OK;
 }
 
-static enum sqa_status check_published(const struct fill *f, struct sqa_err *err)
+static enum sqa_status check_published(const struct sqa_paper_fill *f, struct sqa_err *err)
 {
     for (size_t i = 0; i < f->paper->n_published; i++)
         if (!sqa_published_find(f->published, f->paper->published[i], NULL, NULL, NULL))
@@ -631,7 +483,7 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
                                struct sqa_paper_filled *out, struct sqa_err *err)
 {
     *out = (struct sqa_paper_filled){.paper = paper, .pool = pool, .published = published};
-    struct fill f = {paper, published, pool, options, out, &out->arena, 0, false};
+    struct sqa_paper_fill f = {paper, published, pool, options, out, &out->arena, 0, false};
     enum sqa_status status = check_published(&f, err);
     if (status == SQA_OK)
         status = check_padding(&f, err);
@@ -643,10 +495,11 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
     if (status == SQA_OK && !f.failed)
         (paper->kind == SQA_PAPER_GAP ? fill_gap : paper->kind == SQA_PAPER_SPEED ? fill_speed : fill_accuracy)(&f);
     if (status == SQA_OK && f.left_out)
-        add_note(&f, sqa_arena_printf(&out->arena,
-                                      "%zu other entries of these models and tasks are left out: another scale, task "
-                                      "form or setting; --scale chooses.",
-                                      f.left_out));
+        add_note(&f,
+                 sqa_arena_printf(&out->arena,
+                                  "%zu other entr%s left out (same models and tasks): another scale, task form or "
+                                  "setting; --scale chooses.",
+                                  f.left_out, f.left_out == 1 ? "y is" : "ies are"));
     if (status == SQA_OK && f.failed)
         status = sqa_fail(err, SQA_NOMEM, "table %s: no memory; free some memory or name fewer runs", paper->name);
     if (status != SQA_OK)

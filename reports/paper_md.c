@@ -157,13 +157,15 @@ static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t,
     if (!any(t, false))
         sqa_text_add(out, "- Nothing of this table is in the runs: every measured cell is \"-\".\n");
     else if (speed)
-        sqa_text_add(out, "- Measured: median, 95 % interval, n timing samples; ratios are within one run's task, batch, "
-                          "threads and type. Bold: the best of those.\n");
+        sqa_text_add(out,
+                     "- Measured: median, 95 % interval, n timing samples; ratios are within one run's task, batch, "
+                     "threads and type. Bold: the best of those.\n");
     else
         sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples. Bold: the best of one "
                           "task and scale, and what cannot be told from it.\n");
     if (any(t, true))
-        sqa_text_printf(out, "- †: more than %g %% more parameters than `%s`, which the published rules do not allow.\n",
+        sqa_text_printf(out,
+                        "- †: more than %g %% more parameters than `%s`, which the published rules do not allow.\n",
                         t->paper->size_rule, t->paper->baseline[0]);
     for (size_t i = 0; i < hows->n; i++) {
         sqa_text_add(out, "- ");
@@ -218,7 +220,7 @@ static void budget_row(struct sqa_grid *grid, const struct sqa_paper_filled *t, 
     if (isnan(params / base))
         sqa_grid_cell(grid, "");
     else
-        sqa_grid_printf(grid, "%.2f%s", params / base, cell->large ? " †" : "");
+        sqa_grid_printf(grid, "%.3f%s", params / base, cell->large ? " †" : "");
     figure(grid, e->value[SQA_VALUE_infer_flops].mean / batch, sqa_format_count);
     figure(grid, e->value[SQA_VALUE_train_flops].mean / batch, sqa_format_count);
     figure(grid, sqa_pool_number(t->pool, e->cells, SQA_PHASE_ANY, SQA_CELLS_state_floats), sqa_format_count);
@@ -273,7 +275,8 @@ void sqa_paper_markdown(struct sqa_text *out, const struct sqa_paper_filled *t, 
     sqa_markdown_text(out, t->paper->title);
     sqa_text_add(out, "\n\nAfter ");
     sqa_markdown_text(out, t->paper->source);
-    sqa_text_add(out, ". Published and measured figures stand on lines of their own and are never averaged together.\n\n");
+    sqa_text_add(out,
+                 ". Published and measured figures stand on lines of their own and are never averaged together.\n\n");
     if (runs)
         sqa_text_printf(out, "%s\n\n", runs);
     for (size_t i = 0; i < t->n_panels; i++)

@@ -91,8 +91,9 @@ static enum sqa_status set_table(struct parser *p, const char *name, const char 
     double seeds;
     const struct {
         const char *name, **to;
-    } texts[] = {{"title", &t->title}, {"source", &t->source}, {"scale", &t->scale},
-                 {"published_scale", &t->published_scale}, {"score", &t->score}, {"speed", &t->speed}, {"at", &t->at}};
+    } texts[] = {
+        {"title", &t->title}, {"source", &t->source}, {"scale", &t->scale}, {"published_scale", &t->published_scale},
+        {"score", &t->score}, {"speed", &t->speed},   {"at", &t->at}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(texts[i].name, name) == 0)
             return put_text(p, texts[i].to, name, value);
@@ -167,8 +168,8 @@ static enum sqa_status set_row(struct parser *p, const char *name, const char *v
 static int handle(void *user, const char *section, const char *name, const char *value)
 {
     struct parser *p = user;
-    static enum sqa_status (*const set[SECTIONS])(struct parser *, const char *, const char *) = {set_table, set_column,
-                                                                                                  set_row};
+    static enum sqa_status (*const set[SECTIONS])(struct parser *, const char *,
+                                                  const char *) = {set_table, set_column, set_row};
     (void)section;
     if (p->status != SQA_OK)
         return 0;

@@ -2,12 +2,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "reports/paper.h"
+#include "reports/paper_private.h"
 
 static bool has_run(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale, const char *model,
                     const struct sqa_paper_column *column)
 {
-    const int metric = paper->kind == SQA_PAPER_SPEED ? SQA_VALUE_train_latency_ns : SQA_VALUE_test_accuracy;
+    const int metric = sqa_paper_value(paper);
     for (size_t i = 0; i < pool->n_entries; i++) {
         const struct sqa_pool_entry *e = &pool->entries[i];
         const struct sqa_pool_group *g = &pool->groups[e->group];
@@ -53,8 +53,7 @@ enum sqa_status sqa_paper_missing(const struct sqa_paper *paper, const struct sq
                 continue;
             out->n_cells++;
             if (!has_run(paper, pool, scale, row->model, column))
-                out->at[out->n++] =
-                    (struct sqa_paper_want){row, column, rate_of(pool, row->model, column->task)};
+                out->at[out->n++] = (struct sqa_paper_want){row, column, rate_of(pool, row->model, column->task)};
         }
     return SQA_OK;
 }

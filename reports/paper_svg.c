@@ -28,7 +28,11 @@ struct half {
 static void escape(struct sqa_text *out, const char *s)
 {
     for (; *s; s++) {
-        const char *entity = *s == '&' ? "&amp;" : *s == '<' ? "&lt;" : *s == '>' ? "&gt;" : *s == '"' ? "&quot;" : NULL;
+        const char *entity = *s == '&'   ? "&amp;"
+                             : *s == '<' ? "&lt;"
+                             : *s == '>' ? "&gt;"
+                             : *s == '"' ? "&quot;"
+                                         : NULL;
         if (entity)
             sqa_text_add(out, entity);
         else
@@ -51,8 +55,7 @@ static void line(struct sqa_text *out, double x0, double y0, double x1, double y
 
 static double at_x(const struct half *h, double speed)
 {
-    return h->left + LEFT +
-           (log10(speed) - h->speed0) / (h->speed1 - h->speed0) * (double)(WIDTH - LEFT - RIGHT);
+    return h->left + LEFT + (log10(speed) - h->speed0) / (h->speed1 - h->speed0) * (double)(WIDTH - LEFT - RIGHT);
 }
 
 static double at_y(const struct half *h, double score)
@@ -131,7 +134,8 @@ static bool free_place(const struct half *h, struct box b)
 /* Right, left, above, below, each farther and farther, the first that covers no label and no bubble. */
 static void place_label(struct sqa_text *out, struct half *h, const struct sqa_bubble *x)
 {
-    const double cx = at_x(h, x->speed), cy = at_y(h, x->score), r = radius(h, x), w = glyph * (double)strlen(x->label);
+    const double cx = at_x(h, x->speed), cy = at_y(h, x->score), r = radius(h, x),
+                 w = glyph * (double)strlen(x->label);
     struct box b = {0};
     for (int k = 0; k < 64; k++) {
         const double away = r + 5 + 9 * (k / 8), side = (k % 8) * acos(-1) / 4;
@@ -167,8 +171,8 @@ static void draw(struct sqa_text *out, struct half *h)
     line(out, h->left + LEFT, HEIGHT - BOTTOM, h->left + WIDTH - RIGHT, HEIGHT - BOTTOM, "axis");
     snprintf(buf, sizeof buf, "training steps a second at %s tokens (log)", h->b->paper->at);
     label(out, h->left + (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - BOTTOM + 40, "tick", "middle", buf);
-    snprintf(buf, sizeof buf, "score, %%: mean of %.80s; largest bubble %s", h->published ? "five tasks" : h->b->tasks,
-             sqa_format_bytes(bytes, h->memory));
+    snprintf(buf, sizeof buf, "score, %%: mean of %.80s; largest bubble %s",
+             h->published ? "five tasks" : h->b->tasks, sqa_format_bytes(bytes, h->memory));
     label(out, h->left + WIDTH - RIGHT, TOP - 14, "tick", "end", buf);
     for (size_t i = 0; i < h->b->n; i++) {
         const struct sqa_bubble *x = &h->b->at[i];
@@ -176,8 +180,10 @@ static void draw(struct sqa_text *out, struct half *h)
             continue;
         const double cx = at_x(h, x->speed), cy = at_y(h, x->score), r = radius(h, x);
         const char *c = colours[colour++ % (sizeof colours / sizeof colours[0])];
-        sqa_text_printf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" fill-opacity=\"0.45\" stroke=\"%s\"%s><title>",
-                        cx, cy, r, c, c, x->external ? " stroke-dasharray=\"4 3\"" : "");
+        sqa_text_printf(
+            out,
+            "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" fill-opacity=\"0.45\" stroke=\"%s\"%s><title>",
+            cx, cy, r, c, c, x->external ? " stroke-dasharray=\"4 3\"" : "");
         escape(out, x->label);
         sqa_text_printf(out, ": score %.2f, %.3g steps/s, %s</title></circle>\n", x->score, x->speed,
                         sqa_format_bytes(bytes, x->memory));

@@ -87,8 +87,8 @@ static enum sqa_status read_row(void *user, size_t line, size_t n, const char *c
             return sqa_fail(err, SQA_INPUT, "%s: line %zu: %.60s, %.60s, %.60s, %.60s stands twice; keep one row",
                             r->name, line, text[ID], text[MODEL], text[TASK], text[METRIC]);
     }
-    const char **const to[COLUMNS] = {NULL,       &row.id,   &row.source, &row.arxiv, &row.table, &row.model,
-                                      &row.task,  &row.metric, &row.text, &row.unit,  &row.notes};
+    const char **const to[COLUMNS] = {NULL,      &row.id,     &row.source, &row.arxiv, &row.table, &row.model,
+                                      &row.task, &row.metric, &row.text,   &row.unit,  &row.notes};
     for (int c = ID; c < COLUMNS; c++)
         if (!(*to[c] = sqa_arena_strdup(&r->out->arena, text[c])))
             return no_memory(r, err);
