@@ -38,13 +38,25 @@ static enum sqa_status no_such(const char *name, struct sqa_err *err)
     return SQA_USAGE;
 }
 
+static bool find(const char *name, char path[4096])
+{
+    char file[256];
+    snprintf(file, sizeof file, "tables/%.200s.ini", name);
+    return sqa_recipe_word(name, "_-") && sqa_share_find(folder, variable, file, path);
+}
+
+bool sqa_table_exists(const char *name)
+{
+    char path[4096];
+    return find(name, path);
+}
+
 enum sqa_status sqa_table_load(const char *name, struct sqa_paper *out, struct sqa_err *err)
 {
-    char file[256], path[4096], *text;
+    char path[4096], *text;
     size_t size;
-    snprintf(file, sizeof file, "tables/%.200s.ini", name);
     *out = (struct sqa_paper){0};
-    if (!sqa_recipe_word(name, "_-") || !sqa_share_find(folder, variable, file, path))
+    if (!find(name, path))
         return no_such(name, err);
     enum sqa_status status = sqa_file_read(path, FILE_MAX, &text, &size, err);
     if (status != SQA_OK)

@@ -9,6 +9,7 @@ enum { SQA_TABLE_NAMES = 64 };
 
 /* Names of all table files, sorted. */
 size_t sqa_table_names(struct sqa_arena *arena, const char *names[SQA_TABLE_NAMES]);
+bool sqa_table_exists(const char *name);
 /* Reads results/tables/NAME.ini ($SEQARENA_RESULTS, beside the program, ./results). USAGE with the nearest name. */
 enum sqa_status sqa_table_load(const char *name, struct sqa_paper *out, struct sqa_err *err) SQA_MUST_CHECK;
 /* Reads results/published/lra.csv. */

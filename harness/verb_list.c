@@ -363,14 +363,11 @@ static enum sqa_status run_describe(void *options, const struct sqa_texts *opera
         describe_task(k, &t);
     if (v || k)
         return sqa_print(&t, NULL, err);
+    if (sqa_table_exists(name))
+        return describe_known_table(name, err);
     struct sqa_arena arena = {0};
     const char *tables[SQA_TABLE_NAMES];
     const size_t n_tables = sqa_table_names(&arena, tables);
-    for (size_t i = 0; i < n_tables; i++)
-        if (strcmp(tables[i], name) == 0) {
-            sqa_arena_clear(&arena);
-            return describe_known_table(name, err);
-        }
     for (int i = 0; sqa_variants[i] && n < 256; i++)
         names[n++] = sqa_variants[i]->id;
     for (int i = 0; sqa_tasks[i] && n < 512; i++)

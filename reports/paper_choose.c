@@ -72,8 +72,8 @@ static double rank(const struct sqa_paper_fill *f, const struct sqa_pool_entry *
            (strcmp(g->task, f->paper->columns[column].task) == 0 ? 1e6 : 0) + fmin(seeds, 9e5);
 }
 
-const struct sqa_pool_entry *sqa_paper_choose(const struct sqa_paper_fill *f, const char *model, bool external, size_t column,
-                                           size_t *others)
+const struct sqa_pool_entry *sqa_paper_choose(const struct sqa_paper_fill *f, const char *model, bool external,
+                                              size_t column, size_t *others)
 {
     const struct sqa_pool_entry *best = NULL;
     *others = 0;
@@ -93,9 +93,8 @@ static void add_overrides(const struct sqa_paper_fill *f, const struct sqa_pool_
 {
     static const char *const options[] = {"--train", "--batch"};
     const struct sqa_pool_cell *cell = e->cells;
-    const json_t *command =
-        sqa_pool_json(&f->pool->runs[cell->run[cell->row[SQA_PHASE_TRAIN] ? SQA_PHASE_TRAIN : SQA_PHASE_INFER]],
-                      "command", NULL);
+    const json_t *command = sqa_pool_json(
+        &f->pool->runs[cell->run[cell->row[SQA_PHASE_TRAIN] ? SQA_PHASE_TRAIN : SQA_PHASE_INFER]], "command", NULL);
     for (size_t i = 0; i < json_array_size(command); i++)
         for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
             const char *word = json_string_value(json_array_get(command, i)),
@@ -103,7 +102,10 @@ static void add_overrides(const struct sqa_paper_fill *f, const struct sqa_pool_
             const size_t n = strlen(options[k]);
             if (!word || strncmp(word, options[k], n) != 0 || (word[n] != '=' && word[n] != '\0'))
                 continue;
-            sqa_text_printf(t, "%s%s %s", t->length ? ", " : "", options[k], word[n] ? word + n + 1 : next ? next : "");
+            sqa_text_printf(t, "%s%s %s", t->length ? ", " : "", options[k],
+                            word[n] ? word + n + 1
+                            : next  ? next
+                                    : "");
         }
 }
 
@@ -138,7 +140,8 @@ static bool same(const struct sqa_paper_fill *f, const struct sqa_pool_entry *a,
     return strcmp(sqa_paper_field(f->pool, a, column), sqa_paper_field(f->pool, b, column)) == 0;
 }
 
-const struct sqa_pool_entry *sqa_paper_baseline(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t b)
+const struct sqa_pool_entry *sqa_paper_baseline(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e,
+                                                size_t b)
 {
     const struct sqa_pool_group *g = &f->pool->groups[e->group];
     for (size_t i = 0; b < f->paper->n_baselines && i < g->n; i++) {

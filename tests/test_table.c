@@ -27,13 +27,32 @@ struct made {
     const char *model, *task, *scale, *seed, *params, *test_n, *accuracy, *train_accuracy, *floor, *padding, *origin;
     const char *length, *ns, *bytes;
 };
-static const char *const columns[] = {"schema",     "key",        "phase",         "model",
-                                      "task",       "scale",      "length",        "batch",
-                                      "dtype",      "threads",    "seed",          "status",
-                                      "params",     "steps",      "test_n",        "test_accuracy",
-                                      "train_accuracy", "floor",  "latency_ns_median", "latency_samples",
-                                      "mem_own_bytes",  "train_seconds", "train_examples", "padding",
-                                      "real_share", "origin"};
+static const char *const columns[] = {"schema",
+                                      "key",
+                                      "phase",
+                                      "model",
+                                      "task",
+                                      "scale",
+                                      "length",
+                                      "batch",
+                                      "dtype",
+                                      "threads",
+                                      "seed",
+                                      "status",
+                                      "params",
+                                      "steps",
+                                      "test_n",
+                                      "test_accuracy",
+                                      "train_accuracy",
+                                      "floor",
+                                      "latency_ns_median",
+                                      "latency_samples",
+                                      "mem_own_bytes",
+                                      "train_seconds",
+                                      "train_examples",
+                                      "padding",
+                                      "real_share",
+                                      "origin"};
 enum { N_COLUMNS = sizeof columns / sizeof columns[0], OLD_COLUMNS = N_COLUMNS - 3 };
 
 static void make_run(const char *name, const struct made *cells, size_t n, size_t n_columns, const char *json)
@@ -45,11 +64,32 @@ static void make_run(const char *name, const struct made *cells, size_t n, size_
     for (size_t i = 0; i < n; i++) {
         const struct made *m = &cells[i];
         snprintf(key, sizeof key, "%s-%zu", name, i);
-        const char *row[N_COLUMNS] = {"1", key, "train", m->model, m->task, m->scale, m->length ? m->length : "64", "8",
-                                      "f32", "1", m->seed, "ok", m->params, "100", m->test_n, m->accuracy,
-                                      m->train_accuracy, m->floor, m->ns, m->ns ? "12" : NULL, m->bytes,
-                                      m->floor ? NULL : "2", m->floor ? NULL : "800", m->padding,
-                                      m->padding ? "0.75" : NULL, m->origin};
+        const char *row[N_COLUMNS] = {"1",
+                                      key,
+                                      "train",
+                                      m->model,
+                                      m->task,
+                                      m->scale,
+                                      m->length ? m->length : "64",
+                                      "8",
+                                      "f32",
+                                      "1",
+                                      m->seed,
+                                      "ok",
+                                      m->params,
+                                      "100",
+                                      m->test_n,
+                                      m->accuracy,
+                                      m->train_accuracy,
+                                      m->floor,
+                                      m->ns,
+                                      m->ns ? "12" : NULL,
+                                      m->bytes,
+                                      m->floor ? NULL : "2",
+                                      m->floor ? NULL : "800",
+                                      m->padding,
+                                      m->padding ? "0.75" : NULL,
+                                      m->origin};
         sqa_csv_add_row(&t, n_columns, row);
     }
     assert_int_equal(sqa_make_dirs(name, &err), SQA_OK);
@@ -61,8 +101,10 @@ static void make_run(const char *name, const struct made *cells, size_t n, size_
     sqa_text_clear(&t);
 }
 
-#define RAN(model, task, seed, accuracy) \
-    {model, task, "lra-paper", seed, "1000", "2000", accuracy, NULL, NULL, "padded", NULL, NULL, NULL, NULL}
+#define RAN(model, task, seed, accuracy)                                                                       \
+    {                                                                                                          \
+        model, task, "lra-paper", seed, "1000", "2000", accuracy, NULL, NULL, "padded", NULL, NULL, NULL, NULL \
+    }
 static const struct made small[] = {
     RAN("transformer", "listops", "1", "0.36"),
     RAN("transformer", "listops", "2", "0.38"),
@@ -260,16 +302,17 @@ static void test_padding(void **state)
     clear(&f);
 }
 
-#define TIMED(model, length, ns, bytes) \
-    {model, "random:length=" length, "bench", "1", "1000", NULL, NULL, NULL, NULL, NULL, NULL, length, ns, bytes}
+#define TIMED(model, length, ns, bytes)                                                                             \
+    {                                                                                                               \
+        model, "random:length=" length, "bench", "1", "1000", NULL, NULL, NULL, NULL, NULL, NULL, length, ns, bytes \
+    }
 static void test_speed(void **state)
 {
     (void)state;
-    static const struct made timed[] = {TIMED("transformer", "1024", "8e6", "1e6"),
-                                        TIMED("transformer:kernel=dense", "1024", "1.6e7", "4e6"),
-                                        TIMED("performer", "1024", "2e6", "5e5"),
-                                        TIMED("performer", "1500", "3e6", "5e5"),
-                                        TIMED("performer", "4096", "9e6", "5e5")};
+    static const struct made timed[] = {
+        TIMED("transformer", "1024", "8e6", "1e6"), TIMED("transformer:kernel=dense", "1024", "1.6e7", "4e6"),
+        TIMED("performer", "1024", "2e6", "5e5"), TIMED("performer", "1500", "3e6", "5e5"),
+        TIMED("performer", "4096", "9e6", "5e5")};
     struct fixture f;
     struct sqa_text t = {0};
     make_run("timed", timed, 5, N_COLUMNS, NULL);
