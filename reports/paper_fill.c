@@ -24,7 +24,7 @@ static bool stands_out(const struct sqa_paper_fill *f, const struct sqa_pool_ent
     return models > 1 && e->class != SQA_CLASS_FLOOR && (g->best == e || e->like_best);
 }
 
-static struct sqa_estimate scaled(struct sqa_estimate x, double by)
+struct sqa_estimate sqa_paper_scaled(struct sqa_estimate x, double by)
 {
     x.mean *= by;
     x.low *= by;
@@ -34,8 +34,8 @@ static struct sqa_estimate scaled(struct sqa_estimate x, double by)
 
 /* Panels and lines. */
 
-static struct sqa_paper_panel *add_panel(struct sqa_paper_fill *f, const char *title, const char *metric,
-                                         enum sqa_paper_unit unit, const char *against, size_t n_columns)
+struct sqa_paper_panel *sqa_paper_add_panel(struct sqa_paper_fill *f, const char *title, const char *metric,
+                                            enum sqa_paper_unit unit, const char *against, size_t n_columns)
 {
     struct sqa_paper_panel *p = &f->out->panels[f->out->n_panels];
     const size_t lines = f->paper->n_rows * (f->paper->n_published + 1) + f->pool->n_entries;
@@ -68,7 +68,7 @@ static struct sqa_paper_line *add_line(struct sqa_paper_fill *f, struct sqa_pape
     return l;
 }
 
-static void add_note(struct sqa_paper_fill *f, const char *text)
+void sqa_paper_add_note(struct sqa_paper_fill *f, const char *text)
 {
     if (!text)
         f->failed = true;
@@ -76,7 +76,7 @@ static void add_note(struct sqa_paper_fill *f, const char *text)
         f->out->notes[f->out->n_notes++] = text;
 }
 
-static void put_printed(struct sqa_paper_cell *cell, const struct sqa_published_row *row, double by)
+void sqa_paper_put_printed(struct sqa_paper_cell *cell, const struct sqa_published_row *row, double by)
 {
     cell->printed = row;
     if (!row)
@@ -86,8 +86,8 @@ static void put_printed(struct sqa_paper_cell *cell, const struct sqa_published_
 }
 
 /* The measured cell of (model, column) with what stands beside every figure; x is left to the caller. */
-static const struct sqa_pool_entry *put_entry(struct sqa_paper_fill *f, struct sqa_paper_cell *cell,
-                                              const char *model, bool external, size_t column)
+const struct sqa_pool_entry *sqa_paper_put_entry(struct sqa_paper_fill *f, struct sqa_paper_cell *cell,
+                                                 const char *model, bool external, size_t column)
 {
     const struct sqa_pool_entry *e = sqa_paper_choose(f, model, external, column, &cell->left_out);
     f->left_out += cell->left_out;
@@ -139,17 +139,15 @@ static void check_average(struct sqa_paper_fill *f, const struct sqa_paper_line 
     const struct sqa_published_row *row = sqa_published_find(f->published, l->id, model, "Average5", "accuracy");
     const double mine = l->cells[at].x.mean;
     if (row && fabs(row->value - mine) > 0.021)
-        add_note(f, sqa_arena_printf(f->arena, "%s: the paper prints an average of %s where its scores give %.2f.",
-                                     l->label, row->text, mine));
+        sqa_paper_add_note(f, sqa_arena_printf(f->arena,
+                                               "%s: the paper prints an average of %s where its scores give %.2f.",
+                                               l->label, row->text, mine));
 }
 
 /* Lines of a panel in the order of every table: floors, controls, rows of the file, other models, other programs. */
 
-typedef void line_fn(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
-                     const struct sqa_paper_row *row);
-
 static void measured_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind,
-                          const char *label, const char *model, line_fn *put)
+                          const char *label, const char *model, sqa_paper_line_fn *put)
 {
     struct sqa_paper_line *l = f->failed ? NULL : add_line(f, p, kind, label, model, NULL);
     if (l)
@@ -175,7 +173,7 @@ static enum sqa_paper_line_kind kind_of(const struct sqa_paper_fill *f, const st
 
 /* A line a model that is in the runs but not in the file. */
 static void other_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind,
-                        line_fn *put)
+                        sqa_paper_line_fn *put)
 {
     const size_t first = p->n_lines;
     for (size_t i = 0; i < f->pool->n_entries && !f->failed; i++) {
@@ -189,7 +187,8 @@ static void other_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, enu
     }
 }
 
-static void add_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, line_fn *printed, line_fn *measured)
+void sqa_paper_add_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, sqa_paper_line_fn *printed,
+                         sqa_paper_line_fn *measured)
 {
     other_lines(f, p, SQA_LINE_FLOOR, measured);
     other_lines(f, p, SQA_LINE_CONTROL, measured);
@@ -222,9 +221,9 @@ static void printed_accuracy(struct sqa_paper_fill *f, struct sqa_paper_panel *p
                              const struct sqa_paper_row *row)
 {
     for (size_t c = 0; c < p->n_tasks; c++)
-        put_printed(&l->cells[c],
-                    sqa_published_find(f->published, l->id, row->label, f->paper->columns[c].published, "accuracy"),
-                    1);
+        sqa_paper_put_printed(
+            &l->cells[c],
+            sqa_published_find(f->published, l->id, row->label, f->paper->columns[c].published, "accuracy"), 1);
     averages(f, p, l);
     check_average(f, l, p->n_tasks, row->label);
 }
@@ -234,10 +233,11 @@ static void measured_accuracy(struct sqa_paper_fill *f, struct sqa_paper_panel *
 {
     (void)row;
     for (size_t c = 0; c < p->n_tasks; c++) {
-        const struct sqa_pool_entry *e = put_entry(f, &l->cells[c], l->model, l->kind == SQA_LINE_EXTERNAL, c);
+        const struct sqa_pool_entry *e =
+            sqa_paper_put_entry(f, &l->cells[c], l->model, l->kind == SQA_LINE_EXTERNAL, c);
         if (!e)
             continue;
-        l->cells[c].x = scaled(e->value[SQA_VALUE_test_accuracy], 100);
+        l->cells[c].x = sqa_paper_scaled(e->value[SQA_VALUE_test_accuracy], 100);
         l->cells[c].best = stands_out(f, e);
     }
     averages(f, p, l);
@@ -251,7 +251,7 @@ static void fill_accuracy(struct sqa_paper_fill *f)
         first += in_first(paper, c);
     const bool second = first < paper->n_columns;
     struct sqa_paper_panel *p =
-        add_panel(f, "Test accuracy, %", "accuracy", SQA_UNIT_PERCENT, NULL, paper->n_columns + 1 + second);
+        sqa_paper_add_panel(f, "Test accuracy, %", "accuracy", SQA_UNIT_PERCENT, NULL, paper->n_columns + 1 + second);
     if (!p)
         return;
     p->n_tasks = paper->n_columns;
@@ -264,14 +264,14 @@ static void fill_accuracy(struct sqa_paper_fill *f)
         f->failed = f->failed || !p->columns[p->n_tasks + 1];
         for (size_t c = 0; c < paper->n_columns; c++)
             if (!in_first(paper, c))
-                add_note(f,
-                         sqa_arena_printf(f->arena,
-                                          "The mean of %zu leaves %s out; the mean of %zu counts it as %g when it is "
-                                          "not solved (printed FAIL, or an interval that reaches %g).",
-                                          first, paper->columns[c].label, paper->n_columns,
-                                          paper->columns[c].unsolved, paper->columns[c].unsolved));
+                sqa_paper_add_note(
+                    f, sqa_arena_printf(f->arena,
+                                        "The mean of %zu leaves %s out; the mean of %zu counts it as %g when it is "
+                                        "not solved (printed FAIL, or an interval that reaches %g).",
+                                        first, paper->columns[c].label, paper->n_columns, paper->columns[c].unsolved,
+                                        paper->columns[c].unsolved));
     }
-    add_lines(f, p, printed_accuracy, measured_accuracy);
+    sqa_paper_add_lines(f, p, printed_accuracy, measured_accuracy);
 }
 
 /* gap */
@@ -288,9 +288,9 @@ static void printed_gap(struct sqa_paper_fill *f, struct sqa_paper_panel *p, str
     static const char *const metrics[] = {"train_accuracy", "test_accuracy"};
     (void)p;
     for (size_t c = 0; c < 2; c++)
-        put_printed(&l->cells[c],
-                    sqa_published_find(f->published, l->id, row->label, f->paper->columns[0].published, metrics[c]),
-                    1);
+        sqa_paper_put_printed(
+            &l->cells[c],
+            sqa_published_find(f->published, l->id, row->label, f->paper->columns[0].published, metrics[c]), 1);
     put_gap(l);
 }
 
@@ -299,12 +299,12 @@ static void measured_gap(struct sqa_paper_fill *f, struct sqa_paper_panel *p, st
 {
     (void)p;
     (void)row;
-    const struct sqa_pool_entry *e = put_entry(f, &l->cells[1], l->model, l->kind == SQA_LINE_EXTERNAL, 0);
+    const struct sqa_pool_entry *e = sqa_paper_put_entry(f, &l->cells[1], l->model, l->kind == SQA_LINE_EXTERNAL, 0);
     if (!e)
         return;
     l->cells[0] = l->cells[1];
-    l->cells[0].x = scaled(e->value[SQA_VALUE_train_accuracy], 100);
-    l->cells[1].x = scaled(e->value[SQA_VALUE_test_accuracy], 100);
+    l->cells[0].x = sqa_paper_scaled(e->value[SQA_VALUE_train_accuracy], 100);
+    l->cells[1].x = sqa_paper_scaled(e->value[SQA_VALUE_test_accuracy], 100);
     l->cells[1].best = stands_out(f, e);
     put_gap(l);
 }
@@ -313,140 +313,14 @@ static void fill_gap(struct sqa_paper_fill *f)
 {
     static const char *const columns[] = {"train", "test", "train - test"};
     const char *title = sqa_arena_printf(f->arena, "Accuracy on %s, %%", f->paper->columns[0].label);
-    struct sqa_paper_panel *p = title ? add_panel(f, title, "accuracy", SQA_UNIT_PERCENT, NULL, 3) : NULL;
+    struct sqa_paper_panel *p = title ? sqa_paper_add_panel(f, title, "accuracy", SQA_UNIT_PERCENT, NULL, 3) : NULL;
     f->failed = f->failed || !p;
     if (!p)
         return;
     p->n_tasks = 2;
     for (size_t c = 0; c < 3; c++)
         p->columns[c] = columns[c];
-    add_lines(f, p, printed_gap, measured_gap);
-}
-
-/* speed: p->metric says what a panel shows */
-
-static double printed_ratio(const struct sqa_paper_fill *f, const char *id, const char *task,
-                            const struct sqa_published_row *row)
-{
-    size_t i = 0;
-    while (i < f->paper->n_published && strcmp(f->paper->published[i], id) != 0)
-        i++;
-    for (size_t r = 0; i < f->paper->n_published && r < f->paper->n_rows; r++) {
-        const struct sqa_paper_row *base = &f->paper->rows[r];
-        if (!base->model || strcmp(base->model, f->paper->baseline[0]) != 0 || !base->published[i])
-            continue;
-        const struct sqa_published_row *o =
-            sqa_published_find(f->published, id, base->published[i], task, row->metric);
-        return o ? 1 / o->value : (double)NAN;
-    }
-    return (double)NAN;
-}
-
-static void printed_speed(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
-                          const struct sqa_paper_row *row)
-{
-    const bool memory = strncmp(p->metric, "peak_memory", 11) == 0;
-    const char *metric = memory ? "peak_memory_per_device" : p->against ? "speed_vs_transformer" : "steps_per_second";
-    for (size_t c = 0; c < p->n_tasks; c++) {
-        const char *task = f->paper->columns[c].published;
-        const struct sqa_published_row *r = sqa_published_find(f->published, l->id, row->label, task, metric);
-        put_printed(&l->cells[c], r, !memory ? 1 : !p->against ? 1e9 : r ? printed_ratio(f, l->id, task, r) : 1);
-    }
-}
-
-static enum sqa_status speed_ratio(const struct sqa_pool_entry *e, const struct sqa_pool_entry *base,
-                                   struct sqa_estimate *x)
-{
-    const enum sqa_status status = sqa_latency_ratio(base, e, SQA_PHASE_TRAIN, x, NULL);
-    x->n_seeds = 1;
-    x->n_examples = e->value[SQA_VALUE_train_latency_ns].n_examples;
-    return status;
-}
-
-static void measured_speed(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
-                           const struct sqa_paper_row *row)
-{
-    const bool memory = strncmp(p->metric, "peak_memory", 11) == 0;
-    const size_t b = p->against && strcmp(p->against, f->paper->baseline[0]) != 0;
-    (void)row;
-    for (size_t c = 0; c < p->n_tasks; c++) {
-        struct sqa_paper_cell *cell = &l->cells[c];
-        const struct sqa_pool_entry *e = put_entry(f, cell, l->model, l->kind == SQA_LINE_EXTERNAL, c);
-        const struct sqa_pool_entry *base = e && p->against ? sqa_paper_baseline(f, e, b) : NULL;
-        if (!e || (p->against && !base))
-            continue;
-        const struct sqa_estimate *ns = &e->value[SQA_VALUE_train_latency_ns];
-        const struct sqa_estimate *bytes = &e->value[SQA_VALUE_train_mem_own_bytes];
-        if (memory)
-            cell->x = scaled(*bytes, base ? 1 / base->value[SQA_VALUE_train_mem_own_bytes].mean : 1);
-        else if (base)
-            f->failed = speed_ratio(e, base, &cell->x) != SQA_OK || f->failed;
-        else
-            cell->x = (struct sqa_estimate){1e9 / ns->mean, 1e9 / ns->high, 1e9 / ns->low,
-                                            ns->n_seeds,    ns->n_examples, ns->method};
-        if (isnan(cell->x.mean))
-            cell->entry = NULL;
-    }
-}
-
-/* The fastest, or smallest, of what ran alike in a column. */
-static void mark_best(struct sqa_paper_panel *p, bool higher)
-{
-    for (size_t c = 0; c < p->n_tasks; c++)
-        for (size_t i = 0; i < p->n_lines; i++) {
-            struct sqa_paper_cell *x = &p->lines[i].cells[c];
-            bool best = x->entry && !isnan(x->x.mean);
-            size_t others = 0;
-            for (size_t k = 0; k < p->n_lines && best; k++) {
-                const struct sqa_paper_cell *y = &p->lines[k].cells[c];
-                if (k == i || !y->entry || y->entry->group != x->entry->group || isnan(y->x.mean))
-                    continue;
-                others++;
-                best = higher ? x->x.mean >= y->x.mean : x->x.mean <= y->x.mean;
-            }
-            x->best = best && others;
-        }
-}
-
-static void speed_panel(struct sqa_paper_fill *f, const char *title, const char *metric, enum sqa_paper_unit unit,
-                        const char *against, bool higher)
-{
-    struct sqa_paper_panel *p = title ? add_panel(f, title, metric, unit, against, f->paper->n_columns) : NULL;
-    const size_t left_out = f->left_out;
-    f->failed = f->failed || !p;
-    if (!p)
-        return;
-    p->n_tasks = f->paper->n_columns;
-    for (size_t c = 0; c < p->n_columns; c++)
-        p->columns[c] = f->paper->columns[c].label;
-    add_lines(f, p, printed_speed, measured_speed);
-    mark_best(p, higher);
-    if (f->out->n_panels > 1)
-        f->left_out = left_out; /* the same entries in every panel */
-}
-
-static void fill_speed(struct sqa_paper_fill *f)
-{
-    for (size_t b = 0; b < f->paper->n_baselines && !f->failed; b++) {
-        const char *base = f->paper->baseline[b];
-        bool there = false;
-        for (size_t i = 0; i < f->pool->n_entries; i++)
-            there =
-                there || (strcmp(f->pool->entries[i].model, base) == 0 && sqa_paper_usable(f, &f->pool->entries[i]));
-        if (!there)
-            add_note(f, sqa_arena_printf(f->arena, "%s was not run, so nothing measured is held against it.", base));
-        if (!there && b > 0)
-            continue;
-        speed_panel(f, sqa_arena_printf(f->arena, "Training speed against %s, times", base), "speed_ratio",
-                    SQA_UNIT_RATIO, base, true);
-        speed_panel(f, sqa_arena_printf(f->arena, "Peak memory of training against %s, times", base),
-                    "peak_memory_ratio", SQA_UNIT_RATIO, base, false);
-    }
-    speed_panel(f, "Training steps a second", "steps_per_second", SQA_UNIT_RATE, NULL, true);
-    speed_panel(f, "Peak memory of training", "peak_memory", SQA_UNIT_BYTES, NULL, false);
-    add_note(f,
-             "Measured memory is the resident peak of the cell's own process less what it had before the model was "
-             "made; published memory ratios are made from the printed sizes.");
+    sqa_paper_add_lines(f, p, printed_gap, measured_gap);
 }
 
 /* The mode of the rows. */
@@ -491,15 +365,17 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
     out->notes = sqa_arena_alloc(&out->arena, NOTES_MAX * sizeof *out->notes);
     f.failed = !out->panels || !out->notes;
     for (size_t i = 0; i < paper->n_notes && !f.failed; i++)
-        add_note(&f, paper->note[i]);
+        sqa_paper_add_note(&f, paper->note[i]);
     if (status == SQA_OK && !f.failed)
-        (paper->kind == SQA_PAPER_GAP ? fill_gap : paper->kind == SQA_PAPER_SPEED ? fill_speed : fill_accuracy)(&f);
+        (paper->kind == SQA_PAPER_GAP     ? fill_gap
+         : paper->kind == SQA_PAPER_SPEED ? sqa_paper_fill_speed
+                                          : fill_accuracy)(&f);
     if (status == SQA_OK && f.left_out)
-        add_note(&f,
-                 sqa_arena_printf(&out->arena,
-                                  "%zu other entr%s left out (same models and tasks): another scale, task form or "
-                                  "setting; --scale chooses.",
-                                  f.left_out, f.left_out == 1 ? "y is" : "ies are"));
+        sqa_paper_add_note(
+            &f, sqa_arena_printf(&out->arena,
+                                 "%zu other entr%s left out (same models and tasks): another scale, task form or "
+                                 "setting; --scale chooses.",
+                                 f.left_out, f.left_out == 1 ? "y is" : "ies are"));
     if (status == SQA_OK && f.failed)
         status = sqa_fail(err, SQA_NOMEM, "table %s: no memory; free some memory or name fewer runs", paper->name);
     if (status != SQA_OK)

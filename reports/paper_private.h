@@ -29,4 +29,20 @@ const char *sqa_paper_how(struct sqa_paper_fill *f, const struct sqa_pool_entry 
 const struct sqa_pool_entry *sqa_paper_baseline(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e,
                                                 size_t b);
 
+/* Building panels; what fails for lack of memory sets f->failed and gives NULL. */
+struct sqa_paper_panel *sqa_paper_add_panel(struct sqa_paper_fill *f, const char *title, const char *metric,
+                                            enum sqa_paper_unit unit, const char *against, size_t n_columns);
+void sqa_paper_add_note(struct sqa_paper_fill *f, const char *text); /* text NULL: there was no memory for it */
+/* Fills a line: of a published one l->id says the table and row->label the printed name; row is NULL else. */
+typedef void sqa_paper_line_fn(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+                               const struct sqa_paper_row *row);
+void sqa_paper_add_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, sqa_paper_line_fn *printed,
+                         sqa_paper_line_fn *measured);
+void sqa_paper_put_printed(struct sqa_paper_cell *cell, const struct sqa_published_row *row, double by);
+/* The measured cell of (model, column) with what stands beside every figure; x is left to the caller. */
+const struct sqa_pool_entry *sqa_paper_put_entry(struct sqa_paper_fill *f, struct sqa_paper_cell *cell,
+                                                 const char *model, bool external, size_t column);
+struct sqa_estimate sqa_paper_scaled(struct sqa_estimate x, double by);
+void sqa_paper_fill_speed(struct sqa_paper_fill *f);
+
 #endif
