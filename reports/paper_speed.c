@@ -31,7 +31,11 @@ static void printed_speed(struct sqa_paper_fill *f, struct sqa_paper_panel *p, s
     for (size_t c = 0; c < p->n_tasks; c++) {
         const char *task = f->paper->columns[c].published;
         const struct sqa_published_row *r = sqa_published_find(f->published, l->id, row->label, task, metric);
-        sqa_paper_put_printed(&l->cells[c], r, !memory ? 1 : !p->against ? 1e9 : r ? printed_ratio(f, l->id, task, r) : 1);
+        sqa_paper_put_printed(&l->cells[c], r,
+                              !memory       ? 1
+                              : !p->against ? 1e9
+                              : r           ? printed_ratio(f, l->id, task, r)
+                                            : 1);
     }
 }
 
@@ -92,7 +96,8 @@ static void mark_best(struct sqa_paper_panel *p, bool higher)
 static void speed_panel(struct sqa_paper_fill *f, const char *title, const char *metric, enum sqa_paper_unit unit,
                         const char *against, bool higher)
 {
-    struct sqa_paper_panel *p = title ? sqa_paper_add_panel(f, title, metric, unit, against, f->paper->n_columns) : NULL;
+    struct sqa_paper_panel *p =
+        title ? sqa_paper_add_panel(f, title, metric, unit, against, f->paper->n_columns) : NULL;
     const size_t left_out = f->left_out;
     f->failed = f->failed || !p;
     if (!p)
@@ -115,7 +120,8 @@ void sqa_paper_fill_speed(struct sqa_paper_fill *f)
             there =
                 there || (strcmp(f->pool->entries[i].model, base) == 0 && sqa_paper_usable(f, &f->pool->entries[i]));
         if (!there)
-            sqa_paper_add_note(f, sqa_arena_printf(f->arena, "%s was not run, so nothing measured is held against it.", base));
+            sqa_paper_add_note(
+                f, sqa_arena_printf(f->arena, "%s was not run, so nothing measured is held against it.", base));
         if (!there && b > 0)
             continue;
         speed_panel(f, sqa_arena_printf(f->arena, "Training speed against %s, times", base), "speed_ratio",
@@ -125,7 +131,7 @@ void sqa_paper_fill_speed(struct sqa_paper_fill *f)
     }
     speed_panel(f, "Training steps a second", "steps_per_second", SQA_UNIT_RATE, NULL, true);
     speed_panel(f, "Peak memory of training", "peak_memory", SQA_UNIT_BYTES, NULL, false);
-    sqa_paper_add_note(f,
-             "Measured memory is the resident peak of the cell's own process less what it had before the model was "
-             "made; published memory ratios are made from the printed sizes.");
+    sqa_paper_add_note(
+        f, "Measured memory is the resident peak of the cell's own process less what it had before the model was "
+           "made; published memory ratios are made from the printed sizes.");
 }
