@@ -180,6 +180,18 @@ static void put_training(json_t *o, const struct sqa_trainer *t, int64_t start)
     set_number(o, SQA_CELLS_total_seconds, (double)(sqa_clock_wall() - start) * 1e-9);
 }
 
+/* What generalisation is held against: n is that of the test. */
+static enum sqa_status put_train_accuracy(json_t *o, struct sqa_trainer *t, int64_t n, struct sqa_err *err)
+{
+    struct sqa_scores train;
+    if (t->task.kind != SQA_CLASSIFY || n < 1)
+        return SQA_OK;
+    const enum sqa_status status = sqa_trainer_evaluate(t, SQA_TRAIN, n, NULL, NULL, &train, err);
+    if (status == SQA_OK)
+        set_number(o, SQA_CELLS_train_accuracy, train.accuracy);
+    return status;
+}
+
 static void put_model(json_t *o, const struct sqa_trainer *t)
 {
     set_number(o, SQA_CELLS_params, (double)t->store.parameter_count);
@@ -252,8 +264,10 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
         if (!c->cell->floor) {
             put_training(o, t, start);
             put_padding(o, t->recipe.pad, (double)t->real_positions / (double)t->positions);
+            status = put_train_accuracy(o, t, test.n, err);
             set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
-            status = write_rows(c, "curves.csv", SQA_FILE_CURVES, &t->curves, err);
+            if (status == SQA_OK)
+                status = write_rows(c, "curves.csv", SQA_FILE_CURVES, &t->curves, err);
         }
     }
     if (status == SQA_OK && c->plan->examples)

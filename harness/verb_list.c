@@ -1,4 +1,5 @@
 /* verb_list.c - list and describe: what the registries hold */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "harness/measure/measure.h"
 #include "harness/plan.h"
 #include "harness/recipe.h"
+#include "harness/tables.h"
 #include "harness/verbs.h"
 #include "kernels/kernels.h"
 #include "models/model.h"
@@ -96,6 +98,24 @@ static void list_recipes(struct listing *l)
     sqa_text_clear(&t);
 }
 
+static void list_tables(struct listing *l)
+{
+    struct sqa_arena arena = {0};
+    const char *names[SQA_TABLE_NAMES];
+    const size_t n = sqa_table_names(&arena, names);
+    for (size_t i = 0; i < n; i++) {
+        struct sqa_paper p;
+        struct sqa_err err;
+        const bool ok = sqa_table_load(names[i], &p, &err) == SQA_OK;
+        add(l, (const char *const[]){names[i], ok ? sqa_paper_kind_name((int)p.kind) : "-", ok ? p.title : err.text,
+                                     ok ? p.source : ""});
+        l->columns.failed = l->columns.failed || (!ok && err.code == SQA_NOMEM);
+        if (ok)
+            sqa_paper_clear(&p);
+    }
+    sqa_arena_clear(&arena);
+}
+
 static void list_kernels(struct listing *l)
 {
     const struct sqa_kernels *simd[8];
@@ -133,6 +153,7 @@ static const struct kind {
     {"models", 5, {"id", "slot", "title", "complexity", "missing"}, list_models},
     {"tasks", 4, {"id", "kind", "title", "floors"}, list_tasks},
     {"recipes", 2, {"name", "source"}, list_recipes},
+    {"tables", 4, {"name", "kind", "title", "source"}, list_tables},
     {"kernels", 4, {"kernel", "forms", "in use", "bound"}, list_kernels},
     {"counters", 3, {"event", "usable", "what, or why not"}, list_counters},
 };
@@ -144,11 +165,11 @@ static enum sqa_status run_list(void *options, const struct sqa_texts *operands,
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kinds[i].name, operands->at[0]) == 0)
             k = &kinds[i];
-    if (!k && (strcmp(operands->at[0], "tables") == 0 || strcmp(operands->at[0], "suites") == 0))
+    if (!k && strcmp(operands->at[0], "suites") == 0)
         return sqa_fail(err, SQA_UNSUPPORTED,
-                        "list: no %s in this build; see models, tasks, recipes, kernels, counters", operands->at[0]);
+                        "list: no suites in this build; see models, tasks, recipes, tables, kernels, counters");
     if (!k)
-        return sqa_fail(err, SQA_USAGE, "list: '%.100s'; give models, tasks, recipes, kernels or counters",
+        return sqa_fail(err, SQA_USAGE, "list: '%.100s'; give models, tasks, recipes, tables, kernels or counters",
                         operands->at[0]);
     struct listing l = {.columns = {.n = k->columns}, .json = json_array(), .header = k->header};
     struct sqa_text t = {0};
@@ -188,8 +209,8 @@ static enum sqa_status run_list(void *options, const struct sqa_texts *operands,
 
 const struct sqa_verb sqa_verb_list = {
     .name = "list",
-    .usage = "{models|tasks|recipes|kernels|counters} [REGEX]",
-    .help = "what there is: models, tasks, recipes, kernels, counters",
+    .usage = "{models|tasks|recipes|tables|kernels|counters} [REGEX]",
+    .help = "what there is: models, tasks, recipes, tables, kernels, counters",
     .options = options_table,
     .options_size = sizeof(struct options),
     .operands_min = 1,
@@ -329,6 +350,55 @@ static void describe_task(const struct sqa_task *k, struct sqa_text *t)
         sqa_text_add(t, "  none: it is for timing\n");
 }
 
+static void describe_table(const struct sqa_paper *p, struct sqa_text *t)
+{
+    struct sqa_columns c = {.n = 3}, r = {.n = 2};
+    sqa_text_printf(t, "%s: %s (%s)\nsource      ", p->name, p->title, sqa_paper_kind_name((int)p->kind));
+    print_wrapped(t, 12, p->source);
+    for (size_t i = 0; i < p->n_published; i++)
+        sqa_text_printf(t, "%s%s", i ? ", " : "published   ", p->published[i]);
+    sqa_text_add(t, p->n_published ? "\n" : "");
+    if (p->scale)
+        sqa_text_printf(t, "scale       %s, %lld seed%s\n", p->scale, (long long)p->seeds, p->seeds == 1 ? "" : "s");
+    if (p->kind == SQA_PAPER_BUBBLES)
+        sqa_text_printf(t, "drawn from  tables %s and %s at %s\n", p->score, p->speed, p->at);
+    for (size_t i = 0; i < p->n_baselines; i++)
+        sqa_text_printf(t, "baseline    %s\n", p->baseline[i]);
+    if (p->size_rule > 0)
+        sqa_text_printf(t, "size rule   at most %g %% more parameters than the baseline\n", p->size_rule);
+    for (size_t i = 0; i < p->n_notes; i++) {
+        sqa_text_add(t, i ? "" : "\n");
+        print_wrapped(t, 0, p->note[i]);
+    }
+    sqa_text_add(t, p->n_columns ? "\ncolumns\n" : "");
+    for (size_t i = 0; i < p->n_columns; i++) {
+        char left[96];
+        snprintf(left, sizeof left, "  %s", p->columns[i].label);
+        sqa_columns_add(&c, (const char *const[]){left, p->columns[i].task,
+                                                  isnan(p->columns[i].unsolved) ? "" : "may stay unsolved"});
+    }
+    sqa_columns_print(&c, t);
+    sqa_text_add(t, p->n_rows ? "\nrows\n" : "");
+    for (size_t i = 0; i < p->n_rows; i++) {
+        char left[96];
+        snprintf(left, sizeof left, "  %s", p->rows[i].label);
+        sqa_columns_add(&r, (const char *const[]){left, p->rows[i].model ? p->rows[i].model : "published only"});
+    }
+    sqa_columns_print(&r, t);
+}
+
+static enum sqa_status describe_known_table(const char *name, struct sqa_err *err)
+{
+    struct sqa_paper p;
+    struct sqa_text t = {0};
+    const enum sqa_status status = sqa_table_load(name, &p, err);
+    if (status != SQA_OK)
+        return status;
+    describe_table(&p, &t);
+    sqa_paper_clear(&p);
+    return sqa_print(&t, NULL, err);
+}
+
 static enum sqa_status run_describe(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     const char *name = operands->at[0], *names[512];
@@ -350,21 +420,33 @@ static enum sqa_status run_describe(void *options, const struct sqa_texts *opera
         sqa_text_clear(&t);
         return status;
     }
+    if (sqa_table_exists(name))
+        return describe_known_table(name, err);
+    struct sqa_arena arena = {0};
+    const char *tables[SQA_TABLE_NAMES];
+    const size_t n_tables = sqa_table_names(&arena, tables);
     for (int i = 0; sqa_variants[i] && n < 256; i++)
         names[n++] = sqa_variants[i]->id;
     for (int i = 0; sqa_tasks[i] && n < 512; i++)
         names[n++] = sqa_tasks[i]->id;
+    for (size_t i = 0; i < n_tables && n < 512; i++)
+        names[n++] = tables[i];
+    char nearest[128] = "";
     const char *near = sqa_nearest(name, names, n);
-    return near ? sqa_fail(err, SQA_USAGE,
-                           "describe: '%.100s' is unknown; did you mean '%s'? See seqarena list models", name, near)
-                : sqa_fail(err, SQA_USAGE, "describe: '%.100s' is unknown; see seqarena list models, list tasks",
-                           name);
+    if (near)
+        snprintf(nearest, sizeof nearest, "%s", near);
+    sqa_arena_clear(&arena);
+    return near
+               ? sqa_fail(err, SQA_USAGE,
+                          "describe: '%.100s' is unknown; did you mean '%s'? See seqarena list models", name, nearest)
+               : sqa_fail(err, SQA_USAGE,
+                          "describe: '%.100s' is unknown; see seqarena list models, list tasks, list tables", name);
 }
 
 const struct sqa_verb sqa_verb_describe = {
     .name = "describe",
     .usage = "NAME",
-    .help = "everything known of a model part or a task",
+    .help = "everything known of a model part, a task or a table",
     .operands_min = 1,
     .operands_max = 1,
     .run = run_describe,

@@ -30,6 +30,7 @@ enum sqa_entry_class { SQA_CLASS_FLOOR, SQA_CLASS_CONTROL, SQA_CLASS_MODEL };
     X(test_mse, test_mse, SQA_PHASE_ANY, SQA_BY_WINDOWS)                            \
     X(test_mae, test_mae, SQA_PHASE_ANY, SQA_BY_SEEDS)                              \
     X(test_loss, test_loss, SQA_PHASE_ANY, SQA_BY_SEEDS)                            \
+    X(train_accuracy, train_accuracy, SQA_PHASE_ANY, SQA_BY_SEEDS)                  \
     X(valid_accuracy, valid_accuracy, SQA_PHASE_ANY, SQA_BY_SEEDS)                  \
     X(valid_mse, valid_mse, SQA_PHASE_ANY, SQA_BY_SEEDS)                            \
     X(valid_mae, valid_mae, SQA_PHASE_ANY, SQA_BY_SEEDS)                            \

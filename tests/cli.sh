@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report export predict data score doctor completion; do
+for verb in list describe run bench explain kernels verify report table export predict data score doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -59,6 +59,16 @@ fails 2 'matches no task' run --model local --tasks zzz
 fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
+fails 2 'something is missing' table
+fails 2 'no table of that name; did you mean lra-1. Else choose one of lite, lra-1' table lra1
+fails 2 'no table of that name' table ../lra-1
+fails 2 'unknown format' table lra-1 --format docx
+fails 3 'format latex comes in a later version; use md, csv or svg' table lra-1 --format latex
+fails 3 'format html comes in a later version; use md, csv or svg' table lra-1 --format html
+fails 2 'it is no figure; use md or csv' table lra-1 --format svg
+fails 2 'it is drawn from tables lra-1 and lra-2; plan those' table lra-figure --plan
+fails 3 'no such run directory' table lra-1 nowhere
+fails 2 "'lra-11' is unknown; did you mean 'lra-1'" describe lra-11
 fails 2 "'frob'; give list, make, show, export or verify" data frob
 fails 2 'no task' data show
 fails 2 "task 'nope': unknown" data show nope
@@ -427,6 +437,31 @@ fails 4 'no memory' bench --model transformer --lengths 64K --memory 200M --roun
 fails 5 'no memory for 5462[0-9]* parameters' run --model transformer:dim=4096,layers=8 --task $small --memory 200M --rounds 0 -q -o big2 --no-examples \
     --train steps=1
 is 'its row says nomem' grep -q ',nomem,' big/cells.csv
+
+# Tables of papers
+
+works '^lra-figure +bubbles' list tables
+works '^columns' describe lra-1
+works '^drawn from  tables lra-1 and lra-2 at 4K' describe lra-figure
+seqarena run --model local --task listops:min=4,max=20,train=60,valid=20,test=20 --scale lite --train steps=4 --rounds 0 -q -o papers
+works '^\| `local` +\| measured +\|.*\(1 x 20, b\)' table lra-1 papers
+is 'a measured row says its training accuracy' awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "train_accuracy") at = i } END { exit !at }' papers/cells.csv
+works '^\| Transformer +\| published +\| +36.37 .* 54.39 \| +53.66 \|' table lra-1 papers
+works '^1,lra-1,"Test accuracy, %",local,|^1,lra-1,"Test accuracy, %",Local Attention,measured,ListOps' table lra-1 papers --format csv
+works '^No run was named: these are the recorded runs' table lra-1
+works 'not run, so nothing measured is held against it' table lra-2
+works '^  seqarena run --model transformer .*--task listops --scale lite --seeds 3 -o results/runs/lite-ListOps$' table lite papers --plan
+works '^  seqarena bench --model transformer .*--task random:vocab=257,classes=2 --phase train' table lra-2 papers --plan
+works '<svg ' table lra-figure --format svg
+works '' table lra-3 papers -o t.md
+is 'a table in a file' grep -q '^## Accuracy on Image' t.md
+mkdir -p other/tables other/published
+printf '[table]\ntitle = x\nkind = frob\n' >other/tables/broken.ini
+printf 'schema,table_id\n1,2\n' >other/published/lra.csv
+cp "$top"/results/tables/lra-1.ini other/tables
+SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 3: kind = frob; give accuracy' table broken papers
+SEQARENA_RESULTS=$PWD/other fails 3 'lra.csv: line 1: no column "source"' table lra-1 papers
+SEQARENA_RESULTS=$PWD/nowhere works 'lra-1' list tables
 
 # Weights and arrays that are broken
 

@@ -59,6 +59,11 @@ without forecast export dlinear --task mackey_glass:lookback=8,horizon=4 --train
 without predict predict --weights w.safetensors --input arrays/test_tokens.npy -o new
 without report report done
 without report-json report done --format json
+without table table lra-1 done
+without table-plan table lra-1 done --plan
+without table-svg table lra-figure done --format svg
+without list-tables list tables
+without describe-table describe lra-2
 without verify verify --models '^last$'
 without run run --model no_mixer --task $small --train steps=1 --rounds 1 --jobs 1 -q -o new
 finish

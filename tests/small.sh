@@ -11,6 +11,10 @@ works '^run2$' run --model dlinear --model nlinear --task mackey_glass --train s
 works '^bench1$' bench --models . --lengths 64 --batch 2 --rounds 1 -o bench1
 is 'no child wrote to its log' test -z "$(cat run1/parts/*/log.txt run2/parts/*/log.txt bench1/parts/*/log.txt 2>/dev/null)"
 works 'Local attention' report run1 run2 bench1
+works 'Local Attention' table lra-1 run1
+works '<svg' table lra-figure run1 --format svg
+works 'missing' table lite run1 --plan
+works 'lra-1' list tables
 works '' export local --task $small --train steps=3 -o w.safetensors
 works '' data export $small -o arrays
 works '' predict --weights w.safetensors --input arrays/test_tokens.npy -o y.npy

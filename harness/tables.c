@@ -1,0 +1,122 @@
+/* tables.c - see tables.h */
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "harness/recipe_private.h"
+#include "harness/share.h"
+#include "harness/tables.h"
+
+enum { FILE_MAX = 1 << 20, DEPTH_MAX = 3 };
+static const char folder[] = "results", variable[] = "SEQARENA_RESULTS";
+
+size_t sqa_table_names(struct sqa_arena *arena, const char *names[SQA_TABLE_NAMES])
+{
+    return sqa_share_names(folder, variable, "tables", arena, names, SQA_TABLE_NAMES);
+}
+
+static enum sqa_status no_such(const char *name, struct sqa_err *err)
+{
+    struct sqa_arena arena = {0};
+    struct sqa_text list = {0};
+    const char *names[SQA_TABLE_NAMES];
+    const size_t n = sqa_table_names(&arena, names);
+    for (size_t i = 0; i < n; i++)
+        sqa_text_printf(&list, "%s%s", i ? ", " : "", names[i]);
+    const char *near = sqa_nearest(name, names, n);
+    if (n == 0)
+        sqa_fail(err, SQA_USAGE,
+                 "table %.100s: no tables are installed; set SEQARENA_RESULTS to the folder that has tables/", name);
+    else
+        sqa_fail(err, SQA_USAGE, "table %.100s: no table of that name; %s%s%schoose one of %.600s", name,
+                 near ? "did you mean " : "", near ? near : "", near ? "? Else " : "", sqa_text_get(&list));
+    sqa_text_clear(&list);
+    sqa_arena_clear(&arena);
+    return SQA_USAGE;
+}
+
+static bool find(const char *name, char path[4096])
+{
+    char file[256];
+    snprintf(file, sizeof file, "tables/%.200s.ini", name);
+    return sqa_recipe_word(name, "_-") && sqa_share_find(folder, variable, file, path);
+}
+
+bool sqa_table_exists(const char *name)
+{
+    char path[4096];
+    return find(name, path);
+}
+
+enum sqa_status sqa_table_load(const char *name, struct sqa_paper *out, struct sqa_err *err)
+{
+    char path[4096], *text;
+    size_t size;
+    *out = (struct sqa_paper){0};
+    if (!find(name, path))
+        return no_such(name, err);
+    enum sqa_status status = sqa_file_read(path, FILE_MAX, &text, &size, err);
+    if (status != SQA_OK)
+        return status;
+    if (strlen(text) != size)
+        status = sqa_fail(err, SQA_INPUT, "%s: a zero byte; save it as text", path);
+    else
+        status = sqa_paper_parse(path, text, out, err);
+    sqa_free(text);
+    if (status != SQA_OK)
+        return status;
+    out->name = sqa_arena_strdup(&out->arena, name);
+    if (out->name)
+        return SQA_OK;
+    sqa_paper_clear(out);
+    return sqa_fail(err, SQA_NOMEM, "table %.100s: no memory; free some memory and run again", name);
+}
+
+enum sqa_status sqa_table_published(struct sqa_published *out, struct sqa_err *err)
+{
+    char path[4096];
+    *out = (struct sqa_published){0};
+    if (!sqa_share_find(folder, variable, "published/lra.csv", path))
+        return sqa_fail(err, SQA_INPUT,
+                        "table: no published numbers; set SEQARENA_RESULTS to the folder that has published/lra.csv");
+    return sqa_published_read(path, out, err);
+}
+
+static void walk(const char *path, int depth, struct sqa_arena *arena, struct sqa_texts *out)
+{
+    char below[4096];
+    DIR *dir = opendir(path);
+    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        if (e->d_name[0] == '.' || snprintf(below, sizeof below, "%s/%s", path, e->d_name) >= (int)sizeof below)
+            continue;
+        if (strcmp(e->d_name, "cells.csv") == 0 && out->n < 256)
+            out->at[out->n++] = sqa_arena_strdup(arena, path);
+        else if (depth < DEPTH_MAX)
+            walk(below, depth + 1, arena, out);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+enum sqa_status sqa_table_recorded(struct sqa_arena *arena, struct sqa_texts *out, struct sqa_err *err)
+{
+    char path[4096], whole[PATH_MAX];
+    out->n = 0;
+    if (sqa_share_find(folder, variable, "recorded", path) && realpath(path, whole))
+        walk(whole, 0, arena, out);
+    for (int i = 0; i < out->n; i++)
+        if (!out->at[i])
+            return sqa_fail(err, SQA_NOMEM, "table: no memory; free some memory and run again");
+    if (out->n == 0)
+        return sqa_fail(err, SQA_INPUT, "table: no recorded runs are installed; name run directories");
+    qsort(out->at, (size_t)out->n, sizeof out->at[0], by_text);
+    return SQA_OK;
+}

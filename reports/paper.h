@@ -1,0 +1,180 @@
+/*
+ * paper.h - tables of papers: described by a file, filled from runs, printed beside the published numbers
+ *
+ * results/tables/NAME.ini:
+ *
+ *     [table]
+ *     title, source        what it is, which paper and table
+ *     kind                 accuracy: models x tasks with averages; gap: training and test accuracy of one task;
+ *                          speed: training speed and peak memory, columns are lengths; bubbles: a figure of two
+ * tables published            table_id of results/published/ to stand beside; again for more (4 at most) scale recipe
+ * file that --plan runs; published_scale: the one that is the published setting (else `scale`), so that a cell of
+ * another one says so seeds                of --plan (else 1) baseline             model that sizes and speeds are
+ * held against; speed: again for a second one size_rule            per cent more parameters than the baseline at
+ * most, else a cell is marked; 0: no rule score, speed, at     bubbles: two other tables and a column of the second
+ *     note                 a sentence below the table; again for more
+ *     [column LABEL]
+ *     task                 short form of the task that --plan runs and that needs no remark in a cell
+ *     accept               PCRE2 search in the short forms of tasks whose rows may stand in this column
+ *     lengths              "1000 1024": smallest and greatest length of those rows
+ *     published            name in the published table (else LABEL)
+ *     unsolved             accuracy: left out of the first average; in the second an unsolved cell counts as this
+ *     [row LABEL]
+ *     model                short form; absent: a published row only
+ *     published.ID         name in that published table (else LABEL); nothing after the =: none
+ *
+ * Lines have at most 198 characters; " ;" begins a comment.
+ */
+#ifndef SQA_REPORTS_PAPER_H
+#define SQA_REPORTS_PAPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "reports/pool.h"
+#include "results/published.h"
+
+enum sqa_paper_kind { SQA_PAPER_ACCURACY, SQA_PAPER_GAP, SQA_PAPER_SPEED, SQA_PAPER_BUBBLES, SQA_PAPER_KINDS };
+enum {
+    SQA_PAPER_PUBLISHED = 4,
+    SQA_PAPER_BASELINES = 2,
+    SQA_PAPER_COLUMNS = 12,
+    SQA_PAPER_ROWS = 256,
+    SQA_PAPER_NOTES = 16
+};
+
+struct sqa_paper_column {
+    const char *label, *task, *published;
+    void *accept;     /* compiled pattern */
+    double low, high; /* lengths; 0, 0: any */
+    double unsolved;  /* per cent; NaN: in every average */
+};
+struct sqa_paper_row {
+    const char *label, *model;                  /* model NULL: published only */
+    const char *published[SQA_PAPER_PUBLISHED]; /* by place in paper->published; NULL: none */
+};
+struct sqa_paper {
+    struct sqa_arena arena;
+    const char *name, *title, *source, *scale, *published_scale;
+    enum sqa_paper_kind kind;
+    const char *published[SQA_PAPER_PUBLISHED], *baseline[SQA_PAPER_BASELINES], *note[SQA_PAPER_NOTES];
+    const char *score, *speed, *at;
+    size_t n_published, n_baselines, n_notes;
+    int64_t seeds;
+    double size_rule;
+    struct sqa_paper_column columns[SQA_PAPER_COLUMNS];
+    struct sqa_paper_row *rows;
+    size_t n_columns, n_rows;
+};
+
+/* Reads the text of a table file; `name` stands in messages and in out->name. SQA_INPUT with the line for anything
+ * that is not described above. On failure out is cleared. (Fuzz target.) */
+enum sqa_status sqa_paper_parse(const char *name, const char *text, struct sqa_paper *out,
+                                struct sqa_err *err) SQA_MUST_CHECK;
+void sqa_paper_clear(struct sqa_paper *paper);
+const char *sqa_paper_kind_name(int kind);
+
+/* A filled table: panels of lines of cells. */
+enum sqa_paper_unit { SQA_UNIT_PERCENT, SQA_UNIT_RATIO, SQA_UNIT_RATE, SQA_UNIT_BYTES };
+enum sqa_paper_line_kind {
+    SQA_LINE_PUBLISHED,
+    SQA_LINE_MEASURED,
+    SQA_LINE_EXTERNAL,
+    SQA_LINE_CONTROL,
+    SQA_LINE_FLOOR
+};
+
+struct sqa_paper_cell {
+    struct sqa_estimate x;              /* in the panel's unit; mean NaN: nothing */
+    const char *text;                   /* what is printed instead of a number, such as FAIL; else NULL */
+    const struct sqa_pool_entry *entry; /* measured: where from; NULL in averages */
+    const struct sqa_pool_entry *base;  /* the baseline that ran as it did, for its size; NULL when there is none */
+    const struct sqa_published_row *printed;
+    const char *how;  /* in what the row differs from the published setting; "" when in nothing */
+    size_t left_out;  /* other entries that could stand here */
+    bool best, large; /* not to be told from the best; breaks the size rule */
+};
+struct sqa_paper_line {
+    enum sqa_paper_line_kind kind;
+    const char *label; /* of the row in the file; of other rows the model */
+    const char *model; /* short form; NULL in published lines */
+    const char *id;    /* published table; NULL in measured lines */
+    struct sqa_paper_cell *cells;
+};
+struct sqa_paper_panel {
+    const char *title, *metric;
+    enum sqa_paper_unit unit;
+    const char *against; /* baseline of ratios, else NULL */
+    const char **columns;
+    size_t n_columns, n_lines, n_tasks; /* the first n_tasks columns are the file's, the rest averages */
+    struct sqa_paper_line *lines;
+};
+struct sqa_paper_filled {
+    struct sqa_arena arena;
+    const struct sqa_paper *paper;
+    const struct sqa_pool *pool;
+    const struct sqa_published *published;
+    struct sqa_paper_panel *panels;
+    size_t n_panels;
+    const char **notes;
+    size_t n_notes;
+    const char *padding; /* mode of the rows; "" when none says it */
+};
+struct sqa_paper_options {
+    const char *scale, *padding; /* only rows of this recipe, of this mode; NULL: any */
+};
+
+/* Fills an accuracy, gap or speed table. pool is summarised and outlives out, as paper and published do. SQA_INPUT
+ * when rows ran in two padding modes and the options name none. */
+enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_published *published,
+                               const struct sqa_pool *pool, const struct sqa_paper_options *options,
+                               struct sqa_paper_filled *out, struct sqa_err *err) SQA_MUST_CHECK;
+void sqa_paper_filled_clear(struct sqa_paper_filled *filled);
+/* A field of an entry's first cell by column name, for columns that this build may not know; "" when absent. */
+const char *sqa_paper_field(const struct sqa_pool *pool, const struct sqa_pool_entry *e, const char *column);
+
+/* runs: a sentence in Markdown that says what was read, or NULL. */
+void sqa_paper_markdown(struct sqa_text *out, const struct sqa_paper_filled *filled, const char *runs);
+/* A row a figure: panel, row, kind, column, value, interval, n, settings, source. */
+void sqa_paper_csv(struct sqa_text *out, const struct sqa_paper_filled *filled);
+
+/* What a figure draws: a score, a speed in examples a second, memory in bytes. */
+struct sqa_bubble {
+    const char *label;
+    bool published, external;
+    double score, low, high, speed, memory;
+};
+struct sqa_bubbles {
+    struct sqa_arena arena;
+    const struct sqa_paper *paper; /* the figure's */
+    struct sqa_bubble *at;
+    size_t n;
+    const char *tasks; /* of which the measured scores are means; "" when nothing measured is drawn */
+};
+/* Joins a filled accuracy table and a filled speed table by rows. Measured scores are means over the tasks that every
+ * measured model of both has, so that bubbles compare; published ones are the first average. */
+enum sqa_status sqa_bubbles_make(const struct sqa_paper *paper, const struct sqa_paper_filled *score,
+                                 const struct sqa_paper_filled *speed, struct sqa_bubbles *out,
+                                 struct sqa_err *err) SQA_MUST_CHECK;
+void sqa_bubbles_clear(struct sqa_bubbles *b);
+void sqa_bubbles_svg(struct sqa_text *out, const struct sqa_bubbles *b);
+void sqa_bubbles_markdown(struct sqa_text *out, const struct sqa_bubbles *b, const char *runs);
+void sqa_bubbles_csv(struct sqa_text *out, const struct sqa_bubbles *b);
+
+/* Cells that no run has at the table's own scale and task. */
+struct sqa_paper_want {
+    const struct sqa_paper_row *row;
+    const struct sqa_paper_column *column;
+    double seconds_per_example; /* of training, from rows of the same model and task; NaN: unknown */
+};
+struct sqa_paper_plan {
+    struct sqa_paper_want *at;
+    size_t n, n_cells; /* missing; of the whole table */
+};
+enum sqa_status sqa_paper_missing(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale,
+                                  struct sqa_paper_plan *out, struct sqa_err *err) SQA_MUST_CHECK;
+void sqa_paper_plan_clear(struct sqa_paper_plan *plan);
+
+#endif

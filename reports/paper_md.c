@@ -1,0 +1,286 @@
+/* paper_md.c - a filled table as Markdown (see paper.h) */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "reports/grid.h"
+#include "reports/markdown.h"
+#include "reports/paper.h"
+
+enum { HOWS_MAX = 256 };
+
+struct hows { /* what differs, in the order of first use: a, b, c, ... */
+    const char *text[HOWS_MAX];
+    size_t n;
+};
+
+static void letter(struct sqa_text *out, size_t i)
+{
+    if (i < 26)
+        sqa_text_printf(out, "%c", (int)('a' + i));
+    else
+        sqa_text_printf(out, "%c%c", (int)('a' + i / 26 - 1), (int)('a' + i % 26));
+}
+
+static size_t how_index(struct hows *h, const char *text)
+{
+    size_t i = 0;
+    while (i < h->n && strcmp(h->text[i], text) != 0)
+        i++;
+    if (i == h->n && h->n < HOWS_MAX)
+        h->text[h->n++] = text;
+    return i;
+}
+
+static void number(struct sqa_text *out, enum sqa_paper_unit unit, double v)
+{
+    char buf[32];
+    if (unit == SQA_UNIT_BYTES)
+        sqa_text_add(out, sqa_format_bytes(buf, v));
+    else if (unit == SQA_UNIT_RATE)
+        sqa_text_printf(out, "%.3g", v);
+    else
+        sqa_text_printf(out, "%.2f", v);
+}
+
+static void interval(struct sqa_text *out, enum sqa_paper_unit unit, const struct sqa_estimate *x)
+{
+    if (isnan(x->low) || strcmp(x->method, "counted") == 0)
+        return;
+    sqa_text_add(out, " [");
+    number(out, unit, x->low);
+    sqa_text_add(out, ", ");
+    number(out, unit, x->high);
+    sqa_text_add(out, "]");
+}
+
+/* "(3 x 10000, a)": seeds x test examples, or timing samples, and what differs. */
+static void remarks(struct sqa_text *out, const struct sqa_paper_panel *p, const struct sqa_paper_cell *cell,
+                    struct hows *hows)
+{
+    const char *separator = " (";
+    if (cell->entry && p->unit == SQA_UNIT_PERCENT && cell->x.n_seeds) {
+        sqa_text_printf(out, "%s%zu", separator, cell->x.n_seeds);
+        if (cell->x.n_examples)
+            sqa_text_printf(out, " x %zu", cell->x.n_examples);
+        separator = ", ";
+    } else if (cell->entry && cell->x.n_examples) {
+        sqa_text_printf(out, "%sn %zu", separator, cell->x.n_examples);
+        separator = ", ";
+    }
+    if (*cell->how) {
+        sqa_text_add(out, separator);
+        letter(out, how_index(hows, cell->how));
+        separator = ", ";
+    }
+    sqa_text_add(out, separator[0] == ',' ? ")" : "");
+}
+
+static void cell_text(struct sqa_text *out, const struct sqa_paper_panel *p, const struct sqa_paper_cell *cell,
+                      struct hows *hows)
+{
+    if (cell->text) {
+        sqa_text_add(out, cell->text);
+        return;
+    }
+    if (isnan(cell->x.mean))
+        return;
+    sqa_text_add(out, cell->best ? "**" : "");
+    if (cell->printed && p->unit != SQA_UNIT_BYTES && !(p->against && strcmp(p->metric, "peak_memory_ratio") == 0))
+        sqa_text_add(out, cell->printed->text); /* to the printed digit */
+    else
+        number(out, p->unit, cell->x.mean);
+    sqa_text_add(out, cell->best ? "**" : "");
+    sqa_text_add(out, cell->large ? " †" : "");
+    interval(out, p->unit, &cell->x);
+    remarks(out, p, cell, hows);
+}
+
+static const char *class_of(enum sqa_paper_line_kind kind)
+{
+    return kind == SQA_LINE_FLOOR      ? " (floor)"
+           : kind == SQA_LINE_CONTROL  ? " (control)"
+           : kind == SQA_LINE_EXTERNAL ? " (external)"
+                                       : "";
+}
+
+static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, const struct sqa_paper_panel *p,
+                        struct hows *hows)
+{
+    char align[SQA_PAPER_COLUMNS + 8] = "ll";
+    struct sqa_grid grid;
+    memset(align + 2, 'r', p->n_columns);
+    sqa_text_add(out, "## ");
+    sqa_markdown_text(out, p->title);
+    sqa_text_add(out, "\n\n");
+    sqa_grid_begin(&grid, align);
+    sqa_grid_cell(&grid, "model");
+    sqa_grid_cell(&grid, "figures");
+    for (size_t c = 0; c < p->n_columns; c++)
+        sqa_grid_cell(&grid, p->columns[c]);
+    for (size_t i = 0; i < p->n_lines; i++) {
+        const struct sqa_paper_line *l = &p->lines[i];
+        if (l->model)
+            sqa_grid_code(&grid, l->model, class_of(l->kind));
+        else
+            sqa_grid_cell(&grid, l->label);
+        if (!l->id)
+            sqa_grid_cell(&grid, "measured");
+        else if (t->paper->n_published == 1)
+            sqa_grid_cell(&grid, "published");
+        else
+            sqa_grid_printf(&grid, "published, %s", l->id);
+        for (size_t c = 0; c < p->n_columns; c++) {
+            struct sqa_text text = {0};
+            cell_text(&text, p, &l->cells[c], hows);
+            sqa_grid_code(&grid, "", text.length ? sqa_text_get(&text) : "-");
+            grid.failed = grid.failed || text.failed;
+            sqa_text_clear(&text);
+        }
+    }
+    sqa_grid_end(&grid, out);
+}
+
+static bool any(const struct sqa_paper_filled *t, bool large)
+{
+    for (size_t k = 0; k < t->n_panels; k++)
+        for (size_t i = 0; i < t->panels[k].n_lines; i++)
+            for (size_t c = 0; c < t->panels[k].n_columns; c++)
+                if (large ? t->panels[k].lines[i].cells[c].large : t->panels[k].lines[i].cells[c].entry != NULL)
+                    return true;
+    return false;
+}
+
+static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t, const struct hows *hows)
+{
+    const bool speed = t->paper->kind == SQA_PAPER_SPEED;
+    if (!any(t, false))
+        sqa_text_add(out, "- Nothing of this table is in the runs: every measured cell is \"-\".\n");
+    else if (speed)
+        sqa_text_add(out,
+                     "- Measured: median, 95 % interval, n timing samples; ratios are within one run's task, batch, "
+                     "threads and type. Bold: the best of those.\n");
+    else
+        sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples. Bold: the best of one "
+                          "task and scale, and what cannot be told from it.\n");
+    if (any(t, true))
+        sqa_text_printf(out,
+                        "- †: more than %g %% more parameters than `%s`, which the published rules do not allow.\n",
+                        t->paper->size_rule, t->paper->baseline[0]);
+    for (size_t i = 0; i < hows->n; i++) {
+        sqa_text_add(out, "- ");
+        letter(out, i);
+        sqa_text_add(out, ": ");
+        sqa_markdown_text(out, hows->text[i]);
+        sqa_text_add(out, ".\n");
+    }
+    for (size_t i = 0; i < t->n_notes; i++) {
+        sqa_text_add(out, "- ");
+        sqa_markdown_text(out, t->notes[i]);
+        sqa_text_add(out, "\n");
+    }
+    if (*t->padding) {
+        sqa_text_add(out, "- Rows of all models ran ");
+        sqa_markdown_text(out, t->padding);
+        sqa_text_add(out, ".\n");
+    }
+    for (size_t i = 0; i < t->paper->n_published; i++) {
+        const struct sqa_published_row *row =
+            sqa_published_find(t->published, t->paper->published[i], NULL, NULL, NULL);
+        sqa_text_printf(out, "- Published, %s: ", t->paper->published[i]);
+        sqa_markdown_text(out, row->source);
+        sqa_text_add(out, row->arxiv[0] ? ", arXiv " : "");
+        sqa_markdown_text(out, row->arxiv);
+        sqa_text_add(out, ", ");
+        sqa_markdown_text(out, row->table);
+        sqa_text_add(out, ".\n");
+    }
+    sqa_text_add(out, "\n");
+}
+
+static void figure(struct sqa_grid *grid, double v, char *(*format)(char[32], double))
+{
+    char buf[32];
+    sqa_grid_cell(grid, isnan(v) ? "" : format(buf, v));
+}
+
+static void budget_row(struct sqa_grid *grid, const struct sqa_paper_filled *t, const struct sqa_paper_line *l,
+                       const char *column, const struct sqa_paper_cell *cell)
+{
+    const struct sqa_pool_entry *e = cell->entry;
+    const double params = e->value[SQA_VALUE_params].mean,
+                 base = cell->base ? cell->base->value[SQA_VALUE_params].mean : (double)NAN,
+                 batch = sqa_pool_number(t->pool, e->cells, SQA_PHASE_ANY, SQA_CELLS_batch);
+    sqa_grid_code(grid, l->model, class_of(l->kind));
+    sqa_grid_cell(grid, column);
+    sqa_grid_cell(grid, t->pool->groups[e->group].scale);
+    figure(grid, e->value[SQA_VALUE_steps].mean, sqa_format_count);
+    figure(grid, batch, sqa_format_count);
+    figure(grid, params, sqa_format_count);
+    if (isnan(params / base))
+        sqa_grid_cell(grid, "");
+    else
+        sqa_grid_printf(grid, "%.3f%s", params / base, cell->large ? " †" : "");
+    figure(grid, e->value[SQA_VALUE_infer_flops].mean / batch, sqa_format_count);
+    figure(grid, e->value[SQA_VALUE_train_flops].mean / batch, sqa_format_count);
+    figure(grid, sqa_pool_number(t->pool, e->cells, SQA_PHASE_ANY, SQA_CELLS_state_floats), sqa_format_count);
+    figure(grid, e->value[SQA_VALUE_train_mem_planned_bytes].mean, sqa_format_bytes);
+    sqa_grid_cell(grid, sqa_paper_field(t->pool, e, "padding"));
+    sqa_grid_cell(grid, sqa_paper_field(t->pool, e, "real_share"));
+}
+
+/* What each measured cell could spend. Floors have nothing to spend. */
+static void write_budget(struct sqa_text *out, const struct sqa_paper_filled *t)
+{
+    static const char *const header[] = {"model",
+                                         "column",
+                                         "scale",
+                                         "steps",
+                                         "batch",
+                                         "params",
+                                         NULL,
+                                         "FLOPs an example, forward",
+                                         "and backward",
+                                         "untrained state",
+                                         "planned memory",
+                                         "rows",
+                                         "real tokens"};
+    const struct sqa_paper_panel *p = &t->panels[0];
+    struct sqa_grid grid;
+    if (!any(t, false))
+        return;
+    sqa_grid_begin(&grid, "lllrrrrrrrrlr");
+    for (size_t i = 0; i < sizeof header / sizeof header[0]; i++)
+        if (header[i])
+            sqa_grid_cell(&grid, header[i]);
+        else
+            sqa_grid_printf(&grid, "times %s", t->paper->n_baselines ? t->paper->baseline[0] : "");
+    for (size_t i = 0; i < p->n_lines; i++)
+        for (size_t c = 0; c < p->n_columns; c++)
+            if (p->lines[i].kind != SQA_LINE_FLOOR && p->lines[i].cells[c].entry &&
+                (t->paper->kind != SQA_PAPER_GAP || c == 1))
+                budget_row(&grid, t, &p->lines[i], p->columns[c], &p->lines[i].cells[c]);
+    if (sqa_grid_rows(&grid) > 1)
+        sqa_text_add(out, "## Budget\n\n");
+    else
+        grid.n = 0;
+    sqa_grid_end(&grid, out);
+}
+
+void sqa_paper_markdown(struct sqa_text *out, const struct sqa_paper_filled *t, const char *runs)
+{
+    static const struct hows none = {.n = 0};
+    struct hows hows = none;
+    sqa_text_add(out, "# ");
+    sqa_markdown_text(out, t->paper->title);
+    sqa_text_add(out, "\n\nAfter ");
+    sqa_markdown_text(out, t->paper->source);
+    sqa_text_add(out,
+                 ". Published and measured figures stand on lines of their own and are never averaged together.\n\n");
+    if (runs)
+        sqa_text_printf(out, "%s\n\n", runs);
+    for (size_t i = 0; i < t->n_panels; i++)
+        write_panel(out, t, &t->panels[i], &hows);
+    write_legend(out, t, &hows);
+    write_budget(out, t);
+}

@@ -1,0 +1,326 @@
+/*
+ * paper_parse.c - the text of a table file (see paper.h)
+ *
+ * As with recipes, inih reads the lines, but section headers are read here, with line numbers for messages: inih
+ * would cut them and knows no lines. Each key is a line of a table of setters.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ini.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "reports/paper.h"
+
+enum { LABEL_MAX = 60, SECTION_TABLE = 0, SECTION_COLUMN, SECTION_ROW, SECTIONS };
+static const char *const kinds[SQA_PAPER_KINDS] = {"accuracy", "gap", "speed", "bubbles"};
+
+struct parser {
+    const char *name, *at;
+    int line, section; /* section -1: before the first */
+    bool table;        /* [table] was there */
+    struct sqa_paper *p;
+    struct sqa_err *err;
+    enum sqa_status status;
+};
+
+const char *sqa_paper_kind_name(int kind)
+{
+    return kinds[kind];
+}
+
+static enum sqa_status bad(struct parser *p, const char *fmt, ...) SQA_PRINTF(2, 3);
+static enum sqa_status bad(struct parser *p, const char *fmt, ...)
+{
+    char text[700];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return p->status = sqa_fail(p->err, SQA_INPUT, "%.200s, line %d: %s", p->name, p->line, text);
+}
+
+static enum sqa_status no_memory(struct parser *p)
+{
+    return p->status =
+               sqa_fail(p->err, SQA_NOMEM, "%s: no memory for the table; free some memory and run again", p->name);
+}
+
+/* One text, given once. */
+static enum sqa_status put_text(struct parser *p, const char **to, const char *name, const char *value)
+{
+    if (*to)
+        return bad(p, "%.60s is given twice; give it once", name);
+    *to = sqa_arena_strdup(&p->p->arena, value);
+    return *to ? SQA_OK : no_memory(p);
+}
+
+/* The next of several. */
+static enum sqa_status put_next(struct parser *p, const char **list, size_t *n, size_t most, const char *name,
+                                const char *value)
+{
+    if (*n == most)
+        return bad(p, "%.60s is given more than %zu times; leave some out", name, most);
+    return put_text(p, &list[(*n)++], name, value);
+}
+
+static enum sqa_status put_number(struct parser *p, double *to, double low, double high, const char *name,
+                                  const char *value)
+{
+    if (!sqa_parse_real(value, to) || *to < low || *to > high)
+        return bad(p, "%.60s = %.60s; give a number from %g to %g", name, value, low, high);
+    return SQA_OK;
+}
+
+static enum sqa_status put_kind(struct parser *p, const char *value)
+{
+    for (int k = 0; k < SQA_PAPER_KINDS; k++)
+        if (strcmp(kinds[k], value) == 0) {
+            p->p->kind = (enum sqa_paper_kind)k;
+            return SQA_OK;
+        }
+    return bad(p, "kind = %.60s; give accuracy, gap, speed or bubbles", value);
+}
+
+static enum sqa_status set_table(struct parser *p, const char *name, const char *value)
+{
+    struct sqa_paper *t = p->p;
+    double seeds;
+    const struct {
+        const char *name, **to;
+    } texts[] = {
+        {"title", &t->title}, {"source", &t->source}, {"scale", &t->scale}, {"published_scale", &t->published_scale},
+        {"score", &t->score}, {"speed", &t->speed},   {"at", &t->at}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strcmp(texts[i].name, name) == 0)
+            return put_text(p, texts[i].to, name, value);
+    if (strcmp(name, "kind") == 0)
+        return put_kind(p, value);
+    if (strcmp(name, "published") == 0)
+        return put_next(p, t->published, &t->n_published, SQA_PAPER_PUBLISHED, name, value);
+    if (strcmp(name, "baseline") == 0)
+        return put_next(p, t->baseline, &t->n_baselines, SQA_PAPER_BASELINES, name, value);
+    if (strcmp(name, "note") == 0)
+        return put_next(p, t->note, &t->n_notes, SQA_PAPER_NOTES, name, value);
+    if (strcmp(name, "size_rule") == 0)
+        return put_number(p, &t->size_rule, 0, 1000, name, value);
+    if (strcmp(name, "seeds") == 0) {
+        if (put_number(p, &seeds, 1, 10000, name, value) == SQA_OK)
+            t->seeds = (int64_t)seeds;
+        return p->status;
+    }
+    return bad(p, "'%.60s' is no key of [table]; see reports/paper.h", name);
+}
+
+static enum sqa_status put_pattern(struct parser *p, struct sqa_paper_column *c, const char *value)
+{
+    int number;
+    size_t offset;
+    char text[160];
+    if (c->accept)
+        return bad(p, "accept is given twice; give it once");
+    c->accept = pcre2_compile((PCRE2_SPTR)value, PCRE2_ZERO_TERMINATED,
+                              PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C, &number, &offset, NULL);
+    if (c->accept)
+        return SQA_OK;
+    pcre2_get_error_message(number, (PCRE2_UCHAR *)text, sizeof text);
+    return bad(p, "accept, character %zu: %s; correct the pattern (PCRE2)", offset + 1, text);
+}
+
+static enum sqa_status set_column(struct parser *p, const char *name, const char *value)
+{
+    struct sqa_paper_column *c = &p->p->columns[p->p->n_columns - 1];
+    if (strcmp(name, "task") == 0)
+        return put_text(p, &c->task, name, value);
+    if (strcmp(name, "published") == 0)
+        return put_text(p, &c->published, name, value);
+    if (strcmp(name, "accept") == 0)
+        return put_pattern(p, c, value);
+    if (strcmp(name, "unsolved") == 0)
+        return put_number(p, &c->unsolved, 0, 100, name, value);
+    if (strcmp(name, "lengths") == 0) {
+        char low[32], high[32];
+        if (sscanf(value, "%31s %31s", low, high) != 2 || !sqa_parse_real(low, &c->low) ||
+            !sqa_parse_real(high, &c->high) || c->low < 1 || c->high < c->low)
+            return bad(p, "lengths = %.60s; give the smallest and the greatest, such as 1000 1024", value);
+        return SQA_OK;
+    }
+    return bad(p, "'%.60s' is no key of a column; give task, accept, lengths, published or unsolved", name);
+}
+
+static enum sqa_status set_row(struct parser *p, const char *name, const char *value)
+{
+    struct sqa_paper *t = p->p;
+    struct sqa_paper_row *r = &t->rows[t->n_rows - 1];
+    if (strcmp(name, "model") == 0)
+        return put_text(p, &r->model, name, value);
+    if (strncmp(name, "published.", 10) != 0)
+        return bad(p, "'%.60s' is no key of a row; give model or published.ID", name);
+    for (size_t i = 0; i < t->n_published; i++)
+        if (strcmp(t->published[i], name + 10) == 0)
+            return put_text(p, &r->published[i], name, value);
+    return bad(p, "%.60s: [table] names no such published table; add it there or correct it", name);
+}
+
+static int handle(void *user, const char *section, const char *name, const char *value)
+{
+    struct parser *p = user;
+    static enum sqa_status (*const set[SECTIONS])(struct parser *, const char *,
+                                                  const char *) = {set_table, set_column, set_row};
+    (void)section;
+    if (p->status != SQA_OK)
+        return 0;
+    if (p->section < 0)
+        bad(p, "a key before the first section; put it under [table]");
+    else if ((!value || !*value) && strncmp(name, "published.", 10) != 0)
+        bad(p, "%.60s has no value; give one or remove the line", name);
+    else
+        p->status = set[p->section](p, name, value ? value : "");
+    return p->status == SQA_OK;
+}
+
+static enum sqa_status add_column(struct parser *p, const char *label)
+{
+    struct sqa_paper *t = p->p;
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (strcmp(t->columns[i].label, label) == 0)
+            return bad(p, "a second column %s; give each its own name", label);
+    if (t->n_columns == SQA_PAPER_COLUMNS)
+        return bad(p, "more than %d columns; make two tables", SQA_PAPER_COLUMNS);
+    t->columns[t->n_columns++] = (struct sqa_paper_column){.label = label, .unsolved = (double)NAN};
+    return SQA_OK;
+}
+
+static enum sqa_status add_row(struct parser *p, const char *label)
+{
+    struct sqa_paper *t = p->p;
+    for (size_t i = 0; i < t->n_rows; i++)
+        if (strcmp(t->rows[i].label, label) == 0)
+            return bad(p, "a second row %s; give each its own name", label);
+    if (t->n_rows == SQA_PAPER_ROWS)
+        return bad(p, "more than %d rows; make two tables", SQA_PAPER_ROWS);
+    t->rows[t->n_rows++] = (struct sqa_paper_row){.label = label};
+    return SQA_OK;
+}
+
+/* line: "[table]", "[column LABEL]" or "[row LABEL]", perhaps with a comment. */
+static enum sqa_status start_section(struct parser *p, char *line)
+{
+    static const char *const names[SECTIONS] = {"table", "column ", "row "};
+    char *end = strchr(line, ']');
+    if (!end || (end[1 + strspn(end + 1, " \t\r")] != '\0' && end[1 + strspn(end + 1, " \t\r")] != ';'))
+        return bad(p, "a section without ] at its end; close it");
+    *end = '\0';
+    for (int s = 0; s < SECTIONS; s++) {
+        const size_t n = strlen(names[s]);
+        if (strncmp(line + 1, names[s], n) != 0 || (s == SECTION_TABLE && line[1 + n]))
+            continue;
+        const char *label = sqa_arena_strdup(&p->p->arena, line + 1 + n);
+        if (!label)
+            return no_memory(p);
+        if (s == SECTION_TABLE && p->table)
+            return bad(p, "a second [table]; join them");
+        if (s != SECTION_TABLE && (!*label || strlen(label) > LABEL_MAX))
+            return bad(p, "a label of %zu characters; give 1 to %d", strlen(label), LABEL_MAX);
+        p->section = s;
+        p->table = p->table || s == SECTION_TABLE;
+        return s == SECTION_COLUMN ? add_column(p, label) : s == SECTION_ROW ? add_row(p, label) : SQA_OK;
+    }
+    return bad(p, "[%.60s]; write [table], [column LABEL] or [row LABEL]", line + 1);
+}
+
+/* The next line without leading blanks, as fgets would give it; a section becomes "[s]". */
+static char *next_line(char *buffer, int size, void *user)
+{
+    struct parser *p = user;
+    if (p->status != SQA_OK || *p->at == '\0')
+        return NULL;
+    p->line++;
+    const char *start = p->at + strspn(p->at, " \t");
+    const size_t n = strcspn(start, "\n");
+    p->at = start + n + (start[n] == '\n');
+    if (n + 2 > (size_t)size) {
+        bad(p, "longer than %d characters; shorten it", size - 2);
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (((unsigned char)start[i] < ' ' && start[i] != '\t' && start[i] != '\r') || start[i] == 127) {
+            bad(p, "control character %d; remove it", start[i]);
+            return NULL;
+        }
+    memcpy(buffer, start, n);
+    buffer[n] = '\0';
+    if (buffer[0] == '[') {
+        if (start_section(p, buffer) != SQA_OK)
+            return NULL;
+        snprintf(buffer, (size_t)size, "[s]");
+    }
+    const size_t length = strlen(buffer);
+    buffer[length] = '\n';
+    buffer[length + 1] = '\0';
+    return buffer;
+}
+
+/* Where a key was left out: its default; what must be there, and the names of published rows. */
+static enum sqa_status finish(struct parser *p)
+{
+    struct sqa_paper *t = p->p;
+    const bool bubbles = t->kind == SQA_PAPER_BUBBLES;
+    if (!p->table || !t->title || !t->source)
+        return bad(p, "no [table] with title and source; give them");
+    if (bubbles && (!t->score || !t->speed || !t->at))
+        return bad(p, "a table of kind bubbles without score, speed or at; name two tables and a column");
+    if (!bubbles && (!t->n_columns || !t->n_rows || !t->scale))
+        return bad(p, "no column, no row or no scale; give at least one of each");
+    if (t->kind == SQA_PAPER_GAP && t->n_columns != 1)
+        return bad(p, "a table of kind gap with %zu columns; it has one task", t->n_columns);
+    if (t->kind == SQA_PAPER_SPEED && !t->n_baselines)
+        return bad(p, "a table of kind speed without a baseline; name the model that is 1");
+    t->published_scale = t->published_scale ? t->published_scale : t->scale;
+    for (size_t c = 0; c < t->n_columns; c++) {
+        struct sqa_paper_column *column = &t->columns[c];
+        if (!column->task || !column->accept)
+            return bad(p, "column %s has no task or no accept; give both", column->label);
+        column->published = column->published ? column->published : column->label;
+    }
+    for (size_t r = 0; r < t->n_rows; r++)
+        for (size_t i = 0; i < t->n_published; i++) {
+            const char **name = &t->rows[r].published[i];
+            *name = !*name ? t->rows[r].label : **name ? *name : NULL;
+        }
+    return SQA_OK;
+}
+
+enum sqa_status sqa_paper_parse(const char *name, const char *text, struct sqa_paper *out, struct sqa_err *err)
+{
+    *out = (struct sqa_paper){.seeds = 1};
+    struct parser p = {.name = name, .at = text, .section = -1, .p = out, .err = err};
+    out->name = sqa_arena_strdup(&out->arena, name);
+    out->rows = sqa_alloc_array(SQA_PAPER_ROWS, sizeof *out->rows);
+    if (!out->name || !out->rows)
+        no_memory(&p);
+    const int line = p.status == SQA_OK ? ini_parse_stream(next_line, &p, handle, &p) : 0;
+    if (p.status == SQA_OK && line < 0)
+        no_memory(&p);
+    if (p.status == SQA_OK && line > 0) {
+        p.line = line;
+        bad(&p, "neither [SECTION] nor NAME = VALUE; correct it or put ; before it");
+    }
+    if (p.status == SQA_OK)
+        p.status = finish(&p);
+    if (p.status != SQA_OK)
+        sqa_paper_clear(out);
+    return p.status;
+}
+
+void sqa_paper_clear(struct sqa_paper *paper)
+{
+    for (size_t c = 0; c < paper->n_columns; c++)
+        pcre2_code_free(paper->columns[c].accept);
+    sqa_free(paper->rows);
+    sqa_arena_clear(&paper->arena);
+    *paper = (struct sqa_paper){0};
+}

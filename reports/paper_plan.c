@@ -1,0 +1,65 @@
+/* paper_plan.c - cells of a table that no run has (see paper.h) */
+#include <math.h>
+#include <string.h>
+
+#include "reports/paper_private.h"
+
+static bool has_run(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale, const char *model,
+                    const struct sqa_paper_column *column)
+{
+    const int metric = sqa_paper_value(paper);
+    for (size_t i = 0; i < pool->n_entries; i++) {
+        const struct sqa_pool_entry *e = &pool->entries[i];
+        const struct sqa_pool_group *g = &pool->groups[e->group];
+        if (strcmp(e->model, model) == 0 && strcmp(g->task, column->task) == 0 && strcmp(g->scale, scale) == 0 &&
+            !sqa_paper_is_external(pool, e) && !isnan(e->value[metric].mean))
+            return true;
+    }
+    return false;
+}
+
+/* Seconds of training an example: of cells that trained, else of timed steps. */
+static double rate_of(const struct sqa_pool *pool, const char *model, const char *task)
+{
+    double timed = (double)NAN;
+    for (size_t i = 0; i < pool->n_cells; i++) {
+        const struct sqa_pool_cell *c = &pool->cells[i];
+        if (strcmp(c->model, model) != 0 || strcmp(c->task, task) != 0)
+            continue;
+        const double seconds = sqa_pool_number(pool, c, SQA_PHASE_TRAIN, SQA_CELLS_train_seconds),
+                     examples = sqa_pool_number(pool, c, SQA_PHASE_TRAIN, SQA_CELLS_train_examples),
+                     ns = sqa_pool_number(pool, c, SQA_PHASE_TRAIN, SQA_CELLS_latency_ns_median),
+                     batch = sqa_pool_number(pool, c, SQA_PHASE_TRAIN, SQA_CELLS_batch);
+        if (seconds > 0 && examples > 0)
+            return seconds / examples;
+        if (ns > 0 && batch > 0)
+            timed = ns * 1e-9 / batch;
+    }
+    return timed;
+}
+
+enum sqa_status sqa_paper_missing(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale,
+                                  struct sqa_paper_plan *out, struct sqa_err *err)
+{
+    *out = (struct sqa_paper_plan){0};
+    out->at = sqa_alloc_array(paper->n_rows * paper->n_columns, sizeof *out->at);
+    if (!out->at)
+        return sqa_fail(err, SQA_NOMEM, "table %s: no memory; free some memory or name fewer runs", paper->name);
+    for (size_t c = 0; c < paper->n_columns; c++)
+        for (size_t r = 0; r < paper->n_rows; r++) {
+            const struct sqa_paper_row *row = &paper->rows[r];
+            const struct sqa_paper_column *column = &paper->columns[c];
+            if (!row->model)
+                continue;
+            out->n_cells++;
+            if (!has_run(paper, pool, scale, row->model, column))
+                out->at[out->n++] = (struct sqa_paper_want){row, column, rate_of(pool, row->model, column->task)};
+        }
+    return SQA_OK;
+}
+
+void sqa_paper_plan_clear(struct sqa_paper_plan *plan)
+{
+    sqa_free(plan->at);
+    *plan = (struct sqa_paper_plan){0};
+}

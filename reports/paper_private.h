@@ -1,0 +1,48 @@
+/* paper_private.h - shared by paper_choose.c and paper_fill.c */
+#ifndef SQA_REPORTS_PAPER_PRIVATE_H
+#define SQA_REPORTS_PAPER_PRIVATE_H
+
+#include "reports/paper.h"
+
+struct sqa_paper_fill { /* a table while it is filled */
+    const struct sqa_paper *paper;
+    const struct sqa_published *published;
+    const struct sqa_pool *pool;
+    const struct sqa_paper_options *options;
+    struct sqa_paper_filled *out;
+    struct sqa_arena *arena;
+    size_t left_out;
+    bool failed; /* for lack of memory */
+};
+
+bool sqa_paper_is_external(const struct sqa_pool *pool, const struct sqa_pool_entry *e);
+/* The value without which an entry is of no use to a table. */
+int sqa_paper_value(const struct sqa_paper *paper);
+/* Whether the entry may stand in some column. */
+bool sqa_paper_usable(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e);
+/* The entry of that model that stands in the column, NULL when there is none; *others counts those that could. */
+const struct sqa_pool_entry *sqa_paper_choose(const struct sqa_paper_fill *f, const char *model, bool external,
+                                              size_t column, size_t *others);
+/* What a reader must know of a measured cell: in what it is not the published setting. "" when in nothing. */
+const char *sqa_paper_how(struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column);
+/* The entry of baseline b that ran as e did; NULL when there is none. */
+const struct sqa_pool_entry *sqa_paper_baseline(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e,
+                                                size_t b);
+
+/* Building panels; what fails for lack of memory sets f->failed and gives NULL. */
+struct sqa_paper_panel *sqa_paper_add_panel(struct sqa_paper_fill *f, const char *title, const char *metric,
+                                            enum sqa_paper_unit unit, const char *against, size_t n_columns);
+void sqa_paper_add_note(struct sqa_paper_fill *f, const char *text); /* text NULL: there was no memory for it */
+/* Fills a line: of a published one l->id says the table and row->label the printed name; row is NULL else. */
+typedef void sqa_paper_line_fn(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
+                               const struct sqa_paper_row *row);
+void sqa_paper_add_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, sqa_paper_line_fn *printed,
+                         sqa_paper_line_fn *measured);
+void sqa_paper_put_printed(struct sqa_paper_cell *cell, const struct sqa_published_row *row, double by);
+/* The measured cell of (model, column) with what stands beside every figure; x is left to the caller. */
+const struct sqa_pool_entry *sqa_paper_put_entry(struct sqa_paper_fill *f, struct sqa_paper_cell *cell,
+                                                 const char *model, bool external, size_t column);
+struct sqa_estimate sqa_paper_scaled(struct sqa_estimate x, double by);
+void sqa_paper_fill_speed(struct sqa_paper_fill *f);
+
+#endif
