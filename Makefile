@@ -21,6 +21,7 @@ libpapi-dev              hardware and software counters
 libjansson-dev           JSON
 libinih-dev              recipe files
 libxxhash-dev            keys of cells, plans and builds
+libpng-dev               pictures: released Pathfinder sets, contact sheets
 libssl-dev               SHA-256 of data files
 libcmocka-dev            unit tests
 endef
@@ -34,7 +35,7 @@ endif
 OPT     ?= -O2 -g
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) $(CFLAGS)
-LIBS    = -lopenblas -ldnnl -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lxxhash -lcrypto -lm
+LIBS    = -lopenblas -ldnnl -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lpng -lxxhash -lcrypto -lm
 LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
 PLAIN   := $(sort $(wildcard kernels/plain/*.c))
