@@ -57,7 +57,7 @@ LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc $(B)/commit.inc
 # V=1 shows whole command lines.
 say = $(if $(V),,@echo '  $(1)  $@';)
 
-.PHONY: all deps demo check check-unit check-cli check-kill bench bench-peer install asan ubsan format format-check layers fuzz clean headers \
+.PHONY: all deps demo check check-unit check-cli check-kill check-pathfinder bench bench-peer install asan ubsan format format-check layers fuzz clean headers \
         FORCE
 all: $(B)/seqarena
 
@@ -131,6 +131,10 @@ check-cli: all
 KILLS ?= 50
 check-kill: all
 	@KILLS=$(KILLS) tests/runs.sh $(B)/seqarena kill
+# A small convolutional network learns generated Pathfinder pictures, size 32, easy, to 90 %, from at most PICTURES.
+PICTURES ?= 240000
+check-pathfinder: $(B)/tests/test_pathfinder_cnn
+	@OPENBLAS_NUM_THREADS=1 nice $< $(PICTURES)
 # How near the ops come to this machine's own limits.
 bench: all
 	@mkdir -p results/bench
