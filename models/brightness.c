@@ -97,7 +97,7 @@ static enum sqa_status predict(void *self, const struct sqa_batch *b, int32_t *l
     (void)forecast;
     (void)err;
     for (int64_t i = 0; i < b->n; i++) {
-        double best = -INFINITY;
+        double best = -HUGE_VAL;
         histogram(s, b, i, h);
         labels[i] = 0;
         for (int64_t c = 0; c < s->classes; c++) {

@@ -77,7 +77,7 @@ static double gray(const struct self *s, const struct sqa_batch *b, int64_t row,
 static double dotness(const struct self *s, const struct sqa_batch *b, int64_t row, int64_t y, int64_t x,
                       double enough)
 {
-    double least = INFINITY, sum = 0;
+    double least = HUGE_VAL, sum = 0;
     for (int i = 0; i < s->cells && least > enough; i++) {
         const int64_t r = y + s->dy[i], c = x + s->dx[i];
         const double v = r >= 0 && r < s->side && c >= 0 && c < s->side ? gray(s, b, row, r, c) : HUGE_VAL;
@@ -91,7 +91,7 @@ static int64_t distance(const struct self *s, const struct sqa_batch *b, int64_t
 {
     double at[2][2] = {{0}};
     for (int dot = 0; dot < 2; dot++) {
-        double best = -INFINITY;
+        double best = -HUGE_VAL;
         for (int64_t y = 0; y < s->side; y++)
             for (int64_t x = 0; x < s->side; x++) {
                 if (dot == 1 && hypot((double)y - at[0][0], (double)x - at[0][1]) < s->radius + 0.75)

@@ -1,4 +1,5 @@
-/* fuzz_pathfinder.c - any bytes through the reader of Pathfinder's metadata, text or .npy: a sentence or a whole list */
+/* fuzz_pathfinder.c - any bytes through the reader of Pathfinder's metadata, text or .npy: a sentence or a whole list
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
