@@ -21,6 +21,7 @@ libpapi-dev              hardware and software counters
 libjansson-dev           JSON
 libinih-dev              recipe files
 libxxhash-dev            keys of cells, plans and builds
+libpng-dev               pictures: released Pathfinder sets, contact sheets
 libssl-dev               SHA-256 of data files
 zlib1g-dev               images that are packed with gzip (MNIST)
 libcmocka-dev            unit tests
@@ -35,7 +36,7 @@ endif
 OPT     ?= -O2 -g
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) $(CFLAGS)
-LIBS    = -lopenblas -ldnnl -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lxxhash -lcrypto -lz -lm
+LIBS    = -lopenblas -ldnnl -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lpng -lxxhash -lcrypto -lz -lm
 LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
 PLAIN   := $(sort $(wildcard kernels/plain/*.c))
@@ -57,7 +58,7 @@ LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc $(B)/commit.inc
 # V=1 shows whole command lines.
 say = $(if $(V),,@echo '  $(1)  $@';)
 
-.PHONY: all deps demo check check-unit check-cli check-kill bench bench-peer install asan ubsan format format-check layers fuzz clean headers \
+.PHONY: all deps demo check check-unit check-cli check-kill check-pathfinder bench bench-peer install asan ubsan format format-check layers fuzz clean headers \
         FORCE
 all: $(B)/seqarena
 
@@ -131,6 +132,10 @@ check-cli: all
 KILLS ?= 50
 check-kill: all
 	@KILLS=$(KILLS) tests/runs.sh $(B)/seqarena kill
+# A small convolutional network learns generated Pathfinder pictures, size 32, easy, to 90 %, from at most PICTURES.
+PICTURES ?= 240000
+check-pathfinder: $(B)/tests/test_pathfinder_cnn
+	@OPENBLAS_NUM_THREADS=1 nice $< $(PICTURES)
 # How near the ops come to this machine's own limits.
 bench: all
 	@mkdir -p results/bench

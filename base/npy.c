@@ -414,6 +414,52 @@ void sqa_npy_clear(struct sqa_npy *a)
     *a = (struct sqa_npy){0};
 }
 
+enum sqa_status sqa_npy_parse_texts(const char *name, const void *bytes, size_t size, struct sqa_npy_texts *t,
+                                    struct sqa_err *err)
+{
+    struct header h = {.name = name, .err = err};
+    size_t start = 0, count = 1, want = 0;
+    int64_t width = 0;
+    enum sqa_status status = open_header(&h, bytes, size, &start);
+    if (status != SQA_OK)
+        return status;
+    const bool wide = h.descr[0] == '<' && h.descr[1] == 'U', narrow = h.descr[0] == '|' && h.descr[1] == 'S';
+    if (!(wide || narrow) || !sqa_parse_int(h.descr + 2, &width) || width < 1 || width > 65536)
+        return sqa_fail(err, SQA_INPUT, "%s: elements of type '%s'; save an array of texts, a.astype(str)", name,
+                        h.descr);
+    if (h.fortran && h.rank > 1)
+        return sqa_fail(err, SQA_INPUT, "%s: Fortran order; save np.ascontiguousarray(a)", name);
+    const size_t unit = wide ? 4 : 1;
+    bool overflow = false;
+    for (int i = 0; i < h.rank; i++)
+        overflow = overflow || __builtin_mul_overflow(count, (size_t)h.dim[i], &count);
+    if (overflow || __builtin_mul_overflow(count, unit * (size_t)width, &want) || want != size - start)
+        return sqa_fail(err, SQA_INPUT,
+                        "%s: %zu bytes of texts are not what its shape and type (%s) ask for; copy the file again",
+                        name, size - start, h.descr);
+    *t = (struct sqa_npy_texts){.rank = h.rank,
+                                .count = count,
+                                .width = (size_t)width,
+                                .unit = unit,
+                                .data = (const unsigned char *)bytes + start};
+    memcpy(t->dim, h.dim, sizeof t->dim);
+    return SQA_OK;
+}
+
+size_t sqa_npy_text(const struct sqa_npy_texts *t, size_t i, char *buf, size_t room)
+{
+    const unsigned char *p = t->data + i * t->width * t->unit;
+    size_t n = 0;
+    for (; n < t->width && n + 1 < room; n++, p += t->unit) {
+        const bool beyond = p[0] > '~' || (t->unit == 4 && (p[1] || p[2] || p[3]));
+        if (p[0] == 0 && !beyond)
+            break;
+        buf[n] = beyond ? '?' : (char)p[0];
+    }
+    buf[n] = '\0';
+    return n;
+}
+
 static void write_header(struct sqa_text *t, const struct type *type, int rank, const int64_t *dim)
 {
     struct sqa_text h = {0};

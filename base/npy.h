@@ -61,4 +61,17 @@ enum sqa_status sqa_npy_add_ints(struct sqa_npy_out *o, const int32_t *data, siz
 enum sqa_status sqa_npy_end(struct sqa_npy_out *o, struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_npy_drop(struct sqa_npy_out *o);
 
+/* An array of texts, '<U..' or 'S..'; it points into the caller's bytes. */
+struct sqa_npy_texts {
+    int rank;
+    int64_t dim[SQA_NPY_MAX_RANK];
+    size_t count, width; /* texts; characters of each, 0-filled */
+    size_t unit;         /* bytes of a character: 1 or 4 */
+    const unsigned char *data;
+};
+enum sqa_status sqa_npy_parse_texts(const char *name, const void *bytes, size_t size, struct sqa_npy_texts *t,
+                                    struct sqa_err *err) SQA_MUST_CHECK; /* fuzz target (metadata of Pathfinder) */
+/* Copies text i, 0-terminated; what is not ASCII becomes '?'. Returns its length, cut at room - 1. */
+size_t sqa_npy_text(const struct sqa_npy_texts *t, size_t i, char *buf, size_t room);
+
 #endif

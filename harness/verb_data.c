@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "harness/export_data.h"
+#include "harness/sheet.h"
 #include "harness/verbs.h"
 #include "tasks/task.h"
 
@@ -17,7 +18,7 @@ struct options {
 };
 static const struct sqa_option table[] = {
     {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie", offsetof(struct options, data), 0, 0},
-    {"output", 'o', SQA_OPTION_TEXT, "DIR", "directory that export and make write to",
+    {"output", 'o', SQA_OPTION_TEXT, "PATH", "directory that export and make write to; PNG file that show writes",
      offsetof(struct options, output), 0, 0},
     {"split", 0, SQA_OPTION_TEXT, "NAME", "train, valid or test (default train for show, all for export)",
      offsetof(struct options, split), 0, 0},
@@ -44,6 +45,13 @@ static enum sqa_status show(const struct sqa_dataset *ds, const struct options *
     struct sqa_text t = {0};
     int split = SQA_TRAIN;
     enum sqa_status status = o->split ? split_of(o->split, &split, err) : SQA_OK;
+    if (status == SQA_OK && o->output) {
+        status = sqa_sheet_write(ds, (enum sqa_split)split, o->n, o->output, &t, err);
+        if (status == SQA_OK)
+            return sqa_print(&t, NULL, err);
+        sqa_text_clear(&t);
+        return status;
+    }
     if (status == SQA_OK && !ds->task->show)
         status = sqa_fail(err, SQA_UNSUPPORTED, "data show: %s has nothing to show; use data export", ds->task->id);
     for (int64_t i = 0; i < o->n && i < ds->count[split] && status == SQA_OK; i++) {
@@ -252,7 +260,7 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
 
 const struct sqa_verb sqa_verb_data = {
     .name = "data",
-    .usage = "{list|make|show|export|verify} [TASK|DIR] [-o DIR]",
+    .usage = "{list|make|show|export|verify} [TASK|DIR] [-o PATH]",
     .help = "look at, check and write out the data of a task",
     .options = table,
     .options_size = sizeof(struct options),
@@ -264,8 +272,9 @@ const struct sqa_verb sqa_verb_data = {
         "list says where the files of each task are, or were looked for. verify reads every example and prints\n"
         "counts, hashes and balances; given a directory of export it compares checksums. export (or make) writes\n"
         "each split as .npy files and meta.json, for models of other programs: see docs/external-models.md and\n"
-        "seqarena score.\n\n"
+        "seqarena score. show with -o writes a contact sheet of pictures as PNG.\n\n"
         "examples:\n  seqarena data show listops:min=16,max=64 -n 3\n"
+        "  seqarena data show pathfinder:level=easy -n 64 -o sheet.png\n"
         "  seqarena data verify etth1:lookback=336 --data DIR\n"
         "  seqarena data export listops:min=16,max=64 -o lists\n",
 };

@@ -74,6 +74,8 @@ struct sqa_dataset {
     char split_hash[SQA_SPLITS][17];  /* xxHash64 over the examples of each split, in hex */
     struct sqa_arena arena;           /* for what open allocates */
     void *state;
+    /* Positions are the pixels of a picture, row by row: its sides; 0: they are not. */
+    int64_t picture_rows, picture_columns;
 };
 
 extern const struct sqa_task *const sqa_tasks[]; /* ends with NULL */
