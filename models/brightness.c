@@ -1,10 +1,13 @@
 /*
  * brightness.c - guesses the label from how many pixels of each brightness a picture has
  *
- * Computes  h[i] = pixels in the i-th of 32 steps of gray; label = argmax_c log p(c) + sum_i log N(h[i]; mean,
- * variance of class c): naive Bayes Shapes    labels (n) Cost      O(pixels) Source    a floor: targets and
- * distractors of Pathfinder are drawn with different contrast, so brightness alone could tell labels apart; a task
- * whose places matter leaves this at the majority Departs   nothing
+ * Computes  h[i] = pixels in the i-th of 32 steps of gray; label = argmax_c log p(c) + sum_i log N(h[i]; mean and
+ *           variance of class c): naive Bayes
+ * Shapes    labels (n)
+ * Cost      O(pixels)
+ * Source    a floor: targets and distractors of Pathfinder are drawn with different contrast, so brightness alone
+ *           could tell labels apart; a task whose places matter leaves this at the majority
+ * Departs   nothing
  */
 #include <math.h>
 #include <string.h>

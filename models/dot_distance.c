@@ -2,10 +2,11 @@
  * dot_distance.c - guesses the label of a Pathfinder picture from the distance of its two dots alone
  *
  * Computes  the two places where the darkest pixel under a disc is brightest; label = argmax_c of the training
- * pictures whose dots are as far apart, in steps of 1/32 of a side; a step never seen: the majority Shapes    labels
- * (n) Cost      O(pixels x disc) Source    a floor: the dots of one curve are about a curve's length apart, those of
- * two curves need not be Departs   nothing; radii of the dots are Pathfinder's (tasks/pathfinder_grow.c), chosen by
- * the side of the picture
+ *           pictures whose dots are as far apart, in steps of 1/32 of a side; a step never seen: the majority
+ * Shapes    labels (n)
+ * Cost      O(pixels x disc)
+ * Source    a floor: the dots of one curve are about a curve's length apart, those of two curves need not be
+ * Departs   nothing; radii of the dots are Pathfinder's (tasks/pathfinder_grow.c), chosen by the side of the picture
  */
 #include <math.h>
 #include <string.h>

@@ -8,11 +8,15 @@
  * V(name) is then sqa_k_<name>_f32_<isa>.
  *
  * vf is a vector of floats, vi of 32-bit integers, vm of yes and no. Primitives, one line each in vec_avx512.h,
- * vec_avx2.h and vec_pair.h; what a name does not say: v_max, v_min  the second operand when one is not a number, as
- * x86 has it v_fma a b + c; v_fnma c - a b; v_fms a b - c v_round to the nearest integer; v_nge true for
- * not-a-number; vi_gt signed v_load_part(p, left)  lanes below `left` are loaded, the others are 0 and not touched;
- * v_store_part likewise v_first(left)  the lanes below left; left may exceed W v_sum, v_top  sum and maximum of the
- * lanes; v_sum_d the sum in double; always in the same order
+ * vec_avx2.h and vec_pair.h; what a name does not say:
+ *   v_max, v_min          the second operand when one is not a number, as x86 has it
+ *   v_fma, v_fnma, v_fms  a b + c, c - a b, a b - c
+ *   v_round               to the nearest integer
+ *   v_nge                 true for not-a-number
+ *   vi_gt                 signed
+ *   v_load_part(p, left)  lanes below `left` are loaded, the others are 0 and not touched; v_store_part likewise
+ *   v_first(left)         the lanes below left; left may exceed W
+ *   v_sum, v_top          sum and maximum of the lanes, v_sum_d the sum in double; always in the same order
  *
  * Bounds of errors in units of the last place of the exact result, over the whole range, held by
  * tests/test_kernels.c: v_exp, v_exp_neg, v_log 1.5; v_tanh 3; v_sigmoid, v_softplus 4; v_gelu 5 for x >= 0, 16 to
