@@ -5,13 +5,17 @@
  *
  *     [table]
  *     title, source        what it is, which paper and table
- *     kind                 accuracy: models x tasks with averages; gap: training and test accuracy of one task;
- *                          speed: training speed and peak memory, columns are lengths; bubbles: a figure of two
- * tables published            table_id of results/published/ to stand beside; again for more (4 at most) scale recipe
- * file that --plan runs; published_scale: the one that is the published setting (else `scale`), so that a cell of
- * another one says so seeds                of --plan (else 1) baseline             model that sizes and speeds are
- * held against; speed: again for a second one size_rule            per cent more parameters than the baseline at
- * most, else a cell is marked; 0: no rule score, speed, at     bubbles: two other tables and a column of the second
+ *     kind                 accuracy: models x tasks with averages
+ *                          gap: training and test accuracy of one task
+ *                          speed: training speed and peak memory, columns are lengths
+ *                          bubbles: a figure of two tables
+ *     published            table_id of results/published/ to stand beside; again for more (4 at most)
+ *     scale                recipe file that --plan runs
+ *     published_scale      the one that is the published setting (else `scale`): a cell of another one says so
+ *     seeds                of --plan (else 1)
+ *     baseline             model that sizes and speeds are held against; speed: again for a second one
+ *     size_rule            per cent more parameters than the baseline at most, else a cell is marked; 0: no rule
+ *     score, speed, at     bubbles: two other tables and a column of the second
  *     note                 a sentence below the table; again for more
  *     [column LABEL]
  *     task                 short form of the task that --plan runs and that needs no remark in a cell
