@@ -76,8 +76,9 @@ enum sqa_status sqa_sheet_write(const struct sqa_dataset *ds, enum sqa_split spl
 {
     static const uint8_t background[3] = {BACKGROUND, BACKGROUND, BACKGROUND};
     if (ds->picture_rows < 1 || ds->task->kind != SQA_CLASSIFY)
-        return sqa_fail(err, SQA_UNSUPPORTED, "data show: positions of %s are no picture; leave -o out",
-                        ds->task->id);
+        return sqa_fail(
+            err, SQA_UNSUPPORTED,
+            "data show: positions of %s are no picture of gray values; leave -o out, or take input=tokens", ds->spec);
     n = n < ds->count[split] ? n : ds->count[split];
     n = n < 4096 ? n : 4096;
     struct sheet s = {.across = (int64_t)ceil(sqrt((double)n)), .scale = SHOWN / ds->picture_columns};

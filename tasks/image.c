@@ -280,6 +280,10 @@ static enum sqa_status open_image(const void *parsed, const struct sqa_task_env 
     ds->channels = reals ? state->images.channels : 0;
     ds->classes = self->classes;
     ds->length = state->positions;
+    if (!reals) {
+        ds->picture_rows = state->images.rows;
+        ds->picture_columns = state->images.columns;
+    }
     set_hashes(ds, state);
     return write_note(ds, state, self, err);
 }
