@@ -10,18 +10,18 @@
  *           dot=1 adds q k^T / sqrt(d). Two kinds or more are weighted by a learned softmax, at first equally
  * Shapes    x (B, L, D) -> (B, L, D); R (1, H, max_length, max_length), R1 and R2 (1, max_length, H, rank), W2
  *           (max_length, H, d): cut to L. W1 is D -> (H, d)
- * Cost      projections of values and outputs, and L^2 pairs (L (L + 1) / 2 when causal) of 2 w + 2 d + 5 flops a head,
- *           w the width of what makes their scores. Time is quadratic. Scores of low rank are made tile by tile as
+ * Cost      projections of values and outputs, and L^2 pairs (L (L + 1) / 2 when causal) of 2 w + 2 d + 5 flops a
+ * head, w the width of what makes their scores. Time is quadratic. Scores of low rank are made tile by tile as
  *           attention makes its own (dense: queries relu(W1 x), keys W2), so dense, factorized_random and dot hold no
- *           L x L matrix. random holds R, (H, L, L), and its gradient; factorized_dense holds S, (B, H, L, L), and its
- *           gradient: their memory is quadratic. A weight in front of R is one more copy of it
- * Source    Tay et al. 2020, arXiv:2005.00743, section 3. Defaults kind and rank: google-research/long-range-arena:
+ *           L x L matrix. random holds R, (H, L, L), and its gradient; factorized_dense holds S, (B, H, L, L), and
+ * its gradient: their memory is quadratic. A weight in front of R is one more copy of it Source    Tay et al. 2020,
+ * arXiv:2005.00743, section 3. Defaults kind and rank: google-research/long-range-arena:
  *           lra_benchmarks/models/synthesizer/synthesizer_attention.py (its image and Pathfinder runs: random; the
  *           paper's rank is 8). form=lra is that code: padding is attended to unless dot=1; kinds are summed without
- *           weights; W2 is shared by the heads, and hidden rows (L, H, d) are read as (H, L, d), so that score row i of
- *           head h comes of position (h L + i) / H
- * Departs   Wa and Wb are shared by the heads; a is `factor`, b = ceil(max_length / a). form=lra has no causal form
- *           (with dense kinds later positions leak there) and no factorized_dense
+ *           weights; W2 is shared by the heads, and hidden rows (L, H, d) are read as (H, L, d), so that score row i
+ * of head h comes of position (h L + i) / H Departs   Wa and Wb are shared by the heads; a is `factor`, b =
+ * ceil(max_length / a). form=lra has no causal form (with dense kinds later positions leak there) and no
+ * factorized_dense
  */
 #include <math.h>
 #include <string.h>
@@ -151,22 +151,22 @@ static void outer_rows(void *ctx, int64_t from, int64_t count, int thread)
     }
 }
 
-#define DEFINE(T, name)                                                                                         \
-    static void name(const T *first, const T *second, const T *ds, int64_t L, int64_t a, int64_t b, T *dfirst,  \
-                     T *dsecond)                                                                                \
-    {                                                                                                           \
-        memset(dfirst, 0, (size_t)a * sizeof(T));                                                               \
-        memset(dsecond, 0, (size_t)b * sizeof(T));                                                              \
-        for (int64_t u = 0; u * a < L; u++) {                                                                   \
-            const int64_t n = sqa_min64(a, L - u * a);                                                          \
-            T sum = 0;                                                                                          \
-                                                                                                                \
-            for (int64_t w = 0; w < n; w++) {                                                                   \
-                dfirst[w] += second[u] * ds[u * a + w];                                                         \
-                sum += first[w] * ds[u * a + w];                                                                \
-            }                                                                                                   \
-            dsecond[u] = sum;                                                                                   \
-        }                                                                                                       \
+#define DEFINE(T, name)                                                                                        \
+    static void name(const T *first, const T *second, const T *ds, int64_t L, int64_t a, int64_t b, T *dfirst, \
+                     T *dsecond)                                                                               \
+    {                                                                                                          \
+        memset(dfirst, 0, (size_t)a * sizeof(T));                                                              \
+        memset(dsecond, 0, (size_t)b * sizeof(T));                                                             \
+        for (int64_t u = 0; u * a < L; u++) {                                                                  \
+            const int64_t n = sqa_min64(a, L - u * a);                                                         \
+            T sum = 0;                                                                                         \
+                                                                                                               \
+            for (int64_t w = 0; w < n; w++) {                                                                  \
+                dfirst[w] += second[u] * ds[u * a + w];                                                        \
+                sum += first[w] * ds[u * a + w];                                                               \
+            }                                                                                                  \
+            dsecond[u] = sum;                                                                                  \
+        }                                                                                                      \
     }
 DEFINE(float, outer_row_f32)
 DEFINE(double, outer_row_f64)
@@ -416,10 +416,11 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
         masks.bias = random_scores(s, c);
     q = side_by_side(c, all.n, all.q);
     k = side_by_side(c, all.n, all.k);
-    return sqa_merge_heads(c, sqa_attention_masked(c->g, q, k, v, masks,
-                                                   (struct sqa_attention_spec){.scale = 1,
-                                                                               .causal = c->frame.causal != 0,
-                                                                               .dropout = c->frame.attention_dropout}));
+    return sqa_merge_heads(c,
+                           sqa_attention_masked(c->g, q, k, v, masks,
+                                                (struct sqa_attention_spec){.scale = 1,
+                                                                            .causal = c->frame.causal != 0,
+                                                                            .dropout = c->frame.attention_dropout}));
 }
 
 /* What the parts cost, their numbers times weights included, and the width of their products. */

@@ -24,6 +24,9 @@ static const struct {
     {"synthesizer", true, 1.1, 1.5, 2.05},
     {"synthesizer:kind=dense", true, 1.1, 1.5, 2.05},
     {"synthesizer:kind=random", true, 2.05, 1.5, 2.05},
+    {"reformer", true, 1.1, 0.95, 1.1},
+    {"reformer:chunk=16,rounds=4", true, 1.1, 0.95, 1.1},
+    {"reformer:form=lra", false, 1.1, 1.3, 2.05},
 };
 
 /* The slope of y over x. */

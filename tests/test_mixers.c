@@ -16,7 +16,7 @@
 #include "models/probe.h"
 
 static const char *const ids[] = {"transformer", "local",    "linformer",  "linear_transformer", "performer",
-                                  "s4d",         "no_mixer", "mean_mixer", "synthesizer"};
+                                  "s4d",         "no_mixer", "mean_mixer", "synthesizer",        "reformer"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {
@@ -48,6 +48,13 @@ static const struct {
     {"synthesizer:kind=factorized_dense,factor=3", true},
     {"synthesizer:kind=mixture,dot=1", true},
     {"synthesizer:kind=mixture,dot=1,form=lra", false},
+    {"reformer", true},
+    {"reformer:chunk=3,buckets=4,rounds=3", true},
+    {"reformer:chunk=2,buckets=2,rounds=2", true},
+    {"reformer:chunk=1,buckets=2", true},
+    {"reformer:chunk=4,same_bucket=0,rounds=2", false},
+    {"reformer:form=lra", false},
+    {"reformer:form=lra,buckets=4,rounds=2", false},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H = 2, MORE = 17 };
 
@@ -276,6 +283,9 @@ static void test_refusals(void **state)
         {"s4d:state=3", "even", false},
         {"s4d:dt_min=0.2", "dt_max", false},
         {"synthesizer:form=lra", "causal=0", true},
+        {"reformer:form=lra", "causal=0", true},
+        {"reformer:same_bucket=0", "causal=0", true},
+        {"reformer:buckets=3", "even", false},
         {"synthesizer:form=lra,kind=factorized_dense", "form=paper", false},
     };
     double x[B * L * D], y[B * L * D];
