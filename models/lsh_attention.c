@@ -158,19 +158,19 @@ static int64_t valid_rows(const struct job *j, int64_t pair)
 /* Sorting */
 
 /* Place of the largest of x and then -x, the first of equals. */
-#define DEFINE(T, name)                                   \
-    static int32_t name(const T *x, int64_t half)         \
-    {                                                     \
-        int32_t best = 0;                                 \
-        T top = x[0];                                     \
-                                                          \
-        for (int64_t i = 1; i < 2 * half; i++) {          \
-            const T v = i < half ? x[i] : -x[i - half];   \
-                                                          \
-            best = v > top ? (int32_t)i : best;           \
-            top = v > top ? v : top;                      \
-        }                                                 \
-        return best;                                      \
+#define DEFINE(T, name)                                 \
+    static int32_t name(const T *x, int64_t half)       \
+    {                                                   \
+        int32_t best = 0;                               \
+        T top = x[0];                                   \
+                                                        \
+        for (int64_t i = 1; i < 2 * half; i++) {        \
+            const T v = i < half ? x[i] : -x[i - half]; \
+                                                        \
+            best = v > top ? (int32_t)i : best;         \
+            top = v > top ? v : top;                    \
+        }                                               \
+        return best;                                    \
     }
 DEFINE(float, bucket_f32)
 DEFINE(double, bucket_f64)
@@ -251,7 +251,8 @@ static void count_rounds(const struct job *j, int64_t pair, int64_t round, int32
                          const int32_t *keys, int32_t *seen)
 {
     const struct sqa_lsh_attention_spec *s = &j->a->spec;
-    const int32_t *token = keys, *here = keys + (2 * round + 2) * n, bucket_here = table_at(j, pair, BUCKET, round)[query];
+    const int32_t *token = keys, *here = keys + (2 * round + 2) * n,
+                  bucket_here = table_at(j, pair, BUCKET, round)[query];
 
     memset(seen, 0, (size_t)n * sizeof *seen);
     for (int64_t r = 0; r < s->rounds; r++) {
@@ -259,40 +260,46 @@ static void count_rounds(const struct job *j, int64_t pair, int64_t round, int32
         const int32_t at = table_at(j, pair, CHUNK, r)[query], in = table_at(j, pair, BUCKET, r)[query];
 
         if (s->same_bucket)
+#pragma omp simd
             for (int64_t c = 0; c < n; c++)
                 seen[c] += (bucket[c] == in) & ((chunk[c] == at) | (chunk[c] == at - 1));
         else
+#pragma omp simd
             for (int64_t c = 0; c < n; c++)
                 seen[c] += (chunk[c] == at) | (chunk[c] == at - 1);
     }
-    for (int64_t c = 0; c < n && s->rounds > 1 && s->same_bucket; c++)
-        seen[c] = here[c] == bucket_here ? seen[c] : 0;
+    if (s->rounds > 1 && s->same_bucket)
+#pragma omp simd
+        for (int64_t c = 0; c < n; c++)
+            seen[c] = here[c] == bucket_here ? seen[c] : 0;
     if (s->causal)
+#pragma omp simd
         for (int64_t c = 0; c < n; c++)
             seen[c] = token[c] < query ? seen[c] : 0;
     else
+#pragma omp simd
         for (int64_t c = 0; c < n; c++)
             seen[c] = token[c] != query ? seen[c] : 0;
 }
 
 /* The bias of a query: -log of the rounds. */
-#define DEFINE(T, name)                                                                              \
-    static void name(const int32_t *seen, int64_t n, int64_t rounds, const double *logs, void *to)   \
-    {                                                                                                \
-        T *bias = to;                                                                                \
-                                                                                                     \
-        if (rounds == 1)                                                                             \
-            for (int64_t c = 0; c < n; c++)                                                          \
-                bias[c] = seen[c] != 0 ? (T)0 : -(T)INFINITY;                                        \
-        else                                                                                         \
-            for (int64_t c = 0; c < n; c++)                                                          \
-                bias[c] = (T)-logs[seen[c]];                                                         \
+#define DEFINE(T, name)                                                                                       \
+    static void name(const int32_t *seen, int64_t n, int64_t rounds, const double *logs, void *to)            \
+    {                                                                                                         \
+        T *bias = to;                                                                                         \
+                                                                                                              \
+        if (rounds == 1)                                                                                      \
+            _Pragma("omp simd") for (int64_t c = 0; c < n; c++) bias[c] = seen[c] != 0 ? (T)0 : -(T)INFINITY; \
+        else                                                                                                  \
+            for (int64_t c = 0; c < n; c++)                                                                   \
+                bias[c] = (T)-logs[seen[c]];                                                                  \
     }
 DEFINE(float, bias_f32)
 DEFINE(double, bias_f64)
 #undef DEFINE
 
-static void masks(const struct job *j, int64_t pair, int64_t round, struct run rows, const struct run *keys, const struct place *p)
+static void masks(const struct job *j, int64_t pair, int64_t round, struct run rows, const struct run *keys,
+                  const struct place *p)
 {
     const int64_t n = keys[0].count + keys[1].count, rounds = j->a->spec.rounds;
     int32_t *seen = p->keys + (2 * rounds + 1) * n;
@@ -385,7 +392,7 @@ static void backward_chunk(const struct job *j, int64_t pair, const struct sqa_a
 
 /* The queries of one chunk with its keys and those of the chunk before (count 0: none). number: of the chunk. */
 static void attend(const struct job *j, int64_t pair, int64_t round, int64_t number, struct run rows,
-                  struct run before, const struct place *p)
+                   struct run before, const struct place *p)
 {
     const struct sqa_lsh_attention_spec *s = &j->a->spec;
     const struct run keys[2] = {before, rows};

@@ -11,9 +11,8 @@
  * Masks     masked: not j = t; j <= t when causal; only the same bucket when same_bucket. N: rounds in which t sees j
  *           (masked), 1 otherwise
  * Chunks    of `chunk` positions, from the front of the sorted sequence; when causal, from the front of each bucket,
- *           because where a bucket lies depends on later positions. circular: the sorted rounds follow each other, and
- *           the chunk before the first is the last of all
- * Gradients by q, k, v; the sorted order is a constant
+ *           because where a bucket lies depends on later positions. circular: the sorted rounds follow each other,
+ * and the chunk before the first is the last of all Gradients by q, k, v; the sorted order is a constant
  */
 #ifndef SQA_MODELS_LSH_ATTENTION_H
 #define SQA_MODELS_LSH_ATTENTION_H
