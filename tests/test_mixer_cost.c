@@ -27,6 +27,8 @@ static const struct {
     {"reformer", true, 1.1, 0.95, 1.1},
     {"reformer:chunk=16,rounds=4", true, 1.1, 0.95, 1.1},
     {"reformer:form=lra", false, 1.1, 1.3, 2.05},
+    {"sinkhorn_transformer", true, 1.1, 0.95, 1.3},
+    {"sinkhorn_transformer:form=lra", false, 1.1, 0.95, 1.1},
 };
 
 /* The slope of y over x. */

@@ -15,8 +15,9 @@
 #include "engine/plan.h"
 #include "models/probe.h"
 
-static const char *const ids[] = {"transformer", "local",    "linformer",  "linear_transformer", "performer",
-                                  "s4d",         "no_mixer", "mean_mixer", "synthesizer",        "reformer"};
+static const char *const ids[] = {
+    "transformer", "local",      "linformer",   "linear_transformer", "performer",           "s4d",
+    "no_mixer",    "mean_mixer", "synthesizer", "reformer",           "sinkhorn_transformer"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {
@@ -55,6 +56,11 @@ static const struct {
     {"reformer:chunk=4,same_bucket=0,rounds=2", false},
     {"reformer:form=lra", false},
     {"reformer:form=lra,buckets=4,rounds=2", false},
+    {"sinkhorn_transformer", true},
+    {"sinkhorn_transformer:block=3", true},
+    {"sinkhorn_transformer:block=1,iterations=20,temperature=2", true},
+    {"sinkhorn_transformer:block=4,iterations=1", true},
+    {"sinkhorn_transformer:block=3,form=lra", false},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H = 2, MORE = 17 };
 
@@ -284,6 +290,7 @@ static void test_refusals(void **state)
         {"s4d:dt_min=0.2", "dt_max", false},
         {"synthesizer:form=lra", "causal=0", true},
         {"reformer:form=lra", "causal=0", true},
+        {"sinkhorn_transformer:form=lra", "causal=0", true},
         {"reformer:same_bucket=0", "causal=0", true},
         {"reformer:buckets=3", "even", false},
         {"synthesizer:form=lra,kind=factorized_dense", "form=paper", false},
