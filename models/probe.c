@@ -13,7 +13,7 @@
 #include "engine/plan.h"
 
 #define GOOD 1e-8 /* no other step is tried then */
-enum { POISON_LENGTH = 64, DIRECTIONS = 2, STEPS = 3, POINTS = 4 };
+enum { POISON_LENGTH = 64, DIRECTIONS = 2, STEPS = 4, POINTS = 4 };
 
 struct rig {
     struct sqa_model *model;
@@ -307,7 +307,7 @@ static enum sqa_status one_direction(struct rig *r, struct sqa_entry *e, const d
                                      uint64_t key, double *base, double *direction, double *error,
                                      struct sqa_err *err)
 {
-    static const double steps[STEPS] = {1e-3, 1e-4, 1e-5};
+    static const double steps[STEPS] = {1e-3, 1e-4, 1e-5, 1e-6};
     static const double at[POINTS] = {1, -1, 2, -2}, weight[POINTS] = {8, -8, -1, 1}; /* fourth order */
     double length = 0, analytic = 0;
     memcpy(base, e->value, (size_t)e->count * sizeof *base);
