@@ -307,6 +307,7 @@ static const struct sqa_signature series = {
 static const struct sqa_signature signals = {.kind = SQA_CLASSIFY, .classes = 3, .length = 9, .channels = 2};
 static const struct sqa_signature tags = {.kind = SQA_TAG, .vocab = 7, .classes = 3, .length = 9};
 static const struct sqa_signature pairs = {.kind = SQA_PAIR, .vocab = 7, .classes = 3, .length = 9};
+static const struct sqa_signature picture = {.kind = SQA_CLASSIFY, .vocab = 257, .classes = 3, .length = 64};
 static const int32_t true_lengths[4] = {9, 4, 5, 9};
 
 static void check_whole(struct verify *v, const char *model, const struct sqa_signature *task)
@@ -369,8 +370,9 @@ static void check_floor(struct verify *v)
         tell(v, v->variant->id, "takes tasks of one kind", status, err.text);
         return;
     }
-    const int fits = (sqa_model_check(m, &tokens, &err) == SQA_OK) + (sqa_model_check(m, &series, &err) == SQA_OK);
-    status = fits == 1 && v->variant->begin && v->variant->predict ? SQA_OK : SQA_NO;
+    const bool labels = sqa_model_check(m, &tokens, &err) == SQA_OK || sqa_model_check(m, &picture, &err) == SQA_OK;
+    const bool forecasts = sqa_model_check(m, &series, &err) == SQA_OK;
+    status = labels != forecasts && v->variant->begin && v->variant->predict ? SQA_OK : SQA_NO;
     tell(v, v->variant->id, "takes tasks of one kind", status, status == SQA_OK ? err.text : "it takes none or both");
     sqa_model_free(m);
 }

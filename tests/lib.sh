@@ -1,8 +1,9 @@
 # Shared by the shell tests: TAP lines, and programs run with their status and their one line on stderr looked at.
 # Source it with $program set; it makes $tmp, which goes at the end.
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/seqarena-test.XXXXXX") || exit 4
-chmod 755 "$tmp"
-trap 'rm -rf "$tmp"' EXIT
+whole=$(mktemp -d "${TMPDIR:-/tmp}/seqarena-test.XXXXXX") || exit 4
+tmp=$whole/here # so that nothing lies in ../shared
+mkdir "$tmp" && chmod 755 "$whole" "$tmp"
+trap 'rm -rf "$whole"' EXIT
 tests=0 bad=0
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 case $program in /*) ;; *) program=$PWD/$program ;; esac
