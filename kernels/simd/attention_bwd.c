@@ -186,6 +186,7 @@ static void load_panel(const struct sqa_attention_bwd *b, const struct backward 
     const struct sqa_attention *a = &b->f;
     const float *q = (const float *)a->q + row * a->q_stride, *o = (const float *)a->o + row * a->o_stride;
     const float *dout = (const float *)b->dout + row * b->do_stride, *lse = (const float *)a->lse + row;
+    const float *dlse = b->dlse;
     const double log2e = 1.44269504088896340736;
     const float keep = (float)sqa_pair_scale(sqa_pair_threshold(a->keep));
     const ptrdiff_t all = round_up(rows, LANES);
@@ -201,7 +202,7 @@ static void load_panel(const struct sqa_attention_bwd *b, const struct backward 
         for (ptrdiff_t c = 0; c < a->dv; c += W)
             sum = v_fma(v_load_part(dout + r * b->do_stride + c, (size_t)(a->dv - c)),
                         v_load_part(o + r * a->o_stride + c, (size_t)(a->dv - c)), sum);
-        w->delta[r] = v_sum(sum);
+        w->delta[r] = v_sum(sum) - (dlse ? dlse[row + r] : 0);
         w->lse[r] = (float)((double)lse[r] * log2e);
     }
 }
