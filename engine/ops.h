@@ -131,6 +131,16 @@ struct sqa_tensor *sqa_attention_merge(struct sqa_graph *g, int n, struct sqa_te
  * each block, which is filled up (then slice it). */
 struct sqa_tensor *sqa_attention_lse(struct sqa_tensor *o);
 
+/* i32: how many of the positions start + m period + t, m >= 0, 0 <= t < width, are below lengths[b] (full when
+ * lengths is NULL): the lengths of a part gathered from a sequence. (B); or (B, columns repeat): column c of each run
+ * of `repeat` begins at start + c. period 0: every position from start on. */
+struct sqa_periodic {
+    int64_t start, period, width;
+    int64_t columns, repeat; /* columns 0: (B) */
+};
+struct sqa_tensor *sqa_count_before(struct sqa_graph *g, struct sqa_tensor *lengths, int64_t batch, int64_t full,
+                                    struct sqa_periodic set);
+
 /* y = a sigmoid(b): x (..., 2 D) with rows (a, b) -> (..., D) */
 struct sqa_tensor *sqa_glu(struct sqa_graph *g, struct sqa_tensor *x);
 

@@ -15,8 +15,8 @@
 #include "engine/plan.h"
 #include "models/probe.h"
 
-static const char *const ids[] = {"transformer", "local", "linformer", "linear_transformer",
-                                  "performer",   "s4d",   "no_mixer",  "mean_mixer"};
+static const char *const ids[] = {"transformer", "local",    "linformer",  "linear_transformer", "performer",
+                                  "s4d",         "no_mixer", "mean_mixer", "longformer"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {
@@ -42,6 +42,11 @@ static const struct {
     {"s4d:state=2,init=inv", true},
     {"no_mixer", true},
     {"mean_mixer", true},
+    {"longformer:window=4", true},
+    {"longformer:window=5,globals=3", true},
+    {"longformer:window=2,globals=0", true},
+    {"longformer:window=4,globals=20", true},
+    {"longformer:window=4,form=lra", true},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H = 2, MORE = 17 };
 
@@ -126,7 +131,7 @@ static void test_padding(void **state)
         struct sqa_probe p = probe_of(i / 2, i % 2 != 0);
         struct sqa_err err = {0};
 
-        if ((p.causal && !settings[i / 2].causal) || strstr(p.item, "strided") != NULL)
+        if ((p.causal && !settings[i / 2].causal) || strstr(p.item, "layout=strided") != NULL)
             continue; /* strided blocks depend on the padded length */
         p.max_length = MORE;
         p.lengths = ragged;
@@ -211,6 +216,43 @@ static void test_cost(void **state)
             if (fabs(graph - closed) > 1e-9 * graph)
                 fail_msg("%s at length %d: graph %.17g, closed form %.17g", p.item, (int)p.length, graph, closed);
         }
+}
+
+/* Exponents of flops and of planned memory in L, between two lengths: sparse work is not a masked matrix. */
+static void test_exponents(void **state)
+{
+    enum { SHORT = 4096, FAR = 16384 };
+    static const struct {
+        const char *item;
+        bool causal;
+        double flops, memory; /* at most */
+    } rows[] = {
+        {"transformer", true, 2, 1.05},
+        {"local", false, 1.05, 1.05},
+        {"longformer:window=128", true, 1.05, 1.05},
+        {"longformer:window=128,globals=4", false, 1.05, 1.05},
+        {"longformer:window=128,form=lra", false, 1.05, 1.05},
+    };
+    static const int32_t valid[1] = {SHORT / 2};
+
+    (void)state;
+    for (size_t i = 0; i < 4 * sizeof rows / sizeof rows[0]; i++) {
+        struct sqa_probe p = {.item = rows[i / 4].item,
+                              .batch = 1,
+                              .dim = 64,
+                              .heads = 2,
+                              .causal = rows[i / 4].causal,
+                              .lengths = i & 1 ? valid : NULL};
+        struct sqa_err err = {0};
+        double flops[2], memory[2], closed;
+
+        for (int k = 0; k < 2; k++) {
+            p.length = k ? FAR : SHORT;
+            CHECK(sqa_probe_cost(&p, (i & 2) != 0, &flops[k], &closed, &memory[k], &err), err, p.item);
+        }
+        CHECK_BOUND(log(flops[1] / flops[0]) / log(FAR / SHORT), rows[i / 4].flops, p.item);
+        CHECK_BOUND(log(memory[1] / memory[0]) / log(FAR / SHORT), rows[i / 4].memory, p.item);
+    }
 }
 
 static void test_threads(void **state)
@@ -352,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_causality),  cmocka_unit_test(test_cost),
         cmocka_unit_test(test_threads),    cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_redraw),
+        cmocka_unit_test(test_exponents),
     };
 
     sqa_kernels_init();

@@ -189,6 +189,14 @@ BUILD(attention_key_blocks,
       sqa_attention_masked(g, in[0], in[1], in[2],
                            (struct sqa_attention_masks){.lengths = in[5], .start = in[3], .key = in[4]},
                            (struct sqa_attention_spec){.scale = 0.5, .block = 3, .key_block = 2}))
+/* Head r has the valid ones of keys r, r + 2, ... at its front; and as many keys as there are from 2 on */
+BUILD(count_before, sqa_add(g,
+                            sqa_attention(g, in[0], in[1], in[2],
+                                          sqa_count_before(g, in[3], 2, 6, (struct sqa_periodic){0, 2, 1, 2, 1}),
+                                          (struct sqa_attention_spec){.scale = 0.5}),
+                            sqa_attention(g, in[0], in[1], in[2],
+                                          sqa_count_before(g, NULL, 2, 6, (struct sqa_periodic){.start = 2}),
+                                          (struct sqa_attention_spec){.scale = 0.5})))
 BUILD(scan, sqa_scan(g, in[0], in[1], false))
 BUILD(scan_complex, sqa_scan(g, in[0], in[1], true))
 BUILD(scan_strided, sqa_scan(g, in[0], t01(g, in[1]), true))
@@ -409,6 +417,12 @@ static const struct op_case cases[] = {
      {R(2, 5, 2, 3), R(2, 6, 2, 3), R(2, 6, 2, 3), L3(starts_each, 2, 2, 3), L(keys_each), L3(lengths_each, 2, 2)},
      6,
      "attention attention_bwd",
+     1e-4},
+    {"count_before",
+     count_before,
+     {R(2, 6, 2, 3), R(2, 6, 2, 3), R(2, 6, 2, 3), L(lengths2)},
+     4,
+     "count_before attention",
      1e-4},
     {"scan", scan, {R(2, 5, 3), R(2, 5, 3)}, 2, "scan scan_bwd", 0},
     {"scan constant", scan, {R(3), R(2, 5, 3)}, 2, "scan", 0},

@@ -81,21 +81,21 @@ static void weights(const struct sqa_node *n, int64_t b, int64_t t, int64_t h, d
 }
 
 /* LANES sums side by side, added in order */
-#define DOT(T, name)                                                \
-    static double name(const T *x, const T *y, int64_t n)           \
-    {                                                               \
-        T lane[LANES] = {0};                                        \
-        double sum = 0;                                             \
-        int64_t i = 0;                                              \
-                                                                    \
-        for (; i + LANES <= n; i += LANES)                          \
-            for (int l = 0; l < LANES; l++)                         \
-                lane[l] += x[i + l] * y[i + l];                     \
-        for (int l = 0; l < LANES; l++)                             \
-            sum += (double)lane[l];                                 \
-        for (; i < n; i++)                                          \
-            sum += (double)x[i] * (double)y[i];                     \
-        return sum;                                                 \
+#define DOT(T, name)                                      \
+    static double name(const T *x, const T *y, int64_t n) \
+    {                                                     \
+        T lane[LANES] = {0};                              \
+        double sum = 0;                                   \
+        int64_t i = 0;                                    \
+                                                          \
+        for (; i + LANES <= n; i += LANES)                \
+            for (int l = 0; l < LANES; l++)               \
+                lane[l] += x[i + l] * y[i + l];           \
+        for (int l = 0; l < LANES; l++)                   \
+            sum += (double)lane[l];                       \
+        for (; i < n; i++)                                \
+            sum += (double)x[i] * (double)y[i];           \
+        return sum;                                       \
     }
 DOT(float, dot_f32)
 DOT(double, dot_f64)
