@@ -35,6 +35,18 @@ static const struct sqa_param params[] = {
     {.name = NULL},
 };
 
+static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
+                             struct sqa_err *err)
+{
+    const struct self *s = self;
+
+    (void)frame, (void)task;
+    if (strcmp(s->form, "lra") == 0 && s->window == 0)
+        return sqa_fail(err, SQA_USAGE,
+                        "longformer: form=lra counts the own position in its window; use window from 1");
+    return SQA_OK;
+}
+
 /* What a graph is built for: g global rows, the window to both sides. */
 struct plan {
     int64_t g, left, right;
@@ -45,13 +57,9 @@ static struct plan plan_of(const struct self *s, int64_t length)
 {
     const bool lra = strcmp(s->form, "lra") == 0;
     const int64_t half = s->window / 2, left = lra ? s->window - half - 1 : half;
+    const int64_t g = lra ? 0 : s->globals;
 
-    return (struct plan){.g = lra                     ? 0
-                              : s->globals < length ? s->globals
-                                                    : length,
-                         .left = left > 0 ? left : 0,
-                         .right = half,
-                         .lra = lra};
+    return (struct plan){.g = g < length ? g : length, .left = left, .right = half, .lra = lra};
 }
 
 static const char *const global_names[] = {"wqg", "wkg", "wvg"};
@@ -180,7 +188,8 @@ static enum sqa_status equals_definition(struct sqa_err *err)
     enum sqa_status status = SQA_OK;
 
     for (size_t i = 0; i < 4 * sizeof rows / sizeof *rows && status == SQA_OK; i++) {
-        const struct rule r = {rows[i / 4].globals, rows[i / 4].left, rows[i / 4].right, i % 2, i & 2 ? ragged : NULL};
+        const struct rule r = {rows[i / 4].globals, rows[i / 4].left, rows[i / 4].right, i % 2,
+                               i & 2 ? ragged : NULL};
         const struct sqa_probe p = {.item = rows[i / 4].item,
                                     .batch = B,
                                     .length = L,
@@ -284,12 +293,14 @@ const struct sqa_variant sqa_variant_longformer = {
     .title = "Longformer",
     .source = "Beltagy et al. 2020, arXiv:2004.05150, sections 3.1 and 3.2",
     .complexity = "O(L (window + globals) D) time, O(L D) memory",
-    .help = "Softmax attention in a sliding window of `window` positions; the first `globals` positions see all and "
-            "are seen by all. form=lra: 255 to the left and 256 to the right, no global position. Attention stays f32 "
-            "with --dtype bf16.",
+    .help =
+        "Softmax attention in a sliding window of `window` positions; the first `globals` positions see all and "
+        "are seen by all. form=lra: 255 to the left and 256 to the right, no global position. Attention stays f32 "
+        "with --dtype bf16.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY,
     .params = params,
     .self_size = sizeof(struct self),
+    .check = check,
     .build = build,
     .flops = flops,
     .identities = identities,

@@ -49,116 +49,109 @@ static enum sqa_status bwd_shape(struct sqa_node *n, struct sqa_err *err)
 }
 
 /* Row (b, t, h) of a tensor (B, L, H, d), and its number in one (B, H, L) */
-static void *row_at(const struct sqa_tensor *x, int64_t b, int64_t t, int64_t h)
+static void *row_at(const struct sqa_tensor *x, const int64_t at[3])
 {
-    return sqa_at(sqa_data(x), b * x->stride[0] + t * x->stride[1] + h * x->stride[2], sqa_dtype_size(x->dtype));
+    return sqa_at(sqa_data(x), at[0] * x->stride[0] + at[1] * x->stride[1] + at[2] * x->stride[2],
+                  sqa_dtype_size(x->dtype));
 }
 
-static void *lse_at(const struct sqa_tensor *x, int64_t b, int64_t t, int64_t h)
+static void *lse_at(const struct sqa_tensor *x, const int64_t at[3])
 {
-    return row_at(x, b, h, t);
+    return row_at(x, (const int64_t[]){at[0], at[2], at[1]});
 }
 
-/* softmax of lse, +inf as if it were -inf; zeros when all are */
-static void weights(const struct sqa_node *n, int64_t b, int64_t t, int64_t h, double w[PARTS])
-{
-    const int parts = parts_of(n);
-    double top = -HUGE_VAL, sum = 0;
-
-    for (int k = 0; k < parts; k++) {
-        const struct sqa_tensor *lse = n->in[parts + k];
-
-        w[k] = sqa_real_get(lse->dtype, lse_at(lse, b, t, h));
-        w[k] = w[k] == HUGE_VAL ? -HUGE_VAL : w[k];
-        top = fmax(top, w[k]);
-    }
-    for (int k = 0; k < parts; k++) {
-        w[k] = w[k] == -HUGE_VAL ? 0 : exp(w[k] - top);
-        sum += w[k];
-    }
-    for (int k = 0; k < parts && sum > 0; k++)
-        w[k] /= sum;
-}
-
-/* LANES sums side by side, added in order */
-#define DOT(T, name)                                      \
-    static double name(const T *x, const T *y, int64_t n) \
-    {                                                     \
-        T lane[LANES] = {0};                              \
-        double sum = 0;                                   \
-        int64_t i = 0;                                    \
-                                                          \
-        for (; i + LANES <= n; i += LANES)                \
-            for (int l = 0; l < LANES; l++)               \
-                lane[l] += x[i + l] * y[i + l];           \
-        for (int l = 0; l < LANES; l++)                   \
-            sum += (double)lane[l];                       \
-        for (; i < n; i++)                                \
-            sum += (double)x[i] * (double)y[i];           \
-        return sum;                                       \
-    }
-DOT(float, dot_f32)
-DOT(double, dot_f64)
-
-static double dot(enum sqa_dtype t, const void *x, const void *y, int64_t n)
-{
-    return t == SQA_F64 ? dot_f64(x, y, n) : dot_f32(x, y, n);
-}
-
-struct place {
-    int64_t b, t, h;
-};
-
-static struct place place_of(const struct sqa_node *n, int64_t row)
+static void place_of(const struct sqa_node *n, int64_t row, int64_t at[3])
 {
     const int64_t *dim = n->in[0]->dim;
 
-    return (struct place){row / dim[2] / dim[1], row / dim[2] % dim[1], row % dim[2]};
+    at[0] = row / dim[2] / dim[1];
+    at[1] = row / dim[2] % dim[1];
+    at[2] = row % dim[2];
 }
 
-static void rows(void *ctx, int64_t first, int64_t count, int thread)
-{
-    const struct sqa_node *n = ctx;
-    const struct sqa_kernels *kernels = sqa_kernels_of(n->in[0]->dtype);
-    const size_t d = (size_t)n->in[0]->dim[3];
-
-    (void)thread;
-    for (int64_t i = first; i < first + count; i++) {
-        const struct place p = place_of(n, i);
-        double w[PARTS];
-        void *y = row_at(n->out[0], p.b, p.t, p.h);
-
-        weights(n, p.b, p.t, p.h, w);
-        kernels->affine(w[0], row_at(n->in[0], p.b, p.t, p.h), 0, y, d);
-        for (int k = 1; k < parts_of(n); k++)
-            kernels->axpy(w[k], row_at(n->in[k], p.b, p.t, p.h), y, d);
+/* For each real type: the weights, softmax of lse with +inf as if it were -inf, zeros when all are; y (+)= w x; x . y
+ * as LANES sums side by side, added in order; and rows first .. first + count - 1 of both ops. */
+#define FORMS(T, EXP, NAME)                                                                                \
+    static void weights_##NAME(const struct sqa_node *n, const int64_t at[3], T w[PARTS])                  \
+    {                                                                                                      \
+        const int parts = parts_of(n);                                                                     \
+        T top = -(T)HUGE_VAL, sum = 0;                                                                     \
+                                                                                                           \
+        for (int k = 0; k < parts; k++) {                                                                  \
+            memcpy(&w[k], lse_at(n->in[parts + k], at), sizeof w[k]);                                      \
+            w[k] = w[k] == (T)HUGE_VAL ? -(T)HUGE_VAL : w[k];                                              \
+            top = w[k] > top ? w[k] : top;                                                                 \
+        }                                                                                                  \
+        for (int k = 0; k < parts; k++) {                                                                  \
+            w[k] = w[k] == -(T)HUGE_VAL ? 0 : w[k] == top ? 1 : EXP(w[k] - top);                           \
+            sum += w[k];                                                                                   \
+        }                                                                                                  \
+        for (int k = 0; k < parts && sum > 0; k++)                                                         \
+            w[k] /= sum;                                                                                   \
+    }                                                                                                      \
+    static void scaled_##NAME(T w, const T *restrict x, bool add, T *restrict y, int64_t d)                \
+    {                                                                                                      \
+        if (add)                                                                                           \
+            for (int64_t c = 0; c < d; c++)                                                                \
+                y[c] += w * x[c];                                                                          \
+        else                                                                                               \
+            for (int64_t c = 0; c < d; c++)                                                                \
+                y[c] = w * x[c];                                                                           \
+    }                                                                                                      \
+    static T dot_##NAME(const T *x, const T *y, int64_t d)                                                 \
+    {                                                                                                      \
+        T lane[LANES] = {0}, sum = 0;                                                                      \
+        int64_t c = 0;                                                                                     \
+                                                                                                           \
+        for (; c + LANES <= d; c += LANES)                                                                 \
+            for (int l = 0; l < LANES; l++)                                                                \
+                lane[l] += x[c + l] * y[c + l];                                                            \
+        for (; c < d; c++)                                                                                 \
+            sum += x[c] * y[c];                                                                            \
+        for (int l = 0; l < LANES; l++)                                                                    \
+            sum += lane[l];                                                                                \
+        return sum;                                                                                        \
+    }                                                                                                      \
+    static void rows_##NAME(void *ctx, int64_t first, int64_t count, int thread)                           \
+    {                                                                                                      \
+        const struct sqa_node *n = ctx;                                                                    \
+                                                                                                           \
+        (void)thread;                                                                                      \
+        for (int64_t i = first; i < first + count; i++) {                                                  \
+            int64_t at[3];                                                                                 \
+            T w[PARTS];                                                                                    \
+                                                                                                           \
+            place_of(n, i, at);                                                                            \
+            weights_##NAME(n, at, w);                                                                      \
+            for (int k = 0; k < parts_of(n); k++)                                                          \
+                scaled_##NAME(w[k], row_at(n->in[k], at), k > 0, row_at(n->out[0], at), n->in[0]->dim[3]); \
+        }                                                                                                  \
+    }                                                                                                      \
+    static void bwd_rows_##NAME(void *ctx, int64_t first, int64_t count, int thread)                       \
+    {                                                                                                      \
+        const struct sqa_node *n = ctx;                                                                    \
+        const int64_t d = n->in[0]->dim[3];                                                                \
+        const int parts = parts_of(n);                                                                     \
+                                                                                                           \
+        (void)thread;                                                                                      \
+        for (int64_t i = first; i < first + count; i++) {                                                  \
+            int64_t at[3];                                                                                 \
+            T w[PARTS], along[PARTS], mean = 0;                                                            \
+                                                                                                           \
+            place_of(n, i, at);                                                                            \
+            const T *dy = row_at(n->in[2 * parts], at);                                                    \
+            weights_##NAME(n, at, w);                                                                      \
+            for (int k = 0; k < parts; k++) {                                                              \
+                along[k] = dot_##NAME(dy, row_at(n->in[k], at), d);                                        \
+                mean += w[k] * along[k];                                                                   \
+                scaled_##NAME(w[k], dy, false, row_at(n->out[k], at), d);                                  \
+            }                                                                                              \
+            for (int k = 0; k < parts; k++)                                                                \
+                *(T *)lse_at(n->out[parts + k], at) = w[k] * (along[k] - mean);                            \
+        }                                                                                                  \
     }
-}
-
-static void bwd_rows(void *ctx, int64_t first, int64_t count, int thread)
-{
-    const struct sqa_node *n = ctx;
-    const struct sqa_kernels *kernels = sqa_kernels_of(n->in[0]->dtype);
-    const enum sqa_dtype type = n->in[0]->dtype;
-    const int64_t d = n->in[0]->dim[3];
-    const int parts = parts_of(n);
-
-    (void)thread;
-    for (int64_t i = first; i < first + count; i++) {
-        const struct place p = place_of(n, i);
-        const void *dy = row_at(n->in[2 * parts], p.b, p.t, p.h);
-        double w[PARTS], along[PARTS], mean = 0;
-
-        weights(n, p.b, p.t, p.h, w);
-        for (int k = 0; k < parts; k++) {
-            along[k] = dot(type, dy, row_at(n->in[k], p.b, p.t, p.h), d);
-            mean += w[k] * along[k];
-            kernels->affine(w[k], dy, 0, row_at(n->out[k], p.b, p.t, p.h), (size_t)d);
-        }
-        for (int k = 0; k < parts; k++)
-            sqa_real_set(type, lse_at(n->out[parts + k], p.b, p.t, p.h), w[k] * (along[k] - mean));
-    }
-}
+FORMS(float, expf, f32)
+FORMS(double, exp, f64)
 
 static int64_t row_count(const struct sqa_node *n)
 {
@@ -181,12 +174,14 @@ static double bwd_flops(const struct sqa_node *n)
 
 static void run(const struct sqa_node *n, const struct sqa_run *r)
 {
-    sqa_chunks(r, row_count(n), CHUNK, flops(n), rows, (void *)(uintptr_t)n);
+    sqa_chunks(r, row_count(n), CHUNK, flops(n), n->in[0]->dtype == SQA_F64 ? rows_f64 : rows_f32,
+               (void *)(uintptr_t)n);
 }
 
 static void bwd_run(const struct sqa_node *n, const struct sqa_run *r)
 {
-    sqa_chunks(r, row_count(n), CHUNK, bwd_flops(n), bwd_rows, (void *)(uintptr_t)n);
+    sqa_chunks(r, row_count(n), CHUNK, bwd_flops(n), n->in[0]->dtype == SQA_F64 ? bwd_rows_f64 : bwd_rows_f32,
+               (void *)(uintptr_t)n);
 }
 
 const struct sqa_op sqa_op_attention_merge_bwd = {
