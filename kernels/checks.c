@@ -353,6 +353,7 @@ static struct sqa_attention_bwd attention_case(int f64, uint64_t key, size_t n)
     b.f.block_key = listed;
     b.f.bias = word[3] / 8 % 4 == 0 ? SIDE(9) : NULL;
     b.f.bias_stride = 41;
+    b.dlse = word[3] / 128 % 2 ? SIDE(9) : NULL;
     return b;
 }
 

@@ -204,7 +204,7 @@ static void add_summaries(struct sqa_context *c, const struct plan *p, const str
 {
     const struct blocks a = {p->n, p->causal};
     const struct sqa_periodic set = {.start = p->l - p->c, .period = p->l, .width = p->c};
-    struct sqa_attention_masks masks = {NULL};
+    struct sqa_attention_masks masks = {.lengths = NULL};
 
     if (!p->causal)
         masks.lengths = sqa_count_before(c->g, lengths, c->batch, c->length, set);
