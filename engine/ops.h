@@ -98,14 +98,16 @@ struct sqa_tensor *sqa_mean_rows(struct sqa_graph *g, struct sqa_tensor *x, stru
 struct sqa_tensor *sqa_dropout(struct sqa_graph *g, struct sqa_tensor *x, double p);
 
 /* Softmax attention, tiled, no L x L buffer. q (B, Lq, H, d), k (B, Lk, H, d), v (B, Lk, H, dv) in any strides with
- * dense rows; lengths i32 (B) or NULL: keys at or after lengths[b] are not allowed -> o (B, Lq, H, dv) dense. */
+ * dense rows; lengths i32 (B), (B, H) or NULL: keys at or after lengths[b] (or [b][h]) are not allowed ->
+ * o (B, Lq, H, dv) dense. A query without an allowed key gives 0. */
 struct sqa_attention_spec {
     double scale;
     bool causal;
     double dropout;      /* active when g->training; 1 - dropout is rounded to a multiple of 1/256 */
     bool window;         /* only -left <= j - i <= right */
-    int64_t left, right; /* of window; >= 0 */
-    int64_t block;       /* of a block list: positions of a block */
+    int64_t left, right; /* of window; either may be negative: right = -1 is j < i */
+    int64_t block;       /* of a block list: positions of a query block */
+    int64_t key_block;   /* and of a key block; 0: the same */
     /* 0, or: the sequence falls into ceil(L / local) blocks that do not see each other; Lq = Lk. Block b is positions
      * b local, b local + 1, ...; or, `spread`, b, b + blocks, b + 2 blocks, ... causal holds inside a block. Not
      * together with window, block list or bias. */
@@ -118,14 +120,32 @@ struct sqa_tensor *sqa_attention(struct sqa_graph *g, struct sqa_tensor *q, stru
  *   bias         (B or 1, H or 1, Lq, Lk), added to the scores; has a gradient. With one that several heads or rows
  *                share, the gradients of those are computed one after the other
  *   start, key   block list (spec.block > 0): query block n sees key blocks key[start[n]] .. key[start[n + 1] - 1],
- *                ascending, each once; start i32 (ceil(Lq / block) + 1), or (H, the same) for a list a head; key i32
- *                (any). Values are trusted. flops count every listed block as full. */
+ *                ascending, each once; start i32 (ceil(Lq / block) + 1), or (H, the same) for a list a head, or (B,
+ * H, the same); key i32 (any). Values are trusted. flops count every number in key as a full block. */
 struct sqa_attention_masks {
     struct sqa_tensor *lengths, *bias, *start, *key;
 };
 struct sqa_tensor *sqa_attention_masked(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
                                         struct sqa_tensor *v, struct sqa_attention_masks masks,
                                         struct sqa_attention_spec spec);
+/* One softmax over several sets of keys that share none: part[k] is o (B, L, H, d) of the attention of the same
+ * queries to set k, lse[k] (B, H, L) its log sum exp (sqa_attention_lse; +inf: no key), n <= 4; views are fine ->
+ * (B, L, H, d). */
+struct sqa_tensor *sqa_attention_merge(struct sqa_graph *g, int n, struct sqa_tensor *const *part,
+                                       struct sqa_tensor *const *lse);
+/* Of the output of sqa_attention: log sum exp of the scores of each query, (B, H, Lq); with `local` the queries of
+ * each block, which is filled up (then slice it). */
+struct sqa_tensor *sqa_attention_lse(struct sqa_tensor *o);
+
+/* i32: how many of the positions start + m period + t, m >= 0, 0 <= t < width, are below lengths[b] (full when
+ * lengths is NULL): the lengths of a part gathered from a sequence. (B); or (B, columns repeat): column c of each run
+ * of `repeat` begins at start + c. period 0: every position from start on. */
+struct sqa_periodic {
+    int64_t start, period, width;
+    int64_t columns, repeat; /* columns 0: (B) */
+};
+struct sqa_tensor *sqa_count_before(struct sqa_graph *g, struct sqa_tensor *lengths, int64_t batch, int64_t full,
+                                    struct sqa_periodic set);
 
 /* y = a sigmoid(b): x (..., 2 D) with rows (a, b) -> (..., D) */
 struct sqa_tensor *sqa_glu(struct sqa_graph *g, struct sqa_tensor *x);

@@ -345,13 +345,15 @@ static struct sqa_attention_bwd attention_case(int f64, uint64_t key, size_t n)
     b.dk = SIDE(7);
     b.dv = SIDE(8);
     b.f.window = word[2] / 2 % 4 == 0;
-    b.f.left = word[2] / 8 % 64;
-    b.f.right = word[2] / 512 % 64;
+    b.f.left = (int64_t)(word[2] / 8 % 64) - 8;
+    b.f.right = (int64_t)(word[2] / 512 % 64) - 8;
     b.f.block = word[3] / 2 % 4 == 0 ? 64 : 0;
+    b.f.key_block = word[3] / 32 % 2 ? 64 : 48;
     b.f.block_start = start;
     b.f.block_key = listed;
     b.f.bias = word[3] / 8 % 4 == 0 ? SIDE(9) : NULL;
     b.f.bias_stride = 41;
+    b.dlse = word[3] / 128 % 2 ? SIDE(9) : NULL;
     return b;
 }
 

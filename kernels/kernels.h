@@ -56,8 +56,9 @@ enum sqa_binary {
  * Which pairs are allowed: row r of q is query i = first + r. Pair (i, j) is allowed when every rule in use says so:
  *   0 <= j < keys
  *   causal   j <= i
- *   window   i - left <= j <= i + right (left, right >= 0; INT64_MAX / 2 and less are safe)
- *   block    j / block is in the list of query block i / block: block_key[block_start[i / block]] up to
+ *   window   i - left <= j <= i + right (either may be negative: right = -1 is j < i; |left|, |right| up to
+ *            INT64_MAX / 2 are safe)
+ *   block    j / key_block is in the list of query block i / block: block_key[block_start[i / block]] up to
  *            block_key[block_start[i / block + 1] - 1], ascending, each key block once
  * Tiles without an allowed pair are not computed. A query row with no allowed key gives O = 0 and lse = +inf, and
  * zero gradients. lse = log sum exp of the row's allowed scores. A bias of -inf is as good as not allowed.
@@ -83,7 +84,7 @@ struct sqa_attention {
     int64_t first; /* the query of row 0 */
     int window;    /* 0: left and right are not read */
     int64_t left, right;
-    int64_t block; /* 0: no block list */
+    int64_t block, key_block; /* positions of a query block and of a key block; 0: no block list */
     const int32_t *block_start, *block_key;
     const void *bias; /* rows of keys, or NULL */
     int64_t bias_stride;
@@ -105,6 +106,7 @@ struct sqa_attention_bwd {
     void *dbias;
     int64_t dbias_stride;
     int dbias_add;
+    const void *dlse; /* (queries), the gradient of lse, or NULL: zeros */
 };
 
 /* C (m x n) = A B + bias, or C += A B + bias. A (m x k): element (i, l) at a[i a_row + l a_column], so a transposed A

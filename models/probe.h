@@ -35,6 +35,19 @@ enum sqa_status sqa_probe_cost(const struct sqa_probe *p, bool train, double *fl
  * directions, float64; relative to the derivative, or to 1/1000 of the whole gradient's norm where that is larger. */
 enum sqa_status sqa_probe_gradient(const struct sqa_probe *p, double *worst, struct sqa_err *err) SQA_MUST_CHECK;
 
+/* The mixer against softmax attention written out, in double, on random inputs and weights: o_i = sum over allowed j
+ * of softmax(q_i . k_j / sqrt(d)) v_j, rows without an allowed j 0, projected by "mixer.wo.w". At most 4 sequences,
+ * length + zeros <= 64, dim <= 16. The probe's edit is not called. */
+struct sqa_probe_pairs {
+    /* 0: query i of head h does not see key j; 1: it does, by "mixer.wq.w", "mixer.wk.w", "mixer.wv.w"; 2: by
+     * "mixer.wqg.w", ... Lengths are left to it. */
+    int (*set)(const void *user, int b, int h, int i, int j);
+    const void *user;
+    int zeros; /* keys of zeros behind the sequence, j = length .. length + zeros - 1 */
+};
+enum sqa_status sqa_probe_dense(const struct sqa_probe *p, const struct sqa_probe_pairs *pairs,
+                                struct sqa_err *err) SQA_MUST_CHECK;
+
 /* One whole model: forward on x (batch, length, channels) or tokens (batch, length), with lengths (batch), to
  * y (batch, classes) or (batch, horizon, outputs). */
 struct sqa_probe_whole {

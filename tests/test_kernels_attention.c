@@ -31,15 +31,18 @@ struct shape {
 /* What else says which pairs count; all 0: nothing. */
 static struct rules {
     int window;
-    size_t left, right, block;
-    int bias;   /* 1: random, some -inf; 2: zeros */
-    size_t cut; /* the forward pass in two calls, the second from this query on */
+    int64_t left, right;
+    size_t block;
+    int bias;         /* 1: random, some -inf; 2: zeros */
+    size_t cut;       /* the forward pass in two calls, the second from this query on */
+    size_t key_block; /* 0: block */
+    int lse;          /* a gradient of lse */
 } rules;
 static int32_t block_start[520], block_key[1 << 16];
 
 /* Arrays of one case in double. */
 struct arrays {
-    double *q, *k, *v, *dout, *bias;                     /* inputs */
+    double *q, *k, *v, *dout, *bias, *dlse;              /* inputs */
     double *o, *lse, *dq, *dk, *dv, *dbias, *p, *factor; /* dense results */
 };
 
@@ -60,6 +63,7 @@ static struct arrays make_arrays(const struct shape *s, uint64_t key, double siz
         .v = numbers(s->keys * s->dv, key + 2, 1),
         .dout = numbers(s->queries * s->dv, key + 3, 1),
         .bias = numbers(s->queries * s->keys, key + 4, rules.bias == 1),
+        .dlse = numbers(s->queries, key + 5, 1),
         .dbias = numbers(s->queries * s->keys, 0, 0),
         .o = numbers(s->queries * s->dv, 0, 0),
         .lse = numbers(s->queries, 0, 0),
@@ -73,10 +77,15 @@ static struct arrays make_arrays(const struct shape *s, uint64_t key, double siz
 
 static void free_arrays(struct arrays *a)
 {
-    double *const all[] = {a->q,  a->k,  a->v,  a->dout,  a->bias, a->o,     a->lse,
-                           a->dq, a->dk, a->dv, a->dbias, a->p,    a->factor};
+    double *const all[] = {a->q,   a->k,  a->v,  a->dout, a->bias,  a->dlse, a->o,
+                           a->lse, a->dq, a->dk, a->dv,   a->dbias, a->p,    a->factor};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
+}
+
+static size_t key_block(void)
+{
+    return rules.key_block ? rules.key_block : rules.block;
 }
 
 /* Some blocks see their own, some every third, some none, some all. */
@@ -93,7 +102,7 @@ static void list_blocks(const struct shape *s)
     size_t b = 0;
     for (; rules.block && b * rules.block < s->queries; b++) {
         block_start[b] = n;
-        for (size_t m = 0; m * rules.block < s->keys; m++)
+        for (size_t m = 0; m * key_block() < s->keys; m++)
             if (is_listed(b, m))
                 block_key[n++] = (int32_t)m;
     }
@@ -102,8 +111,9 @@ static void list_blocks(const struct shape *s)
 
 static int is_allowed(const struct shape *s, size_t i, size_t j)
 {
-    return (!s->causal || j <= i) && (!rules.window || (j + rules.left >= i && j <= i + rules.right)) &&
-           (!rules.block || is_listed(i / rules.block, j / rules.block));
+    const int64_t ahead = (int64_t)j - (int64_t)i;
+    return (!s->causal || ahead <= 0) && (!rules.window || (-rules.left <= ahead && ahead <= rules.right)) &&
+           (!rules.block || is_listed(i / rules.block, j / key_block()));
 }
 
 static double dot(const double *x, const double *y, size_t n)
@@ -155,7 +165,7 @@ static void dense(const struct shape *s, uint64_t key, struct arrays *a)
             p[j] = sum > 0 ? p[j] / sum : 0;
             add(p[j] * factor[j], a->v + j * s->dv, o, s->dv);
         }
-        double delta = 0; /* row sum of dP P, dP with dropout */
+        double delta = rules.lse ? -a->dlse[i] : 0; /* row sum of dP P, dP with dropout, less the gradient of lse */
         for (size_t j = 0; j < s->keys; j++)
             delta += p[j] * factor[j] * dot(dout, a->v + j * s->dv, s->dv);
         for (size_t j = 0; j < s->keys; j++) {
@@ -197,10 +207,11 @@ static void expect(const char *what, const struct sqa_kernels *k, const struct s
         const double w = inside ? want[i / stride * width + i % stride] : mark;
         if (!(got[i] == w || (inside && fabs(got[i] - w) <= bound * scale)))
             fail_msg(
-                "%s attention %s: queries %zu keys %zu d %zu dv %zu causal %d keep %g scale %g window %d %zu %zu "
-                "block %zu bias %d cut %zu: row %zu column %zu is %.9g, not %.9g",
+                "%s attention %s: queries %zu keys %zu d %zu dv %zu causal %d keep %g scale %g window %d %lld %lld "
+                "block %zu %zu bias %d cut %zu: row %zu column %zu is %.9g, not %.9g",
                 k->isa, what, s->queries, s->keys, s->d, s->dv, s->causal, s->keep, s->scale, rules.window,
-                rules.left, rules.right, rules.block, rules.bias, rules.cut, i / stride, i % stride, got[i], w);
+                (long long)rules.left, (long long)rules.right, rules.block, key_block(), rules.bias, rules.cut,
+                i / stride, i % stride, got[i], w);
     }
     free(got);
 }
@@ -237,10 +248,11 @@ static void check(const struct sqa_kernels *k, const struct shape *s, uint64_t k
     void *lse = malloc((s->queries + 1) * k->size), *dout = padded(k, a.dout, s->queries, s->dv);
     void *dq = padded(k, NULL, s->queries, s->d), *dk = padded(k, NULL, s->keys, s->d);
     void *dv = padded(k, NULL, s->keys, s->dv), *bias = padded(k, a.bias, s->queries, s->keys);
-    void *dbias = padded(k, NULL, s->queries, s->keys);
+    void *dbias = padded(k, NULL, s->queries, s->keys), *dlse = malloc((s->queries + 1) * k->size);
     void *workspace = malloc(k->attention_workspace((int64_t)s->d, (int64_t)s->dv));
     double *lse_d = malloc((s->queries + 1) * sizeof *lse_d);
-    assert_true(lse && workspace && lse_d);
+    assert_true(lse && workspace && lse_d && dlse);
+    k->from_f64(a.dlse, dlse, s->queries);
     const int64_t sd = (int64_t)s->d + PAD, sv = (int64_t)s->dv + PAD;
     const struct sqa_attention_bwd b = {.f = {.queries = (int64_t)s->queries,
                                               .keys = (int64_t)s->keys,
@@ -260,15 +272,17 @@ static void check(const struct sqa_kernels *k, const struct shape *s, uint64_t k
                                               .o = o,
                                               .lse = lse,
                                               .window = rules.window,
-                                              .left = (int64_t)rules.left,
-                                              .right = (int64_t)rules.right,
+                                              .left = rules.left,
+                                              .right = rules.right,
                                               .block = (int64_t)rules.block,
+                                              .key_block = (int64_t)key_block(),
                                               .block_start = block_start,
                                               .block_key = block_key,
                                               .bias = rules.bias ? bias : NULL,
                                               .bias_stride = (int64_t)s->keys + PAD},
                                         .dbias = rules.bias ? dbias : NULL,
                                         .dbias_stride = (int64_t)s->keys + PAD,
+                                        .dlse = rules.lse ? dlse : NULL,
                                         .dout = dout,
                                         .dq = dq,
                                         .dk = dk,
@@ -289,7 +303,7 @@ static void check(const struct sqa_kernels *k, const struct shape *s, uint64_t k
     expect("dv", k, s, dv, a.dv, s->keys, s->dv, 4 * bound);
     if (rules.bias)
         expect("dbias", k, s, dbias, a.dbias, s->queries, s->keys, 4 * bound);
-    void *const all[] = {q, kk, v, o, lse, dout, dq, dk, dv, bias, dbias, workspace, lse_d};
+    void *const all[] = {q, kk, v, o, lse, dout, dq, dk, dv, bias, dbias, dlse, workspace, lse_d};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free_arrays(&a);
@@ -358,6 +372,13 @@ static void test_rules(void **state)
         {.bias = 1, .block = 32, .cut = 64},
         {.bias = 1, .window = 1, .left = 20, .right = 90, .cut = 77},
         {.cut = 128},
+        {.lse = 1},
+        {.window = 1, .left = 1000, .right = -1},
+        {.window = 1, .left = -3, .right = 50, .lse = 1},
+        {.window = 1, .left = 1000, .right = -40, .lse = 1},
+        {.block = 16, .key_block = 5, .lse = 1},
+        {.block = 5, .key_block = 32},
+        {.block = 64, .key_block = 48, .window = 1, .left = 60, .right = 30, .cut = 64},
     };
     static const struct shape shapes[] = {
         {150, 150, 8, 8, 0, 1, 0.4}, {150, 150, 5, 17, 1, 0.7, 0.4}, {131, 290, 16, 24, 0, 0.9, 0.3},
@@ -401,7 +422,7 @@ static void test_same_bits(void **state)
                                       .o = o[c],
                                       .lse = lse[c]};
             if (c == 1)
-                a.block = B, a.block_start = start, a.block_key = key;
+                a.block = a.key_block = B, a.block_start = start, a.block_key = key;
             if (c == 2)
                 a.window = 1, a.left = a.right = L;
             rules.cut = c == 3 ? B : 0;

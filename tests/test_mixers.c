@@ -16,8 +16,8 @@
 #include "models/probe.h"
 
 static const char *const ids[] = {
-    "transformer", "local",      "linformer",   "linear_transformer", "performer",           "s4d",
-    "no_mixer",    "mean_mixer", "synthesizer", "reformer",           "sinkhorn_transformer"};
+    "transformer", "local",       "linformer", "linear_transformer",   "performer",  "s4d",     "no_mixer",
+    "mean_mixer",  "synthesizer", "reformer",  "sinkhorn_transformer", "longformer", "bigbird", "sparse_transformer"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {
@@ -61,6 +61,24 @@ static const struct {
     {"sinkhorn_transformer:block=1,iterations=20,temperature=2", true},
     {"sinkhorn_transformer:block=4,iterations=1", true},
     {"sinkhorn_transformer:block=3,form=lra", false},
+    {"longformer:window=4", true},
+    {"longformer:window=5,globals=3", true},
+    {"longformer:window=2,globals=0", true},
+    {"longformer:window=4,globals=20", true},
+    {"longformer:window=4,form=lra", true},
+    {"bigbird:block=1,random=2", true},
+    {"bigbird:block=2,random=1", true},
+    {"bigbird", true},
+    {"bigbird:block=1,random=1,form=lra", true},
+    {"bigbird:block=4,form=lra", true},
+    {"sparse_transformer", true},
+    {"sparse_transformer:block=4,summary=2", true},
+    {"sparse_transformer:block=4,summary=1,combine=alternate", true},
+    {"sparse_transformer:block=4,summary=1,combine=split_heads", true},
+    {"sparse_transformer:block=4,summary=1,form=lra", true},
+    {"sparse_transformer:block=3,pattern=strided", true},
+    {"sparse_transformer:block=3,pattern=strided,combine=split_heads", true},
+    {"sparse_transformer:block=3,pattern=strided,form=lra", true},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H = 2, MORE = 17 };
 
@@ -148,6 +166,9 @@ static void test_padding(void **state)
         if ((p.causal && !settings[i / 2].causal) || strstr(p.item, "strided") != NULL ||
             strstr(p.item, "form=lra") != NULL)
             continue; /* strided blocks depend on the padded length; the LRA code attends to padding */
+        if ((p.causal && !settings[i / 2].causal) || strstr(p.item, "layout=strided") != NULL ||
+            (strstr(p.item, "bigbird") != NULL && strstr(p.item, "form=lra") != NULL))
+            continue; /* blocks depend on the padded length */
         p.max_length = MORE;
         p.lengths = ragged;
         CHECK(sqa_probe_run(&p, x, y, &err), err, p.item);
@@ -233,6 +254,50 @@ static void test_cost(void **state)
         }
 }
 
+/* Exponents of flops and of planned memory in L, between two lengths: sparse work is not a masked matrix. */
+static void test_exponents(void **state)
+{
+    enum { SHORT = 4096, FAR = 16384 };
+    static const struct {
+        const char *item;
+        bool causal;
+        double flops, memory; /* at most */
+    } rows[] = {
+        {"transformer", true, 2, 1.05},
+        {"local", false, 1.05, 1.05},
+        {"longformer:window=128", true, 1.05, 1.05},
+        {"longformer:window=128,globals=4", false, 1.05, 1.05},
+        {"longformer:window=128,form=lra", false, 1.05, 1.05},
+        {"bigbird:block=32", false, 1.05, 1.05},
+        {"bigbird:block=32", true, 1.05, 1.05},
+        {"bigbird:block=32,form=lra", false, 1.05, 1.05},
+        {"sparse_transformer:block=128,summary=4", false, 1.7, 1.05},
+        {"sparse_transformer:block=128,pattern=strided", false, 1.4, 1.05},
+        {"sparse_transformer:block=128,pattern=strided", true, 1.4, 1.05},
+        {"sparse_transformer:block=128,summary=4,form=lra", false, 1.7, 1.05},
+    };
+    static const int32_t valid[1] = {SHORT / 2};
+
+    (void)state;
+    for (size_t i = 0; i < 4 * sizeof rows / sizeof rows[0]; i++) {
+        struct sqa_probe p = {.item = rows[i / 4].item,
+                              .batch = 1,
+                              .dim = 64,
+                              .heads = 2,
+                              .causal = rows[i / 4].causal,
+                              .lengths = i & 1 ? valid : NULL};
+        struct sqa_err err = {0};
+        double flops[2], memory[2], closed;
+
+        for (int k = 0; k < 2; k++) {
+            p.length = k ? FAR : SHORT;
+            CHECK(sqa_probe_cost(&p, (i & 2) != 0, &flops[k], &closed, &memory[k], &err), err, p.item);
+        }
+        CHECK_BOUND(log(flops[1] / flops[0]) / log(FAR / SHORT), rows[i / 4].flops, p.item);
+        CHECK_BOUND(log(memory[1] / memory[0]) / log(FAR / SHORT), rows[i / 4].memory, p.item);
+    }
+}
+
 static void test_threads(void **state)
 {
     enum { LONG = 300 };
@@ -294,6 +359,8 @@ static void test_refusals(void **state)
         {"reformer:same_bucket=0", "causal=0", true},
         {"reformer:buckets=3", "even", false},
         {"synthesizer:form=lra,kind=factorized_dense", "form=paper", false},
+        {"longformer:form=lra,window=0", "window from 1", false},
+        {"sparse_transformer:form=lra,combine=alternate", "combine=merged", false},
     };
     double x[B * L * D], y[B * L * D];
 
@@ -378,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_causality),  cmocka_unit_test(test_cost),
         cmocka_unit_test(test_threads),    cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_redraw),
+        cmocka_unit_test(test_exponents),
     };
 
     sqa_kernels_init();

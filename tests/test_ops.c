@@ -22,6 +22,13 @@ struct op_case {
     double tolerance; /* f32 against f64, of the largest number; 0: 1e-5 */
 };
 
+/* i32 of more than one dim */
+#define L3(VALUES, ...)                                                                              \
+    {                                                                                                \
+        .dtype = SQA_I32, .rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / 8), .dim = {__VA_ARGS__}, \
+        .values = (VALUES)                                                                           \
+    }
+
 /* Builders: in the order of engine/ops */
 
 /* Every unary function in turn, each of a dense and of a transposed view. */
@@ -160,6 +167,40 @@ BUILD(attention_local, sqa_attention(g, in[0], in[1], in[2], in[3],
                                      (struct sqa_attention_spec){.scale = 0.5, .causal = true, .local = 3}))
 BUILD(attention_spread, sqa_attention(g, in[0], in[1], in[2], in[3],
                                       (struct sqa_attention_spec){.scale = 0.5, .local = 3, .spread = true}))
+/* All pairs of a query from three sets: keys before it, keys behind it, and itself with another key and value */
+static tensor *attention_merge(void *user, graph *g, tensor *const *in)
+{
+    tensor *o[3], *lse[3];
+
+    (void)user;
+    o[0] = sqa_attention(
+        g, in[0], in[1], in[2], in[3],
+        (struct sqa_attention_spec){.scale = 0.5, .dropout = 0.3, .window = true, .left = 9, .right = -1});
+    o[1] = sqa_attention(g, in[0], in[1], in[2], in[3],
+                         (struct sqa_attention_spec){.scale = 0.5, .window = true, .left = -1, .right = 2});
+    o[2] = sqa_attention(g, sqa_slice(g, in[0], 1, 0, 6), in[2], in[1], in[3],
+                         (struct sqa_attention_spec){.scale = 0.4, .local = 4});
+    for (int k = 0; k < 3; k++)
+        lse[k] = sqa_attention_lse(o[k]);
+    lse[2] = sqa_slice(g, lse[2], 2, 0, 6);
+    return sqa_attention_merge(g, 3, o, lse);
+}
+BUILD(attention_lse,
+      sqa_unary(g, SQA_UNARY_TANH,
+                sqa_attention_lse(sqa_attention(g, in[0], in[1], in[2], NULL,
+                                                (struct sqa_attention_spec){.scale = 0.5, .causal = true}))))
+BUILD(attention_key_blocks,
+      sqa_attention_masked(g, in[0], in[1], in[2],
+                           (struct sqa_attention_masks){.lengths = in[5], .start = in[3], .key = in[4]},
+                           (struct sqa_attention_spec){.scale = 0.5, .block = 3, .key_block = 2}))
+/* Head r has the valid ones of keys r, r + 2, ... at its front; and as many keys as there are from 2 on */
+BUILD(count_before, sqa_add(g,
+                            sqa_attention(g, in[0], in[1], in[2],
+                                          sqa_count_before(g, in[3], 2, 6, (struct sqa_periodic){0, 2, 1, 2, 1}),
+                                          (struct sqa_attention_spec){.scale = 0.5}),
+                            sqa_attention(g, in[0], in[1], in[2],
+                                          sqa_count_before(g, NULL, 2, 6, (struct sqa_periodic){.start = 2}),
+                                          (struct sqa_attention_spec){.scale = 0.5})))
 BUILD(scan, sqa_scan(g, in[0], in[1], false))
 BUILD(scan_complex, sqa_scan(g, in[0], in[1], true))
 BUILD(scan_strided, sqa_scan(g, in[0], t01(g, in[1]), true))
@@ -191,6 +232,9 @@ BUILD(second_shape, gradient_of(g,
 
 static const int32_t lengths3[] = {5, 0, 3}, lengths2[] = {2, 9}, length1[] = {1050}, labels[] = {3, 0, -1, 2, 7};
 static const int32_t starts[] = {0, 2, 2, 5}, keys[] = {0, 2, 0, 1, 2}; /* block list: three query blocks */
+/* a list for each row and head of two query blocks */
+static const int32_t starts_each[] = {0, 2, 3, 3, 3, 5, 5, 6, 7, 7, 9, 10};
+static const int32_t keys_each[] = {0, 2, 1, 1, 2, 0, 2, 0, 1, 2}, lengths_each[] = {6, 5, 3, 4};
 
 static const struct op_case cases[] = {
     {"fill", fill, {R(2, 3)}, 1, "fill", 0},
@@ -362,6 +406,31 @@ static const struct op_case cases[] = {
      {R(3, 8, 2, 3), R(3, 8, 2, 3), R(3, 8, 2, 3), L(lengths3)},
      4,
      "attention attention_bwd",
+     1e-4},
+    {"attention merge",
+     attention_merge,
+     {R(2, 6, 2, 3), R(2, 6, 2, 3), R(2, 6, 2, 3), L(lengths2)},
+     4,
+     "attention attention_bwd attention_merge attention_merge_bwd",
+     1e-4},
+    {"attention merge wide",
+     attention_merge,
+     {R(2, 6, 2, 35), R(2, 6, 2, 35), R(2, 6, 2, 35), L(lengths2)},
+     4,
+     "attention_merge attention_merge_bwd",
+     1e-4},
+    {"attention lse", attention_lse, {R(2, 5, 2, 3), R(2, 5, 2, 3), R(2, 5, 2, 3)}, 3, "attention_bwd", 1e-4},
+    {"attention key blocks",
+     attention_key_blocks,
+     {R(2, 5, 2, 3), R(2, 6, 2, 3), R(2, 6, 2, 3), L3(starts_each, 2, 2, 3), L(keys_each), L3(lengths_each, 2, 2)},
+     6,
+     "attention attention_bwd",
+     1e-4},
+    {"count_before",
+     count_before,
+     {R(2, 6, 2, 3), R(2, 6, 2, 3), R(2, 6, 2, 3), L(lengths2)},
+     4,
+     "count_before attention",
      1e-4},
     {"scan", scan, {R(2, 5, 3), R(2, 5, 3)}, 2, "scan scan_bwd", 0},
     {"scan constant", scan, {R(3), R(2, 5, 3)}, 2, "scan", 0},

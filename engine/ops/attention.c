@@ -16,8 +16,29 @@ struct attr {
     uint64_t path;  /* of the forward node, in its gradient */
 };
 
-enum { Q, K, V, LENGTHS, BIAS, START, KEY, O, LSE, DOUT }; /* inputs; the forward has seven */
-enum { DQ, DK, DV, DBIAS };                                /* outputs of the gradient */
+enum { Q, K, V, LENGTHS, BIAS, START, KEY, O, LSE, DOUT, DLSE }; /* inputs; the forward has seven */
+enum { DQ, DK, DV, DBIAS };                                      /* outputs of the gradient */
+
+static int64_t key_block(const struct attr *a)
+{
+    return a->spec.key_block > 0 ? a->spec.key_block : a->spec.block;
+}
+
+/* A list for all, one a head, or one for each row of the batch and head */
+static bool is_start(const struct sqa_node *n)
+{
+    const struct attr *a = n->attr;
+    const struct sqa_tensor *q = n->in[Q], *start = n->in[START];
+    const int64_t block = a->spec.block, rows = (q->dim[1] + block - 1) / block + 1,
+                  want[] = {q->dim[0], q->dim[2], rows};
+
+    if (start->dtype != SQA_I32 || start->rank < 1 || start->rank > 3)
+        return false;
+    for (int i = 0; i < start->rank; i++)
+        if (start->dim[i] != want[3 - start->rank + i])
+            return false;
+    return true;
+}
 
 static enum sqa_status check_masks(const struct sqa_node *n, struct sqa_err *err)
 {
@@ -33,21 +54,20 @@ static enum sqa_status check_masks(const struct sqa_node *n, struct sqa_err *err
                               sqa_shape_text(bias, two));
     if ((start != NULL) != (block > 0) || (start != NULL) != (key != NULL))
         return sqa_shape_fail(n, err, "a block list without block, start or key; give all three");
-    if (start != NULL && (start->dtype != SQA_I32 || key->dtype != SQA_I32 || key->rank != 1 || start->rank < 1 ||
-                          start->rank > 2 || (start->rank == 2 && start->dim[0] != H) ||
-                          start->dim[start->rank - 1] != (q->dim[1] + block - 1) / block + 1))
-        return sqa_shape_fail(n, err, "start %s, key %s; give i32 (ceil(Lq / block) + 1) or (H, the same), and (any)",
-                              sqa_shape_text(start, one), sqa_shape_text(key, two));
+    if (start != NULL && (key->dtype != SQA_I32 || key->rank != 1 || !is_start(n)))
+        return sqa_shape_fail(
+            n, err, "start %s, key %s; give i32 (ceil(Lq / block) + 1), (H, the same) or (B, H, the same), and (any)",
+            sqa_shape_text(start, one), sqa_shape_text(key, two));
     if (a->spec.local > 0 && (Lk != q->dim[1] || bias != NULL || start != NULL || a->spec.window))
         return sqa_shape_fail(n, err, "local blocks need Lq = Lk and go without window, block list and bias");
-    if (a->spec.local < 0 || block < 0 || (a->spec.window && (a->spec.left < 0 || a->spec.right < 0)))
-        return sqa_shape_fail(n, err, "left, right, block and local must not be negative");
+    if (a->spec.local < 0 || block < 0 || a->spec.key_block < 0)
+        return sqa_shape_fail(n, err, "block, key_block and local must not be negative");
     return SQA_OK;
 }
 
 static enum sqa_status check(const struct sqa_node *n, struct sqa_err *err)
 {
-    const struct sqa_tensor *q = n->in[Q], *k = n->in[K], *v = n->in[V];
+    const struct sqa_tensor *q = n->in[Q], *k = n->in[K], *v = n->in[V], *lengths = n->in[LENGTHS];
     enum sqa_status status = SQA_OK;
     char one[96], two[96], three[96];
 
@@ -56,7 +76,11 @@ static enum sqa_status check(const struct sqa_node *n, struct sqa_err *err)
         v->dim[1] != k->dim[1] || k->dtype != q->dtype || v->dtype != q->dtype)
         return sqa_shape_fail(n, err, "q %s, k %s, v %s; give (B, Lq, H, d), (B, Lk, H, d), (B, Lk, H, dv)",
                               sqa_shape_text(q, one), sqa_shape_text(k, two), sqa_shape_text(v, three));
-    if (n->in[LENGTHS] != NULL)
+    if (lengths != NULL && lengths->rank == 2 &&
+        (lengths->dtype != SQA_I32 || lengths->dim[0] != q->dim[0] || lengths->dim[1] != q->dim[2]))
+        status = sqa_shape_fail(n, err, "q %s, lengths %s; give i32 (B) or (B, H)", sqa_shape_text(q, one),
+                                sqa_shape_text(lengths, two));
+    else if (lengths != NULL && lengths->rank != 2)
         status = sqa_check_lengths(n, LENGTHS, q->dim[0], err);
     return status == SQA_OK ? check_masks(n, err) : status;
 }
@@ -134,11 +158,13 @@ static struct sqa_attention pair_of(const struct job *j, int64_t pair)
 {
     const struct attr *a = j->node->attr;
     struct sqa_tensor *const *in = j->node->in;
-    const struct sqa_tensor *bias = in[BIAS], *start = in[START];
+    const struct sqa_tensor *bias = in[BIAS], *start = in[START], *lengths = in[LENGTHS];
     const int64_t h = pair % j->heads, block = pair / j->heads % j->blocks, b = pair / j->heads / j->blocks;
+    const int64_t list = start == NULL || start->rank == 1 ? 0 : start->rank == 2 ? h : b * j->heads + h;
+    const int64_t row = lengths != NULL && lengths->rank == 2 ? b * j->heads + h : b;
     struct sqa_attention f = {
         .queries = block_rows(j->node, in[Q]->dim[1], block),
-        .keys = block_rows(j->node, sqa_length_at(in[LENGTHS], b, in[K]->dim[1]), block),
+        .keys = block_rows(j->node, sqa_length_at(lengths, row, in[K]->dim[1]), block),
         .d = in[Q]->dim[3],
         .dv = in[V]->dim[3],
         .scale = a->spec.scale,
@@ -158,6 +184,7 @@ static struct sqa_attention pair_of(const struct job *j, int64_t pair)
         .left = sqa_min64(a->spec.left, INT64_MAX / 4),
         .right = sqa_min64(a->spec.right, INT64_MAX / 4),
         .block = a->spec.block,
+        .key_block = key_block(a),
     };
 
     if (bias != NULL) {
@@ -167,7 +194,7 @@ static struct sqa_attention pair_of(const struct job *j, int64_t pair)
         f.bias_stride = bias->stride[2];
     }
     if (start != NULL) {
-        f.block_start = (const int32_t *)sqa_data(start) + (start->rank == 2 ? h * start->dim[1] : 0);
+        f.block_start = (const int32_t *)sqa_data(start) + list * start->dim[start->rank - 1];
         f.block_key = sqa_data(in[KEY]);
     }
     return f;
@@ -259,13 +286,14 @@ static double allowed(const struct sqa_attention_spec *s, int64_t lq, int64_t lk
 static double pair_count(const struct sqa_node *n)
 {
     const struct attr *a = n->attr;
-    const double batch = (double)n->in[Q]->dim[0], heads = (double)n->in[Q]->dim[2], block = (double)a->spec.block;
+    const double batch = (double)n->in[Q]->dim[0], heads = (double)n->in[Q]->dim[2];
     int64_t size;
     const int64_t blocks = blocks_of(n, &size);
     double sum = 0;
 
     if (n->in[START] != NULL)
-        return batch * (n->in[START]->rank == 2 ? 1 : heads) * (double)sqa_numel(n->in[KEY]) * block * block;
+        return (n->in[START]->rank > 2 ? 1 : batch) * (n->in[START]->rank > 1 ? 1 : heads) *
+               (double)sqa_numel(n->in[KEY]) * (double)a->spec.block * (double)key_block(a);
     if (a->spec.local <= 0)
         return batch * heads * allowed(&a->spec, n->in[Q]->dim[1], n->in[K]->dim[1]);
     for (int64_t b = 0; b < blocks; b++) {
@@ -319,7 +347,8 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
     sqa_chunks(r, n->in[Q]->dim[0] * j.blocks * j.heads * j.parts, 1, flops(n), parts, &j);
 }
 
-/* attention_bwd: the inputs of the forward, o, lse, dout; outputs dq, dk, dv and, when wanted, dbias, dense */
+/* attention_bwd: the inputs of the forward, o, lse, dout, dlse or none; outputs dq, dk, dv and, when wanted, dbias,
+ * dense */
 
 static enum sqa_status bwd_shape(struct sqa_node *n, struct sqa_err *err)
 {
@@ -360,6 +389,9 @@ static void bwd_pair(const struct job *j, int64_t pair, int64_t end, void *dbias
         .dbias_stride = in[K]->dim[1],
         .dbias_add = 1,
     };
+
+    if (in[DLSE] != NULL)
+        f.dlse = sqa_at(sqa_data(in[DLSE]), (const unsigned char *)f.f.lse - (unsigned char *)sqa_data(j->lse), 1);
 
     hint(j, &f.f, pair + 1, end);
     j->k->attention_bwd(&f, j->workspace + (size_t)thread * j->workspace_size);
@@ -416,19 +448,16 @@ const struct sqa_op sqa_op_attention_bwd = {
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
     struct attr a = *(const struct attr *)n->attr;
-    struct sqa_tensor *in[DOUT + 1], *d;
+    struct sqa_tensor *in[DLSE + 1], *d;
 
-    if (dy[1] != NULL) {
-        (void)sqa_graph_fail(g, SQA_UNSUPPORTED, "attention at %s: lse has no derivative; use o only", n->path);
-        return;
-    }
     memcpy(in, n->in, O * sizeof *in);
     in[O] = n->out[0];
     in[LSE] = n->out[1];
-    in[DOUT] = sqa_dense_rows(g, dy[0]);
+    in[DOUT] = dy[0] != NULL ? sqa_dense_rows(g, dy[0]) : sqa_fill(g, 0, in[O]->rank, in[O]->dim);
+    in[DLSE] = dy[1];
     a.path = n->path_hash;
     a.bias_grad = n->in[BIAS] != NULL && n->in[BIAS]->needs_grad;
-    d = sqa_apply(g, &sqa_op_attention_bwd, &a, sizeof a, DOUT + 1, in);
+    d = sqa_apply(g, &sqa_op_attention_bwd, &a, sizeof a, DLSE + 1, in);
     for (int i = DQ; i <= DV && d != NULL; i++)
         dx[i] = d->node->out[i];
     if (d != NULL && a.bias_grad)

@@ -46,7 +46,7 @@ static struct walk walk_of(const struct sqa_attention *a, int64_t row)
 
 static int next(struct walk *w)
 {
-    const int64_t block = w->a->block;
+    const int64_t block = w->a->block ? w->a->key_block : 0;
     w->j++;
     for (; block && w->at < w->stop && (*w->at + 1) * block <= w->j; w->at++)
         ;
@@ -121,7 +121,7 @@ static void clear_rows(real *x, int64_t rows, int64_t width, int64_t stride)
 void K(attention_bwd)(const struct sqa_attention_bwd *b, void *workspace)
 {
     const struct sqa_attention *a = &b->f;
-    const real *q = a->q, *k = a->k, *v = a->v, *o = a->o, *lse = a->lse, *dout = b->dout;
+    const real *q = a->q, *k = a->k, *v = a->v, *o = a->o, *lse = a->lse, *dout = b->dout, *dlse = b->dlse;
     real *dq = b->dq, *dk = b->dk, *dv = b->dv, *dbias = b->dbias;
     double *acc = workspace;
     clear_rows(dk, a->keys, a->d, b->dk_stride);
@@ -130,7 +130,7 @@ void K(attention_bwd)(const struct sqa_attention_bwd *b, void *workspace)
         clear_rows(dbias, a->queries, a->keys, b->dbias_stride);
     for (int64_t i = 0; i < a->queries; i++) {
         const real *qi = q + i * a->q_stride, *doi = dout + i * b->do_stride;
-        const double delta = dot(doi, o + i * a->o_stride, a->dv);
+        const double delta = dot(doi, o + i * a->o_stride, a->dv) - (dlse ? (double)dlse[i] : 0);
         memset(acc, 0, (size_t)a->d * sizeof *acc);
         for (struct walk w = walk_of(a, i); next(&w);) {
             const real *kj = k + w.j * a->k_stride, *vj = v + w.j * a->v_stride;

@@ -104,7 +104,7 @@ static void clear_rows(real *x, int64_t rows, int64_t width, int64_t stride)
 void K(attention_bf16_bwd)(const struct sqa_attention_bwd *b, void *workspace)
 {
     const struct sqa_attention *a = &b->f;
-    const real *q = a->q, *k = a->k, *v = a->v, *o = a->o, *lse = a->lse, *dout = b->dout;
+    const real *q = a->q, *k = a->k, *v = a->v, *o = a->o, *lse = a->lse, *dout = b->dout, *dlse = b->dlse;
     real *dq = b->dq, *dk = b->dk, *dv = b->dv;
     double *acc = workspace;
     const uint32_t threshold = sqa_pair_threshold(a->keep);
@@ -117,7 +117,7 @@ void K(attention_bf16_bwd)(const struct sqa_attention_bwd *b, void *workspace)
     clear_rows(dv, a->keys, a->dv, b->dv_stride);
     for (int64_t i = 0; i < a->queries; i++) {
         const real *qi = q + i * a->q_stride, *doi = dout + i * b->do_stride;
-        const double delta = dot(doi, o + i * a->o_stride, a->dv);
+        const double delta = dot(doi, o + i * a->o_stride, a->dv) - (dlse ? (double)dlse[i] : 0);
         const int64_t keys = allowed_keys(a, i);
         memset(acc, 0, (size_t)a->d * sizeof *acc);
         for (int64_t j = 0; j < keys; j++) {

@@ -265,7 +265,7 @@ static inline struct tiles tiles_of(const struct sqa_attention *a, ptrdiff_t i, 
 static inline int next_tile(struct tiles *t, ptrdiff_t size, struct range *tile)
 {
     while (t->run.from >= t->run.to && t->at < t->stop) { /* neighbours in the list are one run */
-        const ptrdiff_t block = t->a->block, from = *t->at++ * block;
+        const ptrdiff_t block = t->a->key_block, from = *t->at++ * block;
         ptrdiff_t to = from + block;
         for (; t->at < t->stop && *t->at * block == to; t->at++)
             to += block;

@@ -70,6 +70,7 @@ static void load_queries(const struct sqa_attention_bwd *g, const struct backwar
     const struct sqa_attention *a = &g->f;
     const float *q = (const float *)a->q + i0 * a->q_stride, *o = (const float *)a->o + i0 * a->o_stride;
     const float *dout = (const float *)g->dout + i0 * g->do_stride, *lse = (const float *)a->lse + i0;
+    const float *dlse = g->dlse;
     pack_rows(q, a->q_stride, rows, a->d, (uint16_t *)(void *)b->pairs, TILE_Q);
     transpose32(b->pairs, TILE_Q, b->w / 2, b->qt);
     pack_rows(dout, g->do_stride, rows, a->dv, (uint16_t *)(void *)b->pairs, TILE_Q);
@@ -78,7 +79,8 @@ static void load_queries(const struct sqa_attention_bwd *g, const struct backwar
     pack_pairs(dout, g->do_stride, rows, a->dv, b->dout, TILE_Q);
     for (ptrdiff_t r = 0; r < TILE_Q; r++) {
         b->lse[r] = r < rows ? (float)((double)lse[r] * 1.44269504088896340736) : INFINITY;
-        b->delta[r] = r < rows ? dot(dout + r * g->do_stride, o + r * a->o_stride, a->dv) : 0;
+        b->delta[r] =
+            r < rows ? dot(dout + r * g->do_stride, o + r * a->o_stride, a->dv) - (dlse ? dlse[i0 + r] : 0) : 0;
     }
 }
 

@@ -193,6 +193,7 @@ static void start_strip(const struct sqa_attention_bwd *b, const struct backward
     const float *q = (const float *)a->q + (row + r) * a->q_stride,
                 *o = (const float *)a->o + (row + r) * a->o_stride;
     const float *dout = (const float *)b->dout + (row + r) * b->do_stride, *lse = (const float *)a->lse + row + r;
+    const float *dlse = b->dlse;
     const double log2e = 1.44269504088896340736;
     const float keep = (float)sqa_pair_scale(sqa_pair_threshold(a->keep));
     const ptrdiff_t lanes = smaller(rows - r, LANES);
@@ -208,7 +209,7 @@ static void start_strip(const struct sqa_attention_bwd *b, const struct backward
         for (ptrdiff_t c = 0; c < a->dv; c += W)
             sum = v_fma(v_load_part(dout + l * b->do_stride + c, (size_t)(a->dv - c)),
                         v_load_part(o + l * a->o_stride + c, (size_t)(a->dv - c)), sum);
-        w->delta[r + l] = v_sum(sum);
+        w->delta[r + l] = v_sum(sum) - (dlse ? dlse[row + r + l] : 0);
         w->lse[r + l] = (float)((double)lse[l] * log2e);
     }
 }
