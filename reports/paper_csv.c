@@ -5,16 +5,38 @@
 #include "base/csv.h"
 #include "reports/paper.h"
 
-#define COLUMNS(X)                                                                                              \
-    X(schema)                                                                                                   \
-    X(table)                                                                                                    \
-    X(panel)                                                                                                    \
-    X(row)                                                                                                      \
-    X(kind)                                                                                                     \
-    X(column)                                                                                                   \
-    X(metric) X(unit) X(against) X(value) X(low) X(high) X(interval_by) X(seeds) X(n) X(model) X(task) X(scale) \
-        X(how) X(best) X(over_size) X(params) X(baseline_params) X(infer_flops) X(train_flops) X(state_floats)  \
-            X(mem_planned_bytes) X(batch) X(padding) X(real_share) X(source)
+#define COLUMNS(X)       \
+    X(schema)            \
+    X(table)             \
+    X(panel)             \
+    X(row)               \
+    X(kind)              \
+    X(column)            \
+    X(metric)            \
+    X(unit)              \
+    X(against)           \
+    X(value)             \
+    X(low)               \
+    X(high)              \
+    X(interval_by)       \
+    X(seeds)             \
+    X(n)                 \
+    X(model)             \
+    X(task)              \
+    X(scale)             \
+    X(how)               \
+    X(best)              \
+    X(over_size)         \
+    X(params)            \
+    X(baseline_params)   \
+    X(infer_flops)       \
+    X(train_flops)       \
+    X(state_floats)      \
+    X(mem_planned_bytes) \
+    X(batch)             \
+    X(padding)           \
+    X(real_share)        \
+    X(source)
 enum {
 #define X(name) C_##name,
     COLUMNS(X)
