@@ -164,7 +164,7 @@ static long double exact(enum sqa_unary f, long double x)
     case SQA_UNARY_GELU:
         return x * erfcl(-x * sqrtl(0.5L)) / 2;
     default:
-        return NAN;
+        return (long double)NAN;
     }
 }
 

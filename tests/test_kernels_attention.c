@@ -485,7 +485,7 @@ static void test_falling_scores(void **state)
         k->to_f64(o, back, L);
         for (int i = 0; i < L; i++) {
             const int first = i > LEFT ? i - LEFT : 0;
-            double top = -INFINITY, sum = 0, want = 0;
+            double top = -HUGE_VAL, sum = 0, want = 0;
             for (int j = first; j <= i; j++)
                 top = fmax(top, keys[j]);
             for (int j = first; j <= i; j++) {
