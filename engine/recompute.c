@@ -30,7 +30,7 @@ bool sqa_recompute_find(const char *name, enum sqa_recompute_mode *mode)
 }
 
 /* The model machine, and what CHEAP may spend and must gain. */
-static const double flops_per_ns = 40, bytes_per_ns = 10, most_cost = 0.02, gain_for_cost = 1;
+static const double flops_per_ns = 40, bytes_per_ns = 10, most_cost = 0.03, gain_for_cost = 1;
 enum { SMALL = 200 }; /* values under 1 / SMALL of the peak stay */
 
 struct candidate {
