@@ -205,7 +205,8 @@ void sqa_markdown_quality(struct sqa_text *out, const struct sqa_pool *pool)
         begun = true;
         heading(out, pool, group, "");
         write_sources(out, pool, group);
-        write_padding(out, pool, group);
+        if (group->metric != SQA_VALUE_test_mse) /* windows of series all have one length */
+            write_padding(out, pool, group);
         quality_table(out, group);
         external_footnote(out, group);
         difference_table(out, group);
