@@ -225,3 +225,18 @@ const char *sqa_nearest(const char *name, const char *const *names, size_t n)
     }
     return best;
 }
+
+int sqa_next_line(const char **at, int *line, char *buffer, size_t size)
+{
+    if (**at == '\0')
+        return 0;
+    const char *start = *at + strspn(*at, " \t");
+    const size_t n = strcspn(start, "\n");
+    *at = start + n + (start[n] == '\n');
+    ++*line;
+    if (n + 2 > size)
+        return -1;
+    memcpy(buffer, start, n);
+    buffer[n] = '\0';
+    return 1;
+}

@@ -40,4 +40,8 @@ char *sqa_format_count(char buf[32], double n);
 /* The name among `names` nearest to `name` by edit distance, or NULL when none is near: for "did you mean". */
 const char *sqa_nearest(const char *name, const char *const *names, size_t n);
 
+/* Copies the next line at *at without the blanks before it and its end, counts it in *line and moves *at behind it.
+ * 1; 0 at the end of the text; -1 when it has more than size - 2 bytes (nothing is copied). */
+int sqa_next_line(const char **at, int *line, char *buffer, size_t size);
+
 #endif

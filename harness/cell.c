@@ -31,7 +31,7 @@ static void set_up(const struct sqa_run_plan *p)
     sqa_alloc_limit(p->memory < 0x1p62 ? (size_t)p->memory : 0);
 }
 
-static void set_number(json_t *o, int column, double v)
+void sqa_cell_set_number(json_t *o, int column, double v)
 {
     char buf[32];
     if (isfinite(v))
@@ -39,7 +39,7 @@ static void set_number(json_t *o, int column, double v)
                             json_string(sqa_format_real(buf, v)));
 }
 
-static void set_text(json_t *o, int column, const char *v)
+void sqa_cell_set_text(json_t *o, int column, const char *v)
 {
     if (v && *v)
         json_object_set_new(o, sqa_schemas[SQA_FILE_CELLS].columns[column].name, json_string(v));
@@ -151,33 +151,33 @@ void sqa_cell_add_example(void *user, const struct sqa_example_score *x)
 
 static void put_scores(json_t *o, const struct sqa_scores *valid, const struct sqa_scores *test)
 {
-    set_number(o, SQA_CELLS_valid_loss, valid->loss);
-    set_number(o, SQA_CELLS_valid_accuracy, valid->accuracy);
-    set_number(o, SQA_CELLS_valid_mse, valid->mse);
-    set_number(o, SQA_CELLS_valid_mae, valid->mae);
-    set_number(o, SQA_CELLS_test_n, test->n > 0 ? (double)test->n : SQA_NAN);
-    set_number(o, SQA_CELLS_test_loss, test->loss);
-    set_number(o, SQA_CELLS_test_accuracy, test->accuracy);
-    set_number(o, SQA_CELLS_test_mse, test->mse);
-    set_number(o, SQA_CELLS_test_mae, test->mae);
+    sqa_cell_set_number(o, SQA_CELLS_valid_loss, valid->loss);
+    sqa_cell_set_number(o, SQA_CELLS_valid_accuracy, valid->accuracy);
+    sqa_cell_set_number(o, SQA_CELLS_valid_mse, valid->mse);
+    sqa_cell_set_number(o, SQA_CELLS_valid_mae, valid->mae);
+    sqa_cell_set_number(o, SQA_CELLS_test_n, test->n > 0 ? (double)test->n : SQA_NAN);
+    sqa_cell_set_number(o, SQA_CELLS_test_loss, test->loss);
+    sqa_cell_set_number(o, SQA_CELLS_test_accuracy, test->accuracy);
+    sqa_cell_set_number(o, SQA_CELLS_test_mse, test->mse);
+    sqa_cell_set_number(o, SQA_CELLS_test_mae, test->mae);
 }
 
 static void put_padding(json_t *o, const char *padding, double share)
 {
-    set_text(o, SQA_CELLS_padding, padding);
-    set_number(o, SQA_CELLS_real_share, share);
+    sqa_cell_set_text(o, SQA_CELLS_padding, padding);
+    sqa_cell_set_number(o, SQA_CELLS_real_share, share);
 }
 
 static void put_training(json_t *o, const struct sqa_trainer *t, int64_t start)
 {
-    set_number(o, SQA_CELLS_steps, (double)t->step);
-    set_number(o, SQA_CELLS_best_step, (double)t->best_step);
-    set_number(o, SQA_CELLS_train_examples, (double)t->examples);
-    set_number(o, SQA_CELLS_train_loss, t->last_train_loss);
-    set_number(o, SQA_CELLS_train_seconds, t->op_seconds);
-    set_number(o, SQA_CELLS_data_seconds, t->data_seconds);
-    set_number(o, SQA_CELLS_harness_seconds, t->seconds - t->op_seconds - t->data_seconds);
-    set_number(o, SQA_CELLS_total_seconds, (double)(sqa_clock_wall() - start) * 1e-9);
+    sqa_cell_set_number(o, SQA_CELLS_steps, (double)t->step);
+    sqa_cell_set_number(o, SQA_CELLS_best_step, (double)t->best_step);
+    sqa_cell_set_number(o, SQA_CELLS_train_examples, (double)t->examples);
+    sqa_cell_set_number(o, SQA_CELLS_train_loss, t->last_train_loss);
+    sqa_cell_set_number(o, SQA_CELLS_train_seconds, t->op_seconds);
+    sqa_cell_set_number(o, SQA_CELLS_data_seconds, t->data_seconds);
+    sqa_cell_set_number(o, SQA_CELLS_harness_seconds, t->seconds - t->op_seconds - t->data_seconds);
+    sqa_cell_set_number(o, SQA_CELLS_total_seconds, (double)(sqa_clock_wall() - start) * 1e-9);
 }
 
 /* What generalisation is held against: n is that of the test. */
@@ -188,26 +188,26 @@ static enum sqa_status put_train_accuracy(json_t *o, struct sqa_trainer *t, int6
         return SQA_OK;
     const enum sqa_status status = sqa_trainer_evaluate(t, SQA_TRAIN, n, NULL, NULL, &train, err);
     if (status == SQA_OK)
-        set_number(o, SQA_CELLS_train_accuracy, train.accuracy);
+        sqa_cell_set_number(o, SQA_CELLS_train_accuracy, train.accuracy);
     return status;
 }
 
 static void put_model(json_t *o, const struct sqa_trainer *t)
 {
-    set_number(o, SQA_CELLS_params, (double)t->store.parameter_count);
-    set_number(o, SQA_CELLS_state_floats, (double)t->store.state_count);
-    set_number(o, SQA_CELLS_length, (double)t->length);
+    sqa_cell_set_number(o, SQA_CELLS_params, (double)t->store.parameter_count);
+    sqa_cell_set_number(o, SQA_CELLS_state_floats, (double)t->store.state_count);
+    sqa_cell_set_number(o, SQA_CELLS_length, (double)t->length);
     if (t->task.horizon > 0)
-        set_number(o, SQA_CELLS_horizon, (double)t->task.horizon);
-    set_number(o, SQA_CELLS_batch, (double)t->recipe.batch);
+        sqa_cell_set_number(o, SQA_CELLS_horizon, (double)t->task.horizon);
+    sqa_cell_set_number(o, SQA_CELLS_batch, (double)t->recipe.batch);
     const char *part = sqa_model_padded_part(t->model);
     struct sqa_text note = {0};
     sqa_text_add(&note, t->data->note);
     if (part && t->task.vocab > 0)
         sqa_text_printf(&note, "%sits answers depend on the amount of padding (%s)", note.length ? "; " : "", part);
-    set_text(o, SQA_CELLS_note, sqa_text_get(&note));
+    sqa_cell_set_text(o, SQA_CELLS_note, sqa_text_get(&note));
     sqa_text_clear(&note);
-    set_text(o, SQA_CELLS_test_hash, t->data->split_hash[SQA_TEST]);
+    sqa_cell_set_text(o, SQA_CELLS_test_hash, t->data->split_hash[SQA_TEST]);
 }
 
 enum sqa_status sqa_cell_save(const struct sqa_child *c, const char *name, json_t *o, const struct sqa_scores *valid,
@@ -265,7 +265,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
             put_training(o, t, start);
             put_padding(o, t->recipe.pad, (double)t->real_positions / (double)t->positions);
             status = put_train_accuracy(o, t, test.n, err);
-            set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
+            sqa_cell_set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
             if (status == SQA_OK)
                 status = write_rows(c, "curves.csv", SQA_FILE_CURVES, &t->curves, err);
         }
@@ -397,18 +397,18 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
             sum += x[i] = m->samples[i].ns;
         qsort(x, (size_t)m->n, sizeof *x, by_value);
         const double median = quantile(x, m->n, 0.5);
-        set_number(o, SQA_CELLS_latency_ns_median, median);
-        set_number(o, SQA_CELLS_latency_ns_min, x[0]);
-        set_number(o, SQA_CELLS_latency_ns_p90, quantile(x, m->n, 0.9));
-        set_number(o, SQA_CELLS_latency_ns_mean, sum / m->n);
-        set_number(o, SQA_CELLS_latency_samples, m->n);
-        set_number(o, SQA_CELLS_throughput_tokens_per_s,
-                   (double)(m->t->recipe.batch * sqa_rows_an_example(m->t->task.kind)) * (double)m->t->length /
-                       (median * 1e-9));
+        sqa_cell_set_number(o, SQA_CELLS_latency_ns_median, median);
+        sqa_cell_set_number(o, SQA_CELLS_latency_ns_min, x[0]);
+        sqa_cell_set_number(o, SQA_CELLS_latency_ns_p90, quantile(x, m->n, 0.9));
+        sqa_cell_set_number(o, SQA_CELLS_latency_ns_mean, sum / m->n);
+        sqa_cell_set_number(o, SQA_CELLS_latency_samples, m->n);
+        sqa_cell_set_number(o, SQA_CELLS_throughput_tokens_per_s,
+                            (double)(m->t->recipe.batch * sqa_rows_an_example(m->t->task.kind)) *
+                                (double)m->t->length / (median * 1e-9));
         for (int i = 0; i < m->n; i++)
             x[i] = m->samples[i].cpu_ns;
         qsort(x, (size_t)m->n, sizeof *x, by_value);
-        set_number(o, SQA_CELLS_cpu_ns_median, quantile(x, m->n, 0.5));
+        sqa_cell_set_number(o, SQA_CELLS_cpu_ns_median, quantile(x, m->n, 0.5));
     }
     sqa_free(x);
     return SQA_OK;
@@ -425,21 +425,23 @@ static void put_cost(json_t *o, const struct meter *m)
     const struct sqa_trainer *t = m->t;
     const bool train = m->mode == SQA_MODE_TRAIN;
     const double size = (double)sqa_dtype_size(t->store.real), times = passes(m);
-    set_number(o, SQA_CELLS_flops,
-               times * (sqa_plan_flops(m->plan, SQA_PASS_FORWARD) + sqa_plan_flops(m->plan, SQA_PASS_BACKWARD)));
-    set_number(o, SQA_CELLS_bytes,
-               times * (sqa_plan_bytes(m->plan, SQA_PASS_FORWARD) + sqa_plan_bytes(m->plan, SQA_PASS_BACKWARD)));
+    sqa_cell_set_number(o, SQA_CELLS_flops,
+                        times *
+                            (sqa_plan_flops(m->plan, SQA_PASS_FORWARD) + sqa_plan_flops(m->plan, SQA_PASS_BACKWARD)));
+    sqa_cell_set_number(o, SQA_CELLS_bytes,
+                        times *
+                            (sqa_plan_bytes(m->plan, SQA_PASS_FORWARD) + sqa_plan_bytes(m->plan, SQA_PASS_BACKWARD)));
     if (train) {
-        set_number(o, SQA_CELLS_flops_recompute, times * sqa_plan_flops(m->plan, SQA_PASS_RECOMPUTE));
-        set_number(o, SQA_CELLS_flops_optimizer, sqa_optim_flops(&t->optim, &t->store));
+        sqa_cell_set_number(o, SQA_CELLS_flops_recompute, times * sqa_plan_flops(m->plan, SQA_PASS_RECOMPUTE));
+        sqa_cell_set_number(o, SQA_CELLS_flops_optimizer, sqa_optim_flops(&t->optim, &t->store));
     }
-    set_number(o, SQA_CELLS_mem_planned_bytes, (double)m->plan->arena_bytes);
-    set_number(o, SQA_CELLS_mem_params_bytes,
-               (double)(t->store.parameter_block * (train ? 4 : 1) + t->store.state_block +
-                        (train && t->micro_sum ? t->store.parameter_block + t->store.state_block : 0)) *
-                   size);
-    set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
-    set_number(o, SQA_CELLS_mem_own_bytes, sqa_rss_peak() - t->rss_start);
+    sqa_cell_set_number(o, SQA_CELLS_mem_planned_bytes, (double)m->plan->arena_bytes);
+    sqa_cell_set_number(o, SQA_CELLS_mem_params_bytes,
+                        (double)(t->store.parameter_block * (train ? 4 : 1) + t->store.state_block +
+                                 (train && t->micro_sum ? t->store.parameter_block + t->store.state_block : 0)) *
+                            size);
+    sqa_cell_set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
+    sqa_cell_set_number(o, SQA_CELLS_mem_own_bytes, sqa_rss_peak() - t->rss_start);
 }
 
 static void sample_rows(const struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_text *out)

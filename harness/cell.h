@@ -34,6 +34,9 @@ struct sqa_example_rows {
     const char *key;
 };
 void sqa_cell_add_example(void *rows, const struct sqa_example_score *x);
+/* Members of a row of cells.csv, by column: a number that is not finite and an empty text are left out. */
+void sqa_cell_set_number(json_t *o, int column, double v);
+void sqa_cell_set_text(json_t *o, int column, const char *v);
 /* Writes o, with the scores put in (NULL: none), as NAME and the rows as examples.csv (NULL: none) into the work
  * directory, which exists. */
 enum sqa_status sqa_cell_save(const struct sqa_child *c, const char *name, json_t *o, const struct sqa_scores *valid,

@@ -3,10 +3,9 @@
  *
  * inih reads the lines, but not the section headers: it would cut them at 49 characters and at the first ']', and
  * join rows of equal text. The reader below therefore parses each header itself, counts lines, and hands inih the
- * header
- * "[row]". A row is matched when its header is read, so one pass resolves a file. Settings of rows that do not match
- * go to a second struct, only to be checked. Leading blanks are dropped, so inih never sees a continued line; " ;"
- * begins a comment, also inside a value.
+ * header "[row]". A row is matched when its header is read, so one pass resolves a file. Settings of rows that do not
+ * match go to a second struct, only to be checked. Leading blanks are dropped, so inih never sees a continued line; "
+ * ;" begins a comment, also inside a value.
  */
 #include <stdio.h>
 #include <string.h>
@@ -198,18 +197,11 @@ static enum sqa_status start_row(struct sqa_recipe_parser *p, char *line)
 static char *next_line(char *buffer, int size, void *user)
 {
     struct sqa_recipe_parser *p = user;
-    if (p->status != SQA_OK || *p->at == '\0')
-        return NULL;
-    p->line++;
-    const char *start = p->at + strspn(p->at, " \t");
-    const size_t n = strcspn(start, "\n");
-    p->at = start + n + (start[n] == '\n');
-    if (n + 2 > (size_t)size) {
+    const int got = p->status == SQA_OK ? sqa_next_line(&p->at, &p->line, buffer, (size_t)size) : 0;
+    if (got < 0)
         bad(p, "longer than %d characters; shorten it", size - 2);
+    if (got <= 0)
         return NULL;
-    }
-    memcpy(buffer, start, n);
-    buffer[n] = '\0';
     if (buffer[0] == '[') {
         if (start_row(p, buffer) != SQA_OK)
             return NULL;

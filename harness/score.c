@@ -159,19 +159,6 @@ static enum sqa_status make_plan(struct scoring *s, struct sqa_err *err)
 
 /* Rows */
 
-static void put(json_t *o, int column, double v)
-{
-    char buf[32];
-    if (isfinite(v))
-        json_object_set_new(o, sqa_schemas[SQA_FILE_CELLS].columns[column].name,
-                            json_string(sqa_format_real(buf, v)));
-}
-
-static void put_text(json_t *o, int column, const char *v)
-{
-    json_object_set_new(o, sqa_schemas[SQA_FILE_CELLS].columns[column].name, json_string(v));
-}
-
 static void put_note(json_t *o, const struct scoring *s, const struct sqa_external *x)
 {
     struct sqa_text t = {0};
@@ -183,18 +170,18 @@ static void put_note(json_t *o, const struct scoring *s, const struct sqa_extern
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
         if (more[i][1])
             sqa_text_printf(&t, "; %s: %s", more[i][0], more[i][1]);
-    put_text(o, SQA_CELLS_note, sqa_text_get(&t));
+    sqa_cell_set_text(o, SQA_CELLS_note, sqa_text_get(&t));
     sqa_text_clear(&t);
 }
 
 static void put_common(json_t *o, const struct scoring *s, const struct sqa_external *x)
 {
-    put_text(o, SQA_CELLS_origin, external);
-    put(o, SQA_CELLS_params, x->params);
-    put(o, SQA_CELLS_length, (double)s->ds->length);
-    put_text(o, SQA_CELLS_test_hash, s->ds->split_hash[SQA_TEST]);
+    sqa_cell_set_text(o, SQA_CELLS_origin, external);
+    sqa_cell_set_number(o, SQA_CELLS_params, x->params);
+    sqa_cell_set_number(o, SQA_CELLS_length, (double)s->ds->length);
+    sqa_cell_set_text(o, SQA_CELLS_test_hash, s->ds->split_hash[SQA_TEST]);
     if (s->ds->horizon > 0)
-        put(o, SQA_CELLS_horizon, (double)s->ds->horizon);
+        sqa_cell_set_number(o, SQA_CELLS_horizon, (double)s->ds->horizon);
     put_note(o, s, x);
 }
 
@@ -206,10 +193,10 @@ static enum sqa_status write_cost(const struct scoring *s, const struct sqa_chil
         return SQA_OK;
     json_t *o = json_object();
     put_common(o, s, x);
-    put(o, SQA_CELLS_batch, x->batch);
-    put(o, SQA_CELLS_flops, x->flops);
-    put(o, SQA_CELLS_latency_ns_median, x->latency_ns);
-    put(o, SQA_CELLS_mem_peak_rss_bytes, x->memory_bytes);
+    sqa_cell_set_number(o, SQA_CELLS_batch, x->batch);
+    sqa_cell_set_number(o, SQA_CELLS_flops, x->flops);
+    sqa_cell_set_number(o, SQA_CELLS_latency_ns_median, x->latency_ns);
+    sqa_cell_set_number(o, SQA_CELLS_mem_peak_rss_bytes, x->memory_bytes);
     const enum sqa_status status = sqa_cell_save(c, "measure-infer.json", o, NULL, NULL, NULL, err);
     json_decref(o);
     return status;
@@ -232,8 +219,8 @@ static enum sqa_status write_pair(const struct scoring *s, const char *dir, int 
     const long failures = sqa_alloc_failures();
     json_t *o = json_object();
     put_common(o, s, &x->stated);
-    put(o, SQA_CELLS_train_seconds, x->stated.train_seconds);
-    put(o, SQA_CELLS_steps, x->stated.steps);
+    sqa_cell_set_number(o, SQA_CELLS_train_seconds, x->stated.train_seconds);
+    sqa_cell_set_number(o, SQA_CELLS_steps, x->stated.steps);
     status = write_cost(s, &c, &x->stated, err);
     if (status == SQA_OK)
         status = sqa_cell_save(&c, "trained.json", o, test ? &none : &x->scores, test ? &x->scores : &none,

@@ -56,15 +56,6 @@ static int64_t chunk_keys(const struct sqa_node *n)
     return a->spec.circular || rows < n->in[Q]->dim[1] ? 2 * rows : rows;
 }
 
-/* A part at offset *at of base; NULL base: only sizes are wanted. */
-static unsigned char *take(unsigned char *base, size_t *at, size_t bytes)
-{
-    unsigned char *p = base != NULL ? base + *at : NULL;
-
-    *at += sqa_align64(bytes);
-    return p;
-}
-
 /* Returns the bytes of all parts. */
 static size_t lay_out(const struct sqa_node *n, unsigned char *base, struct place *p)
 {
@@ -75,20 +66,21 @@ static size_t lay_out(const struct sqa_node *n, unsigned char *base, struct plac
     const bool backward = n->nin > FORWARD_INPUTS;
     size_t at = 0;
 
-    p->q = take(base, &at, row_bytes);
-    p->k = take(base, &at, key_bytes);
-    p->v = take(base, &at, key_bytes);
-    p->o = take(base, &at, row_bytes);
-    p->lse = take(base, &at, (size_t)rows * k->size);
-    p->bias = take(base, &at, a->spec.masked ? (size_t)(rows * keys) * k->size : 0);
-    p->dout = take(base, &at, backward ? row_bytes : 0);
-    p->dq = take(base, &at, backward ? row_bytes : 0);
-    p->dk = take(base, &at, backward ? key_bytes : 0);
-    p->dv = take(base, &at, backward ? key_bytes : 0);
-    p->hashed = take(base, &at, backward ? 0 : (size_t)(TILE * n->in[ROTATIONS]->dim[1]) * k->size);
-    p->count = (int32_t *)(void *)take(base, &at, (size_t)(a->spec.buckets + 1) * sizeof(int32_t));
-    p->keys = (int32_t *)(void *)take(base, &at, (size_t)(2 * a->spec.rounds + 2) * (size_t)keys * sizeof(int32_t));
-    p->kernel = take(base, &at, k->attention_workspace(d, d));
+    p->q = sqa_take(base, &at, row_bytes);
+    p->k = sqa_take(base, &at, key_bytes);
+    p->v = sqa_take(base, &at, key_bytes);
+    p->o = sqa_take(base, &at, row_bytes);
+    p->lse = sqa_take(base, &at, (size_t)rows * k->size);
+    p->bias = sqa_take(base, &at, a->spec.masked ? (size_t)(rows * keys) * k->size : 0);
+    p->dout = sqa_take(base, &at, backward ? row_bytes : 0);
+    p->dq = sqa_take(base, &at, backward ? row_bytes : 0);
+    p->dk = sqa_take(base, &at, backward ? key_bytes : 0);
+    p->dv = sqa_take(base, &at, backward ? key_bytes : 0);
+    p->hashed = sqa_take(base, &at, backward ? 0 : (size_t)(TILE * n->in[ROTATIONS]->dim[1]) * k->size);
+    p->count = (int32_t *)(void *)sqa_take(base, &at, (size_t)(a->spec.buckets + 1) * sizeof(int32_t));
+    p->keys =
+        (int32_t *)(void *)sqa_take(base, &at, (size_t)(2 * a->spec.rounds + 2) * (size_t)keys * sizeof(int32_t));
+    p->kernel = sqa_take(base, &at, k->attention_workspace(d, d));
     return at;
 }
 
@@ -136,8 +128,7 @@ static struct place place_of(const struct job *j, int thread)
 /* Row t of a pair in (B, L, H, d), its log sum exp, and a table of a round. */
 static void *row_at(const struct job *j, const struct sqa_tensor *x, int64_t pair, int64_t t)
 {
-    return sqa_at(sqa_data(x), pair / j->heads * x->stride[0] + t * x->stride[1] + pair % j->heads * x->stride[2],
-                  j->kernels->size);
+    return sqa_head_row(x, pair, t, j->kernels->size);
 }
 
 static void *lse_at(const struct job *j, int64_t pair, int64_t t)

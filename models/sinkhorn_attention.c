@@ -38,15 +38,6 @@ struct job {
     bool backward;
 };
 
-/* A part at offset *at of base; NULL base: only sizes are wanted. */
-static unsigned char *take(unsigned char *base, size_t *at, size_t bytes)
-{
-    unsigned char *p = base != NULL ? base + *at : NULL;
-
-    *at += sqa_align64(bytes);
-    return p;
-}
-
 static size_t lay_out(const struct sqa_node *n, unsigned char *base, struct place *p)
 {
     const struct attr *a = n->attr;
@@ -57,15 +48,15 @@ static size_t lay_out(const struct sqa_node *n, unsigned char *base, struct plac
     size_t at = 0;
 
     for (int i = 0; i < 2; i++) {
-        p->own[i] = take(base, &at, all);
-        p->sorted[i] = take(base, &at, all);
-        p->down[i] = take(base, &at, back * all);
-        p->dsorted[i] = take(base, &at, back * all);
-        p->both[i] = take(base, &at, two);
-        p->dboth[i] = take(base, &at, back * two);
+        p->own[i] = sqa_take(base, &at, all);
+        p->sorted[i] = sqa_take(base, &at, all);
+        p->down[i] = sqa_take(base, &at, back * all);
+        p->dsorted[i] = sqa_take(base, &at, back * all);
+        p->both[i] = sqa_take(base, &at, two);
+        p->dboth[i] = sqa_take(base, &at, back * two);
     }
-    p->bias = take(base, &at, a->spec.causal ? (size_t)(2 * b * b) * k->size : 0);
-    p->kernel = take(base, &at, k->attention_workspace(d, d));
+    p->bias = sqa_take(base, &at, a->spec.causal ? (size_t)(2 * b * b) * k->size : 0);
+    p->kernel = sqa_take(base, &at, k->attention_workspace(d, d));
     return at;
 }
 
@@ -104,8 +95,7 @@ static struct job job_of(const struct sqa_node *n, const struct sqa_run *r)
 
 static void *row_at(const struct job *j, const struct sqa_tensor *x, int64_t pair, int64_t t)
 {
-    return sqa_at(sqa_data(x), pair / j->heads * x->stride[0] + t * x->stride[1] + pair % j->heads * x->stride[2],
-                  j->k->size);
+    return sqa_head_row(x, pair, t, j->k->size);
 }
 
 /* Row n of P, or of its gradient. */

@@ -236,23 +236,16 @@ static enum sqa_status start_section(struct parser *p, char *line)
 static char *next_line(char *buffer, int size, void *user)
 {
     struct parser *p = user;
-    if (p->status != SQA_OK || *p->at == '\0')
-        return NULL;
-    p->line++;
-    const char *start = p->at + strspn(p->at, " \t");
-    const size_t n = strcspn(start, "\n");
-    p->at = start + n + (start[n] == '\n');
-    if (n + 2 > (size_t)size) {
+    const int got = p->status == SQA_OK ? sqa_next_line(&p->at, &p->line, buffer, (size_t)size) : 0;
+    if (got < 0)
         bad(p, "longer than %d characters; shorten it", size - 2);
+    if (got <= 0)
         return NULL;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (((unsigned char)start[i] < ' ' && start[i] != '\t' && start[i] != '\r') || start[i] == 127) {
-            bad(p, "control character %d; remove it", start[i]);
+    for (const char *c = buffer; *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\t' && *c != '\r') || *c == 127) {
+            bad(p, "control character %d; remove it", *c);
             return NULL;
         }
-    memcpy(buffer, start, n);
-    buffer[n] = '\0';
     if (buffer[0] == '[') {
         if (start_section(p, buffer) != SQA_OK)
             return NULL;

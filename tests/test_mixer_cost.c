@@ -29,6 +29,15 @@ static const struct {
     {"reformer:form=lra", false, 1.1, 1.3, 2.05},
     {"sinkhorn_transformer", true, 1.1, 0.95, 1.3},
     {"sinkhorn_transformer:form=lra", false, 1.1, 0.95, 1.1},
+    {"local:window=64", false, 1.1, 0.95, 1.1},
+    {"longformer:window=64", true, 1.1, 0.95, 1.1},
+    {"longformer:window=64,globals=4", true, 1.1, 0.95, 1.1},
+    {"longformer:window=64,form=lra", true, 1.1, 0.95, 1.1},
+    {"bigbird:block=16", true, 1.1, 0.95, 1.1},
+    {"bigbird:block=16,form=lra", false, 1.1, 0.95, 1.1},
+    {"sparse_transformer:block=32,summary=4", true, 1.1, 0.95, 1.75},
+    {"sparse_transformer:block=32,pattern=strided", true, 1.1, 0.95, 1.6},
+    {"sparse_transformer:block=32,summary=4,form=lra", true, 1.1, 0.95, 1.75},
 };
 
 /* The slope of y over x. */

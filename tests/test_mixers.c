@@ -254,50 +254,6 @@ static void test_cost(void **state)
         }
 }
 
-/* Exponents of flops and of planned memory in L, between two lengths: sparse work is not a masked matrix. */
-static void test_exponents(void **state)
-{
-    enum { SHORT = 4096, FAR = 16384 };
-    static const struct {
-        const char *item;
-        bool causal;
-        double flops, memory; /* at most */
-    } rows[] = {
-        {"transformer", true, 2, 1.05},
-        {"local", false, 1.05, 1.05},
-        {"longformer:window=128", true, 1.05, 1.05},
-        {"longformer:window=128,globals=4", false, 1.05, 1.05},
-        {"longformer:window=128,form=lra", false, 1.05, 1.05},
-        {"bigbird:block=32", false, 1.05, 1.05},
-        {"bigbird:block=32", true, 1.05, 1.05},
-        {"bigbird:block=32,form=lra", false, 1.05, 1.05},
-        {"sparse_transformer:block=128,summary=4", false, 1.7, 1.05},
-        {"sparse_transformer:block=128,pattern=strided", false, 1.4, 1.05},
-        {"sparse_transformer:block=128,pattern=strided", true, 1.4, 1.05},
-        {"sparse_transformer:block=128,summary=4,form=lra", false, 1.7, 1.05},
-    };
-    static const int32_t valid[1] = {SHORT / 2};
-
-    (void)state;
-    for (size_t i = 0; i < 4 * sizeof rows / sizeof rows[0]; i++) {
-        struct sqa_probe p = {.item = rows[i / 4].item,
-                              .batch = 1,
-                              .dim = 64,
-                              .heads = 2,
-                              .causal = rows[i / 4].causal,
-                              .lengths = i & 1 ? valid : NULL};
-        struct sqa_err err = {0};
-        double flops[2], memory[2], closed;
-
-        for (int k = 0; k < 2; k++) {
-            p.length = k ? FAR : SHORT;
-            CHECK(sqa_probe_cost(&p, (i & 2) != 0, &flops[k], &closed, &memory[k], &err), err, p.item);
-        }
-        CHECK_BOUND(log(flops[1] / flops[0]) / log(FAR / SHORT), rows[i / 4].flops, p.item);
-        CHECK_BOUND(log(memory[1] / memory[0]) / log(FAR / SHORT), rows[i / 4].memory, p.item);
-    }
-}
-
 static void test_threads(void **state)
 {
     enum { LONG = 300 };
@@ -445,7 +401,6 @@ int main(void)
         cmocka_unit_test(test_causality),  cmocka_unit_test(test_cost),
         cmocka_unit_test(test_threads),    cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_redraw),
-        cmocka_unit_test(test_exponents),
     };
 
     sqa_kernels_init();

@@ -120,6 +120,22 @@ static inline bool sqa_axis_ok(const struct sqa_tensor *x, int axis)
     return axis >= 0 && axis < x->rank;
 }
 
+/* A part of a workspace at offset *at of base; NULL base: only sizes are wanted. */
+static inline unsigned char *sqa_take(unsigned char *base, size_t *at, size_t bytes)
+{
+    unsigned char *p = base != NULL ? base + *at : NULL;
+
+    *at += sqa_align64(bytes);
+    return p;
+}
+/* Row t of head `pair` (b H + h) of a tensor (B, L, H, d) whose rows are dense; size: of a number. */
+static inline void *sqa_head_row(const struct sqa_tensor *x, int64_t pair, int64_t t, size_t size)
+{
+    const int64_t heads = x->dim[2];
+
+    return sqa_at(sqa_data(x), pair / heads * x->stride[0] + t * x->stride[1] + pair % heads * x->stride[2], size);
+}
+
 /* n->in[i] must be an i32 tensor of that one dim. */
 enum sqa_status sqa_check_lengths(const struct sqa_node *n, int i, int64_t batch, struct sqa_err *err);
 /* lengths[b] held within 0..limit; limit when there are no lengths. */
