@@ -30,6 +30,7 @@ void sqa_signature_of(const struct sqa_dataset *ds, struct sqa_signature *s)
         .outputs = ds->outputs,
         .horizon = ds->horizon,
         .season = ds->season,
+        .blank = ds->blank,
     };
 }
 
@@ -644,10 +645,10 @@ enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, d
 enum sqa_status sqa_trainer_write_weights(const struct sqa_trainer *t, const char *path, struct sqa_err *err)
 {
     char signature[256];
-    snprintf(signature, sizeof signature, "%d %lld %lld %lld %lld %lld %lld %lld", (int)t->task.kind,
+    snprintf(signature, sizeof signature, "%d %lld %lld %lld %lld %lld %lld %lld %lld", (int)t->task.kind,
              (long long)t->task.vocab, (long long)t->task.classes, (long long)t->task.length,
              (long long)t->task.channels, (long long)t->task.outputs, (long long)t->task.horizon,
-             (long long)t->task.season);
+             (long long)t->task.season, (long long)t->task.blank);
     const struct sqa_metadata meta[] = {{"seqarena.model", t->model->full_form},
                                         {"seqarena.task", t->data->full_spec},
                                         {"seqarena.signature", signature}};

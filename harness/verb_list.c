@@ -313,6 +313,9 @@ static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
     }
     sqa_text_add(t, "\nparameters\n");
     print_params(v->params, t);
+    for (const struct sqa_default *d = v->lra; d && d->name; d++)
+        sqa_text_printf(t, "%s%s=%s%s", d == v->lra ? "  with form=lra: " : ", ", d->name, d->value,
+                        d[1].name ? "" : "\n");
     if (!v->params || !v->params->name)
         sqa_text_add(t, "  none of its own\n");
     if (v->slot == SQA_SLOT_MIXER) {

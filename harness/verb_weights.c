@@ -155,11 +155,11 @@ static enum sqa_status build(void *user, const struct sqa_plan_key *key, struct 
 static bool read_signature(const char *text, struct sqa_signature *s)
 {
     int kind;
-    long long v[7];
-    if (!text || sscanf(text, "%d %lld %lld %lld %lld %lld %lld %lld", &kind, &v[0], &v[1], &v[2], &v[3], &v[4],
-                        &v[5], &v[6]) != 8)
+    long long v[8] = {0}; /* the last is missing in older files */
+    if (!text || sscanf(text, "%d %lld %lld %lld %lld %lld %lld %lld %lld", &kind, &v[0], &v[1], &v[2], &v[3], &v[4],
+                        &v[5], &v[6], &v[7]) < 8)
         return false;
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 8; i++)
         if (v[i] < 0 || v[i] > (long long)1 << 32)
             return false;
     if (kind != SQA_CLASSIFY && kind != SQA_FORECAST && kind != SQA_TAG && kind != SQA_PAIR)
@@ -171,7 +171,8 @@ static bool read_signature(const char *text, struct sqa_signature *s)
                                 .channels = v[3],
                                 .outputs = v[4],
                                 .horizon = v[5],
-                                .season = v[6]};
+                                .season = v[6],
+                                .blank = v[7]};
     return kind == SQA_FORECAST ? v[4] > 0 && v[5] > 0 : v[1] > 0;
 }
 

@@ -15,7 +15,7 @@
  * Departs   which blocks are random: the `random` smallest of a hash of (key of the head, i, j), so that a longer
  *           sequence keeps most of a shorter one's; keys of heads are state. Where fewer blocks are left than
  *           `random`, all are taken (the LRA code stops with an error below 5 + random blocks). The paper has no
- * causal form. form=lra: padding is left out, not scored -10^4 (the same, as zeros are always seen); its seed is
+ *           causal form. form=lra: padding is left out, not scored -10^4 (the same, as zeros are always seen); its seed is
  *           Python's hash of a string, different in each process
  */
 #include <math.h>
@@ -23,6 +23,7 @@
 
 #include "base/random.h"
 #include "engine/ops/support.h"
+#include "models/holes.h"
 #include "models/probe.h"
 
 enum { MOST_RANDOM = 64, NEAR = 1024 /* positions with random blocks of form=lra */ };
@@ -41,6 +42,11 @@ static const struct sqa_param params[] = {
     {.name = NULL},
 };
 
+static bool is_lra(const void *self)
+{
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
+}
+
 /* Which blocks see which */
 
 struct pattern {
@@ -56,7 +62,7 @@ static struct pattern pattern_of(const struct self *s, const struct sqa_context 
                         .batch = c->batch,
                         .length = c->length,
                         .causal = c->frame.causal != 0,
-                        .lra = strcmp(s->form, "lra") == 0};
+                        .lra = is_lra(s)};
 
     if (p.lra)
         p.zeros = s->block - c->length % s->block;
@@ -243,28 +249,32 @@ static struct sqa_attention_masks masks_of(struct sqa_context *c, const struct p
         .lengths = c->lengths, .start = start, .key = start != NULL ? start->node->out[1] : NULL};
 }
 
-/* form=lra: the listed blocks' own keys, and the appended zeros, which every position sees. */
+/* form=lra: the listed blocks' own keys, and the appended zeros, which every position sees. Rows of holes are 0. */
 static struct sqa_tensor *build_lra(struct sqa_context *c, const struct pattern *p, struct sqa_tensor *x,
                                     struct sqa_attention_spec spec)
 {
     const struct sqa_attention_masks masks = masks_of(c, p);
     const struct sqa_heads h = sqa_project_heads(c, sqa_pad(c->g, x, 1, 0, p->zeros));
+    const struct sqa_heads own = sqa_mark_holes(
+        c->g,
+        (struct sqa_heads){sqa_slice(c->g, h.q, 1, 0, c->length), sqa_slice(c->g, h.k, 1, 0, c->length),
+                           sqa_slice(c->g, h.v, 1, 0, c->length)},
+        c->valid);
     struct sqa_tensor *q = sqa_slice(c->g, h.q, 1, 0, c->length), *part[2], *lse[2];
     const struct sqa_attention_spec to_zeros = {.scale = spec.scale};
 
-    part[0] = sqa_attention_masked(c->g, q, sqa_slice(c->g, h.k, 1, 0, c->length),
-                                   sqa_slice(c->g, h.v, 1, 0, c->length), masks, spec);
+    part[0] = sqa_attention_masked(c->g, own.q, own.k, own.v, masks, spec);
     part[1] = sqa_attention(c->g, q, sqa_slice(c->g, h.k, 1, c->length, p->zeros),
                             sqa_slice(c->g, h.v, 1, c->length, p->zeros), NULL, to_zeros);
     lse[0] = sqa_attention_lse(part[0]);
     lse[1] = sqa_attention_lse(part[1]);
-    return sqa_merge_heads(c, sqa_attention_merge(c->g, 2, part, lse));
+    return sqa_merge_heads(c, sqa_zero_in_holes(c->g, sqa_attention_merge(c->g, 2, part, lse), c->valid));
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct pattern p = pattern_of(self, c);
-    struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+    struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                       .causal = p.causal,
                                       .dropout = c->frame.attention_dropout,
                                       .block = p.block};
@@ -284,15 +294,17 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const struct pattern p = pattern_of(self, c);
-    const double D = (double)c->frame.dim, H = (double)c->frame.heads, L = (double)c->length, B = (double)c->batch;
-    const double zeros = (double)p.zeros, blocks = (double)p.block * (double)p.block * (double)listed(&p);
+    const double D = (double)c->frame.dim, Q = (double)sqa_qkv_width(&c->frame), H = (double)c->frame.heads;
+    const double L = (double)c->length, B = (double)c->batch, zeros = (double)p.zeros;
+    const double blocks = (double)p.block * (double)p.block * (double)listed(&p);
+    const double holes = c->valid != NULL ? sqa_mark_holes_flops(L, Q) + blocks * 2 * H + L * Q : 0;
 
     if (p.lra && p.causal)
-        return sqa_heads_flops(c) + B * L * (L + 1) / 2 * (4 * D + 5 * H);
+        return sqa_heads_flops(c) + B * L * (L + 1) / 2 * (4 * Q + 5 * H);
     if (!p.lra)
-        return sqa_heads_flops(c) + B * blocks * (4 * D + 5 * H);
-    return sqa_heads_flops(c) + B * (3 * zeros * D * (2 * D + (c->frame.bias ? 1 : 0)) +
-                                     (blocks + L * zeros) * (4 * D + 5 * H) + L * 2 * (2 * D + 5 * H));
+        return sqa_heads_flops(c) + B * blocks * (4 * Q + 5 * H);
+    return sqa_heads_flops(c) + B * (3 * zeros * Q * (2 * D + (c->frame.bias ? 1 : 0)) +
+                                     (blocks + L * zeros) * (4 * Q + 5 * H) + L * 2 * (2 * Q + 5 * H) + holes);
 }
 
 /* Identities */
@@ -458,9 +470,11 @@ const struct sqa_variant sqa_variant_bigbird = {
     .help = "Softmax attention of blocks to the first, the last, the neighbouring and some random blocks. form=lra: "
             "random blocks of the first 1024 positions only, and zeros appended that count as positions. Attention "
             "stays f32 with --dtype bf16.",
-    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .padded = is_lra,
+    .holes = is_lra,
     .build = build,
     .flops = flops,
     .identities = identities,

@@ -6,7 +6,7 @@
  * Cost      none but copies; every block works on one position more
  * Source    Devlin et al. 2018, arXiv:1810.04805, section 3; zero at the start and counted among the positions as in
  *           google-research/long-range-arena: lra_benchmarks/models/transformer/transformer.py
- * Departs   there the vector is masked where the first token is the padding id; here it is always valid
+ * Departs   it is valid, unless padding stands anywhere (form=lra of images): then where the first token is, as there
  */
 #include "models/model.h"
 

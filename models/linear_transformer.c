@@ -6,7 +6,9 @@
  * Cost      projections; features 2 B L D; sums and division B L (4 D d + 3 D + D + H);
  *           causal: see kernel_attention.c
  * Source    Katharopoulos et al. 2020, arXiv:2006.16236, equations (5) to (7) and section 3.3
- * Departs   phi(k) is 0 at padding (the LRA code lets padding in)
+ *           form=lra: google-research/long-range-arena:
+ *           lra_benchmarks/models/linear_transformer/linear_attention.py, where padding is let in
+ * Departs   form=paper: phi(k) is 0 at padding, which the paper does not speak of
  */
 #include <math.h>
 #include <string.h>
@@ -18,13 +20,21 @@
 
 struct self {
     int64_t chunk;
+    const char *form;
 };
 
 static const struct sqa_param params[] = {
     {"chunk", "positions of a chunk of the causal form; changes cost, not results", SQA_PARAM_INT, "64", 1, 1 << 16,
      .offset = offsetof(struct self, chunk)},
+    {"form", "the paper's definition, or what the LRA code ran (padding counts)", SQA_PARAM_CHOICE, "paper",
+     .offset = offsetof(struct self, form), .choices = "paper|lra"},
     {.name = NULL},
 };
+
+static bool is_lra(const void *self)
+{
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
+}
 
 static struct sqa_kernel_attention_spec spec_of(const struct self *s, const struct sqa_context *c)
 {
@@ -36,7 +46,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 {
     const struct sqa_heads h = sqa_project_heads(c, x);
 
-    return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, c->lengths, NULL, spec_of(self, c)));
+    return sqa_merge_heads(
+        c, sqa_kernel_attention(c->g, h.q, h.k, h.v, is_lra(self) ? NULL : c->lengths, NULL, spec_of(self, c)));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -113,14 +124,14 @@ static void recurrent(const double *x, double *y)
     }
 }
 
-static enum sqa_status equals_quadratic(struct sqa_err *err)
+static enum sqa_status equals_quadratic_form(bool lra, struct sqa_err *err)
 {
     double x[B * L * D], y[B * L * D], expect[L * D];
     enum sqa_status status = SQA_OK;
 
     sqa_probe_normal(1, x, B * L * D);
     for (int causal = 0; causal < 2 && status == SQA_OK; causal++) {
-        const struct sqa_probe p = {.item = "linear_transformer:chunk=4",
+        const struct sqa_probe p = {.item = lra ? "linear_transformer:form=lra" : "linear_transformer:chunk=4",
                                     .batch = B,
                                     .length = L,
                                     .dim = D,
@@ -132,13 +143,24 @@ static enum sqa_status equals_quadratic(struct sqa_err *err)
 
         status = sqa_probe_run(&p, x, y, err);
         for (int b = 0; b < B && status == SQA_OK; b++) {
-            quadratic(x + b * L * D, ragged[b], causal != 0, expect);
-            status =
-                sqa_probe_expect("linear_transformer against its quadratic form",
-                                 sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-13, err);
+            const int valid = lra ? L : ragged[b];
+
+            quadratic(x + b * L * D, valid, causal != 0, expect);
+            status = sqa_probe_expect("linear_transformer against its quadratic form",
+                                      sqa_probe_difference(y + b * L * D, expect, (size_t)(valid * D)), 1e-13, err);
         }
     }
     return status;
+}
+
+static enum sqa_status equals_quadratic(struct sqa_err *err)
+{
+    return equals_quadratic_form(false, err);
+}
+
+static enum sqa_status lra_sees_padding(struct sqa_err *err)
+{
+    return equals_quadratic_form(true, err);
 }
 
 static enum sqa_status chunks_agree(struct sqa_err *err)
@@ -228,6 +250,7 @@ static const struct sqa_identity identities[] = {
     {"all chunk sizes agree and equal the recurrence", chunks_agree},
     {"weights of a row sum to 1, up to the 1e-6 of the denominator", constants_stay},
     {"outputs lie in the hull of the values", inside_hull},
+    {"form=lra: the quadratic form over padding too", lra_sees_padding},
     {.name = NULL},
 };
 
@@ -239,10 +262,13 @@ const struct sqa_variant sqa_variant_linear_transformer = {
     .complexity = "O(L d D) time, O(L D) memory",
     .help =
         "Weights are products of positive features elu(q) + 1 and elu(k) + 1, so sums over keys are taken once. The "
-        "causal form runs in chunks with a state of d x d a head. Features and sums stay f32 with --dtype bf16.",
+        "causal form runs in chunks with a state of d x d a head. Features and sums stay f32 with --dtype bf16. "
+        "form=lra: padding counts.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .padded = is_lra,
+    .holes = is_lra,
     .build = build,
     .flops = flops,
     .identities = identities,

@@ -8,9 +8,9 @@
  *           a head of 4 d + 5 flops; otherwise all projections, two mixings and the pairs
  * Source    Wang et al. 2020, arXiv:2006.04768, equation (7). E, F ~ N(0, 1 / r) as in its analysis. One E = F for
  *           all heads is its key-value sharing and what the LRA code does (google-research/long-range-arena:
- *           lra_benchmarks/models/linformer/linformer_attention.py; there Xavier-uniform, rank 16). Rank 256 is the
- *           lite protocol's
- * Departs   keys and values at padding are set to 0 before they are mixed (the LRA code mixes padding in)
+ *           lra_benchmarks/models/linformer/linformer_attention.py). Rank 256 is the lite protocol's. form=lra is
+ *           that code: padding is mixed in, E = F Xavier-uniform, rank 16
+ * Departs   form=paper: keys and values at padding are set to 0 before they are mixed
  */
 #include <math.h>
 #include <string.h>
@@ -19,19 +19,31 @@
 
 struct self {
     int64_t rank, share;
+    const char *form;
 };
 
 static const struct sqa_param params[] = {
     {"rank", "mixed keys", SQA_PARAM_INT, "256", 1, 1 << 16, .offset = offsetof(struct self, rank)},
     {"share", "keys and values are mixed by the same matrix", SQA_PARAM_BOOL, "1",
      .offset = offsetof(struct self, share)},
+    {"form", "the paper's definition, or what the LRA code ran (padding mixed in, rank 16)", SQA_PARAM_CHOICE, "paper",
+     .offset = offsetof(struct self, form), .choices = "paper|lra"},
     {.name = NULL},
 };
+
+static const struct sqa_default lra_defaults[] = {{"rank", "16"}, {NULL, NULL}};
+
+static bool is_lra(const void *self)
+{
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
+}
 
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
 {
-    (void)self, (void)task;
+    (void)task;
+    if (is_lra(self) && !((const struct self *)self)->share)
+        return sqa_fail(err, SQA_USAGE, "linformer: form=lra has one projection; leave share=0 out or use form=paper");
     if (frame->causal)
         return sqa_fail(err, SQA_UNSUPPORTED,
                         "linformer: mixed keys hold all positions, so there is no causal form; use "
@@ -39,11 +51,19 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
     return SQA_OK;
 }
 
+/* What padding is told by: form=lra is not. */
+static struct sqa_tensor *lengths_of(const struct self *s, const struct sqa_context *c)
+{
+    return is_lra(s) ? NULL : c->lengths;
+}
+
 /* The matrix of that name, its first L rows. */
 static struct sqa_tensor *mixing(const struct self *s, struct sqa_context *c, const char *name)
 {
-    const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1 / sqrt((double)s->rank)};
-    struct sqa_tensor *e = sqa_param_tensor(c, name, SQA_GROUP_REGULAR, init, SQA_DIMS(c->max_length, s->rank));
+    const struct sqa_init xavier = {.kind = SQA_INIT_XAVIER};
+    const struct sqa_init normal = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1 / sqrt((double)s->rank)};
+    struct sqa_tensor *e = sqa_param_tensor(c, name, SQA_GROUP_REGULAR, is_lra(s) ? xavier : normal,
+                                            SQA_DIMS(c->max_length, s->rank));
 
     return c->length == c->max_length ? e : sqa_slice(c->g, e, 0, 0, c->length);
 }
@@ -57,10 +77,10 @@ static bool mixes_first(const struct self *s, const struct sqa_context *c)
 /* The sums of the valid rows of e: (B, r, 1), or (1, r, 1) without lengths. */
 static struct sqa_tensor *column_sums(const struct self *s, struct sqa_context *c, struct sqa_tensor *e)
 {
-    const int64_t rows = c->lengths != NULL ? c->batch : 1;
+    const int64_t rows = lengths_of(s, c) != NULL ? c->batch : 1;
     struct sqa_tensor *ones = sqa_fill(c->g, 1, SQA_DIMS(rows, c->length));
 
-    ones = sqa_mask_rows(c->g, ones, c->lengths);
+    ones = sqa_mask_rows(c->g, ones, lengths_of(s, c));
     return sqa_reshape(c->g, sqa_matmul(c->g, ones, e, false, false), SQA_DIMS(rows, s->rank, 1));
 }
 
@@ -80,7 +100,7 @@ static struct sqa_heads mix_then_project(const struct self *s, struct sqa_contex
     const struct sqa_dense_spec layers[] = {{"wk", D, false, SQA_UNARY_N}, {"wv", D, false, SQA_UNARY_N}};
     struct sqa_tensor *q = sqa_dense_layer(c, "wq", x, D, c->frame.bias != 0), *kv[2];
     struct sqa_tensor *e = mixing(s, c, "e"), *f = s->share ? e : mixing(s, c, "f");
-    struct sqa_tensor *valid = sqa_mask_rows(c->g, x, c->lengths);
+    struct sqa_tensor *valid = sqa_mask_rows(c->g, x, lengths_of(s, c));
     struct sqa_tensor *xe = sqa_matmul(c->g, e, valid, true, false);
 
     if (s->share) {
@@ -105,7 +125,7 @@ static struct sqa_tensor *mix(const struct self *s, struct sqa_context *c, struc
 {
     const int64_t B = c->batch, D = sqa_qkv_width(&c->frame), H = c->frame.heads;
 
-    x = sqa_reshape(c->g, sqa_mask_rows(c->g, x, c->lengths), SQA_DIMS(B, c->length, D));
+    x = sqa_reshape(c->g, sqa_mask_rows(c->g, x, lengths_of(s, c)), SQA_DIMS(B, c->length, D));
     return sqa_reshape(c->g, sqa_matmul(c->g, e, x, true, false), SQA_DIMS(B, s->rank, H, D / H));
 }
 
@@ -135,7 +155,7 @@ static double flops(const void *self, const struct sqa_context *c)
     const double B = (double)c->batch, L = (double)c->length, r = (double)s->rank, D = (double)c->frame.dim;
     const double Q = (double)sqa_qkv_width(&c->frame), bias = c->frame.bias ? 1 : 0;
     const double attention = B * L * r * (4 * Q + 5 * (double)c->frame.heads);
-    const double matrices = s->share ? 1 : 2, sums = c->lengths != NULL ? B : 1;
+    const double matrices = s->share ? 1 : 2, sums = lengths_of(s, c) != NULL ? B : 1;
 
     if (!mixes_first(s, c))
         return sqa_heads_flops(c) + 4 * B * L * r * Q + attention;
@@ -264,11 +284,34 @@ static enum sqa_status sees_order(struct sqa_err *err)
     return status;
 }
 
+/* Every row as if it were whole, whatever the lengths and holes. */
+static enum sqa_status lra_sees_padding(struct sqa_err *err)
+{
+    static const int32_t ragged[B] = {L, 3};
+    double x[B * L * D], y[B * L * D], expect[B * L * D], valid[B * L];
+    struct sqa_probe p = {
+        .item = "linformer:rank=4", .batch = B, .length = L, .dim = D, .heads = H, .real = SQA_F64, .edit = block_means};
+    enum sqa_status status;
+
+    sqa_probe_normal(5, x, B * L * D);
+    for (int i = 0; i < B * L; i++)
+        valid[i] = i % 3 != 0;
+    status = sqa_probe_run(&p, x, expect, err);
+    p.item = "linformer:rank=4,form=lra";
+    p.lengths = ragged;
+    p.valid = valid;
+    if (status == SQA_OK)
+        status = sqa_probe_run(&p, x, y, err);
+    return status == SQA_OK ? sqa_probe_expect("padding as positions", sqa_probe_difference(y, expect, B * L * D), 0, err)
+                            : status;
+}
+
 static const struct sqa_identity identities[] = {
     {"rank = length and identity mixing: softmax attention", full_rank},
     {"block-mean mixing: attention to block means", attends_to_block_means},
     {"mixing columns that sum to 1: constants stay", constants_stay},
     {"positions are not interchangeable", sees_order},
+    {"form=lra: padding is mixed in as if it were positions", lra_sees_padding},
     {.name = NULL},
 };
 
@@ -280,10 +323,14 @@ const struct sqa_variant sqa_variant_linformer = {
     .complexity = "O(L r D) time, O(L D) memory",
     .help = "Keys and values are mixed over positions into `rank` rows by a learned matrix, to which every position "
             "attends. "
-            "The matrix is tied to positions: it is made for the task's greatest length and cut for shorter batches.",
+            "The matrix is tied to positions: it is made for the task's greatest length and cut for shorter batches. "
+            "form=lra: padding is mixed in.",
     .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .lra = lra_defaults,
+    .padded = is_lra,
+    .holes = is_lra,
     .check = check,
     .build = build,
     .flops = flops,

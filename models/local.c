@@ -7,31 +7,43 @@
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d), of which each block is a strided part
  * Cost      projections, and 4 d + 5 flops for each pair of a head: n^2 of a block of n, causal n (n + 1) / 2
  * Source    local attention of Long Range Arena, Tay et al. 2020, arXiv:2011.04006; window 50 is its default
- *           (google-research/long-range-arena: lra_benchmarks/models/local/local_attention.py)
- * Departs   that code's blocks are strided sets although its paper describes contiguous ones: both are here, and
- *           contiguous is the default. It pads a full block when w divides L and counts padding as valid; not here.
- *           Strided blocks depend on the padded length, so the promise about padding holds for contiguous ones
+ *           (google-research/long-range-arena: lra_benchmarks/models/local/local_attention.py). form=lra is that
+ *           code: w - L mod w positions of zeros are appended (a whole block when w divides L) and count as valid;
+ *           the nb = ceil(.. / w) blocks are strided sets, but the mask is cut contiguously: key s of block b is
+ *           masked when position b w + s is padding, whatever stands at s nb + b; a query whose place in that mask is
+ *           padding gets the mean of the block's values (holes.h)
+ * Departs   layout=strided is form=lra's sets with each position's own mask and without appended zeros. Both depend
+ *           on the padded length, so the promise about padding holds for contiguous blocks. form=lra has no causal
+ *           form: that code's causal mask does not fit its blocks
  */
 #include <math.h>
 #include <string.h>
 
+#include "models/holes.h"
 #include "models/probe.h"
 
 struct self {
     int64_t window;
-    const char *layout;
+    const char *layout, *form;
 };
 
 static const struct sqa_param params[] = {
     {"window", "positions of a block", SQA_PARAM_INT, "50", 1, 1 << 20, .offset = offsetof(struct self, window)},
-    {"layout", "neighbours in a block, or positions at equal distances (as the LRA code has it)", SQA_PARAM_CHOICE,
-     "contiguous", .offset = offsetof(struct self, layout), .choices = "contiguous|strided"},
+    {"layout", "neighbours in a block, or positions at equal distances (as form=lra always has them)",
+     SQA_PARAM_CHOICE, "contiguous", .offset = offsetof(struct self, layout), .choices = "contiguous|strided"},
+    {"form", "the paper's definition, or what the LRA code ran", SQA_PARAM_CHOICE, "paper",
+     .offset = offsetof(struct self, form), .choices = "paper|lra"},
     {.name = NULL},
 };
 
+static bool is_lra(const void *self)
+{
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
+}
+
 static bool is_strided(const struct self *s)
 {
-    return strcmp(s->layout, "strided") == 0;
+    return is_lra(s) || strcmp(s->layout, "strided") == 0;
 }
 
 static bool padded(const void *self)
@@ -39,17 +51,53 @@ static bool padded(const void *self)
     return is_strided(self);
 }
 
+static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
+                             struct sqa_err *err)
+{
+    (void)task;
+    if (is_lra(self) && frame->causal)
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "local: the LRA code's causal mask does not fit its blocks; use causal=0 or form=paper");
+    return SQA_OK;
+}
+
+/* form=lra: positions with the appended zeros */
+static int64_t lra_length(const struct self *s, int64_t length)
+{
+    return length + s->window - length % s->window;
+}
+
+/* form=lra: what the mask says of each position's place in its block; NULL: nothing is masked. */
+static struct sqa_tensor *lra_mask(const struct self *s, struct sqa_context *c)
+{
+    const int64_t B = c->batch, L = c->length, all = lra_length(s, L), w = s->window;
+    struct sqa_tensor *both[2] = {c->valid, NULL};
+
+    if (c->valid == NULL && c->lengths == NULL)
+        return NULL;
+    if (c->valid == NULL)
+        both[0] = sqa_mask_rows(c->g, sqa_fill(c->g, 1, SQA_DIMS(B, L)), c->lengths);
+    both[1] = sqa_fill(c->g, 1, SQA_DIMS(B, all - L));
+    both[0] = sqa_reshape(c->g, sqa_concat(c->g, 1, 2, both), SQA_DIMS(B, all / w, w));
+    return sqa_reshape(c->g, sqa_transpose(c->g, both[0], 1, 2), SQA_DIMS(B, all));
+}
+
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
-    const struct sqa_heads h = sqa_project_heads(c, x);
+    const bool lra = is_lra(s);
+    struct sqa_heads h =
+        sqa_project_heads(c, lra ? sqa_pad(c->g, x, 1, 0, lra_length(s, c->length) - c->length) : x);
     const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .causal = c->frame.causal != 0,
                                             .dropout = c->frame.attention_dropout,
                                             .local = s->window,
                                             .spread = is_strided(s)};
 
-    return sqa_merge_heads(c, sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec));
+    if (!lra)
+        return sqa_merge_heads(c, sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec));
+    h = sqa_mark_holes(c->g, h, lra_mask(s, c));
+    return sqa_merge_heads(c, sqa_slice(c->g, sqa_attention(c->g, h.q, h.k, h.v, NULL, spec), 1, 0, c->length));
 }
 
 /* Blocks differ in size when w does not divide L. */
@@ -69,8 +117,14 @@ static double pairs(const struct self *s, int64_t length, bool causal)
 
 static double flops(const void *self, const struct sqa_context *c)
 {
-    return sqa_heads_flops(c) + (double)c->batch * pairs(self, c->length, c->frame.causal != 0) *
-                                    (4 * (double)sqa_qkv_width(&c->frame) + 5 * (double)c->frame.heads);
+    const int64_t all = is_lra(self) ? lra_length(self, c->length) : c->length;
+    const bool marked = is_lra(self) && (c->valid != NULL || c->lengths != NULL);
+    const double B = (double)c->batch, Q = (double)sqa_qkv_width(&c->frame), H = (double)c->frame.heads;
+    const double more = (double)(all - c->length) * 3 * Q * (2 * (double)c->frame.dim + (c->frame.bias ? 1 : 0));
+
+    return sqa_heads_flops(c) +
+           B * (more + pairs(self, all, c->frame.causal != 0) * (4 * Q + (marked ? 7 : 5) * H)) +
+           (marked ? sqa_mark_holes_flops(B * (double)all, Q) : 0);
 }
 
 /* Identities */
@@ -169,11 +223,70 @@ static enum sqa_status layouts_agree(struct sqa_err *err)
                : status;
 }
 
+/* Pairs of form=lra: key s of a block where the mask has its place, for a query where it has none every key. */
+struct rule {
+    int window, length;
+    const int32_t *lengths;
+    const double *valid; /* (B, length), or NULL */
+};
+
+static bool is_masked(const struct rule *r, int b, int at)
+{
+    if (at >= r->length)
+        return false;
+    return r->valid != NULL ? r->valid[b * r->length + at] < 0.5 : r->lengths != NULL && at >= r->lengths[b];
+}
+
+static int lra_pair(const void *user, int b, int h, int i, int j)
+{
+    const struct rule *r = user;
+    const int all = r->length + r->window - r->length % r->window, blocks = all / r->window;
+    const int first = i % blocks * r->window;
+
+    (void)h;
+    if (i % blocks != j % blocks)
+        return 0;
+    return is_masked(r, b, first + i / blocks) ? SQA_PROBE_EVEN : !is_masked(r, b, first + j / blocks);
+}
+
+static enum sqa_status lra_by_definition(struct sqa_err *err)
+{
+    static const struct {
+        const char *item;
+        int window;
+    } rows[] = {{"local:window=4,form=lra", 4},
+                {"local:window=5,form=lra", 5},
+                {"local:window=1,form=lra", 1},
+                {"local:window=16,form=lra", 16}};
+    double valid[B * L];
+    enum sqa_status status = SQA_OK;
+
+    for (int i = 0; i < B * L; i++)
+        valid[i] = i % 3 != 1 && i % 7 != 0;
+    for (size_t i = 0; i < 3 * sizeof rows / sizeof *rows && status == SQA_OK; i++) {
+        const struct rule r = {rows[i / 3].window, L, i % 3 == 1 ? ragged : NULL, i % 3 == 2 ? valid : NULL};
+        const struct sqa_probe p = {.item = rows[i / 3].item,
+                                    .batch = B,
+                                    .length = L,
+                                    .dim = D,
+                                    .heads = H,
+                                    .lengths = r.lengths,
+                                    .valid = r.valid,
+                                    .real = SQA_F64};
+        const struct sqa_probe_pairs pairs = {
+            .set = lra_pair, .user = &r, .zeros = r.window - L % r.window, .padded = true};
+
+        status = sqa_probe_dense(&p, &pairs, err);
+    }
+    return status;
+}
+
 static const struct sqa_identity identities[] = {
     {"window >= length: softmax attention", one_block},
     {"window = 1: the values", blocks_of_one},
     {"other blocks have no influence", other_blocks},
     {"strided blocks are contiguous ones of the permuted sequence", layouts_agree},
+    {"form=lra: its definition, pair by pair, padded and with holes", lra_by_definition},
     {.name = NULL},
 };
 
@@ -184,11 +297,14 @@ const struct sqa_variant sqa_variant_local = {
     .source = "Tay et al. 2020 (Long Range Arena), arXiv:2011.04006",
     .complexity = "O(L w D) time, O(L D) memory",
     .help = "Softmax attention inside blocks of `window` positions; blocks do not overlap and do not see each other. "
+            "form=lra: positions at equal distances make a block, and the mask of padding is another block's. "
             "Attention stays f32 with --dtype bf16.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
     .padded = padded,
+    .holes = is_lra,
+    .check = check,
     .build = build,
     .flops = flops,
     .identities = identities,

@@ -12,12 +12,14 @@
  *           position is global, as the paper has it in classification. form=lra: google-research/long-range-arena:
  *           lra_benchmarks/models/longformer/longformer_attention.py: left is window - window / 2 - 1 and right
  *           window / 2 (255 and 256; its comment says the opposite), no position is global, and the second
- *           projections are parameters that nothing reads (it computes them; weight decay is all that reaches them)
+ *           projections are parameters that nothing reads (it computes them; weight decay is all that reaches them).
+ *           Where padding stands anywhere its queries get the mean of all values (holes.h)
  * Departs   no dilation; wqg, wkg, wvg start at random, not as copies of the window's (as in the LRA code)
  */
 #include <math.h>
 #include <string.h>
 
+#include "models/holes.h"
 #include "models/probe.h"
 
 struct self {
@@ -35,13 +37,18 @@ static const struct sqa_param params[] = {
     {.name = NULL},
 };
 
+static bool is_lra(const void *self)
+{
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
+}
+
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
 {
     const struct self *s = self;
 
     (void)frame, (void)task;
-    if (strcmp(s->form, "lra") == 0 && s->window == 0)
+    if (is_lra(s) && s->window == 0)
         return sqa_fail(err, SQA_USAGE,
                         "longformer: form=lra counts the own position in its window; use window from 1");
     return SQA_OK;
@@ -55,7 +62,7 @@ struct plan {
 
 static struct plan plan_of(const struct self *s, int64_t length)
 {
-    const bool lra = strcmp(s->form, "lra") == 0;
+    const bool lra = is_lra(s);
     const int64_t half = s->window / 2, left = lra ? s->window - half - 1 : half;
     const int64_t g = lra ? 0 : s->globals;
 
@@ -71,8 +78,8 @@ static struct sqa_tensor *global_heads(struct sqa_context *c, int i, struct sqa_
 
     if (x == NULL)
         return NULL;
-    return sqa_reshape(c->g, sqa_dense_layer(c, global_names[i], x, f->dim, f->bias != 0),
-                       SQA_DIMS(x->dim[0], x->dim[1], f->heads, f->dim / f->heads));
+    return sqa_reshape(c->g, sqa_dense_layer(c, global_names[i], x, sqa_qkv_width(f), f->bias != 0),
+                       SQA_DIMS(x->dim[0], x->dim[1], f->heads, sqa_head_dim(f)));
 }
 
 /* Rows g .. L - 1: the window among them, merged with the global columns. */
@@ -100,12 +107,25 @@ static struct sqa_tensor *window_rows(struct sqa_context *c, const struct plan *
     return sqa_attention_merge(c->g, 2, part, lse);
 }
 
+/* form=lra: windows of all rows; holes are told to it by c->valid. */
+static struct sqa_tensor *lra_rows(struct sqa_context *c, const struct plan *p, struct sqa_heads h,
+                                   struct sqa_attention_spec spec)
+{
+    struct sqa_tensor *lengths = c->valid != NULL ? NULL : c->lengths;
+
+    h = sqa_mark_holes(c->g, h, c->valid);
+    spec.window = true;
+    spec.left = p->left;
+    spec.right = p->right;
+    return sqa_mean_in_holes(c->g, sqa_attention(c->g, h.q, h.k, h.v, lengths, spec), h.v, c->valid);
+}
+
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
     const struct plan p = plan_of(s, c->length);
     const struct sqa_heads h = sqa_project_heads(c, x);
-    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .causal = c->frame.causal != 0,
                                             .dropout = c->frame.attention_dropout};
     struct sqa_tensor *own[3], *rows[2];
@@ -116,7 +136,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     own[1] = global_heads(c, 1, x);
     own[2] = global_heads(c, 2, x);
     if (p.g == 0)
-        return sqa_merge_heads(c, window_rows(c, &p, &h, spec));
+        return sqa_merge_heads(c, lra_rows(c, &p, h, spec));
     rows[0] = sqa_attention(c->g, own[0], own[1], own[2], c->lengths, spec);
     if (p.g == c->length)
         return sqa_merge_heads(c, rows[0]);
@@ -141,16 +161,19 @@ static double flops(const void *self, const struct sqa_context *c)
 {
     const struct plan p = plan_of(self, c->length);
     const bool causal = c->frame.causal != 0;
-    const double D = (double)c->frame.dim, H = (double)c->frame.heads, L = (double)c->length, g = (double)p.g;
-    const double row = D * (2 * D + (c->frame.bias ? 1 : 0)); /* of a projection */
-    double pairs = window_pairs(&p, c->length - p.g, causal), rows = 4 * L, merged = 0;
+    const double D = (double)c->frame.dim, Q = (double)sqa_qkv_width(&c->frame), H = (double)c->frame.heads;
+    const double B = (double)c->batch, L = (double)c->length, g = (double)p.g, bias = c->frame.bias ? 1 : 0;
+    const double row = Q * (2 * D + bias); /* of a projection of queries, keys or values */
+    double pairs = window_pairs(&p, c->length - p.g, causal), rows = 3 * L, merged = 0, holes = 0;
 
     if (p.g > 0) {
         pairs += (L - g) * g + (causal ? g * (g + 1) / 2 : g * L);
-        rows = p.g < c->length ? 6 * L + g : 4 * L;
-        merged = (L - g) * 2 * (2 * D + 5 * H);
+        rows = p.g < c->length ? 5 * L + g : 3 * L;
+        merged = (L - g) * 2 * (2 * Q + 5 * H);
     }
-    return (double)c->batch * (rows * row + pairs * (4 * D + 5 * H) + merged);
+    if (c->valid != NULL)
+        holes = sqa_mark_holes_flops(B * L, Q) + sqa_mean_in_holes_flops(B, L, Q) + B * pairs * 2 * H;
+    return B * (rows * row + L * D * (2 * Q + bias) + pairs * (4 * Q + 5 * H) + merged) + holes;
 }
 
 /* Identities */
@@ -202,6 +225,39 @@ static enum sqa_status equals_definition(struct sqa_err *err)
         status = sqa_probe_dense(&p, &(struct sqa_probe_pairs){.set = pair, .user = &r}, err);
     }
     return status;
+}
+
+/* form=lra where padding stands anywhere; its queries see all of the sequence. */
+struct holed {
+    const double *valid;
+    int left, right;
+};
+
+static int holed_pair(const void *user, int b, int h, int i, int j)
+{
+    const struct holed *r = user;
+
+    (void)h;
+    if (r->valid[b * L + i] < 0.5)
+        return SQA_PROBE_EVEN;
+    return i - r->left <= j && j <= i + r->right && r->valid[b * L + j] > 0.5;
+}
+
+static enum sqa_status holes(struct sqa_err *err)
+{
+    double valid[B * L];
+    const struct holed r = {valid, 1, 2};
+    const struct sqa_probe p = {.item = "longformer:window=4,form=lra",
+                                .batch = B,
+                                .length = L,
+                                .dim = D,
+                                .heads = H,
+                                .valid = valid,
+                                .real = SQA_F64};
+
+    for (int i = 0; i < B * L; i++)
+        valid[i] = i % 3 != 1 && i % 5 != 0;
+    return sqa_probe_dense(&p, &(struct sqa_probe_pairs){.set = holed_pair, .user = &r}, err);
 }
 
 struct weights {
@@ -282,6 +338,7 @@ static enum sqa_status crosses(struct sqa_err *err)
 
 static const struct sqa_identity identities[] = {
     {"equals its definition, causal and padded", equals_definition},
+    {"form=lra where padding stands anywhere: its definition", holes},
     {"all positions global, or window >= 2 length and equal projections: softmax attention", is_softmax},
     {"a global position carries information over any distance in two layers", crosses},
     {.name = NULL},
@@ -297,9 +354,10 @@ const struct sqa_variant sqa_variant_longformer = {
         "Softmax attention in a sliding window of `window` positions; the first `globals` positions see all and "
         "are seen by all. form=lra: 255 to the left and 256 to the right, no global position. Attention stays f32 "
         "with --dtype bf16.",
-    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY,
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .holes = is_lra,
     .check = check,
     .build = build,
     .flops = flops,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/plan.h"
+#include "models/holes.h"
 #include "models/spec.h"
 
 enum { MAX_TOGETHER = 3 };
@@ -191,6 +192,12 @@ static enum sqa_status check_item(const struct sqa_model *m, const struct sqa_it
     if (v->slot == SQA_SLOT_MIXER && sqa_qkv_width(&m->frame) != m->frame.dim && !(v->traits & SQA_TRAIT_QKV))
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: its q, k and v are as wide as the stream; leave qkv=%lld out",
                         v->id, (long long)m->frame.qkv);
+    if ((v->slot == SQA_SLOT_MIXER || v->slot == SQA_SLOT_MODEL) && task->blank > 0 &&
+        (m->frame.causal || !v->holes || !v->holes(item->self)))
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "%s: the task's form=lra takes black pixels for padding, and this knows padding behind a "
+                        "sequence only; use the model's form=lra without causal=1, or leave form=lra out of the task",
+                        v->id);
     return v->check ? v->check(item->self, &m->frame, task, err) : SQA_OK;
 }
 
@@ -246,8 +253,13 @@ static struct sqa_tensor *put_in_front(struct sqa_context *c, struct sqa_tensor 
     x = pool->variant->front(pool->self, c, x);
     c->length++;
     c->max_length++;
+    c->front = true;
     if (c->lengths)
         c->lengths = sqa_add_int(c->g, c->lengths, 1);
+    if (c->valid) { /* it counts when the first token does */
+        struct sqa_tensor *const both[2] = {sqa_slice(c->g, c->valid, 1, 0, 1), c->valid};
+        c->valid = sqa_concat(c->g, 1, 2, both);
+    }
     sqa_scope_pop(c->g, mark);
     return x;
 }
@@ -369,6 +381,8 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
     } else {
         in = sqa_input(g, "x", g->real, SQA_DIMS(c.batch, length, task->channels));
     }
+    if (task->blank > 0)
+        c.valid = sqa_valid_tokens(g, in, task->blank);
     if (task->kind != SQA_FORECAST)
         c.lengths = sqa_input(g, "lengths", SQA_I32, SQA_DIMS(c.batch));
     struct sqa_tensor *y = v->slot == SQA_SLOT_MODEL ? v->build(m->preset.self, &c, in) : frame(&c, in);

@@ -71,6 +71,13 @@ static enum sqa_status alone(struct sqa_err *err)
                             : status;
 }
 
+/* There is nothing to leave out. */
+static bool holes(const void *self)
+{
+    (void)self;
+    return true;
+}
+
 static const struct sqa_identity identities[] = {
     {"Wv = I / 2, Wo = I: half the input", linear},
     {"no position sees another", alone},
@@ -88,6 +95,7 @@ const struct sqa_variant sqa_variant_no_mixer = {
         "reaches without seeing order or neighbours.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
               SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
+    .holes = holes,
     .build = build,
     .flops = flops,
     .identities = identities,

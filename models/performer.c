@@ -9,9 +9,11 @@
  * Cost      projections, 4 B L D m for W, 4 B L D m for the sums, and the features (kernel_attention.c; causal there)
  * Source    Choromanski et al. 2021, arXiv:2009.14794, lemma 1. Rows of W orthogonal in blocks of d with the norms of
  *           Gaussian rows, c, eps and the relu form: google-research/google-research:
- *           performer/fast_attention/jax/fast_attention.py
+ *           performer/fast_attention/jax/fast_attention.py. form=lra: google-research/long-range-arena:
+ *           lra_benchmarks/models/performer: relu(x) + 1e-3 without W unless kernel= and features= are given (ListOps:
+ *           softmax, 2 features), and padding counts, as its attention never reads the mask it is given
  * Departs   W is redrawn every `redraw` training steps (0: never), there by a hash of the queries in each call;
- *           padding has phi(k) = 0; 1e-15 is added to the denominator, there a guard; with causal=1 keys have c = 0,
+ *           form=paper: padding has phi(k) = 0; 1e-15 is added to the denominator, there a guard; with causal=1 keys have c = 0,
  *           because a largest value over all keys would look ahead (exp(w . x - |x|^2 / 2) <= exp(|w|^2 / 2));
  *           m^-1/2 is left out, as it cancels (the denominator's small number is m times as large instead)
  */
@@ -28,7 +30,7 @@
 
 struct self {
     int64_t features, orthogonal, redraw, chunk;
-    const char *kernel;
+    const char *kernel, *form;
     double eps;
 };
 
@@ -44,8 +46,17 @@ static const struct sqa_param params[] = {
     {"eps", "added to every softmax feature", SQA_PARAM_REAL, "1e-6", 0, 1, .offset = offsetof(struct self, eps)},
     {"chunk", "positions of a chunk of the causal form; changes cost, not results", SQA_PARAM_INT, "64", 1, 1 << 16,
      .offset = offsetof(struct self, chunk)},
+    {"form", "the paper's definition, or what the LRA code ran (relu without features; padding counts)",
+     SQA_PARAM_CHOICE, "paper", .offset = offsetof(struct self, form), .choices = "paper|lra"},
     {.name = NULL},
 };
+
+static const struct sqa_default lra_defaults[] = {{"features", "0"}, {"kernel", "relu"}, {NULL, NULL}};
+
+static bool is_lra(const void *self)
+{
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
+}
 
 static bool is_relu(const struct self *s)
 {
@@ -104,7 +115,9 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct sqa_heads h = sqa_project_heads(c, x);
     struct sqa_tensor *w = s->features > 0 ? projection(s, c) : NULL;
 
-    return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, c->lengths, w, spec_of(s, c)));
+    struct sqa_tensor *lengths = is_lra(s) ? NULL : c->lengths;
+
+    return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, lengths, w, spec_of(s, c)));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -203,6 +216,44 @@ static enum sqa_status equals_quadratic(struct sqa_err *err)
         }
     }
     return status;
+}
+
+/* The generalised kernel of the inputs themselves, over padding and holes too. */
+static enum sqa_status lra_by_definition(struct sqa_err *err)
+{
+    double x[B * L * D], y[B * L * D], expect[B * L * D] = {0}, valid[B * L] = {0};
+    const struct sqa_probe p = {.item = "performer:form=lra",
+                                .batch = B,
+                                .length = L,
+                                .dim = D,
+                                .heads = H,
+                                .lengths = ragged,
+                                .valid = valid,
+                                .real = SQA_F64,
+                                .edit = open_projections};
+    enum sqa_status status;
+
+    sqa_probe_normal(1, x, B * L * D);
+    for (int row = 0; row < B * L * H; row++) {
+        const double *q = x + row * W;
+        double sum = 0;
+
+        for (int s = 0; s < L; s++) {
+            const double *k = x + (row / (L * H) * L + s) * D + row % H * W;
+            double weight = 0;
+
+            for (int e = 0; e < W; e++)
+                weight += (fmax(q[e], 0) + RELU_EPS) * (fmax(k[e], 0) + RELU_EPS);
+            for (int e = 0; e < W; e++)
+                expect[row * W + e] += weight * k[e];
+            sum += weight;
+        }
+        for (int e = 0; e < W; e++)
+            expect[row * W + e] /= sum;
+    }
+    status = sqa_probe_run(&p, x, y, err);
+    return status == SQA_OK ? sqa_probe_expect(p.item, sqa_probe_difference(y, expect, B * L * D), 1e-11, err)
+                            : status;
 }
 
 /* Mean and mean square error of the kernel estimate m^-1 sum_f exp(w_f.q - |q|^2/2) exp(w_f.k - |k|^2/2) over draws.
@@ -312,6 +363,7 @@ static enum sqa_status error_falls(struct sqa_err *err)
 
 static const struct sqa_identity identities[] = {
     {"equals its quadratic form without a stabiliser, both kernels, causal and padded", equals_quadratic},
+    {"form=lra: relu(q) + 1e-3 against relu(k) + 1e-3, padding and all", lra_by_definition},
     {"the kernel estimate is unbiased", unbiased},
     {"rows of W are orthogonal in blocks", rows_are_orthogonal},
     {"orthogonal features have a smaller square error than independent ones", orthogonal_is_better},
@@ -327,12 +379,15 @@ const struct sqa_variant sqa_variant_performer = {
     .complexity = "O(L m D) time, O(L D + m D) memory",
     .help =
         "Softmax attention estimated by `features` positive random features, so that sums over keys are taken once; "
-        "kernel=relu is the generalised form, which does not estimate softmax. Features and sums stay f32 with "
-        "--dtype bf16.",
+        "kernel=relu is the generalised form, which does not estimate softmax. form=lra is that form without features "
+        "unless they are given, and padding counts. Features and sums stay f32 with --dtype bf16.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
               SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .lra = lra_defaults,
+    .padded = is_lra,
+    .holes = is_lra,
     .check = check,
     .build = build,
     .flops = flops,

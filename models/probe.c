@@ -26,7 +26,7 @@ struct rig {
     bool untouched; /* the output is the input itself */
     uint64_t seed;
     const int32_t *lengths, *tokens;
-    const double *x;
+    const double *x, *valid;
 };
 
 static void close_rig(struct rig *r)
@@ -105,6 +105,8 @@ static void put_ids(struct rig *r, const char *name, const int32_t *given, int64
 static enum sqa_status run(struct rig *r, struct sqa_err *err)
 {
     enum sqa_status status = put_reals(r, "x", r->x, err);
+    if (status == SQA_OK)
+        status = put_reals(r, "valid", r->valid, err);
     if (status == SQA_OK)
         status = put_reals(r, "w", NULL, err);
     if (status == SQA_OK)
@@ -205,9 +207,9 @@ static enum sqa_status open_item(const struct sqa_probe *p, bool train, const do
                                  struct sqa_err *err)
 {
     struct sqa_graph g;
-    *r = (struct rig){.seed = p->seed, .lengths = p->lengths, .x = x};
+    *r = (struct rig){.seed = p->seed, .lengths = p->lengths, .x = x, .valid = p->valid};
     const int64_t longest = p->max_length ? p->max_length : p->length;
-    r->task = (struct sqa_signature){.kind = SQA_CLASSIFY, .classes = 3, .length = longest, .channels = p->dim};
+    r->task = (struct sqa_signature){.kind = SQA_CLASSIFY, .classes = 3, .length = longest, .channels = p->dim, .blank = p->valid != NULL};
     enum sqa_status status = parse_item(p, r, err);
     if (status == SQA_OK && r->item->variant->slot == SQA_SLOT_PAIR) {
         r->task.kind = SQA_PAIR;
@@ -228,10 +230,13 @@ static enum sqa_status open_item(const struct sqa_probe *p, bool train, const do
                                 .batch = p->batch,
                                 .length = p->length,
                                 .head_width = p->width,
-                                .max_length = longest};
+                                .max_length = longest,
+                                .front = p->front};
     struct sqa_tensor *in = make_x(r, &g, train, err), *y = NULL;
     if (p->lengths)
         r->c.lengths = sqa_input(&g, "lengths", SQA_I32, SQA_DIMS(p->batch));
+    if (p->valid)
+        r->c.valid = sqa_input(&g, "valid", g.real, SQA_DIMS(p->batch, p->length));
     if (in && r->item->variant->slot == SQA_SLOT_MIXER) {
         y = sqa_build_mixer(&r->c, in);
     } else if (in) {

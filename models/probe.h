@@ -17,6 +17,8 @@ struct sqa_probe {
     int64_t max_length; /* 0: length */
     bool causal;
     const int32_t *lengths; /* (batch), or NULL: all valid */
+    const double *valid;    /* (batch, length) of 0 and 1: padding that stands anywhere; or NULL */
+    bool front;             /* position 0 is a vector of the pool */
     uint64_t seed;
     enum sqa_dtype real; /* SQA_F32 (0) or SQA_F64 */
     int threads;         /* 0: 1 */
@@ -40,11 +42,13 @@ enum sqa_status sqa_probe_gradient(const struct sqa_probe *p, double *worst, str
  * length + zeros <= 64, dim <= 16. The probe's edit is not called. */
 struct sqa_probe_pairs {
     /* 0: query i of head h does not see key j; 1: it does, by "mixer.wq.w", "mixer.wk.w", "mixer.wv.w"; 2: by
-     * "mixer.wqg.w", ... Lengths are left to it. */
+     * "mixer.wqg.w", ...; SQA_PROBE_EVEN: it does, by a score of 0. Lengths are left to it. */
     int (*set)(const void *user, int b, int h, int i, int j);
     const void *user;
-    int zeros; /* keys of zeros behind the sequence, j = length .. length + zeros - 1 */
+    int zeros;   /* keys of zeros behind the sequence, j = length .. length + zeros - 1 */
+    bool padded; /* rows at padding are compared too */
 };
+enum { SQA_PROBE_EVEN = 3 };
 enum sqa_status sqa_probe_dense(const struct sqa_probe *p, const struct sqa_probe_pairs *pairs,
                                 struct sqa_err *err) SQA_MUST_CHECK;
 

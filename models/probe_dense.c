@@ -40,13 +40,16 @@ static void attend(const struct sqa_probe *p, const struct sqa_probe_pairs *pair
 {
     const int64_t d = p->dim / p->heads, first = h * d;
     double weight[MOST], sum = 0;
-    int set[MOST];
+    int set[MOST]; /* of SQA_PROBE_EVEN the first */
 
     for (int64_t j = 0; j < p->length + pairs->zeros; j++) {
         double score = 0;
 
         set[j] = pairs->set(pairs->user, b, h, (int)i, (int)j);
-        for (int64_t e = first; e < first + d && set[j] > 0; e++)
+        const bool even = set[j] == SQA_PROBE_EVEN;
+
+        set[j] = even ? 1 : set[j];
+        for (int64_t e = first; e < first + d && set[j] > 0 && !even; e++)
             score += in[set[j] - 1][0][i * p->dim + e] * in[set[j] - 1][1][j * p->dim + e];
         weight[j] = set[j] > 0 ? exp(score / sqrt((double)d)) : 0;
         sum += weight[j];
@@ -89,7 +92,7 @@ enum sqa_status sqa_probe_dense(const struct sqa_probe *probe, const struct sqa_
     p.user = &w;
     status = sqa_probe_run(&p, all, y, err);
     for (int b = 0; b < p.batch && status == SQA_OK; b++) {
-        const int64_t valid = p.lengths != NULL ? p.lengths[b] : p.length;
+        const int64_t valid = p.lengths != NULL && !pairs->padded ? p.lengths[b] : p.length;
         char what[160];
 
         for (int64_t i = 0; i < MOST * WIDTH; i++)

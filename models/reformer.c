@@ -2,20 +2,23 @@
  * reformer.c - LSH attention: queries see keys that fall into their bucket
  *
  * Computes  q = x Wq, k = q / |q| of each head, v = x Wv. In each round positions are sorted by hash bucket and cut
- * into chunks; a query attends, with scores q . k, to keys of its bucket in its chunk and the one before, and to
- *           itself only when there is no other. Rounds are joined as one softmax over their union: a key that a query
- *           sees in N rounds gets 1 / N of its weight in each (lsh_attention.h)
+ *           into chunks; a query attends, with scores q . k, to keys of its bucket in its chunk and the one before,
+ *           and to itself only when there is no other. Rounds are joined as one softmax over their union: a key that
+ *           a query sees in N rounds gets 1 / N of its weight in each (lsh_attention.h)
  * Shapes    x (B, L, D) -> (B, L, D); rotations (d, rounds x buckets / 2) are state, one a layer, shared by its heads
  * Cost      three projections; hashes, rounds x buckets (d + 1) a head and position; at most 2 `chunk` keys a query
- * and round, 4 d + 6 flops each. Linear in L for given parameters; buckets = 2 L / chunk is the paper's choice Source
- * Kitaev et al. 2020, arXiv:2001.04451, section 2 and appendix A. Defaults rounds and buckets, k's 1e-6 and form=lra:
- * google-research/long-range-arena: lra_benchmarks/models/reformer/reformer_attention.py; the paper has no one chunk
- *           form=lra is that code: scores are q . q sqrt(d), no mask of any kind, one block of zero rows too many (to
- * a multiple of `buckets`, there 10) that is attended to, chunks of L / buckets (so time is quadratic), sorted rounds
- * in a circle and keys counted once a round, no output projection, no dropout on weights, and the same rotations in
- * every layer and run Departs   rotations are drawn once, not in every step; chunk 0 has none before it (in the
- * paper's code the last one, which the bucket mask takes away again). causal=1: chunks start at the front of each
- * bucket, because in the paper's sort later positions decide where chunks begin, which lets them be seen
+ *           and round, 4 d + 6 flops each. Linear in L for given parameters; buckets = 2 L / chunk is the paper's
+ *           choice
+ * Source    Kitaev et al. 2020, arXiv:2001.04451, section 2 and appendix A. Defaults rounds and buckets, k's 1e-6 and
+ *           form=lra: google-research/long-range-arena: lra_benchmarks/models/reformer/reformer_attention.py; the
+ *           paper has no one chunk. form=lra is that code: scores are q . q sqrt(d), no mask of any kind, one block
+ *           of zero rows too many (to a multiple of `buckets`, there 10) that is attended to, chunks of L / buckets
+ *           (so time is quadratic), sorted rounds in a circle and keys counted once a round, no output projection (so
+ *           q and v are as wide as the stream, whatever qkv says), no dropout on weights, and the same rotations in
+ *           every layer and run
+ * Departs   rotations are drawn once, not in every step; chunk 0 has none before it (in the paper's code the last
+ *           one, which the bucket mask takes away again). causal=1: chunks start at the front of each bucket, because
+ *           in the paper's sort later positions decide where chunks begin, which lets them be seen
  */
 #include <math.h>
 #include <string.h>
@@ -44,9 +47,9 @@ static const struct sqa_param params[] = {
     {.name = NULL},
 };
 
-static bool is_lra(const struct self *s)
+static bool is_lra(const void *self)
 {
-    return strcmp(s->form, "lra") == 0;
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
 }
 
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
@@ -55,6 +58,11 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
     const struct self *s = self;
 
     (void)task;
+    if (is_lra(s) && frame->dim % frame->heads != 0)
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "reformer: form=lra has heads of width dim / heads whatever qkv is; dim=%lld is no multiple of "
+                        "heads=%lld",
+                        (long long)frame->dim, (long long)frame->heads);
     if (s->buckets % 2 != 0)
         return sqa_fail(err, SQA_USAGE, "reformer: buckets are pairs of directions; give an even number");
     if (is_lra(s) && frame->causal)
@@ -67,6 +75,17 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
     return SQA_OK;
 }
 
+/* Width of q and v: form=lra has no projection behind it. */
+static int64_t width_of(const struct self *s, const struct sqa_context *c)
+{
+    return is_lra(s) ? c->frame.dim : sqa_qkv_width(&c->frame);
+}
+
+static int64_t head_width_of(const struct self *s, const struct sqa_context *c)
+{
+    return width_of(s, c) / c->frame.heads;
+}
+
 /* The same numbers for every layer and run. */
 static void draw_fixed(double *values, int rank, const int64_t *dim, uint64_t key, const void *arg)
 {
@@ -77,7 +96,7 @@ static void draw_fixed(double *values, int rank, const int64_t *dim, uint64_t ke
 
 static struct sqa_tensor *rotations(const struct self *s, struct sqa_context *c)
 {
-    const int64_t dim[2] = {c->frame.dim / c->frame.heads, s->rounds * (s->buckets / 2)};
+    const int64_t dim[2] = {head_width_of(s, c), s->rounds * (s->buckets / 2)};
     const struct sqa_init drawn = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1};
     const struct sqa_init fixed = {.kind = SQA_INIT_CUSTOM, .fill = draw_fixed};
 
@@ -92,7 +111,7 @@ static int64_t lra_length(const struct self *s, int64_t length)
 
 static struct sqa_lsh_attention_spec spec_of(const struct self *s, const struct sqa_context *c)
 {
-    const double root = sqrt((double)(c->frame.dim / c->frame.heads));
+    const double root = sqrt((double)head_width_of(s, c));
 
     if (is_lra(s))
         return (struct sqa_lsh_attention_spec){.rounds = s->rounds,
@@ -113,33 +132,34 @@ static struct sqa_lsh_attention_spec spec_of(const struct self *s, const struct 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
-    const int64_t D = c->frame.dim, H = c->frame.heads, L = is_lra(s) ? lra_length(s, c->length) : c->length;
+    const int64_t Q = width_of(s, c), H = c->frame.heads, L = is_lra(s) ? lra_length(s, c->length) : c->length;
     const bool bias = c->frame.bias != 0;
-    const struct sqa_dense_spec layers[] = {{"wq", D, bias, SQA_UNARY_N}, {"wv", D, bias, SQA_UNARY_N}};
+    const struct sqa_dense_spec layers[] = {{"wq", Q, bias, SQA_UNARY_N}, {"wv", Q, bias, SQA_UNARY_N}};
     struct sqa_tensor *qv[2], *k, *o;
 
     sqa_dense_layers(c, 2, layers, x, qv);
     for (int i = 0; i < 2; i++) {
         qv[i] = is_lra(s) ? sqa_pad(c->g, qv[i], 1, 0, L - c->length) : qv[i];
-        qv[i] = sqa_reshape(c->g, qv[i], SQA_DIMS(c->batch, L, H, D / H));
+        qv[i] = sqa_reshape(c->g, qv[i], SQA_DIMS(c->batch, L, H, Q / H));
     }
     k = is_lra(s) ? qv[0] : sqa_layernorm(c->g, qv[0], NULL, NULL, NORM_EPS, true);
     o = sqa_lsh_attention(c->g, qv[0], k, qv[1], rotations(s, c), is_lra(s) ? NULL : c->lengths, spec_of(s, c));
     if (!is_lra(s))
         return sqa_merge_heads(c, o);
-    return sqa_slice(c->g, sqa_reshape(c->g, o, SQA_DIMS(c->batch, L, D)), 1, 0, c->length);
+    return sqa_slice(c->g, sqa_reshape(c->g, o, SQA_DIMS(c->batch, L, Q)), 1, 0, c->length);
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const struct self *s = self;
-    const double B = (double)c->batch, D = (double)c->frame.dim, layer = D * (2 * D + (c->frame.bias ? 1 : 0));
+    const double B = (double)c->batch, D = (double)c->frame.dim, Q = (double)width_of(s, c);
+    const double bias = c->frame.bias ? 1 : 0, layers = 2 * Q * (2 * D + bias);
     const int64_t L = is_lra(s) ? lra_length(s, c->length) : c->length;
     const struct sqa_lsh_attention_spec spec = spec_of(s, c);
     const double attention =
-        sqa_lsh_attention_flops(B * (double)c->frame.heads, L, c->frame.dim / c->frame.heads, &spec);
+        sqa_lsh_attention_flops(B * (double)c->frame.heads, L, head_width_of(s, c), &spec);
 
-    return attention + B * (double)c->length * (is_lra(s) ? 2 * layer : 3 * layer + 7 * D);
+    return attention + B * (double)c->length * (layers + (is_lra(s) ? 0 : D * (2 * Q + bias) + 7 * Q));
 }
 
 /* Identities */
@@ -429,9 +449,11 @@ const struct sqa_variant sqa_variant_reformer = {
     .help = "Queries and keys are the same vectors. Positions are sorted by a random hash of their query and attend "
             "inside chunks of the sorted sequence, to keys of their own bucket. form=lra cuts the sequence into "
             "`buckets` chunks, so its time grows with the square of the length.",
-    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .padded = is_lra,
+    .holes = is_lra,
     .check = check,
     .build = build,
     .flops = flops,

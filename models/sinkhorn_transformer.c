@@ -3,25 +3,29 @@
  *
  * Computes  nb = ceil(L / b) blocks of b positions, b = min(block, L). For each head, with psi_n the sum of block n's
  *           keys: R_n = psi_n Ws + bs, cut to nb columns, P = Sinkhorn(R / temperature) of `iterations` rounds,
- * sorted keys k~_(n, s) = sum_m P_nm k_(m, s), values alike, and for queries of block n one softmax over the keys
- *           [k_n; k~_n] (sinkhorn_attention.h)
+ *           sorted keys k~_(n, s) = sum_m P_nm k_(m, s), values alike, and for queries of block n one softmax over
+ *           the keys [k_n; k~_n] (sinkhorn_attention.h)
  *           causal: psi_n is the sum up to the first position of block n, P_nm = 0 unless m < n, sums of columns end
  *           at the entry's row, and j <= i in the own block
  * Shapes    x (B, L, D) -> (B, L, D); Ws (d, ceil(max_length / block)), shared by the heads
  * Cost      projections, 2 b pairs a query of 4 d + 5 flops, 4 nb^2 b d a head for the sorted blocks, and the
- * matrices: nb^2 numbers a head, so memory is O(L D + (L / b)^2) Source    Tay et al. 2020, arXiv:2002.11296, section
- * 3; psi of keys and Ws as in google-research/long-range-arena:
+ *           matrices: nb^2 numbers a head, so memory is O(L D + (L / b)^2)
+ * Source    Tay et al. 2020, arXiv:2002.11296, section 3; psi of keys and Ws as in google-research/long-range-arena:
  *           lra_benchmarks/models/sinkhorn_transformer/sinkhorn_attention.py, whose block of 50 is the default.
  *           form=lra is what that code computes. Its product of keys and permutation sums both over blocks, and rows
- * of a softmax sum to 1: every block gets the sum of all blocks, unsorted; so there is no Ws here, which there has no
- * gradient. Two softmaxes, of the own block and of the summed one, are added. Blocks are strided sets, and padding is
- * in the sums Departs   no Gumbel noise; R is linear in psi, the paper's net has a hidden layer; iterations and
- * temperature are common values, not the paper's. form=lra masks padding inside its strided blocks by position; that
- * code cuts the mask into contiguous blocks, so that it fits none of them. form=lra has no causal form
+ *           of a softmax sum to 1: every block gets the sum of all blocks, unsorted; so there is no Ws here, which
+ *           there has no gradient. Two softmaxes, of the own block and of the summed one, are added. Blocks are
+ *           strided sets, and padding is in the sums. Masks, where block divides L: key s of block n is masked when
+ *           position n b + s is padding, and summed key j from queries of slot s when no block has both places;
+ *           a query without a key gets the mean of its keys' values (holes.h)
+ * Departs   no Gumbel noise; R is linear in psi, the paper's net has a hidden layer; iterations and temperature are
+ *           common values, not the paper's. form=lra where block does not divide L, where that code stops with an
+ *           error: each position has its own mask in its block, and sums have none. form=lra has no causal form
  */
 #include <math.h>
 #include <string.h>
 
+#include "models/holes.h"
 #include "models/probe.h"
 #include "models/sinkhorn_attention.h"
 
@@ -42,15 +46,21 @@ static const struct sqa_param params[] = {
     {.name = NULL},
 };
 
-static bool is_lra(const struct self *s)
+static bool is_lra(const void *self)
 {
-    return strcmp(s->form, "lra") == 0;
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
 }
 
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
 {
-    (void)task;
+    const struct self *s = self;
+
+    if (is_lra(s) && task->blank > 0 && task->length % s->block != 0)
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "sinkhorn_transformer: the LRA code cannot cut %lld positions into blocks of %lld; give a block "
+                        "that divides them, and +pool=mean, which puts none in front",
+                        (long long)task->length, (long long)s->block);
     if (is_lra(self) && frame->causal)
         return sqa_fail(err, SQA_UNSUPPORTED,
                         "sinkhorn_transformer: the LRA code sums all blocks; use causal=0 or form=paper");
@@ -63,7 +73,7 @@ static struct sqa_sinkhorn_spec spec_of(const struct self *s, const struct sqa_c
                                       .block = s->block < c->length ? s->block : c->length,
                                       .iterations = s->iterations,
                                       .temperature = s->temperature,
-                                      .scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+                                      .scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                       .dropout = c->frame.attention_dropout,
                                       .causal = c->frame.causal != 0};
 }
@@ -71,7 +81,7 @@ static struct sqa_sinkhorn_spec spec_of(const struct self *s, const struct sqa_c
 /* psi (B, nb, H, d) */
 static struct sqa_tensor *descriptors(struct sqa_context *c, struct sqa_tensor *k, const struct sqa_sinkhorn_spec *s)
 {
-    const int64_t B = c->batch, H = c->frame.heads, d = c->frame.dim / H;
+    const int64_t B = c->batch, H = c->frame.heads, d = sqa_head_dim(&c->frame);
     const int64_t blocks = sqa_sinkhorn_blocks(s->length, s->block);
     struct sqa_tensor *sum, *first;
 
@@ -93,7 +103,7 @@ static struct sqa_tensor *permutation(const struct self *s, struct sqa_context *
     const int64_t blocks = sqa_sinkhorn_blocks(spec.length, spec.block);
     struct sqa_tensor *psi = descriptors(c, k, &spec), *b = NULL;
     struct sqa_tensor *w =
-        sqa_param_tensor(c, "sort.w", SQA_GROUP_REGULAR, xavier, SQA_DIMS(c->frame.dim / c->frame.heads, most));
+        sqa_param_tensor(c, "sort.w", SQA_GROUP_REGULAR, xavier, SQA_DIMS(sqa_head_dim(&c->frame), most));
 
     if (blocks < most)
         w = sqa_slice(c->g, w, 1, 0, blocks);
@@ -122,19 +132,62 @@ static struct sqa_tensor *sum_of_blocks(const struct self *s, struct sqa_context
     const int64_t H = c->frame.heads;
 
     x = sqa_pad(c->g, x, 1, 0, n.slots * n.blocks - c->length);
-    x = sqa_reshape(c->g, x, SQA_DIMS(c->batch, n.slots, n.blocks, H, c->frame.dim / H));
+    x = sqa_reshape(c->g, x, SQA_DIMS(c->batch, n.slots, n.blocks, H, sqa_head_dim(&c->frame)));
     return sqa_sum(c->g, x, 1u << 2, false);
+}
+
+/* The mask of that code: there is one, and blocks of equal size. */
+static bool is_masked(const struct self *s, const struct sqa_context *c)
+{
+    return (c->valid != NULL || c->lengths != NULL) && c->length % s->block == 0;
+}
+
+/* (B, L): rows (B, slots, 1), or (B, slots, blocks), one after the other */
+static struct sqa_tensor *of_positions(struct sqa_context *c, struct sqa_tensor *x, struct strides n)
+{
+    x = sqa_broadcast(c->g, x, SQA_DIMS(c->batch, n.slots, n.blocks));
+    return sqa_reshape(c->g, x, SQA_DIMS(c->batch, c->length));
+}
+
+/* (B, 1, L, slots): what to add to scores of queries at their slots and summed keys; and of each slot whether some
+ * block has a place there. */
+static struct sqa_tensor *sum_bias(struct sqa_context *c, struct sqa_tensor *mask, struct strides n,
+                                   struct sqa_tensor **some)
+{
+    struct sqa_tensor *both = sqa_matmul(c->g, mask, mask, true, false), *one = sqa_fill(c->g, -1, SQA_DIMS(1));
+    struct sqa_tensor *any = sqa_sum(c->g, mask, 2u, true);
+
+    any = sqa_affine(c->g, -1, sqa_binary(c->g, SQA_BINARY_MAX, sqa_affine(c->g, -1, any, 0), one), 0);
+    *some = sqa_reshape(c->g, any, SQA_DIMS(c->batch, n.slots, 1));
+    both = sqa_binary(c->g, SQA_BINARY_MAX, sqa_affine(c->g, -1, both, 0), one); /* -1: together somewhere, else 0 */
+    both = sqa_affine(c->g, -SQA_FAR, both, -SQA_FAR);
+    both = sqa_reshape(c->g, both, SQA_DIMS(c->batch, n.slots, 1, n.slots));
+    both = sqa_broadcast(c->g, both, SQA_DIMS(c->batch, n.slots, n.blocks, n.slots));
+    return sqa_reshape(c->g, both, SQA_DIMS(c->batch, 1, c->length, n.slots));
 }
 
 static struct sqa_tensor *build_lra(const struct self *s, struct sqa_context *c, struct sqa_heads h)
 {
     const struct sqa_attention_spec all = {.scale = spec_of(s, c).scale, .dropout = c->frame.attention_dropout};
+    const struct strides n = strides_of(s, c->length);
+    struct sqa_tensor *k = sum_of_blocks(s, c, h.k), *v = sum_of_blocks(s, c, h.v), *mask = c->valid, *some = NULL;
+    struct sqa_attention_masks masks = {.lengths = NULL};
     struct sqa_attention_spec own = all;
 
     own.local = s->block;
     own.spread = true;
-    return sqa_add(c->g, sqa_attention(c->g, h.q, h.k, h.v, c->lengths, own),
-                   sqa_attention(c->g, h.q, sum_of_blocks(s, c, h.k), sum_of_blocks(s, c, h.v), NULL, all));
+    if (!is_masked(s, c))
+        return sqa_add(c->g, sqa_attention(c->g, h.q, h.k, h.v, c->lengths, own),
+                       sqa_attention(c->g, h.q, k, v, NULL, all));
+    if (mask == NULL)
+        mask = sqa_mask_rows(c->g, sqa_fill(c->g, 1, SQA_DIMS(c->batch, c->length)), c->lengths);
+    mask = sqa_reshape(c->g, mask, SQA_DIMS(c->batch, n.blocks, n.slots));
+    masks.bias = sum_bias(c, mask, n, &some);
+    const struct sqa_heads marked =
+        sqa_mark_holes(c->g, h, of_positions(c, sqa_transpose(c->g, mask, 1, 2), n));
+    struct sqa_tensor *sums = sqa_attention_masked(c->g, h.q, k, v, masks, all);
+    return sqa_add(c->g, sqa_attention(c->g, marked.q, marked.k, marked.v, NULL, own),
+                   sqa_mean_in_holes(c->g, sums, v, of_positions(c, some, n)));
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
@@ -151,29 +204,33 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 static double lra_flops(const struct self *s, const struct sqa_context *c)
 {
     const struct strides n = strides_of(s, c->length);
-    const double B = (double)c->batch, L = (double)c->length, D = (double)c->frame.dim;
-    double pairs = L * (double)n.slots;
+    const double B = (double)c->batch, L = (double)c->length, Q = (double)sqa_qkv_width(&c->frame);
+    const double H = (double)c->frame.heads, slots = (double)n.slots, blocks = (double)n.blocks;
+    double pairs = L * slots, masks = 0;
 
+    if (is_masked(s, c)) /* marks, a number more a pair, places in common and of a slot, and their rows */
+        masks = B * (L * (Q + 2) + L * slots * 2 * H + L * slots * H + slots * slots * (2 * blocks + 5) + L + 5 * slots +
+                     (slots + 2) * Q + 3 * L * Q);
     for (int64_t b = 0; b < n.blocks; b++) {
         const double rows = (double)((c->length - b + n.blocks - 1) / n.blocks);
 
         pairs += rows * rows;
     }
-    return B * (pairs * (4 * D + 5 * (double)c->frame.heads) + 2 * (double)(n.slots * n.blocks) * D + L * D);
+    return masks + B * (pairs * (4 * Q + 5 * H) + 2 * slots * blocks * Q + L * Q);
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const struct self *s = self;
     const struct sqa_sinkhorn_spec spec = spec_of(s, c);
-    const double B = (double)c->batch, H = (double)c->frame.heads, D = (double)c->frame.dim;
+    const double B = (double)c->batch, H = (double)c->frame.heads, Q = (double)sqa_qkv_width(&c->frame);
     const double blocks = (double)sqa_sinkhorn_blocks(spec.length, spec.block);
 
     if (is_lra(s))
         return sqa_heads_flops(c) + lra_flops(s, c);
-    return sqa_heads_flops(c) + B * blocks * D * ((double)spec.block + (spec.causal ? 2 : 0)) +
-           B * blocks * blocks * (2 * D + (c->frame.bias ? H : 0)) + sqa_sinkhorn_flops(B * H, &spec) +
-           sqa_sinkhorn_attention_flops(B * H, c->frame.dim / c->frame.heads, &spec);
+    return sqa_heads_flops(c) + B * blocks * Q * ((double)spec.block + (spec.causal ? 2 : 0)) +
+           B * blocks * blocks * (2 * Q + (c->frame.bias ? H : 0)) + sqa_sinkhorn_flops(B * H, &spec) +
+           sqa_sinkhorn_attention_flops(B * H, sqa_head_dim(&c->frame), &spec);
 }
 
 /* Identities */
@@ -430,6 +487,55 @@ static enum sqa_status lra_by_definition(struct sqa_err *err)
                             : status;
 }
 
+/* A mask cut into contiguous blocks, key by key; block 4 divides 12. */
+static enum sqa_status lra_masks(struct sqa_err *err)
+{
+    enum { N = 12, SLOTS = 4, NB = N / SLOTS };
+    static const int32_t lengths[B] = {N, 7};
+    double x[B * N * D], y[B * N * D], expect[B * N * D] = {0}, holes[B * N];
+    enum sqa_status status = SQA_OK;
+
+    sqa_probe_normal(1, x, B * N * D);
+    for (int form = 0; form < 2 && status == SQA_OK; form++) {
+        struct sqa_probe probe = probe_of("sinkhorn_transformer:block=4,form=lra", N, NULL);
+
+        for (int i = 0; i < B * N; i++) /* slot 3 of the second sequence has no place anywhere */
+            holes[i] = form ? i % 5 != 1 && i % 3 != 0 && (i < N || i % SLOTS != 3) : i % N < lengths[i / N];
+        probe.batch = B;
+        probe.lengths = form ? NULL : lengths;
+        probe.valid = form ? holes : NULL;
+        for (int row = 0; row < B * N * H; row++) {
+            const double *q = x + row * W, *seq = x + row / (N * H) * N * D, *mask = holes + row / (N * H) * N;
+            const int p = row / H % N, h = row % H, n = p % NB, s = p / NB;
+            double own[W] = {0}, sums[W] = {0}, sum = 0, other = 0, mean[2][W] = {{0}};
+
+            for (int j = 0; j < SLOTS; j++) {
+                double k[W] = {0};
+                bool together = false;
+
+                for (int m = 0; m < NB; m++) {
+                    together |= mask[m * SLOTS + s] > 0.5 && mask[m * SLOTS + j] > 0.5;
+                    for (int e = 0; e < W; e++)
+                        k[e] += seq[(j * NB + m) * D + h * W + e];
+                }
+                if (mask[n * SLOTS + s] > 0.5 && mask[n * SLOTS + j] > 0.5)
+                    sum += add_key(q, seq + (j * NB + n) * D + h * W, own);
+                other += together ? add_key(q, k, sums) : 0;
+                for (int e = 0; e < W; e++) {
+                    mean[0][e] += seq[(j * NB + n) * D + h * W + e] / SLOTS;
+                    mean[1][e] += k[e] / SLOTS;
+                }
+            }
+            for (int e = 0; e < W; e++)
+                expect[row * W + e] = (sum > 0 ? own[e] / sum : mean[0][e]) + (other > 0 ? sums[e] / other : mean[1][e]);
+        }
+        status = sqa_probe_run(&probe, x, y, err);
+        if (status == SQA_OK)
+            status = sqa_probe_expect(probe.item, sqa_probe_difference(y, expect, B * N * D), 1e-12, err);
+    }
+    return status;
+}
+
 static const struct sqa_identity identities[] = {
     {"its definition, in logarithms and pair by pair", definition},
     {"many iterations: rows and columns of P sum to 1", doubly_stochastic},
@@ -437,6 +543,7 @@ static const struct sqa_identity identities[] = {
     {"P a permutation: keys of the permuted blocks", permutation_sorts},
     {"one block: softmax attention, and twice that with form=lra", one_block},
     {"form=lra: its definition, pair by pair", lra_by_definition},
+    {"form=lra: masks of other blocks, padded and with holes", lra_masks},
     {.name = NULL},
 };
 
@@ -450,9 +557,11 @@ const struct sqa_variant sqa_variant_sinkhorn_transformer = {
         "Each block attends to itself and to one mixture of all blocks, by a matrix that Sinkhorn's iterations make "
         "nearly a permutation. The net that makes it is tied to positions: it is made for the task's greatest "
         "length.",
-    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING,
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .padded = is_lra,
+    .holes = is_lra,
     .check = check,
     .build = build,
     .flops = flops,

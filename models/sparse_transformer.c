@@ -12,17 +12,20 @@
  * Cost      projections, and 4 d + 5 flops for each pair of a head; fixed, causal, merged:
  *           n l (l + 1) / 2 + n (n - 1) l c / 2
  * Source    Child et al. 2019, arXiv:1904.10509, section 4; there causal only: without causal j <= i is left out.
- * Block 50 and summary 10 are what the LRA code ran (google-research/long-range-arena:
+ *           Block 50 and summary 10 are what the LRA code ran (google-research/long-range-arena:
  *           lra_benchmarks/utils/train_utils.py); its own default, and the paper's for text, is 128 and 32. form=lra:
  *           lra_benchmarks/models/sparse_transformer/sparse_attention.py: merged, causal in the encoder too, and A2
- * of fixed has j mod l = 0 as well Departs   all heads share one c (the paper also gives them different parts of a
- * block). With a CLS vector in front the LRA code opens its row and column and begins the pattern behind it; the
- * frame has no CLS vector. A query without an allowed key gives 0 (A2 of fixed alone, first block)
+ *           of fixed has j mod l = 0 as well. A vector in front (pool=cls) sees everything and is seen by everything;
+ *           the pattern begins behind it. Where padding stands anywhere its queries get the mean of all values
+ *           (holes.h)
+ * Departs   all heads share one c (the paper also gives them different parts of a block). A query without an allowed
+ *           key gives 0 (A2 of fixed alone, first block). form=paper has no place of its own for a vector in front
  */
 #include <math.h>
 #include <string.h>
 
 #include "engine/ops/support.h"
+#include "models/holes.h"
 #include "models/probe.h"
 
 enum { PARTS = 3, FAR = 1 << 30 };
@@ -51,9 +54,14 @@ static bool is_merged(const struct self *s)
     return strcmp(s->combine, "merged") == 0;
 }
 
-static bool is_lra(const struct self *s)
+static bool is_lra(const void *self)
 {
-    return strcmp(s->form, "lra") == 0;
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
+}
+
+static bool holes(const void *self)
+{
+    return is_lra(self) && strcmp(((const struct self *)self)->pattern, "fixed") == 0;
 }
 
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
@@ -74,7 +82,8 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 /* What a graph is built for: n blocks of l, of which w positions are gathered. */
 struct plan {
     bool strided, causal, first; /* first: of these w, position 0 of a block is one */
-    int64_t n, l, c, w, padded;
+    bool front;                  /* form=lra: position 0 is in front of the pattern */
+    int64_t n, l, c, w, padded, length; /* length: of the pattern's positions, without those made up */
     int64_t heads[3]; /* of both sets merged, of A1, of A2 */
 };
 
@@ -84,9 +93,11 @@ static struct plan plan_of(const struct self *s, const struct sqa_context *c)
 {
     struct plan p = {.strided = strcmp(s->pattern, "strided") == 0, .causal = c->frame.causal || is_lra(s)};
 
+    p.front = is_lra(s) && c->front && c->length > 1;
+    p.length = c->length - p.front;
     /* In a single block nothing depends on l, but where the summary positions are. */
-    p.l = (p.strided || is_merged(s)) && c->length < s->block ? c->length : s->block;
-    p.n = (c->length + p.l - 1) / p.l;
+    p.l = (p.strided || is_merged(s)) && p.length < s->block ? p.length : s->block;
+    p.n = (p.length + p.l - 1) / p.l;
     p.padded = p.n * p.l;
     p.c = s->summary < p.l ? s->summary : p.l;
     p.first = is_lra(s) && p.c < p.l;
@@ -275,7 +286,7 @@ static void add_second(struct sqa_context *c, const struct plan *p, const struct
 static struct sqa_tensor *attend(struct sqa_context *c, const struct plan *p, struct sqa_heads h, int set,
                                  int64_t first, struct sqa_tensor *lengths)
 {
-    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)(c->frame.dim / c->frame.heads)),
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .dropout = c->frame.attention_dropout};
     const int64_t count = p->heads[set];
     struct parts parts = {.count = 0};
@@ -292,6 +303,41 @@ static struct sqa_tensor *attend(struct sqa_context *c, const struct plan *p, st
     return parts.count > 1 ? sqa_attention_merge(c->g, parts.count, parts.o, parts.lse) : parts.o[0];
 }
 
+/* Rows first .. first + count - 1 of all three */
+static struct sqa_heads rows_of(struct sqa_context *c, struct sqa_heads h, int64_t first, int64_t count)
+{
+    return (struct sqa_heads){sqa_slice(c->g, h.q, 1, first, count), sqa_slice(c->g, h.k, 1, first, count),
+                              sqa_slice(c->g, h.v, 1, first, count)};
+}
+
+/* form=lra: the pattern behind a vector in front, or of all; holes are told by c->valid. */
+static struct sqa_tensor *lra_rows(struct sqa_context *c, const struct plan *p, struct sqa_heads h)
+{
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
+                                            .dropout = c->frame.attention_dropout};
+    struct sqa_tensor *valid = c->valid, *values = sqa_slice(c->g, h.v, 1, 0, c->length), *o[2];
+    struct parts parts = {.count = 0};
+
+    if (valid != NULL)
+        h = sqa_mark_holes(c->g, h, sqa_pad(c->g, valid, 1, 0, p->front + p->padded - c->length));
+    const struct sqa_heads front = rows_of(c, h, 0, 1), rest = rows_of(c, h, p->front, p->padded),
+                           own = rows_of(c, h, 0, c->length);
+    add_first(c, p, &rest, spec, valid != NULL || p->front ? NULL : c->lengths, &parts); /* causal: they need none */
+    add_rest(c, p, &rest, spec, NULL, &parts);
+    if (p->front) {
+        struct sqa_tensor *to_front = sqa_attention(c->g, rest.q, front.k, front.v, NULL, spec);
+
+        add_part(&parts, to_front, sqa_attention_lse(to_front));
+    }
+    o[1] = parts.count > 1 ? sqa_attention_merge(c->g, parts.count, parts.o, parts.lse) : parts.o[0];
+    o[1] = sqa_slice(c->g, o[1], 1, 0, p->length);
+    if (p->front) {
+        o[0] = sqa_attention(c->g, front.q, own.k, own.v, valid != NULL ? NULL : c->lengths, spec);
+        o[1] = sqa_concat(c->g, 1, 2, o);
+    }
+    return sqa_mean_in_holes(c->g, o[1], values, valid);
+}
+
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct plan p = plan_of(self, c);
@@ -299,6 +345,10 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     int64_t first = 0;
     int sets = 0;
 
+    if (is_lra(self)) {
+        x = sqa_pad(c->g, x, 1, 0, p.front + p.padded - c->length);
+        return sqa_merge_heads(c, lra_rows(c, &p, sqa_project_heads(c, x)));
+    }
     if (p.padded > c->length) {
         x = sqa_pad(c->g, x, 1, 0, p.padded - c->length);
         if (lengths == NULL && !p.causal)
@@ -345,15 +395,23 @@ static double pairs_of(const struct plan *p, int set, double *parts)
 static double flops(const void *self, const struct sqa_context *c)
 {
     const struct plan p = plan_of(self, c);
-    const double D = (double)c->frame.dim, d = D / (double)c->frame.heads, rows = (double)p.padded;
-    double sum = (3 * rows + (double)c->length) * D * (2 * D + (c->frame.bias ? 1 : 0));
+    const double D = (double)c->frame.dim, Q = (double)sqa_qkv_width(&c->frame), d = Q / (double)c->frame.heads;
+    const double L = (double)c->length, rows = (double)p.padded, bias = c->frame.bias ? 1 : 0;
+    const double all = rows + (p.front ? 1 : 0), each = 4 * d + 5 + (c->valid != NULL ? 2 : 0);
+    double sum = 3 * all * Q * (2 * D + bias) + L * D * (2 * Q + bias);
 
     for (int set = BOTH; set <= A2; set++) {
         double parts;
-        const double pairs = pairs_of(&p, set, &parts);
+        double pairs = pairs_of(&p, set, &parts);
 
-        sum += (double)p.heads[set] * (pairs * (4 * d + 5) + (parts > 1 ? rows * parts * (2 * d + 5) : 0));
+        if (p.front) {
+            parts++;
+            pairs += rows + L;
+        }
+        sum += (double)p.heads[set] * (pairs * each + (parts > 1 ? rows * parts * (2 * d + 5) : 0));
     }
+    if (c->valid != NULL)
+        sum += sqa_mark_holes_flops(all, Q) + sqa_mean_in_holes_flops(1, L, Q);
     return (double)c->batch * sum;
 }
 
@@ -364,9 +422,10 @@ enum { B = 2, L = 23, D = 8, H = 2 };
 static const int32_t ragged[B] = {L, 14};
 
 struct rule {
-    bool strided, causal, split, first;
+    bool strided, causal, split, first, front;
     int l, c;
     const int32_t *lengths;
+    const double *valid; /* (B, L), or NULL */
 };
 
 static bool in_first(const struct rule *r, int i, int j)
@@ -386,6 +445,14 @@ static int pair(const void *user, int b, int h, int i, int j)
 
     if (j >= (r->lengths != NULL ? r->lengths[b] : L))
         return 0;
+    if (r->valid != NULL && r->valid[b * L + i] < 0.5)
+        return SQA_PROBE_EVEN;
+    if (r->valid != NULL && r->valid[b * L + j] < 0.5)
+        return 0;
+    if (r->front && (i == 0 || j == 0))
+        return 1;
+    i -= r->front;
+    j -= r->front;
     if (r->split)
         return h == 0 ? in_first(r, i, j) : in_second(r, i, j);
     return in_first(r, i, j) || in_second(r, i, j);
@@ -429,6 +496,43 @@ static enum sqa_status equals_definition(struct sqa_err *err)
         r.causal = r.causal || p.causal;
         r.lengths = p.lengths;
         status = sqa_probe_dense(&p, &(struct sqa_probe_pairs){.set = pair, .user = &r}, err);
+    }
+    return status;
+}
+
+/* form=lra with a vector in front and with padding that stands anywhere */
+static enum sqa_status lra_front_and_holes(struct sqa_err *err)
+{
+    static const char *const items[] = {"sparse_transformer:block=5,summary=2,form=lra",
+                                        "sparse_transformer:block=30,summary=2,form=lra",
+                                        "sparse_transformer:block=5,pattern=strided,form=lra"};
+    double valid[B * L];
+    enum sqa_status status = SQA_OK;
+
+    for (int i = 0; i < B * L; i++)
+        valid[i] = i % 3 != 1 && (i < L + 5 || i >= L + 10);
+    for (int i = 0; i < 18 && status == SQA_OK; i++) {
+        const int item = i / 6;
+        const struct rule r = {.strided = item == 2,
+                               .causal = true,
+                               .first = true,
+                               .front = i % 2 != 0,
+                               .l = item == 1 ? 30 : 5,
+                               .c = 2,
+                               .lengths = i % 6 / 2 == 1 ? ragged : NULL,
+                               .valid = i % 6 / 2 == 2 ? valid : NULL};
+        const struct sqa_probe p = {.item = items[item],
+                                    .batch = B,
+                                    .length = L,
+                                    .dim = D,
+                                    .heads = H,
+                                    .lengths = r.lengths,
+                                    .valid = r.valid,
+                                    .front = r.front,
+                                    .real = SQA_F64};
+
+        if (item < 2 || r.valid == NULL)
+            status = sqa_probe_dense(&p, &(struct sqa_probe_pairs){.set = pair, .user = &r}, err);
     }
     return status;
 }
@@ -483,6 +587,7 @@ static enum sqa_status two_steps(struct sqa_err *err)
 
 static const struct sqa_identity identities[] = {
     {"equals its definition, causal and padded", equals_definition},
+    {"form=lra: a vector in front sees all, and holes nothing", lra_front_and_holes},
     {"block >= length: softmax attention", one_block},
     {"two steps reach every earlier position", two_steps},
     {.name = NULL},
@@ -497,10 +602,12 @@ const struct sqa_variant sqa_variant_sparse_transformer = {
     .help =
         "Softmax attention to the own block and the last positions of the others (fixed), or to neighbours and "
         "every block-th position (strided). form=lra: causal always, and the first position of each block is seen "
-        "too. Attention stays f32 with --dtype bf16, but for blocks.",
-    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY,
+        "too; a vector in front (pool=cls) sees and is seen by all. Attention stays f32 with --dtype bf16, but for "
+        "blocks.",
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .holes = holes,
     .check = check,
     .build = build,
     .flops = flops,

@@ -196,6 +196,24 @@ static enum sqa_status read_param(struct parser *p, size_t end, struct sqa_item 
     return status == SQA_OK ? SQA_OK : nomem(p->err);
 }
 
+/* Defaults of form=lra for what the text leaves open. */
+static enum sqa_status take_form(struct parser *p, struct sqa_item *item, const struct sqa_param *const *seen,
+                                 size_t seen_count)
+{
+    const struct sqa_variant *v = item->variant;
+    enum sqa_status status = SQA_OK;
+    if (!v->lra || !sqa_spec_is_lra(item))
+        return SQA_OK;
+    for (const struct sqa_default *d = v->lra; d->name && status == SQA_OK; d++) {
+        bool given = false;
+        for (size_t i = 0; i < seen_count; i++)
+            given |= seen[i] == sqa_params_find(v->params, d->name);
+        if (!given)
+            status = sqa_params_set(v->id, v->params, item->self, d->name, d->value, &p->m->arena, p->err);
+    }
+    return status;
+}
+
 /* id [":" params], all of [p->at, end) */
 static enum sqa_status read_item(struct parser *p, size_t end, enum sqa_slot slot, bool preset, struct sqa_item *item)
 {
@@ -218,7 +236,7 @@ static enum sqa_status read_item(struct parser *p, size_t end, enum sqa_slot slo
         p->at++;
         status = read_param(p, end, item, preset, seen, &seen_count);
     } while (status == SQA_OK && p->at < end);
-    return status;
+    return status == SQA_OK ? take_form(p, item, seen, seen_count) : status;
 }
 
 /* "*n" at the end of [start, *end): cuts it off. */

@@ -13,6 +13,8 @@ extern const char *const sqa_spec_slot_default[SQA_SLOTS];
 bool sqa_spec_whole(const struct sqa_model *m);
 /* A preset of v takes the frame's parameters. */
 bool sqa_spec_takes_frame(const struct sqa_variant *v);
+/* Its parameter form is lra. */
+bool sqa_spec_is_lra(const struct sqa_item *item);
 /* The same variant with the same parameters. *failed is set when memory ran out. */
 bool sqa_spec_same_item(const struct sqa_item *a, const struct sqa_item *b, bool *failed);
 /* The short form, or, when all, the form with every parameter; lives in m->arena. NULL when memory ran out. */

@@ -19,11 +19,36 @@ bool sqa_spec_takes_frame(const struct sqa_variant *v)
     return v->slot == SQA_SLOT_MIXER || (v->traits & SQA_TRAIT_FRAME);
 }
 
+bool sqa_spec_is_lra(const struct sqa_item *item)
+{
+    const struct sqa_param *form = sqa_params_find(item->variant->params, "form");
+    struct sqa_text value = {0};
+    if (!form)
+        return false;
+    sqa_params_value(form, item->self, &value);
+    const bool lra = strcmp(sqa_text_get(&value), "lra") == 0;
+    sqa_text_clear(&value);
+    return lra;
+}
+
+/* Its parameters, those that differ from the defaults of the form. */
+static void print_own(const struct sqa_item *item, bool all, struct sqa_text *out, int *printed)
+{
+    const struct sqa_default *other = sqa_spec_is_lra(item) ? item->variant->lra : NULL;
+    for (const struct sqa_param *p = item->variant->params; p && p->name; p++) {
+        struct sqa_param one[2] = {*p, {.name = NULL}};
+        for (const struct sqa_default *d = other; d && d->name; d++)
+            if (strcmp(d->name, p->name) == 0)
+                one[0].fallback = d->value;
+        sqa_params_print(one, item->self, all, out, printed);
+    }
+}
+
 static void print_item(const struct sqa_item *item, bool all, struct sqa_text *out)
 {
     int printed = 0;
     sqa_text_add(out, item->variant->id);
-    sqa_params_print(item->variant->params, item->self, all, out, &printed);
+    print_own(item, all, out, &printed);
 }
 
 bool sqa_spec_same_item(const struct sqa_item *a, const struct sqa_item *b, bool *failed)
@@ -66,7 +91,7 @@ const char *sqa_spec_form(struct sqa_model *m, bool all)
     const struct sqa_variant *v = m->preset.variant;
     sqa_text_add(&out, v->id);
     if (sqa_spec_whole(m) || m->mixers == 1)
-        sqa_params_print(v->params, m->preset.self, all, &out, &printed);
+        print_own(&m->preset, all, &out, &printed);
     if (sqa_spec_takes_frame(v))
         sqa_params_print(sqa_frame_params, &m->frame, all, &out, &printed);
     if (!sqa_spec_whole(m) && m->mixers > 1)

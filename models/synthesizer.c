@@ -11,22 +11,24 @@
  * Shapes    x (B, L, D) -> (B, L, D); R (1, H, max_length, max_length), R1 and R2 (1, max_length, H, rank), W2
  *           (max_length, H, d): cut to L. W1 is D -> (H, d)
  * Cost      projections of values and outputs, and L^2 pairs (L (L + 1) / 2 when causal) of 2 w + 2 d + 5 flops a
- * head, w the width of what makes their scores. Time is quadratic. Scores of low rank are made tile by tile as
- *           attention makes its own (dense: queries relu(W1 x), keys W2), so dense, factorized_random and dot hold no
- *           L x L matrix. random holds R, (H, L, L), and its gradient; factorized_dense holds S, (B, H, L, L), and
- * its gradient: their memory is quadratic. A weight in front of R is one more copy of it Source    Tay et al. 2020,
- * arXiv:2005.00743, section 3. Defaults kind and rank: google-research/long-range-arena:
- *           lra_benchmarks/models/synthesizer/synthesizer_attention.py (its image and Pathfinder runs: random; the
- *           paper's rank is 8). form=lra is that code: padding is attended to unless dot=1; kinds are summed without
- *           weights; W2 is shared by the heads, and hidden rows (L, H, d) are read as (H, L, d), so that score row i
- * of head h comes of position (h L + i) / H Departs   Wa and Wb are shared by the heads; a is `factor`, b =
- * ceil(max_length / a). form=lra has no causal form (with dense kinds later positions leak there) and no
- * factorized_dense
+ *           head, w the width of what makes their scores. Time is quadratic. Scores of low rank are made tile by tile
+ *           as attention makes its own (dense: queries relu(W1 x), keys W2), so dense, factorized_random and dot hold
+ *           no L x L matrix. random holds R, (H, L, L), and its gradient; factorized_dense holds S, (B, H, L, L), and
+ *           its gradient: their memory is quadratic. A weight in front of R is one more copy of it
+ * Source    Tay et al. 2020, arXiv:2005.00743, section 3. Defaults kind and rank: google-research/long-range-arena:
+ *           lra_benchmarks/models/synthesizer/synthesizer_attention.py (the paper's rank is 8). form=lra is that code
+ *           as its encoder calls it, with a random matrix and the product of queries and keys: kinds are summed
+ *           without weights; padding is attended to with dot=0; where it stands anywhere (holes.h) and dot=1 its
+ *           queries get the mean of all values; W2 is shared by the heads, and hidden rows (L, H, d) are read as
+ *           (H, L, d), so that score row i of head h comes of position (h L + i) / H
+ * Departs   Wa and Wb are shared by the heads; a is `factor`, b = ceil(max_length / a). form=lra has no causal form
+ *           (with dense kinds later positions leak there) and no factorized_dense
  */
 #include <math.h>
 #include <string.h>
 
 #include "engine/ops/support.h"
+#include "models/holes.h"
 #include "models/probe.h"
 
 enum { DENSE = 1, RANDOM = 2, FACTORIZED_DENSE = 4, FACTORIZED_RANDOM = 8, DOT = 16, PARTS = 5 };
@@ -48,9 +50,16 @@ static const struct sqa_param params[] = {
     {.name = NULL},
 };
 
-static bool is_lra(const struct self *s)
+static const struct sqa_default lra_defaults[] = {{"kind", "random"}, {"dot", "1"}, {NULL, NULL}};
+
+static bool is_lra(const void *self)
 {
-    return strcmp(s->form, "lra") == 0;
+    return strcmp(((const struct self *)self)->form, "lra") == 0;
+}
+
+static bool padded(const void *self)
+{
+    return is_lra(self) && !((const struct self *)self)->dot;
 }
 
 static unsigned parts_of(const struct self *s)
@@ -296,16 +305,16 @@ static struct sqa_init xavier(int64_t in, int64_t out)
 
 static struct sqa_tensor *hidden(struct sqa_context *c, struct sqa_tensor *x)
 {
-    const int64_t H = c->frame.heads, d = c->frame.dim / H;
+    const int64_t H = c->frame.heads, d = sqa_head_dim(&c->frame);
 
-    x = sqa_dense_layer_act(c, "w1", x, c->frame.dim, c->frame.bias != 0, SQA_UNARY_RELU);
+    x = sqa_dense_layer_act(c, "w1", x, sqa_qkv_width(&c->frame), c->frame.bias != 0, SQA_UNARY_RELU);
     return sqa_reshape(c->g, x, SQA_DIMS(c->batch, c->length, H, d));
 }
 
 static void add_dense(const struct self *s, struct sqa_context *c, struct sqa_tensor *x, struct scores *to)
 {
     const struct sqa_init zero = {.kind = SQA_INIT_ZERO};
-    const int64_t H = c->frame.heads, d = c->frame.dim / H, heads = is_lra(s) ? 1 : H, most = c->max_length;
+    const int64_t H = c->frame.heads, d = sqa_head_dim(&c->frame), heads = is_lra(s) ? 1 : H, most = c->max_length;
     struct sqa_tensor *q = hidden(c, x);
     struct sqa_tensor *k = sqa_param_tensor(c, "w2", SQA_GROUP_REGULAR, xavier(d, most), SQA_DIMS(1, most, heads, d));
 
@@ -365,15 +374,15 @@ static void add_factors(const struct self *s, struct sqa_context *c, struct scor
 
 static struct sqa_tensor *heads_of(struct sqa_context *c, const char *name, struct sqa_tensor *x)
 {
-    x = sqa_dense_layer(c, name, x, c->frame.dim, c->frame.bias != 0);
-    return sqa_reshape(c->g, x, SQA_DIMS(c->batch, c->length, c->frame.heads, c->frame.dim / c->frame.heads));
+    x = sqa_dense_layer(c, name, x, sqa_qkv_width(&c->frame), c->frame.bias != 0);
+    return sqa_reshape(c->g, x, SQA_DIMS(c->batch, c->length, c->frame.heads, sqa_head_dim(&c->frame)));
 }
 
 static void add_dot(const struct self *s, struct sqa_context *c, struct sqa_tensor *x, struct scores *to)
 {
     struct sqa_tensor *q = heads_of(c, "wq", x), *k = heads_of(c, "wk", x);
 
-    q = sqa_affine(c->g, 1 / sqrt((double)(c->frame.dim / c->frame.heads)), q, 0);
+    q = sqa_affine(c->g, 1 / sqrt((double)sqa_head_dim(&c->frame)), q, 0);
     add_product(to, weighted(s, c, DOT, q), k);
 }
 
@@ -401,8 +410,11 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct self *s = self;
     const unsigned parts = parts_of(s);
     struct scores all = {.n = 0};
-    struct sqa_tensor *q, *k, *v = heads_of(c, "wv", x);
-    struct sqa_attention_masks masks = {.lengths = is_lra(s) && !s->dot ? NULL : c->lengths};
+    const struct sqa_attention_spec spec = {
+        .scale = 1, .causal = c->frame.causal != 0, .dropout = c->frame.attention_dropout};
+    struct sqa_heads h = {.v = heads_of(c, "wv", x)};
+    struct sqa_tensor *valid = padded(s) ? NULL : c->valid, *o;
+    struct sqa_attention_masks masks = {.lengths = padded(s) || valid != NULL ? NULL : c->lengths};
 
     if (parts & DENSE)
         add_dense(s, c, x, &all);
@@ -414,36 +426,34 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
         masks.bias = outer_scores(s, c, x);
     if (parts & RANDOM)
         masks.bias = random_scores(s, c);
-    q = side_by_side(c, all.n, all.q);
-    k = side_by_side(c, all.n, all.k);
-    return sqa_merge_heads(c,
-                           sqa_attention_masked(c->g, q, k, v, masks,
-                                                (struct sqa_attention_spec){.scale = 1,
-                                                                            .causal = c->frame.causal != 0,
-                                                                            .dropout = c->frame.attention_dropout}));
+    h.q = side_by_side(c, all.n, all.q);
+    h.k = side_by_side(c, all.n, all.k);
+    h = sqa_mark_holes(c->g, h, valid);
+    o = sqa_attention_masked(c->g, h.q, h.k, h.v, masks, spec);
+    return sqa_merge_heads(c, sqa_mean_in_holes(c->g, o, h.v, valid));
 }
 
 /* What the parts cost, their numbers times weights included, and the width of their products. */
 static double parts_flops(const struct self *s, const struct sqa_context *c, int64_t *width)
 {
     const double B = (double)c->batch, L = (double)c->length, D = (double)c->frame.dim, H = (double)c->frame.heads;
-    const double bias = c->frame.bias ? 1 : 0, weigh = is_weighted(s) ? 1 : 0;
-    const double layer = B * L * D * (2 * D + bias);
+    const double bias = c->frame.bias ? 1 : 0, weigh = is_weighted(s) ? 1 : 0, Q = (double)sqa_qkv_width(&c->frame);
+    const double layer = B * L * Q * (2 * D + bias);
     const double a = (double)first_width(s, c), b = (double)second_width(s, c);
     const unsigned parts = parts_of(s);
-    const int64_t d = c->frame.dim / c->frame.heads;
+    const int64_t d = sqa_head_dim(&c->frame);
     double sum = weigh * 5 * count_of(parts) * count_of(parts);
 
     *width = 0;
     if (parts & (DENSE | FACTORIZED_DENSE))
-        sum += layer + B * L * D;
+        sum += layer + B * L * Q;
     if (parts & DENSE) {
-        sum += weigh * (B * L * D + bias);
+        sum += weigh * (B * L * Q + bias);
         sum += bias * weigh * 5 * count_of(parts);
         *width += d + c->frame.bias;
     }
     if (parts & FACTORIZED_DENSE)
-        sum += B * L * ((a + b) * (2 * D + bias * H) + weigh * H * a) + B * H * L * L;
+        sum += B * L * ((a + b) * (2 * Q + bias * H) + weigh * H * a) + B * H * L * L;
     if (parts & FACTORIZED_RANDOM) {
         sum += weigh * L * H * (double)s->rank;
         *width += s->rank;
@@ -451,7 +461,7 @@ static double parts_flops(const struct self *s, const struct sqa_context *c, int
     if (parts & RANDOM)
         sum += weigh * H * L * L;
     if (parts & DOT) {
-        sum += 2 * layer + (2 + weigh) * B * L * D;
+        sum += 2 * layer + (2 + weigh) * B * L * Q;
         *width += d;
     }
     *width = sqa_max64(1, *width);
@@ -462,12 +472,15 @@ static double flops(const void *self, const struct sqa_context *c)
 {
     const struct self *s = self;
     const double L = (double)c->length, pairs = c->frame.causal ? L * (L + 1) / 2 : L * L;
+    const double B = (double)c->batch, D = (double)c->frame.dim, Q = (double)sqa_qkv_width(&c->frame);
     const double H = (double)c->frame.heads, biased = parts_of(s) & (RANDOM | FACTORIZED_DENSE) ? 6 : 5;
     int64_t width;
-    const double parts = parts_flops(s, c, &width);
+    double sum = parts_flops(s, c, &width) + B * L * (4 * D * Q + (c->frame.bias ? Q + D : 0));
 
-    return sqa_heads_flops(c) / 2 + parts +
-           (double)c->batch * pairs * (2 * H * (double)width + 2 * (double)c->frame.dim + biased * H);
+    sum += B * pairs * (2 * H * (double)width + 2 * Q + biased * H);
+    if (c->valid != NULL && !padded(s))
+        sum += sqa_mark_holes_flops(B * L, H * (double)width) + sqa_mean_in_holes_flops(B, L, Q) + B * pairs * 2 * H;
+    return sum;
 }
 
 /* Identities */
@@ -589,8 +602,8 @@ static enum sqa_status definitions(struct sqa_err *err)
                 {"synthesizer:kind=factorized_dense,factor=3", FACTORIZED_DENSE, false},
                 {"synthesizer:kind=factorized_random,rank=3", FACTORIZED_RANDOM, false},
                 {"synthesizer:kind=mixture", DENSE | RANDOM, false},
-                {"synthesizer:kind=dense,form=lra", DENSE, true},
-                {"synthesizer:kind=mixture,form=lra", DENSE | RANDOM, true}};
+                {"synthesizer:kind=dense,dot=0,form=lra", DENSE, true},
+                {"synthesizer:kind=mixture,dot=0,form=lra", DENSE | RANDOM, true}};
     double x[B * L * D], y[B * L * D], expect[L * D];
     enum sqa_status status = SQA_OK;
     struct weights w;
@@ -734,10 +747,14 @@ const struct sqa_variant sqa_variant_synthesizer = {
     .complexity = "O(L^2 D) time; O(L D) memory, random H L^2, factorized_dense B H L^2",
     .help = "Attention weights that are learned, or made from the query's position alone, instead of products of "
             "queries and keys. All kinds are tied to positions: they are made for the task's greatest length. "
-            "kind=random and factorized_dense hold L x L matrices; the others compute theirs tile by tile.",
-    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE,
+            "kind=random and factorized_dense hold L x L matrices; the others compute theirs tile by tile. "
+            "form=lra: kind=random and dot=1 unless they are given, kinds summed without weights.",
+    .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .lra = lra_defaults,
+    .padded = padded,
+    .holes = is_lra,
     .check = check,
     .build = build,
     .flops = flops,

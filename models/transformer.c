@@ -8,11 +8,14 @@
  *           kernel=dense: scores, softmax and the sum over values one after the other, each a (B, H, L, L) matrix in
  *           memory; both products are whole also when causal
  * Source    Vaswani et al. 2017, arXiv:1706.03762, section 3.2
+ *           The LRA code's is the same (google-research/long-range-arena: lra_benchmarks/models/transformer, flax's
+ *           SelfAttention), so there is no form=lra here. Where padding stands anywhere (form=lra of images): holes.h
  * Departs   dropout on the weights after normalisation, which is common in code and not in the paper's text
  */
 #include <math.h>
 #include <string.h>
 
+#include "models/holes.h"
 #include "models/probe.h"
 
 struct self {
@@ -30,6 +33,11 @@ static bool is_dense(const struct self *s)
     return strcmp(s->kernel, "dense") == 0;
 }
 
+static bool holes(const void *self)
+{
+    return !is_dense(self);
+}
+
 /* q k^T, softmax, dropout, times v: ops of their own. */
 static struct sqa_tensor *dense_attention(struct sqa_context *c, struct sqa_heads h, struct sqa_attention_spec spec)
 {
@@ -44,22 +52,24 @@ static struct sqa_tensor *dense_attention(struct sqa_context *c, struct sqa_head
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
-    const struct sqa_heads h = sqa_project_heads(c, x);
+    const struct sqa_heads h = sqa_mark_holes(c->g, sqa_project_heads(c, x), c->valid);
     const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .causal = c->frame.causal != 0,
                                             .dropout = c->frame.attention_dropout};
+    struct sqa_tensor *lengths = c->valid != NULL ? NULL : c->lengths; /* holes say it all */
 
-    return sqa_merge_heads(c, is_dense(self) ? dense_attention(c, h, spec)
-                                             : sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec));
+    return sqa_merge_heads(
+        c, is_dense(self) ? dense_attention(c, h, spec) : sqa_attention(c->g, h.q, h.k, h.v, lengths, spec));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const double L = (double)c->length, pairs = c->frame.causal ? L * (L + 1) / 2 : L * L;
-    const double products = is_dense(self) ? L * L : pairs;
+    const double products = is_dense(self) ? L * L : pairs, Q = (double)sqa_qkv_width(&c->frame);
+    const double marks = c->valid != NULL ? sqa_mark_holes_flops((double)c->batch * L, Q) : 0;
 
-    return sqa_heads_flops(c) +
-           (double)c->batch * (products * 4 * (double)sqa_qkv_width(&c->frame) + pairs * 5 * (double)c->frame.heads);
+    return sqa_heads_flops(c) + marks +
+           (double)c->batch * (products * 4 * Q + pairs * (c->valid != NULL ? 7 : 5) * (double)c->frame.heads);
 }
 
 /* Identities */
@@ -168,6 +178,26 @@ static enum sqa_status dense_kernel(struct sqa_err *err)
     return equals_definition("transformer:kernel=dense", err);
 }
 
+/* Keys at holes get no weight, and queries there attend to all keys alike; no key is left in the second sequence. */
+static int holed_pair(const void *user, int b, int h, int i, int j)
+{
+    const double *valid = user;
+
+    (void)h;
+    return valid[b * L + i] < 0.5 ? SQA_PROBE_EVEN : valid[b * L + j] > 0.5;
+}
+
+static enum sqa_status holed(struct sqa_err *err)
+{
+    double valid[B * L] = {0};
+    const struct sqa_probe p = {
+        .item = "transformer", .batch = B, .length = L, .dim = D, .heads = H, .valid = valid, .real = SQA_F64};
+
+    for (int i = 0; i < L; i++)
+        valid[i] = i % 3 == 1 || i == 6;
+    return sqa_probe_dense(&p, &(struct sqa_probe_pairs){.set = holed_pair, .user = valid}, err);
+}
+
 /* Values are the inputs themselves, read back unchanged. */
 static void open_values(struct sqa_store *s, void *user)
 {
@@ -274,6 +304,7 @@ static enum sqa_status inside_hull(struct sqa_err *err)
 static const struct sqa_identity identities[] = {
     {"equals dense attention by its definition, causal and padded", equals_dense},
     {"kernel=dense equals it too", dense_kernel},
+    {"padding that stands anywhere: its definition", holed},
     {"queries 0: the mean of the valid values", zero_queries},
     {"weights of a row sum to 1", weights_sum_to_one},
     {"outputs lie in the hull of the values", inside_hull},
@@ -294,6 +325,7 @@ const struct sqa_variant sqa_variant_transformer = {
               SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .holes = holes,
     .build = build,
     .flops = flops,
     .identities = identities,

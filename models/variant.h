@@ -47,6 +47,8 @@ struct sqa_signature {
     int64_t length;                     /* largest number of positions */
     int64_t channels, outputs, horizon; /* real inputs and forecasts */
     int64_t season;
+    int64_t blank; /* tokens up to this one count as padding wherever they stand (form=lra of images); 0: padding stands
+                      behind */
 };
 
 /* Parameters that belong to every model of the frame (and the ones a `model` variant may use). */
@@ -87,6 +89,8 @@ struct sqa_context {
     int64_t max_length;         /* length-tied parameters are made for this many positions and sliced */
     int layer;                  /* 0 .. layers - 1 */
     struct sqa_tensor *lengths; /* i32 (B): valid positions, or NULL when all are */
+    struct sqa_tensor *valid;   /* real (B, L): 0 at padding, which may stand anywhere (holes.h), else 1; NULL: behind */
+    bool front;                 /* position 0 is what the pool put in front */
     struct sqa_tensor *aux[4];
 };
 
@@ -171,6 +175,13 @@ struct sqa_variant {
     /* True: with these parameters the model's answers depend on how many positions of padding a row has; NULL: never,
      * but for mixers and models without SQA_TRAIT_PADDING. */
     bool (*padded)(const void *self);
+    /* mixer: true when with these parameters it works where padding stands anywhere: it heeds c->valid, or that code
+     * which the form is of pays no attention to padding. NULL: never; such a task is refused. */
+    bool (*holes)(const void *self);
+    /* Defaults that differ with form=lra ("rank=16"), ends with { NULL }; NULL: none. */
+    const struct sqa_default {
+        const char *name, *value;
+    } *lra;
     /* pool only, may be NULL: x (B, L, D) of the embedding -> (B, L + 1, D) with a vector in front. The frame then
      * counts it in c->length, c->max_length and c->lengths, and adds positions. */
     struct sqa_tensor *(*front)(const void *self, struct sqa_context *c, struct sqa_tensor *x);

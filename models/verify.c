@@ -20,12 +20,14 @@ struct verify {
     bool failed;
     const struct sqa_variant *variant;
     bool causal; /* the causal form is checked */
+    bool lra;    /* form=lra is */
+    char item[96];
 };
 
 static void tell(struct verify *v, const char *subject, const char *check, enum sqa_status status, const char *text)
 {
     char name[160];
-    snprintf(name, sizeof name, "%s%s", check, v->causal ? " (causal)" : "");
+    snprintf(name, sizeof name, "%s%s", check, v->causal ? " (causal)" : v->lra ? " (form=lra)" : "");
     const bool skipped = status == SQA_UNSUPPORTED;
     const struct sqa_check_result r = {subject, name, status == SQA_OK || skipped ? status : SQA_NO, text};
     v->failed |= status != SQA_OK && !skipped;
@@ -44,9 +46,10 @@ static void judge(struct verify *v, const char *check, enum sqa_status status, c
         tell(v, v->variant->id, check, status, err->text);
 }
 
-static struct sqa_probe probe_of(const struct verify *v, int64_t batch, int64_t length)
+static struct sqa_probe probe_of(struct verify *v, int64_t batch, int64_t length)
 {
-    return (struct sqa_probe){.item = v->variant->id,
+    snprintf(v->item, sizeof v->item, "%.80s%s", v->variant->id, v->lra ? ":form=lra" : "");
+    return (struct sqa_probe){.item = v->item,
                               .batch = batch,
                               .length = length,
                               .dim = DIM,
@@ -298,6 +301,16 @@ static void check_mixer(struct verify *v)
             memory(v);
     }
     v->causal = false;
+    const struct sqa_param *form = sqa_params_find(v->variant->params, "form");
+    if (!form || !form->choices || !strstr(form->choices, "lra"))
+        return;
+    v->lra = true;
+    gradients(v);
+    batches(v);
+    precision(v);
+    threads(v);
+    cost(v, 0);
+    v->lra = false;
 }
 
 /* Whole models on a small task of each kind. */

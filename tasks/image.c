@@ -3,7 +3,8 @@
  *
  * Images are read when the task is opened and kept as bytes, made grey already. Train and test files keep their
  * sides; validation, and test when there is no test file, are drawn from the train file by the data seed. Departs
- * from LRA, whose validation is the end of a hashed order that the files do not tell.
+ * from LRA, whose validation is the end of a hashed order that the files do not tell. form=lra takes black pixels for
+ * padding, as that code does (models/holes.h).
  */
 #include "tasks/images.h"
 
@@ -38,8 +39,8 @@ static const struct sqa_param params[] = {
      "s4", 0, 0, AT(norm), "s4|mega|given"},
     {"mean", "with norm=given: subtracted from bytes over 255", SQA_PARAM_REAL, "0", -100, 100, AT(mean), NULL},
     {"deviation", "with norm=given: what divides them then", SQA_PARAM_REAL, "1", 1e-6, 100, AT(deviation), NULL},
-    {"form", "ours: validation drawn by data_seed; lra: the last of the file order", SQA_PARAM_CHOICE, "ours", 0, 0,
-     AT(form), "ours|lra"},
+    {"form", "ours: validation drawn by data_seed; lra: the last of the file order, and black tokens are padding",
+     SQA_PARAM_CHOICE, "ours", 0, 0, AT(form), "ours|lra"},
     {"valid", "validation images, held out of training; 0: a tenth", SQA_PARAM_INT, "0", 0, 1e8, AT(valid), NULL},
     {"held_test", "test images, when they are cut from train; 0: a tenth", SQA_PARAM_INT, "0", 0, 1e8, AT(held_test),
      NULL},
@@ -234,7 +235,9 @@ static enum sqa_status write_note(struct sqa_dataset *ds, const struct state *st
             "; form=lra: validation is the last %lld training images of the file order (the original's are "
             "the last of a hashed order, which the files do not tell)",
             (long long)ds->count[SQA_VALID]);
-    else
+    if (ds->blank)
+        sqa_text_add(&t, "; black pixels are taken for padding, as in the original's code");
+    if (!lra)
         sqa_text_printf(&t, "; validation: %lld of %zu training images by data_seed %lld",
                         (long long)ds->count[SQA_VALID], state->trained, (long long)self->data_seed);
     if (self->skip_bad)
@@ -277,6 +280,7 @@ static enum sqa_status open_image(const void *parsed, const struct sqa_task_env 
     const bool reals = strcmp(self->input, "reals") == 0;
     state->positions = state->images.rows * state->images.columns;
     ds->vocab = reals ? 0 : 257;
+    ds->blank = !reals && strcmp(self->form, "lra") == 0; /* token 1 is black */
     ds->channels = reals ? state->images.channels : 0;
     ds->classes = self->classes;
     ds->length = state->positions;
@@ -380,7 +384,9 @@ const struct sqa_task sqa_task_image = {
         "input=reals, S4's and Mega's, gives (p/255 - mean) / deviation: a different task, since it carries the "
         "order of intensities. rgb=1 is sCIFAR, not the LRA's task; one mean and deviation for all channels. "
         "Validation is held out of training by data_seed: 5000 of CIFAR's 50000. form=lra takes the last tenth of "
-        "the file order, since the original's hashed order cannot be rebuilt from the files.",
+        "the file order, since the original's hashed order cannot be rebuilt from the files; and with input=tokens it "
+        "takes black pixels for padding wherever they stand, which only models that have this in their form=lra, and "
+        "transformer, are built for.",
     .kind = SQA_CLASSIFY,
     .params = params,
     .self_size = sizeof(struct self),

@@ -29,16 +29,23 @@ static const struct {
     {"local:window=4", true},
     {"local:window=5,layout=strided", true},
     {"local:window=64", true},
+    {"local:window=4,form=lra", false},
+    {"local:window=11,form=lra", false},
     {"linformer:rank=3", false},
     {"linformer:rank=3,share=0", false},
     {"linformer:rank=40", false},
+    {"linformer:rank=3,form=lra", false},
+    {"linformer:form=lra", false},
     {"linear_transformer:chunk=1", true},
     {"linear_transformer:chunk=4", true},
     {"linear_transformer", true},
+    {"linear_transformer:form=lra,chunk=4", true},
     {"performer:features=6,chunk=4", true},
     {"performer:features=5,orthogonal=0,eps=0.01,chunk=3", true},
     {"performer:features=7,kernel=relu,chunk=4", true},
     {"performer:features=0,kernel=relu", true},
+    {"performer:form=lra,chunk=4", true},
+    {"performer:form=lra,kernel=softmax,features=2", true},
     {"s4d:state=6,dt_max=1", true},
     {"s4d:state=2,init=inv", true},
     {"no_mixer", true},
@@ -49,6 +56,8 @@ static const struct {
     {"synthesizer:kind=factorized_dense,factor=3", true},
     {"synthesizer:kind=mixture,dot=1", true},
     {"synthesizer:kind=mixture,dot=1,form=lra", false},
+    {"synthesizer:form=lra", false},
+    {"synthesizer:dot=0,kind=dense,form=lra", false},
     {"reformer", true},
     {"reformer:chunk=3,buckets=4,rounds=3", true},
     {"reformer:chunk=2,buckets=2,rounds=2", true},
@@ -61,6 +70,7 @@ static const struct {
     {"sinkhorn_transformer:block=1,iterations=20,temperature=2", true},
     {"sinkhorn_transformer:block=4,iterations=1", true},
     {"sinkhorn_transformer:block=3,form=lra", false},
+    {"sinkhorn_transformer:block=1,form=lra", false},
     {"longformer:window=4", true},
     {"longformer:window=5,globals=3", true},
     {"longformer:window=2,globals=0", true},
@@ -276,6 +286,147 @@ static void test_threads(void **state)
     }
 }
 
+/* Padding that stands anywhere: the forms that are built for it, and those that leave out what stands there. */
+static const struct {
+    const char *item;
+    bool heeds;
+} holed[] = {
+    {"transformer", true},
+    {"local:window=4,form=lra", false}, /* masks of other places */
+    {"linformer:rank=3,form=lra", false},
+    {"linear_transformer:form=lra", false},
+    {"performer:form=lra", false},
+    {"reformer:buckets=4,form=lra", false},
+    {"sinkhorn_transformer:block=4,form=lra", false},
+    {"synthesizer:form=lra", true},
+    {"synthesizer:form=lra,kind=dense", false}, /* scores of scrambled rows */
+    {"synthesizer:form=lra,dot=0", false},
+    {"longformer:window=4,form=lra", true},
+    {"bigbird:block=2,random=1,form=lra", true},
+    {"sparse_transformer:block=4,summary=1,form=lra", true},
+    {"no_mixer", false},
+};
+enum { HOLED = sizeof holed / sizeof holed[0], EVEN = 12 };
+
+static void make_holes(double *valid)
+{
+    for (int i = 0; i < B * EVEN; i++) /* the second sequence has nothing else */
+        valid[i] = i < EVEN && i % 3 != 1 && i != 5;
+}
+
+static struct sqa_probe holed_probe(int i, const double *valid)
+{
+    return (struct sqa_probe){.item = holed[i].item,
+                              .batch = B,
+                              .length = EVEN,
+                              .dim = D,
+                              .heads = H,
+                              .valid = valid,
+                              .real = SQA_F64,
+                              .seed = 3};
+}
+
+static void test_holes(void **state)
+{
+    double valid[B * EVEN], x[B * EVEN * D], y[B * EVEN * D], z[B * EVEN * D];
+
+    (void)state;
+    make_holes(valid);
+    for (int i = 0; i < 2 * HOLED; i++) {
+        struct sqa_probe p = holed_probe(i / 2, valid);
+        struct sqa_err err = {0};
+        double worst = 0, graph, closed, memory;
+
+        p.front = i % 2 != 0;
+        CHECK(sqa_probe_gradient(&p, &worst, &err), err, p.item);
+        CHECK_BOUND(worst, 1e-6, p.item);
+        CHECK(sqa_probe_cost(&p, false, &graph, &closed, &memory, &err), err, p.item);
+        if (fabs(graph - closed) > 1e-9 * graph)
+            fail_msg("%s with holes: graph %.17g, closed form %.17g", p.item, graph, closed);
+        sqa_probe_normal(1, x, B * EVEN * D);
+        CHECK(sqa_probe_run(&p, x, y, &err), err, p.item);
+        for (int k = 0; k < B * EVEN * D; k++)
+            if (!isfinite(y[k]))
+                fail_msg("%s: output %d is %g", p.item, k, y[k]);
+        p.real = SQA_F32;
+        CHECK(sqa_probe_run(&p, x, z, &err), err, p.item);
+        CHECK_BOUND(sqa_probe_difference(z, y, B * EVEN * D), 1e-4, p.item);
+        p.real = SQA_F64;
+        for (int k = 0; k < EVEN * D; k++)
+            x[k] = valid[k / D] > 0.5 ? x[k] : 100 * x[k] + 7;
+        CHECK(sqa_probe_run(&p, x, z, &err), err, p.item);
+        for (int t = 0; t < EVEN && holed[i / 2].heeds; t++)
+            if (valid[t] > 0.5)
+                CHECK_BOUND(sqa_probe_difference(z + t * D, y + t * D, D), 0, p.item);
+    }
+}
+
+/* Whole models on tokens of which 1 is black, with a vector in front. */
+static void test_black_tokens(void **state)
+{
+    static const char *const mixers[] = {"transformer", "local:window=4,form=lra", "longformer:window=4,form=lra",
+                                         "bigbird:block=2,random=1,form=lra",
+                                         "sparse_transformer:block=4,summary=1,form=lra"};
+    static const struct sqa_signature task = {
+        .kind = SQA_CLASSIFY, .vocab = 4, .classes = 3, .length = L, .blank = 1};
+    int32_t tokens[B * L];
+    double y[B * 3], z[B * 3];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof mixers / sizeof mixers[0]; i++) {
+        char model[256];
+        struct sqa_probe_whole p = {.model = model, .task = task, .batch = B, .seed = 4, .real = SQA_F64};
+        struct sqa_err err = {0};
+        double worst = 0;
+
+        snprintf(model, sizeof model, "transformer:layers=1,dim=8,heads=2,ffn=6+mixer=%s+pool=cls", mixers[i]);
+        CHECK(sqa_probe_whole_gradient(&p, &worst, &err), err, model);
+        CHECK_BOUND(worst, 1e-6, model);
+        for (int k = 0; k < B * L; k++)
+            tokens[k] = k % L == 0 ? 2 + k / L : 1 + k % 3;
+        p.tokens = tokens;
+        CHECK(sqa_probe_whole(&p, y, NULL, &err), err, model);
+        p.task.blank = 0; /* not the same where black counts */
+        if (strstr(mixers[i], "local") == NULL)
+            CHECK(sqa_probe_whole(&p, z, NULL, &err), err, model);
+        assert_true(strstr(mixers[i], "local") != NULL || sqa_probe_difference(y, z, B * 3) > 1e-6);
+    }
+}
+
+static void test_holes_are_refused(void **state)
+{
+    static const char *const items[] = {"local",
+                                        "performer",
+                                        "linformer",
+                                        "linear_transformer",
+                                        "reformer",
+                                        "sinkhorn_transformer",
+                                        "synthesizer",
+                                        "longformer",
+                                        "bigbird",
+                                        "sparse_transformer",
+                                        "sparse_transformer:pattern=strided,form=lra",
+                                        "transformer:kernel=dense",
+                                        "s4d",
+                                        "mean_mixer"};
+    double valid[B * EVEN], x[B * EVEN * D] = {0}, y[B * EVEN * D];
+
+    (void)state;
+    make_holes(valid);
+    for (size_t i = 0; i <= sizeof items / sizeof items[0]; i++) {
+        struct sqa_probe p = holed_probe(0, valid);
+        struct sqa_err err = {0};
+
+        if (i < sizeof items / sizeof items[0])
+            p.item = items[i];
+        else
+            p.causal = true;
+        assert_int_equal(sqa_probe_run(&p, x, y, &err), SQA_UNSUPPORTED);
+        if (strstr(err.text, "black pixels") == NULL)
+            fail_msg("%s: %s", p.item, err.text);
+    }
+}
+
 /* Every allocation fails once. */
 static void test_allocation_failures(void **state)
 {
@@ -317,6 +468,8 @@ static void test_refusals(void **state)
         {"synthesizer:form=lra,kind=factorized_dense", "form=paper", false},
         {"longformer:form=lra,window=0", "window from 1", false},
         {"sparse_transformer:form=lra,combine=alternate", "combine=merged", false},
+        {"local:form=lra", "causal=0", true},
+        {"linformer:form=lra,share=0", "form=paper", false},
     };
     double x[B * L * D], y[B * L * D];
 
@@ -401,6 +554,8 @@ int main(void)
         cmocka_unit_test(test_causality),  cmocka_unit_test(test_cost),
         cmocka_unit_test(test_threads),    cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_redraw),
+        cmocka_unit_test(test_holes),      cmocka_unit_test(test_holes_are_refused),
+        cmocka_unit_test(test_black_tokens),
     };
 
     sqa_kernels_init();

@@ -48,6 +48,12 @@ static void parses_to_canonical_forms(void **state)
         {"transformer+norm=layernorm:eps=0.001", "transformer+norm=layernorm:eps=0.001"},
         {"transformer+norm=layernorm:eps=1e-3+pool=last", "transformer+norm=layernorm:eps=0.001+pool=last"},
         {"transformer+norm=layernorm:eps=1e+0", "transformer+norm=layernorm:eps=1"},
+        {"linformer:form=lra", "linformer:form=lra"}, /* rank 16 is its default there */
+        {"linformer:form=lra,rank=16", "linformer:form=lra"},
+        {"linformer:rank=256,form=lra", "linformer:rank=256,form=lra"},
+        {"linformer:rank=16", "linformer:rank=16"},
+        {"performer:kernel=softmax,features=2,form=lra", "performer:features=2,kernel=softmax,form=lra"},
+        {"transformer+mixer=(linformer:form=lra local)", "linformer+mixer=(linformer:form=lra local)"},
         {"dlinear:individual=0,kernel=25", "dlinear"},
         {"dlinear:kernel=3", "dlinear:kernel=3"},
         {"seasonal_naive:period=24", "seasonal_naive:period=24"},
