@@ -84,9 +84,9 @@ struct sqa_tensor *sqa_mean_in_holes(struct sqa_graph *g, struct sqa_tensor *o, 
 {
     if (valid == NULL || v == NULL)
         return valid == NULL ? o : NULL;
-    struct sqa_tensor *mean = sqa_mean(g, v, 2u, true);
+    struct sqa_tensor *is = rows(g, valid), *mean = sqa_mean(g, v, 2u, true);
 
-    return sqa_add(g, mean, sqa_mul(g, sqa_sub(g, o, mean), rows(g, valid)));
+    return sqa_add(g, sqa_mul(g, o, is), sqa_mul(g, mean, sqa_affine(g, -1, is, 1)));
 }
 
 struct sqa_tensor *sqa_zero_in_holes(struct sqa_graph *g, struct sqa_tensor *o, struct sqa_tensor *valid)

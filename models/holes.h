@@ -32,7 +32,7 @@ static inline double sqa_mark_holes_flops(double rows, double width)
 }
 static inline double sqa_mean_in_holes_flops(double batch, double length, double width)
 {
-    return batch * width * (4 * length + 2);
+    return batch * (width * (4 * length + 2) + 2 * length);
 }
 
 #endif

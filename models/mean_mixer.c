@@ -5,7 +5,8 @@
  * Shapes    x (B, L, D) -> (B, L, D)
  * Cost      projection B L Q (2 D + bias), Q its width: D, or qkv; mean B L Q, and Wo on one row a sequence:
  *           B D (2 Q + bias); causal: Wo on every row, running sums B L Q, counts L, division B L Q
- * Source    a control of this program: attention with uniform weights
+ * Source    a control of this program: attention with uniform weights. Where padding stands anywhere (holes.h) it
+ *           counts, as it does in means over positions there
  */
 #include "models/probe.h"
 
@@ -37,6 +38,12 @@ static double flops(const void *self, const struct sqa_context *c)
         return B * L * (in + out) + L + 2 * B * L * Q;
     /* without lengths the mean is a sum and a scaling */
     return B * L * in + B * L * Q + (c->lengths == NULL ? 2 * B * Q : 0) + B * out;
+}
+
+static bool holes(const void *self)
+{
+    (void)self;
+    return true;
 }
 
 /* Identities */
@@ -111,6 +118,7 @@ const struct sqa_variant sqa_variant_mean_mixer = {
         "one mean of a sequence.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
               SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
+    .holes = holes,
     .build = build,
     .flops = flops,
     .identities = identities,

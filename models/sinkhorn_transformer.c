@@ -210,7 +210,7 @@ static double lra_flops(const struct self *s, const struct sqa_context *c)
 
     if (is_masked(s, c)) /* marks, a number more a pair, places in common and of a slot, and their rows */
         masks = B * (L * (Q + 2) + L * slots * 2 * H + L * slots * H + slots * slots * (2 * blocks + 5) + L + 5 * slots +
-                     (slots + 2) * Q + 3 * L * Q);
+                     (slots + 2) * Q + 3 * L * Q + 2 * L);
     for (int64_t b = 0; b < n.blocks; b++) {
         const double rows = (double)((c->length - b + n.blocks - 1) / n.blocks);
 
