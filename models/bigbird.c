@@ -15,8 +15,8 @@
  * Departs   which blocks are random: the `random` smallest of a hash of (key of the head, i, j), so that a longer
  *           sequence keeps most of a shorter one's; keys of heads are state. Where fewer blocks are left than
  *           `random`, all are taken (the LRA code stops with an error below 5 + random blocks). The paper has no
- *           causal form. form=lra: padding is left out, not scored -10^4 (the same, as zeros are always seen); its seed is
- *           Python's hash of a string, different in each process
+ *           causal form. form=lra: padding is left out, not scored -10^4 (the same, as zeros are always seen), and
+ *           its seed there is Python's hash of a string, different in each process
  */
 #include <math.h>
 #include <string.h>
@@ -255,11 +255,11 @@ static struct sqa_tensor *build_lra(struct sqa_context *c, const struct pattern 
 {
     const struct sqa_attention_masks masks = masks_of(c, p);
     const struct sqa_heads h = sqa_project_heads(c, sqa_pad(c->g, x, 1, 0, p->zeros));
-    const struct sqa_heads own = sqa_mark_holes(
-        c->g,
-        (struct sqa_heads){sqa_slice(c->g, h.q, 1, 0, c->length), sqa_slice(c->g, h.k, 1, 0, c->length),
-                           sqa_slice(c->g, h.v, 1, 0, c->length)},
-        c->valid);
+    const struct sqa_heads own = sqa_mark_holes(c->g,
+                                                (struct sqa_heads){sqa_slice(c->g, h.q, 1, 0, c->length),
+                                                                   sqa_slice(c->g, h.k, 1, 0, c->length),
+                                                                   sqa_slice(c->g, h.v, 1, 0, c->length)},
+                                                c->valid);
     struct sqa_tensor *q = sqa_slice(c->g, h.q, 1, 0, c->length), *part[2], *lse[2];
     const struct sqa_attention_spec to_zeros = {.scale = spec.scale};
 

@@ -26,8 +26,8 @@ static const struct sqa_param params[] = {
     {"rank", "mixed keys", SQA_PARAM_INT, "256", 1, 1 << 16, .offset = offsetof(struct self, rank)},
     {"share", "keys and values are mixed by the same matrix", SQA_PARAM_BOOL, "1",
      .offset = offsetof(struct self, share)},
-    {"form", "the paper's definition, or what the LRA code ran (padding mixed in, rank 16)", SQA_PARAM_CHOICE, "paper",
-     .offset = offsetof(struct self, form), .choices = "paper|lra"},
+    {"form", "the paper's definition, or what the LRA code ran (padding mixed in, rank 16)", SQA_PARAM_CHOICE,
+     "paper", .offset = offsetof(struct self, form), .choices = "paper|lra"},
     {.name = NULL},
 };
 
@@ -43,7 +43,8 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 {
     (void)task;
     if (is_lra(self) && !((const struct self *)self)->share)
-        return sqa_fail(err, SQA_USAGE, "linformer: form=lra has one projection; leave share=0 out or use form=paper");
+        return sqa_fail(err, SQA_USAGE,
+                        "linformer: form=lra has one projection; leave share=0 out or use form=paper");
     if (frame->causal)
         return sqa_fail(err, SQA_UNSUPPORTED,
                         "linformer: mixed keys hold all positions, so there is no causal form; use "
@@ -62,8 +63,8 @@ static struct sqa_tensor *mixing(const struct self *s, struct sqa_context *c, co
 {
     const struct sqa_init xavier = {.kind = SQA_INIT_XAVIER};
     const struct sqa_init normal = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1 / sqrt((double)s->rank)};
-    struct sqa_tensor *e = sqa_param_tensor(c, name, SQA_GROUP_REGULAR, is_lra(s) ? xavier : normal,
-                                            SQA_DIMS(c->max_length, s->rank));
+    struct sqa_tensor *e =
+        sqa_param_tensor(c, name, SQA_GROUP_REGULAR, is_lra(s) ? xavier : normal, SQA_DIMS(c->max_length, s->rank));
 
     return c->length == c->max_length ? e : sqa_slice(c->g, e, 0, 0, c->length);
 }
@@ -289,8 +290,13 @@ static enum sqa_status lra_sees_padding(struct sqa_err *err)
 {
     static const int32_t ragged[B] = {L, 3};
     double x[B * L * D], y[B * L * D], expect[B * L * D], valid[B * L];
-    struct sqa_probe p = {
-        .item = "linformer:rank=4", .batch = B, .length = L, .dim = D, .heads = H, .real = SQA_F64, .edit = block_means};
+    struct sqa_probe p = {.item = "linformer:rank=4",
+                          .batch = B,
+                          .length = L,
+                          .dim = D,
+                          .heads = H,
+                          .real = SQA_F64,
+                          .edit = block_means};
     enum sqa_status status;
 
     sqa_probe_normal(5, x, B * L * D);
@@ -302,8 +308,9 @@ static enum sqa_status lra_sees_padding(struct sqa_err *err)
     p.valid = valid;
     if (status == SQA_OK)
         status = sqa_probe_run(&p, x, y, err);
-    return status == SQA_OK ? sqa_probe_expect("padding as positions", sqa_probe_difference(y, expect, B * L * D), 0, err)
-                            : status;
+    return status == SQA_OK
+               ? sqa_probe_expect("padding as positions", sqa_probe_difference(y, expect, B * L * D), 0, err)
+               : status;
 }
 
 static const struct sqa_identity identities[] = {

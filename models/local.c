@@ -41,9 +41,11 @@ static bool is_lra(const void *self)
     return strcmp(((const struct self *)self)->form, "lra") == 0;
 }
 
+static const struct sqa_default lra_defaults[] = {{"layout", "strided"}, {NULL, NULL}};
+
 static bool is_strided(const struct self *s)
 {
-    return is_lra(s) || strcmp(s->layout, "strided") == 0;
+    return strcmp(s->layout, "strided") == 0;
 }
 
 static bool padded(const void *self)
@@ -55,6 +57,9 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
                              struct sqa_err *err)
 {
     (void)task;
+    if (is_lra(self) && !is_strided(self))
+        return sqa_fail(err, SQA_USAGE,
+                        "local: form=lra has strided blocks; leave layout=contiguous out or use form=paper");
     if (is_lra(self) && frame->causal)
         return sqa_fail(err, SQA_UNSUPPORTED,
                         "local: the LRA code's causal mask does not fit its blocks; use causal=0 or form=paper");
@@ -86,8 +91,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 {
     const struct self *s = self;
     const bool lra = is_lra(s);
-    struct sqa_heads h =
-        sqa_project_heads(c, lra ? sqa_pad(c->g, x, 1, 0, lra_length(s, c->length) - c->length) : x);
+    struct sqa_heads h = sqa_project_heads(c, lra ? sqa_pad(c->g, x, 1, 0, lra_length(s, c->length) - c->length) : x);
     const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
                                             .causal = c->frame.causal != 0,
                                             .dropout = c->frame.attention_dropout,
@@ -122,8 +126,7 @@ static double flops(const void *self, const struct sqa_context *c)
     const double B = (double)c->batch, Q = (double)sqa_qkv_width(&c->frame), H = (double)c->frame.heads;
     const double more = (double)(all - c->length) * 3 * Q * (2 * (double)c->frame.dim + (c->frame.bias ? 1 : 0));
 
-    return sqa_heads_flops(c) +
-           B * (more + pairs(self, all, c->frame.causal != 0) * (4 * Q + (marked ? 7 : 5) * H)) +
+    return sqa_heads_flops(c) + B * (more + pairs(self, all, c->frame.causal != 0) * (4 * Q + (marked ? 7 : 5) * H)) +
            (marked ? sqa_mark_holes_flops(B * (double)all, Q) : 0);
 }
 
@@ -302,6 +305,7 @@ const struct sqa_variant sqa_variant_local = {
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .lra = lra_defaults,
     .padded = padded,
     .holes = is_lra,
     .check = check,

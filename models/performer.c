@@ -10,12 +10,12 @@
  * Source    Choromanski et al. 2021, arXiv:2009.14794, lemma 1. Rows of W orthogonal in blocks of d with the norms of
  *           Gaussian rows, c, eps and the relu form: google-research/google-research:
  *           performer/fast_attention/jax/fast_attention.py. form=lra: google-research/long-range-arena:
- *           lra_benchmarks/models/performer: relu(x) + 1e-3 without W unless kernel= and features= are given (ListOps:
- *           softmax, 2 features), and padding counts, as its attention never reads the mask it is given
+ *           lra_benchmarks/models/performer: relu(x) + 1e-3 without W unless kernel= and features= are given
+ *           (ListOps: softmax, 2 features), and padding counts, as its attention never reads the mask it is given
  * Departs   W is redrawn every `redraw` training steps (0: never), there by a hash of the queries in each call;
- *           form=paper: padding has phi(k) = 0; 1e-15 is added to the denominator, there a guard; with causal=1 keys have c = 0,
- *           because a largest value over all keys would look ahead (exp(w . x - |x|^2 / 2) <= exp(|w|^2 / 2));
- *           m^-1/2 is left out, as it cancels (the denominator's small number is m times as large instead)
+ *           form=paper: padding has phi(k) = 0; 1e-15 is added to the denominator, there a guard; with causal=1 keys
+ *           have c = 0, because a largest value over all keys would look ahead (exp(w . x - |x|^2 / 2) <=
+ *           exp(|w|^2 / 2)); m^-1/2 is left out, as it cancels (the denominator's small number is m times as large)
  */
 #include <math.h>
 #include <string.h>
@@ -379,7 +379,8 @@ const struct sqa_variant sqa_variant_performer = {
     .complexity = "O(L m D) time, O(L D + m D) memory",
     .help =
         "Softmax attention estimated by `features` positive random features, so that sums over keys are taken once; "
-        "kernel=relu is the generalised form, which does not estimate softmax. form=lra is that form without features "
+        "kernel=relu is the generalised form, which does not estimate softmax. form=lra is that form without "
+        "features "
         "unless they are given, and padding counts. Features and sums stay f32 with --dtype bf16.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
               SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,

@@ -209,7 +209,8 @@ static enum sqa_status open_item(const struct sqa_probe *p, bool train, const do
     struct sqa_graph g;
     *r = (struct rig){.seed = p->seed, .lengths = p->lengths, .x = x, .valid = p->valid};
     const int64_t longest = p->max_length ? p->max_length : p->length;
-    r->task = (struct sqa_signature){.kind = SQA_CLASSIFY, .classes = 3, .length = longest, .channels = p->dim, .blank = p->valid != NULL};
+    r->task = (struct sqa_signature){
+        .kind = SQA_CLASSIFY, .classes = 3, .length = longest, .channels = p->dim, .blank = p->valid != NULL};
     enum sqa_status status = parse_item(p, r, err);
     if (status == SQA_OK && r->item->variant->slot == SQA_SLOT_PAIR) {
         r->task.kind = SQA_PAIR;

@@ -59,10 +59,11 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 
     (void)task;
     if (is_lra(s) && frame->dim % frame->heads != 0)
-        return sqa_fail(err, SQA_UNSUPPORTED,
-                        "reformer: form=lra has heads of width dim / heads whatever qkv is; dim=%lld is no multiple of "
-                        "heads=%lld",
-                        (long long)frame->dim, (long long)frame->heads);
+        return sqa_fail(
+            err, SQA_UNSUPPORTED,
+            "reformer: form=lra has heads of width dim / heads whatever qkv is; dim=%lld is no multiple of "
+            "heads=%lld",
+            (long long)frame->dim, (long long)frame->heads);
     if (s->buckets % 2 != 0)
         return sqa_fail(err, SQA_USAGE, "reformer: buckets are pairs of directions; give an even number");
     if (is_lra(s) && frame->causal)
@@ -156,8 +157,7 @@ static double flops(const void *self, const struct sqa_context *c)
     const double bias = c->frame.bias ? 1 : 0, layers = 2 * Q * (2 * D + bias);
     const int64_t L = is_lra(s) ? lra_length(s, c->length) : c->length;
     const struct sqa_lsh_attention_spec spec = spec_of(s, c);
-    const double attention =
-        sqa_lsh_attention_flops(B * (double)c->frame.heads, L, head_width_of(s, c), &spec);
+    const double attention = sqa_lsh_attention_flops(B * (double)c->frame.heads, L, head_width_of(s, c), &spec);
 
     return attention + B * (double)c->length * (layers + (is_lra(s) ? 0 : D * (2 * Q + bias) + 7 * Q));
 }

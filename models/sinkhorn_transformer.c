@@ -57,10 +57,11 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
     const struct self *s = self;
 
     if (is_lra(s) && task->blank > 0 && task->length % s->block != 0)
-        return sqa_fail(err, SQA_UNSUPPORTED,
-                        "sinkhorn_transformer: the LRA code cannot cut %lld positions into blocks of %lld; give a block "
-                        "that divides them, and +pool=mean, which puts none in front",
-                        (long long)task->length, (long long)s->block);
+        return sqa_fail(
+            err, SQA_UNSUPPORTED,
+            "sinkhorn_transformer: the LRA code cannot cut %lld positions into blocks of %lld; give a block "
+            "that divides them, and +pool=mean, which puts none in front",
+            (long long)task->length, (long long)s->block);
     if (is_lra(self) && frame->causal)
         return sqa_fail(err, SQA_UNSUPPORTED,
                         "sinkhorn_transformer: the LRA code sums all blocks; use causal=0 or form=paper");
@@ -183,8 +184,7 @@ static struct sqa_tensor *build_lra(const struct self *s, struct sqa_context *c,
         mask = sqa_mask_rows(c->g, sqa_fill(c->g, 1, SQA_DIMS(c->batch, c->length)), c->lengths);
     mask = sqa_reshape(c->g, mask, SQA_DIMS(c->batch, n.blocks, n.slots));
     masks.bias = sum_bias(c, mask, n, &some);
-    const struct sqa_heads marked =
-        sqa_mark_holes(c->g, h, of_positions(c, sqa_transpose(c->g, mask, 1, 2), n));
+    const struct sqa_heads marked = sqa_mark_holes(c->g, h, of_positions(c, sqa_transpose(c->g, mask, 1, 2), n));
     struct sqa_tensor *sums = sqa_attention_masked(c->g, h.q, k, v, masks, all);
     return sqa_add(c->g, sqa_attention(c->g, marked.q, marked.k, marked.v, NULL, own),
                    sqa_mean_in_holes(c->g, sums, v, of_positions(c, some, n)));
@@ -209,8 +209,8 @@ static double lra_flops(const struct self *s, const struct sqa_context *c)
     double pairs = L * slots, masks = 0;
 
     if (is_masked(s, c)) /* marks, a number more a pair, places in common and of a slot, and their rows */
-        masks = B * (L * (Q + 2) + L * slots * 2 * H + L * slots * H + slots * slots * (2 * blocks + 5) + L + 5 * slots +
-                     (slots + 2) * Q + 3 * L * Q + 2 * L);
+        masks = B * (L * (Q + 2) + L * slots * 2 * H + L * slots * H + slots * slots * (2 * blocks + 5) + L +
+                     5 * slots + (slots + 2) * Q + 3 * L * Q + 2 * L);
     for (int64_t b = 0; b < n.blocks; b++) {
         const double rows = (double)((c->length - b + n.blocks - 1) / n.blocks);
 
@@ -527,7 +527,8 @@ static enum sqa_status lra_masks(struct sqa_err *err)
                 }
             }
             for (int e = 0; e < W; e++)
-                expect[row * W + e] = (sum > 0 ? own[e] / sum : mean[0][e]) + (other > 0 ? sums[e] / other : mean[1][e]);
+                expect[row * W + e] =
+                    (sum > 0 ? own[e] / sum : mean[0][e]) + (other > 0 ? sums[e] / other : mean[1][e]);
         }
         status = sqa_probe_run(&probe, x, y, err);
         if (status == SQA_OK)

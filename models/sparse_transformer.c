@@ -83,7 +83,8 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 struct plan {
     bool strided, causal, first; /* first: of these w, position 0 of a block is one */
     bool front;                  /* form=lra: position 0 is in front of the pattern */
-    int64_t n, l, c, w, padded, length; /* length: of the pattern's positions, without those made up */
+    int64_t n, l, c, w, padded;
+    int64_t length;   /* of the pattern, without what is made up */
     int64_t heads[3]; /* of both sets merged, of A1, of A2 */
 };
 

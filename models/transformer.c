@@ -58,8 +58,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
                                             .dropout = c->frame.attention_dropout};
     struct sqa_tensor *lengths = c->valid != NULL ? NULL : c->lengths; /* holes say it all */
 
-    return sqa_merge_heads(
-        c, is_dense(self) ? dense_attention(c, h, spec) : sqa_attention(c->g, h.q, h.k, h.v, lengths, spec));
+    return sqa_merge_heads(c, is_dense(self) ? dense_attention(c, h, spec)
+                                             : sqa_attention(c->g, h.q, h.k, h.v, lengths, spec));
 }
 
 static double flops(const void *self, const struct sqa_context *c)

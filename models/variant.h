@@ -47,8 +47,8 @@ struct sqa_signature {
     int64_t length;                     /* largest number of positions */
     int64_t channels, outputs, horizon; /* real inputs and forecasts */
     int64_t season;
-    int64_t blank; /* tokens up to this one count as padding wherever they stand (form=lra of images); 0: padding stands
-                      behind */
+    /* Tokens up to this one count as padding wherever they stand (form=lra of images); 0: padding stands behind. */
+    int64_t blank;
 };
 
 /* Parameters that belong to every model of the frame (and the ones a `model` variant may use). */
@@ -89,8 +89,9 @@ struct sqa_context {
     int64_t max_length;         /* length-tied parameters are made for this many positions and sliced */
     int layer;                  /* 0 .. layers - 1 */
     struct sqa_tensor *lengths; /* i32 (B): valid positions, or NULL when all are */
-    struct sqa_tensor *valid;   /* real (B, L): 0 at padding, which may stand anywhere (holes.h), else 1; NULL: behind */
-    bool front;                 /* position 0 is what the pool put in front */
+    /* real (B, L): 0 at padding that may stand anywhere (holes.h), else 1; NULL: it stands behind. */
+    struct sqa_tensor *valid;
+    bool front; /* position 0 is what the pool put in front */
     struct sqa_tensor *aux[4];
 };
 
@@ -181,7 +182,7 @@ struct sqa_variant {
     /* Defaults that differ with form=lra ("rank=16"), ends with { NULL }; NULL: none. */
     const struct sqa_default {
         const char *name, *value;
-    } *lra;
+    } * lra;
     /* pool only, may be NULL: x (B, L, D) of the embedding -> (B, L + 1, D) with a vector in front. The frame then
      * counts it in c->length, c->max_length and c->lengths, and adds positions. */
     struct sqa_tensor *(*front)(const void *self, struct sqa_context *c, struct sqa_tensor *x);

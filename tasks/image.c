@@ -384,7 +384,8 @@ const struct sqa_task sqa_task_image = {
         "input=reals, S4's and Mega's, gives (p/255 - mean) / deviation: a different task, since it carries the "
         "order of intensities. rgb=1 is sCIFAR, not the LRA's task; one mean and deviation for all channels. "
         "Validation is held out of training by data_seed: 5000 of CIFAR's 50000. form=lra takes the last tenth of "
-        "the file order, since the original's hashed order cannot be rebuilt from the files; and with input=tokens it "
+        "the file order, since the original's hashed order cannot be rebuilt from the files; and with input=tokens "
+        "it "
         "takes black pixels for padding wherever they stand, which only models that have this in their form=lra, and "
         "transformer, are built for.",
     .kind = SQA_CLASSIFY,

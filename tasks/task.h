@@ -65,8 +65,8 @@ struct sqa_dataset {
     int64_t length;            /* largest number of positions (look-back) */
     int64_t channels, outputs; /* of x and y */
     int64_t horizon;
-    int64_t blank; /* tokens up to this one count as padding wherever they stand; 0: padding stands behind */
-    int64_t season;                   /* natural period in steps (24 for hourly data), 0 unknown */
+    int64_t blank;  /* tokens up to this one count as padding wherever they stand; 0: padding stands behind */
+    int64_t season; /* natural period in steps (24 for hourly data), 0 unknown */
     int64_t count[SQA_SPLITS];        /* examples */
     const char *const *channel_names; /* outputs names, or NULL */
     const double *mean, *deviation;   /* (channels): the scaler, or NULL */

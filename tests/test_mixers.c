@@ -469,6 +469,7 @@ static void test_refusals(void **state)
         {"longformer:form=lra,window=0", "window from 1", false},
         {"sparse_transformer:form=lra,combine=alternate", "combine=merged", false},
         {"local:form=lra", "causal=0", true},
+        {"local:form=lra,layout=contiguous", "strided", false},
         {"linformer:form=lra,share=0", "form=paper", false},
     };
     double x[B * L * D], y[B * L * D];
@@ -549,12 +550,12 @@ static void test_redraw(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identities), cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_padding),    cmocka_unit_test(test_empty_rows),
-        cmocka_unit_test(test_causality),  cmocka_unit_test(test_cost),
-        cmocka_unit_test(test_threads),    cmocka_unit_test(test_allocation_failures),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_redraw),
-        cmocka_unit_test(test_holes),      cmocka_unit_test(test_holes_are_refused),
+        cmocka_unit_test(test_identities),   cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_padding),      cmocka_unit_test(test_empty_rows),
+        cmocka_unit_test(test_causality),    cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_threads),      cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_redraw),
+        cmocka_unit_test(test_holes),        cmocka_unit_test(test_holes_are_refused),
         cmocka_unit_test(test_black_tokens),
     };
 
