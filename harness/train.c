@@ -684,14 +684,20 @@ enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, s
     return feed_rows(t, mode, 0, mode == SQA_MODE_TRAIN ? sqa_trainer_rows(t) : b, plan, err);
 }
 
+enum sqa_status sqa_trainer_time_pass(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,
+                                      double *ns_by_op, struct sqa_err *err)
+{
+    const int64_t rows = mode == SQA_MODE_TRAIN ? sqa_trainer_rows(t) : t->recipe.batch;
+    return sqa_plan_run(plan, t->seed, 1, &(struct sqa_extents){.rows = rows}, ns_by_op, err);
+}
+
 enum sqa_status sqa_trainer_time_step(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,
                                       double *ns_by_op, struct sqa_err *err)
 {
     const bool train = mode == SQA_MODE_TRAIN;
-    const struct sqa_extents rows = {.rows = t->recipe.batch};
     double loss;
     const enum sqa_status status = train && t->micro_sum ? run_batch(t, 1, plan, ns_by_op, &loss, err)
-                                                         : sqa_plan_run(plan, t->seed, 1, &rows, ns_by_op, err);
+                                                         : sqa_trainer_time_pass(t, plan, mode, ns_by_op, err);
     if (status == SQA_OK && train)
         sqa_optim_step(&t->optim, &t->store, 1, 0, 0, t->threads);
     return status;
