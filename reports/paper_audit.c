@@ -32,8 +32,7 @@ static void audit_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p, stru
                               1);
     for (size_t c = 0; c < p->n_tasks; c++) {
         struct sqa_paper_cell *cells = &l->cells[1 + PARTS * c];
-        const struct sqa_pool_entry *e =
-            put_form(f, &cells[FORM_PAPER], l->model, l->kind == SQA_LINE_EXTERNAL, c);
+        const struct sqa_pool_entry *e = put_form(f, &cells[FORM_PAPER], l->model, l->kind == SQA_LINE_EXTERNAL, c);
         if (!row)
             continue;
         if (!row->code) {
@@ -78,8 +77,9 @@ static void note_order(struct sqa_paper_fill *f, const struct sqa_paper_panel *p
     size_t n;
     const double t = tau(p, a, b, &n);
     if (n >= 4 && !isnan(t))
-        sqa_paper_add_note(
-            f, sqa_arena_printf(f->arena, "Order of %zu models, %s: Kendall's tau %.2f (1: the same order).", n, what, t));
+        sqa_paper_add_note(f, sqa_arena_printf(f->arena,
+                                               "Order of %zu models, %s: Kendall's tau %.2f (1: the same order).", n,
+                                               what, t));
 }
 
 /* How far the order of the models is that of the paper, of the code, and how large the code's part is. */
@@ -112,7 +112,8 @@ static void note_orders(struct sqa_paper_fill *f, const struct sqa_paper_panel *
                                            "%s: the papers' forms lie within %.2f points of each other, and the "
                                            "largest difference that code makes is %.2f.",
                                            label, most - least, largest));
-    note_order(f, p, sqa_arena_printf(f->arena, "published against %s as the papers have them", label), printed, paper);
+    note_order(f, p, sqa_arena_printf(f->arena, "published against %s as the papers have them", label), printed,
+               paper);
     note_order(f, p, sqa_arena_printf(f->arena, "published against %s as the code ran them", label), printed, code);
     note_order(f, p, sqa_arena_printf(f->arena, "%s, papers' forms against code's", label), paper, code);
 }
@@ -120,8 +121,8 @@ static void note_orders(struct sqa_paper_fill *f, const struct sqa_paper_panel *
 void sqa_paper_fill_audit(struct sqa_paper_fill *f)
 {
     const struct sqa_paper *paper = f->paper;
-    struct sqa_paper_panel *p = sqa_paper_add_panel(f, "Test accuracy, %", "accuracy", SQA_UNIT_PERCENT, NULL,
-                                                    1 + PARTS * paper->n_columns);
+    struct sqa_paper_panel *p =
+        sqa_paper_add_panel(f, "Test accuracy, %", "accuracy", SQA_UNIT_PERCENT, NULL, 1 + PARTS * paper->n_columns);
     if (!p)
         return;
     p->n_tasks = paper->n_columns;

@@ -205,10 +205,12 @@ static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t,
         sqa_text_add(out, "\n");
     }
     if (*t->padding) {
-        const bool full = strcmp(t->padding, "full") == 0, longest = strcmp(t->padding, "longest") == 0;
+        const bool full = strcmp(t->padding, "full") == 0, longest = strcmp(t->padding, "longest") == 0,
+                   sorted = strcmp(t->padding, "sorted") == 0;
         sqa_text_add(out, "- Rows of all models ran ");
         sqa_markdown_text(out, full      ? "padded to the task's length"
                                : longest ? "padded to the longest of their batch"
+                               : sorted  ? "padded to the longest of their micro-batch"
                                          : t->padding);
         sqa_text_add(out, ".\n");
     }
