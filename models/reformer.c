@@ -11,7 +11,7 @@
  *           choice
  * Source    Kitaev et al. 2020, arXiv:2001.04451, section 2 and appendix A. Defaults rounds and buckets, k's 1e-6 and
  *           form=lra: google-research/long-range-arena: lra_benchmarks/models/reformer/reformer_attention.py; the
- *           paper has no one chunk. form=lra is that code: scores are q . q sqrt(d), no mask of any kind, one block
+ *           paper names no one chunk. form=lra is that code: scores are q . q sqrt(d), no mask of any kind, one block
  *           of zero rows too many (to a multiple of `buckets`, there 10) that is attended to, chunks of L / buckets
  *           (so time is quadratic), sorted rounds in a circle and keys counted once a round, no output projection (so
  *           q and v are as wide as the stream, whatever qkv says), no dropout on weights, and the same rotations in
