@@ -26,7 +26,7 @@ struct sqa_shared_place {
     unsigned char *values;                 /* (H, L, B d) */
     unsigned char *packed, *packed_second; /* of each head and piece, forward */
     unsigned char *dout, *delta, *lse;     /* (H, L, B d), (H, L, B) twice, backward */
-    unsigned char *dfirst;                 /* (GROUPS, H, L, r) */
+    unsigned char *dfirst;                 /* (groups, H, L, r) */
     unsigned char *weights, *out;          /* (ROWS, KEYS), (ROWS, B d) */
     double *top, *sum;                     /* (ROWS); backward: the lse that was taken, sum of delta */
     unsigned char *dweights, *dvalues;     /* (ROWS, KEYS), (KEYS, B d) */

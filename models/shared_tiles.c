@@ -32,7 +32,7 @@ struct sqa_shared_job sqa_shared_sizes(const struct sqa_node *n)
                                    .d = v->dim[3],
                                    .width = v->dim[0] * v->dim[3],
                                    .rank = n->in[SECOND] != NULL ? scores->dim[3] : 0,
-                                   .groups = sqa_max64(1, sqa_min64(GROUPS, (v->dim[1] + KEYS - 1) / KEYS)),
+                                   .groups = n->in[SECOND] != NULL ? GROUPS / 2 : GROUPS,
                                    .causal = a->causal,
                                    .backward = backward};
 }
