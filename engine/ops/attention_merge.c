@@ -8,7 +8,7 @@
 
 #include "engine/ops/support.h"
 
-enum { PARTS = 4, TILE = 64, LANES = 16, LOWEST = -10000 }; /* exp(LOWEST) is 0 */
+enum { PARTS = 4, TILE = 64, LOWEST = -10000 }; /* exp(LOWEST) is 0 */
 
 /* Inputs: o_0 .., lse_0 .., and of the gradient do; outputs o, or do_0 .., dlse_0 .. */
 static int parts_of(const struct sqa_node *n)
@@ -75,7 +75,7 @@ static void *lse_at(const struct tile *p, const struct sqa_tensor *x)
 }
 
 /* For each real type: the weights of a tile, softmax of lse with +inf as if it were -inf, zeros when all are; y = sum
- * of w x; x . y as LANES sums side by side, added in order; and tiles first .. first + count - 1 of both ops. */
+ * of w x; x . y; and tiles first .. first + count - 1 of both ops. */
 #define FORMS(T, NAME)                                                                                              \
     static void weights_##NAME(const struct tile *p, T w[PARTS][TILE])                                              \
     {                                                                                                               \
@@ -119,17 +119,14 @@ static void *lse_at(const struct tile *p, const struct sqa_tensor *x)
     }                                                                                                               \
     static T dot_##NAME(const T *x, const T *y, int64_t d)                                                          \
     {                                                                                                               \
-        T lane[LANES] = {0}, sum = 0;                                                                               \
-        int64_t c = 0;                                                                                              \
+        T sum = 0;                                                                                                  \
                                                                                                                     \
-        for (; c + LANES <= d; c += LANES)                                                                          \
-            for (int l = 0; l < LANES; l++)                                                                         \
-                lane[l] += x[c + l] * y[c + l];                                                                     \
-        for (; c < d; c++)                                                                                          \
-            sum += x[c] * y[c];                                                                                     \
-        for (int l = 0; l < LANES; l++)                                                                             \
-            sum += lane[l];                                                                                         \
+        _Pragma("omp simd reduction(+ : sum)") for (int64_t c = 0; c < d; c++) sum += x[c] * y[c];                  \
         return sum;                                                                                                 \
+    }                                                                                                               \
+    static void scale_##NAME(T w, const T *restrict x, T *restrict y, int64_t d)                                    \
+    {                                                                                                               \
+        _Pragma("omp simd") for (int64_t c = 0; c < d; c++) y[c] = w * x[c];                                        \
     }                                                                                                               \
     static void tiles_##NAME(void *ctx, int64_t first, int64_t count, int thread)                                   \
     {                                                                                                               \
@@ -162,23 +159,27 @@ static void *lse_at(const struct tile *p, const struct sqa_tensor *x)
         (void)thread;                                                                                               \
         for (int64_t number = first; number < first + count; number++) {                                            \
             const struct tile p = tile_of(n, number);                                                               \
-            const T *dy = rows_at(&p, n->in[2 * parts]);                                                            \
-            T w[PARTS][TILE] = {{0}};                                                                               \
+            const T *dy = rows_at(&p, n->in[2 * parts]), *x[PARTS] = {NULL};                                        \
+            T w[PARTS][TILE] = {{0}}, *dx[PARTS] = {NULL}, *dlse[PARTS] = {NULL};                                   \
                                                                                                                     \
             weights_##NAME(&p, w);                                                                                  \
+            for (int k = 0; k < parts; k++) {                                                                       \
+                x[k] = rows_at(&p, n->in[k]);                                                                       \
+                dx[k] = rows_at(&p, n->out[k]);                                                                     \
+                dlse[k] = lse_at(&p, n->out[parts + k]);                                                            \
+            }                                                                                                       \
             for (int64_t i = 0; i < p.count; i++, dy += n->in[2 * parts]->stride[1]) {                              \
                 T along[PARTS], mean = 0;                                                                           \
                                                                                                                     \
                 for (int k = 0; k < parts; k++) {                                                                   \
-                    const T *x = (const T *)rows_at(&p, n->in[k]) + i * n->in[k]->stride[1];                        \
-                    T *restrict dx = (T *)rows_at(&p, n->out[k]) + i * n->out[k]->stride[1];                        \
-                                                                                                                    \
-                    along[k] = dot_##NAME(dy, x, d);                                                                \
+                    along[k] = dot_##NAME(dy, x[k], d);                                                             \
                     mean += w[k][i] * along[k];                                                                     \
-                    _Pragma("omp simd") for (int64_t c = 0; c < d; c++) dx[c] = w[k][i] * dy[c];                    \
+                    scale_##NAME(w[k][i], dy, dx[k], d);                                                            \
+                    x[k] += n->in[k]->stride[1];                                                                    \
+                    dx[k] += n->out[k]->stride[1];                                                                  \
                 }                                                                                                   \
                 for (int k = 0; k < parts; k++)                                                                     \
-                    ((T *)lse_at(&p, n->out[parts + k]))[i] = w[k][i] * (along[k] - mean);                          \
+                    dlse[k][i] = w[k][i] * (along[k] - mean);                                                       \
             }                                                                                                       \
         }                                                                                                           \
     }
