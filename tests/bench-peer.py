@@ -59,7 +59,7 @@ ROWS = [
     ("hyena", "hyena:order=2,width=64,emb=3,conv=3,causal=1", "hyena:order=2:width=64:bands=1:conv=3", 4096, SMALL, 2,
      2, None, None),
     ("fnet", "fnet", "fnet", 4096, SMALL, 2, 2, None, None),
-    ("poolformer", "poolformer", "poolformer:pool=3", 4096, SMALL, 2, 2, None, None),
+    ("poolformer", "poolformer:window=3,layerscale=0", "poolformer:pool=3", 4096, SMALL, 2, 2, None, None),
     ("gru", "gru:causal=1", "gru", 1024, SMALL, 2, 2, None, None),
     ("lstm", "lstm:causal=1", "lstm", 1024, SMALL, 2, 2, None, None),
 ]
