@@ -13,8 +13,11 @@
 #include "engine/ops/support.h"
 
 enum { Q, K, V, ROTATIONS, LENGTHS, O, LSE, SORTED, DOUT, FORWARD_INPUTS = O, BACKWARD_INPUTS = DOUT + 1 };
-enum { ORDER, CHUNK, BUCKET, TABLES }; /* of SORTED, (B, H, TABLES, rounds, L) */
-enum { TILE = 64, MOST_ROUNDS = 64 };  /* TILE: rows hashed together */
+/* Tables of SORTED, (B, H, TABLES, rounds, L). RUN: first a position's bucket; once sorted, a number that is 1 more
+ * than the last one where a new chunk goes on with a bucket, and 2 more where a bucket begins. So a query sees the
+ * keys that have its own number, or 1 less. */
+enum { ORDER, CHUNK, RUN, TABLES };
+enum { TILE = 64, MOST_ROUNDS = 64 }; /* TILE: rows hashed together */
 
 struct attr {
     struct sqa_lsh_attention_spec spec;
@@ -78,8 +81,7 @@ static size_t lay_out(const struct sqa_node *n, unsigned char *base, struct plac
     p->dv = sqa_take(base, &at, backward ? key_bytes : 0);
     p->hashed = sqa_take(base, &at, backward ? 0 : (size_t)(TILE * n->in[ROTATIONS]->dim[1]) * k->size);
     p->count = (int32_t *)(void *)sqa_take(base, &at, (size_t)(a->spec.buckets + 1) * sizeof(int32_t));
-    p->keys =
-        (int32_t *)(void *)sqa_take(base, &at, (size_t)(2 * a->spec.rounds + 2) * (size_t)keys * sizeof(int32_t));
+    p->keys = (int32_t *)(void *)sqa_take(base, &at, (size_t)((a->spec.rounds + 2) * keys) * sizeof(int32_t));
     p->kernel = sqa_take(base, &at, k->attention_workspace(d, d));
     return at;
 }
@@ -148,23 +150,35 @@ static int64_t valid_rows(const struct job *j, int64_t pair)
 
 /* Sorting */
 
-/* Place of the largest of x and then -x, the first of equals. */
-#define DEFINE(T, name)                                 \
-    static int32_t name(const T *x, int64_t half)       \
-    {                                                   \
-        int32_t best = 0;                               \
-        T top = x[0];                                   \
-                                                        \
-        for (int64_t i = 1; i < 2 * half; i++) {        \
-            const T v = i < half ? x[i] : -x[i - half]; \
-                                                        \
-            best = v > top ? (int32_t)i : best;         \
-            top = v > top ? v : top;                    \
-        }                                               \
-        return best;                                    \
+/* Buckets of TILE rows side by side: x (half, TILE); the place of the largest of x and then -x, the first of equals.
+ */
+#define DEFINE(T, name)                                                       \
+    static void name(const T *x, int64_t half, int64_t rows, int32_t *bucket) \
+    {                                                                         \
+        T top[TILE];                                                          \
+        int32_t best[TILE] = {0};                                             \
+                                                                              \
+        memcpy(top, x, sizeof top);                                           \
+        for (int32_t i = 1; i < half; i++)                                    \
+            _Pragma("omp simd") for (int64_t l = 0; l < TILE; l++)            \
+            {                                                                 \
+                const T v = x[i * TILE + l];                                  \
+                                                                              \
+                best[l] = v > top[l] ? i : best[l];                           \
+                top[l] = v > top[l] ? v : top[l];                             \
+            }                                                                 \
+        for (int32_t i = 0; i < half; i++)                                    \
+            _Pragma("omp simd") for (int64_t l = 0; l < TILE; l++)            \
+            {                                                                 \
+                const T v = -x[i * TILE + l];                                 \
+                                                                              \
+                best[l] = v > top[l] ? (int32_t)half + i : best[l];           \
+                top[l] = v > top[l] ? v : top[l];                             \
+            }                                                                 \
+        memcpy(bucket, best, (size_t)rows * sizeof *bucket);                  \
     }
-DEFINE(float, bucket_f32)
-DEFINE(double, bucket_f64)
+DEFINE(float, buckets_f32)
+DEFINE(double, buckets_f64)
 #undef DEFINE
 
 static void hash_rows(const struct job *j, int64_t pair, int64_t valid, const struct place *p)
@@ -173,26 +187,30 @@ static void hash_rows(const struct job *j, int64_t pair, int64_t valid, const st
     const struct sqa_kernels *k = sqa_kernels_of(q->dtype);
     const int64_t half = j->a->spec.buckets / 2, columns = j->n->in[ROTATIONS]->dim[1];
 
+    memset(p->hashed, 0, (size_t)(TILE * columns) * k->size);
     for (int64_t t = 0; t < valid; t += TILE) {
         const int64_t rows = sqa_min64(TILE, valid - t);
 
-        k->gemm(0, 0, rows, columns, j->d, 1, row_at(j, q, pair, t), q->stride[1], sqa_data(j->n->in[ROTATIONS]),
-                columns, 0, p->hashed, columns);
-        for (int64_t i = 0; i < rows * j->a->spec.rounds; i++) {
-            const void *x = sqa_at(p->hashed, i * half, k->size);
-            const int64_t round = i % j->a->spec.rounds, row = t + i / j->a->spec.rounds;
+        k->gemm(1, 1, columns, rows, j->d, 1, sqa_data(j->n->in[ROTATIONS]), columns, row_at(j, q, pair, t),
+                q->stride[1], 0, p->hashed, TILE);
+        for (int64_t r = 0; r < j->a->spec.rounds; r++) {
+            const void *x = sqa_at(p->hashed, r * half * TILE, k->size);
+            int32_t *bucket = table_at(j, pair, RUN, r) + t;
 
-            table_at(j, pair, BUCKET, round)[row] = q->dtype == SQA_F64 ? bucket_f64(x, half) : bucket_f32(x, half);
+            if (q->dtype == SQA_F64)
+                buckets_f64(x, half, rows, bucket);
+            else
+                buckets_f32(x, half, rows, bucket);
         }
     }
 }
 
-/* Order by (bucket, position), and numbers of chunks. */
+/* Order by (bucket, position), and numbers of chunks and runs. */
 static void sort_round(const struct job *j, int64_t pair, int64_t round, int64_t valid, int32_t *count)
 {
     const struct sqa_lsh_attention_spec *s = &j->a->spec;
-    const int32_t *bucket = table_at(j, pair, BUCKET, round);
-    int32_t *order = table_at(j, pair, ORDER, round), *chunk = table_at(j, pair, CHUNK, round), number = -1;
+    int32_t *order = table_at(j, pair, ORDER, round), *chunk = table_at(j, pair, CHUNK, round);
+    int32_t *bucket = table_at(j, pair, RUN, round), number = -1, run = 0, last = -1;
 
     memset(count, 0, (size_t)(s->buckets + 1) * sizeof *count);
     for (int64_t t = 0; t < valid; t++)
@@ -202,11 +220,17 @@ static void sort_round(const struct job *j, int64_t pair, int64_t round, int64_t
     for (int64_t t = 0; t < valid; t++)
         order[count[bucket[t]]++] = (int32_t)t;
     for (int64_t i = 0, in_chunk = 0; i < valid; i++, in_chunk++) {
-        if (i == 0 || in_chunk == s->chunk || (s->causal && bucket[order[i]] != bucket[order[i - 1]])) {
+        const bool other = bucket[order[i]] != last;
+
+        last = bucket[order[i]];
+        if (i == 0 || in_chunk == s->chunk || (s->causal && other)) {
             number++;
+            run++;
             in_chunk = 0;
         }
+        run += other ? 2 : 0;
         chunk[order[i]] = number;
+        bucket[order[i]] = run;
     }
 }
 
@@ -218,72 +242,67 @@ struct run {
     int64_t count;
 };
 
-/* Buckets and chunks of a chunk's keys in every round, side by side. */
+/* What says in a round which keys a query sees: those of its number, or of 1 less. */
+static const int32_t *numbers(const struct job *j, int64_t pair, int64_t round)
+{
+    return table_at(j, pair, j->a->spec.same_bucket ? RUN : CHUNK, round);
+}
+
+/* The keys of a chunk, and their numbers in every round. */
 static void copy_tables(const struct job *j, int64_t pair, const struct run *keys, const struct place *p)
 {
     int32_t *to = p->keys;
 
-    for (int64_t r = 0; r <= j->a->spec.rounds; r++) {
-        const int32_t *chunk = r > 0 ? table_at(j, pair, CHUNK, r - 1) : NULL;
-        const int32_t *bucket = r > 0 ? table_at(j, pair, BUCKET, r - 1) : NULL;
+    for (int64_t r = -1; r < j->a->spec.rounds; r++) {
+        const int32_t *number = r >= 0 ? numbers(j, pair, r) : NULL;
 
-        for (int table = 0; table < (r > 0 ? 2 : 1); table++)
-            for (int part = 0; part < 2; part++)
-                for (int64_t c = 0; c < keys[part].count; c++) {
-                    const int32_t token = keys[part].token[c];
-
-                    *to++ = r == 0 ? token : table == 0 ? chunk[token] : bucket[token];
-                }
+        for (int part = 0; part < 2; part++)
+            for (int64_t c = 0; c < keys[part].count; c++)
+                *to++ = number != NULL ? number[keys[part].token[c]] : keys[part].token[c];
     }
+}
+
+static inline int32_t near(int32_t query, int32_t key)
+{
+    return ((query - key) & ~1) == 0;
 }
 
 /* seen[c]: rounds in which the query sees key c of n; 0 where it does not in this one. */
 static void count_rounds(const struct job *j, int64_t pair, int64_t round, int32_t query, int64_t n,
                          const int32_t *keys, int32_t *seen)
 {
-    const struct sqa_lsh_attention_spec *s = &j->a->spec;
-    const int32_t *token = keys, *here = keys + (2 * round + 2) * n,
-                  bucket_here = table_at(j, pair, BUCKET, round)[query];
+    const int32_t *token = keys, *key = keys + (1 + round) * n;
+    int32_t at = numbers(j, pair, round)[query];
 
-    memset(seen, 0, (size_t)n * sizeof *seen);
-    for (int64_t r = 0; r < s->rounds; r++) {
-        const int32_t *chunk = keys + (2 * r + 1) * n, *bucket = chunk + n;
-        const int32_t at = table_at(j, pair, CHUNK, r)[query], in = table_at(j, pair, BUCKET, r)[query];
-
-        if (s->same_bucket)
-#pragma omp simd
-            for (int64_t c = 0; c < n; c++)
-                seen[c] += (bucket[c] == in) & ((chunk[c] == at) | (chunk[c] == at - 1));
-        else
-#pragma omp simd
-            for (int64_t c = 0; c < n; c++)
-                seen[c] += (chunk[c] == at) | (chunk[c] == at - 1);
-    }
-    if (s->rounds > 1 && s->same_bucket)
+    if (j->a->spec.causal)
 #pragma omp simd
         for (int64_t c = 0; c < n; c++)
-            seen[c] = here[c] == bucket_here ? seen[c] : 0;
-    if (s->causal)
-#pragma omp simd
-        for (int64_t c = 0; c < n; c++)
-            seen[c] = token[c] < query ? seen[c] : 0;
+            seen[c] = near(at, key[c]) & (token[c] < query);
     else
 #pragma omp simd
         for (int64_t c = 0; c < n; c++)
-            seen[c] = token[c] != query ? seen[c] : 0;
+            seen[c] = near(at, key[c]) & (token[c] != query);
+    for (int64_t r = 0; r < j->a->spec.rounds; r++) {
+        if (r == round)
+            continue;
+        at = numbers(j, pair, r)[query];
+        key = keys + (1 + r) * n;
+#pragma omp simd
+        for (int64_t c = 0; c < n; c++)
+            seen[c] += (seen[c] != 0) & near(at, key[c]);
+    }
 }
 
 /* The bias of a query: -log of the rounds. */
-#define DEFINE(T, name)                                                                                       \
-    static void name(const int32_t *seen, int64_t n, int64_t rounds, const double *logs, void *to)            \
-    {                                                                                                         \
-        T *bias = to;                                                                                         \
-                                                                                                              \
-        if (rounds == 1)                                                                                      \
-            _Pragma("omp simd") for (int64_t c = 0; c < n; c++) bias[c] = seen[c] != 0 ? (T)0 : -(T)INFINITY; \
-        else                                                                                                  \
-            for (int64_t c = 0; c < n; c++)                                                                   \
-                bias[c] = (T)-logs[seen[c]];                                                                  \
+#define DEFINE(T, name)                                                                                   \
+    static void name(const int32_t *seen, int64_t n, int64_t rounds, const double *logs, T *bias)         \
+    {                                                                                                     \
+        _Pragma("omp simd") for (int64_t c = 0; c < n; c++) bias[c] = -(T)INFINITY;                       \
+        for (int32_t r = 1; r <= rounds; r++) {                                                           \
+            const T value = (T)-logs[r];                                                                  \
+                                                                                                          \
+            _Pragma("omp simd") for (int64_t c = 0; c < n; c++) bias[c] = seen[c] == r ? value : bias[c]; \
+        }                                                                                                 \
     }
 DEFINE(float, bias_f32)
 DEFINE(double, bias_f64)
@@ -293,8 +312,8 @@ static void masks(const struct job *j, int64_t pair, int64_t round, struct run r
                   const struct place *p)
 {
     const int64_t n = keys[0].count + keys[1].count, rounds = j->a->spec.rounds;
-    int32_t *seen = p->keys + (2 * rounds + 1) * n;
-    double logs[MOST_ROUNDS + 1] = {(double)INFINITY};
+    int32_t *seen = p->keys + (rounds + 1) * n;
+    double logs[MOST_ROUNDS + 1] = {0};
 
     for (int64_t i = 1; i <= rounds; i++)
         logs[i] = log((double)i);
@@ -338,7 +357,6 @@ static void join(const struct job *j, int64_t pair, struct run rows, const struc
     for (int64_t i = 0; i < rows.count; i++) {
         const double z = sqa_real_get(t, sqa_at(p->lse, i, j->kernels->size));
         const double before = sqa_real_get(t, lse_at(j, pair, rows.token[i]));
-        const double top = fmax(z, before), all = top + log(exp(z - top) + exp(before - top));
         const void *from = sqa_at(p->o, i * j->d, j->kernels->size);
         void *o = row_at(j, j->o, pair, rows.token[i]);
 
@@ -349,9 +367,10 @@ static void join(const struct job *j, int64_t pair, struct run rows, const struc
             sqa_real_set(t, lse_at(j, pair, rows.token[i]), z);
             continue;
         }
-        j->kernels->affine(exp(before - all), o, 0, o, d);
-        j->kernels->axpy(exp(z - all), from, o, d);
-        sqa_real_set(t, lse_at(j, pair, rows.token[i]), all);
+        const double less = exp(-fabs(z - before)), most = 1 / (1 + less), least = less / (1 + less);
+        j->kernels->affine(before > z ? most : least, o, 0, o, d);
+        j->kernels->axpy(before > z ? least : most, from, o, d);
+        sqa_real_set(t, lse_at(j, pair, rows.token[i]), fmax(z, before) + log1p(less));
     }
 }
 
@@ -437,7 +456,7 @@ static void walk(const struct job *j, int64_t pair, int64_t valid, const struct 
     }
     for (int64_t r = 0; r < s->rounds; r++) {
         const int32_t *order = table_at(j, pair, ORDER, r), *number = table_at(j, pair, CHUNK, r);
-        const int32_t *bucket = table_at(j, pair, BUCKET, r);
+        const int32_t *run = table_at(j, pair, RUN, r);
 
         before.count = s->circular ? before.count : 0;
         for (int64_t i = 0; i < valid;) {
@@ -445,7 +464,7 @@ static void walk(const struct job *j, int64_t pair, int64_t valid, const struct 
 
             for (; i < valid && number[order[i]] == number[*rows.token]; i++)
                 rows.count++;
-            if (before.count > 0 && s->same_bucket && bucket[before.token[before.count - 1]] != bucket[*rows.token])
+            if (before.count > 0 && s->same_bucket && !near(run[*rows.token], run[before.token[before.count - 1]]))
                 attend(j, pair, r, number[*rows.token], rows, none, p);
             else
                 attend(j, pair, r, number[*rows.token], rows, before, p);

@@ -1,7 +1,7 @@
 /*
  * sinkhorn_matrix.c - sqa_sinkhorn of sinkhorn_attention.h
  *
- * In double, one (batch, head) at a time. The backward pass makes the matrices between the steps again.
+ * In double, one (batch, head) at a time, row by row. The backward pass makes the matrices between the steps again.
  */
 #include <math.h>
 
@@ -22,9 +22,9 @@ static size_t thread_workspace(const struct sqa_node *n)
 {
     const struct sqa_sinkhorn_spec *s = n->attr;
     const int64_t blocks = n->in[R]->dim[1];
-    const int64_t matrices = n->nin == FORWARD_INPUTS ? 2 : 2 * s->iterations + 2;
+    const int64_t matrices = n->nin == FORWARD_INPUTS ? 1 : 2 * s->iterations + 2;
 
-    return (size_t)((matrices * blocks * blocks + 7) / 8 * 8);
+    return (size_t)((matrices * blocks * blocks + 3 * blocks + 7) / 8 * 8);
 }
 
 static size_t workspace(const struct sqa_node *n, int threads)
@@ -75,34 +75,48 @@ static double inverse(double sum)
 /* y = x over its sums; may alias. */
 static void divide_rows(const struct job *j, const double *x, double *y)
 {
-    for (int64_t n = 0; n < j->blocks; n++) {
+    for (int64_t n = 0; n < j->blocks; n++, x += j->blocks, y += j->blocks) {
         double sum = 0;
 
+#pragma omp simd reduction(+ : sum)
         for (int64_t m = 0; m < j->blocks; m++)
-            sum += x[n * j->blocks + m];
+            sum += x[m];
+        const double factor = inverse(sum);
+#pragma omp simd
         for (int64_t m = 0; m < j->blocks; m++)
-            y[n * j->blocks + m] = x[n * j->blocks + m] * inverse(sum);
+            y[m] = x[m] * factor;
     }
 }
 
-/* The sums that divide the entries of each column: all the same, or down to the entry's row. */
-static void column_sums(const struct job *j, const double *x, double *sum)
+/* What a row of x adds to the sums that divide it. causal: a row at a time, each divided by the sum down to it; else
+ * all rows before the first. */
+static void add_columns(const struct job *j, const double *x, double *sum)
 {
-    const int64_t N = j->blocks;
-
-    memcpy(sum, x, (size_t)(N * N) * sizeof *sum);
-    for (int64_t n = 1; n < N; n++)
-        for (int64_t m = 0; m < N; m++)
-            sum[n * N + m] += sum[(n - 1) * N + m];
-    for (int64_t n = 0; n + 1 < N && !j->s->causal; n++)
-        memcpy(sum + n * N, sum + (N - 1) * N, (size_t)N * sizeof *sum);
+    for (int64_t n = 0; n < (j->s->causal ? 1 : j->blocks); n++)
+#pragma omp simd
+        for (int64_t m = 0; m < j->blocks; m++)
+            sum[m] += x[n * j->blocks + m];
 }
 
+/* Zeros, or the sums over all rows. */
+static void start_columns(const struct job *j, const double *x, double *sum)
+{
+    memset(sum, 0, (size_t)j->blocks * sizeof *sum);
+    if (!j->s->causal)
+        add_columns(j, x, sum);
+}
+
+/* The same of columns. */
 static void divide_columns(const struct job *j, const double *x, double *y, double *sum)
 {
-    column_sums(j, x, sum);
-    for (int64_t i = 0; i < j->blocks * j->blocks; i++)
-        y[i] = x[i] * inverse(sum[i]);
+    start_columns(j, x, sum);
+    for (int64_t n = 0; n < j->blocks; n++, x += j->blocks, y += j->blocks) {
+        if (j->s->causal)
+            add_columns(j, x, sum);
+#pragma omp simd
+        for (int64_t m = 0; m < j->blocks; m++)
+            y[m] = x[m] * inverse(sum[m]);
+    }
 }
 
 static void forward_pairs(void *ctx, int64_t first, int64_t count, int thread)
@@ -129,32 +143,61 @@ static void row_gradient(const struct job *j, const double *x, const double *y, 
         const int64_t at = n * j->blocks;
         double sum = 0, along = 0;
 
+#pragma omp simd reduction(+ : sum, along)
         for (int64_t m = 0; m < j->blocks; m++) {
             sum += x[at + m];
             along += d[at + m] * y[at + m];
         }
-        for (int64_t m = 0; m < j->blocks && sum > 0; m++)
-            d[at + m] = (d[at + m] - along) / sum;
+        const double factor = 1 / sum;
+        if (!(sum > 0))
+            continue;
+#pragma omp simd
+        for (int64_t m = 0; m < j->blocks; m++)
+            d[at + m] = (d[at + m] - along) * factor;
     }
 }
 
-/* The same of x over sums of columns: entry n of a column is in the sums of all rows, or of those from n on. */
+/* 1 / sum; 0 where there is no mass. */
+static void invert(const struct job *j, const double *sum, double *inv)
+{
+#pragma omp simd
+    for (int64_t m = 0; m < j->blocks; m++)
+        inv[m] = sum[m] > 0 ? 1 / sum[m] : 0;
+}
+
+/* The same of x over sums of columns: entry n of a column is in the sums of all rows, or of those from n on. sum:
+ * room for three rows. */
 static void column_gradient(const struct job *j, const double *x, double *d, double *sum)
 {
     const int64_t N = j->blocks;
+    const double last = j->s->causal ? 1 : 0; /* a row is in no sum of the rows below */
+    double *inv = sum + N, *along = inv + N;
 
-    column_sums(j, x, sum);
-    for (int64_t m = 0; m < N; m++) {
-        double along = 0;
+    memset(along, 0, (size_t)N * sizeof *along);
+    for (int pass = 0; pass < 2; pass++) {
+        start_columns(j, x, sum);
+        invert(j, sum, inv);
+        for (int64_t n = 0; n < N; n++) {
+            const double *row = x + n * N;
+            double *to = d + n * N;
 
-        for (int64_t i = m; i < N * N; i += N)
-            along += sum[i] > 0 ? d[i] * x[i] / (sum[i] * sum[i]) : 0;
-        for (int64_t i = m; i < N * N; i += N) {
-            const double share = sum[i] > 0 ? d[i] * x[i] / (sum[i] * sum[i]) : 0;
+            if (j->s->causal) {
+                add_columns(j, row, sum);
+                invert(j, sum, inv);
+            }
+            if (pass == 0) {
+#pragma omp simd
+                for (int64_t m = 0; m < N; m++)
+                    along[m] += to[m] * row[m] * inv[m] * inv[m];
+                continue;
+            }
+#pragma omp simd
+            for (int64_t m = 0; m < N; m++) {
+                const double share = to[m] * row[m] * inv[m] * inv[m];
 
-            if (sum[i] > 0)
-                d[i] = d[i] / sum[i] - along;
-            along -= j->s->causal ? share : 0;
+                to[m] = inv[m] > 0 ? to[m] * inv[m] - along[m] : to[m];
+                along[m] -= last * share;
+            }
         }
     }
 }
@@ -165,18 +208,19 @@ static void backward_pairs(void *ctx, int64_t first, int64_t count, int thread)
     const int64_t cells = j->blocks * j->blocks;
     const struct sqa_kernels *k = sqa_kernels_of(j->n->out[0]->dtype);
     double *x = j->workspace + (size_t)thread * j->per_thread, *d = x + (2 * j->s->iterations + 1) * cells;
+    double *sums = d + cells;
 
     for (int64_t pair = first; pair < first + count; pair++) {
         exponentials(j, pair, valid_blocks(j, pair), x);
         for (int64_t i = 0; i < j->s->iterations; i++) {
             divide_rows(j, x + 2 * i * cells, x + (2 * i + 1) * cells);
-            divide_columns(j, x + (2 * i + 1) * cells, x + (2 * i + 2) * cells, d);
+            divide_columns(j, x + (2 * i + 1) * cells, x + (2 * i + 2) * cells, sums);
         }
         k->to_f64(sqa_at(sqa_data(j->n->in[DP]), pair * cells, k->size), d, (size_t)cells);
         for (int64_t i = j->s->iterations - 1; i >= 0; i--) {
-            double *before = x + 2 * i * cells, *between = before + cells, *after = between + cells;
+            double *before = x + 2 * i * cells, *between = before + cells;
 
-            column_gradient(j, between, d, after); /* after is done with: room for sums */
+            column_gradient(j, between, d, sums);
             row_gradient(j, before, between, d);
         }
         for (int64_t n = 0; n < j->blocks; n++) {
