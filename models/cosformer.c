@@ -261,8 +261,8 @@ static enum sqa_status against_quadratic(const char *item, double quarter, doubl
         status = sqa_probe_run(&p, x, y, err);
         for (int b = 0; b < B && status == SQA_OK; b++) {
             quadratic(x + b * L * D, ragged[b], causal != 0, quarter, expect);
-            status = sqa_probe_expect(
-                item, sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), bound, err);
+            status = sqa_probe_expect(item, sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)),
+                                      bound, err);
         }
     }
     return status;
@@ -373,7 +373,8 @@ const struct sqa_variant sqa_variant_cosformer = {
     .title = "cosFormer",
     .source = "Qin et al. 2022, arXiv:2202.08791",
     .complexity = "O(L d D) time, O(L D) memory",
-    .help = "Weights are products of relu(q) and relu(k) times the cosine of a quarter turn over the longest sequence, so "
+    .help = "Weights are products of relu(q) and relu(k) times the cosine of a quarter turn over the longest "
+            "sequence, so "
             "near positions weigh more and sums over keys are taken once. A query that relu sets to 0 gives 0. The "
             "causal form runs in chunks. Features and sums stay f32 with --dtype bf16.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,

@@ -1,8 +1,8 @@
 /*
  * flow.c - see flow.h; a head of a row of the batch is the unit of parallel work
  *
- * Every pass over q or k is a product of its rows with a vector or with a few numbers a row. The gradient of q_i is one
- * product of four such numbers, (d in_i, 1 / I_i, d I_i, 1), with four vectors; likewise that of k_j.
+ * Every pass over q or k is a product of its rows with a vector or with a few numbers a row. The gradient of q_i is
+ * one product of four such numbers, (d in_i, 1 / I_i, d I_i, 1), with four vectors; likewise that of k_j.
  */
 #include "models/flow.h"
 
@@ -285,8 +285,8 @@ static const struct sqa_op op_backward = {
 
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
-    struct sqa_tensor *in[] = {n->in[Q],  n->in[K], n->in[LENGTHS], n->out[KEPT_INVERSE], n->out[KEPT_SUMS],
-                               dy[IN], dy[OUT]};
+    struct sqa_tensor *in[] = {n->in[Q],          n->in[K], n->in[LENGTHS], n->out[KEPT_INVERSE],
+                               n->out[KEPT_SUMS], dy[IN],   dy[OUT]};
     struct sqa_tensor *d;
 
     for (int i = 0; i < 2; i++)

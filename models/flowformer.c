@@ -1,20 +1,18 @@
 /*
  * flowformer.c - attention as a flow that is conserved: queries are sinks, keys are sources
  *
- * Computes  with e = 1e-6, phi = sigmoid, S positions, I_i = (phi q_i + e) . (sum_j phi k_j + e), O_j = (phi k_j + e) .
- *           (sum_i phi q_i + e): y_i = sigmoid(I'_i) (phi q_i / I_i) sum_j phi k_j (S softmax_j(O'_j) v_j)^T, where
- *           I'_i = (phi q_i + e) . (sum_j phi k_j / O_j + e), O'_j = (phi k_j + e) . (sum_i phi q_i / I_i + e) held
- *           within -1 and 1; all over valid positions.
- *           causal: sums up to the position, n_t = t + 1 of them; 1 / I and 1 / O times n in the sums of I' and O',
- *           those over n; competition exp(O'_t) / sum_{s <= t} exp(O'_s) times n_t
- * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); flows (B, H, L)
- * Cost      projections; flows 14 B L Q, Q = H d; values and outputs scaled 2 B L Q; kernel_attention.c with d
- *           features; causal: 29 B L Q for all but that
- * Source    Wu et al. 2022, arXiv:2202.06258, equations (4) to (9); code thuml/Flowformer, Flow_Attention.py.
- *           form=lra: its Flowformer_LRA/lra_benchmarks/models/flowformer/flow_attention.py: phi = relu + 1e-6, O' is
- *           not held, padding counts, and the softmax runs over heads, not over positions
- * Departs   the last division is by phi q . sum phi k + e (there by I, which has e in each factor). phi q and phi k are
- *           0 at padding (there is no mask there). No dropout of outputs (there 0.05)
+ * Computes  with e = 1e-6, phi = sigmoid, S positions, I_i = (phi q_i + e) . (sum_j phi k_j + e), O_j = (phi k_j + e)
+ * . (sum_i phi q_i + e): y_i = sigmoid(I'_i) (phi q_i / I_i) sum_j phi k_j (S softmax_j(O'_j) v_j)^T, where I'_i =
+ * (phi q_i + e) . (sum_j phi k_j / O_j + e), O'_j = (phi k_j + e) . (sum_i phi q_i / I_i + e) held within -1 and 1;
+ * all over valid positions. causal: sums up to the position, n_t = t + 1 of them; 1 / I and 1 / O times n in the sums
+ * of I' and O', those over n; competition exp(O'_t) / sum_{s <= t} exp(O'_s) times n_t Shapes    x (B, L, D) -> (B,
+ * L, D); q, k, v (B, L, H, d); flows (B, H, L) Cost      projections; flows 14 B L Q, Q = H d; values and outputs
+ * scaled 2 B L Q; kernel_attention.c with d features; causal: 29 B L Q for all but that Source    Wu et al. 2022,
+ * arXiv:2202.06258, equations (4) to (9); code thuml/Flowformer, Flow_Attention.py. form=lra: its
+ * Flowformer_LRA/lra_benchmarks/models/flowformer/flow_attention.py: phi = relu + 1e-6, O' is not held, padding
+ * counts, and the softmax runs over heads, not over positions Departs   the last division is by phi q . sum phi k + e
+ * (there by I, which has e in each factor). phi q and phi k are 0 at padding (there is no mask there). No dropout of
+ * outputs (there 0.05)
  */
 #include <math.h>
 #include <string.h>
@@ -58,22 +56,10 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
     return SQA_OK;
 }
 
-/* phi(q), phi(k), and v: (B, L, H, d). The activation is made with the projection. */
-static struct sqa_heads features(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
+static struct sqa_tensor *phi(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
 {
-    const int64_t Q = sqa_qkv_width(&c->frame), H = c->frame.heads;
-    const bool bias = c->frame.bias != 0;
-    const int act = is_lra(s) ? SQA_UNARY_RELU : SQA_UNARY_SIGMOID;
-    const struct sqa_dense_spec layers[3] = {{"wq", Q, bias, act}, {"wk", Q, bias, act}, {"wv", Q, bias, SQA_UNARY_N}};
-    struct sqa_tensor *y[3];
-
-    sqa_dense_layers(c, 3, layers, x, y);
-    for (int i = 0; i < 3; i++) {
-        if (is_lra(s) && i < 2)
-            y[i] = sqa_affine(c->g, 1, y[i], EPS);
-        y[i] = sqa_reshape(c->g, y[i], SQA_DIMS(c->batch, c->length, H, Q / H));
-    }
-    return (struct sqa_heads){y[0], y[1], y[2]};
+    return is_lra(s) ? sqa_affine(c->g, 1, sqa_unary(c->g, SQA_UNARY_RELU, x), EPS)
+                     : sqa_unary(c->g, SQA_UNARY_SIGMOID, x);
 }
 
 /* x held within -1 and 1 */
@@ -154,7 +140,7 @@ static struct sqa_kernel_attention_spec spec_of(const struct self *s, const stru
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
-    const struct sqa_heads h = features(s, c, x);
+    const struct sqa_heads p = sqa_project_heads(c, x), h = {phi(s, c, p.q), phi(s, c, p.k), p.v};
     const struct weights w = c->frame.causal ? cumulative(c, h) : whole(s, c, h);
     struct sqa_tensor *o = sqa_kernel_attention(c->g, h.q, h.k, sqa_mul(c->g, h.v, w.values),
                                                 is_lra(s) ? NULL : c->lengths, NULL, spec_of(s, c));
@@ -247,8 +233,7 @@ static void reference(const double *x, int n, bool lra, double *y)
 
             for (int g = 0; g < H; g++)
                 over_heads += exp(w[g].out2[t]);
-            compete[t] =
-                n * (lra ? exp(w[h].out2[t]) / over_heads : exp(fmax(-1, fmin(1, w[h].out2[t]))) / sum);
+            compete[t] = n * (lra ? exp(w[h].out2[t]) / over_heads : exp(fmax(-1, fmin(1, w[h].out2[t]))) / sum);
         }
         for (int t = 0; t < n; t++) {
             double o[W] = {0}, den = EPS;
@@ -302,8 +287,8 @@ static enum sqa_status equals_reference(struct sqa_err *err)
             const int n = lra ? L : ragged[b];
 
             reference(x + b * L * D, n, lra != 0, expect);
-            status = sqa_probe_expect(items[lra],
-                                      sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-12, err);
+            status = sqa_probe_expect(
+                items[lra], sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-12, err);
         }
     }
     return status;
@@ -374,7 +359,8 @@ static enum sqa_status flow_is_conserved(struct sqa_err *err)
         in += w.in2[t] / L;
         out += w.out2[t] / L;
     }
-    return sqa_probe_expect("sums of I' and O' over the length, less 1", fmax(fabs(in - 1), fabs(out - 1)), 1e-12, err);
+    return sqa_probe_expect("sums of I' and O' over the length, less 1", fmax(fabs(in - 1), fabs(out - 1)), 1e-12,
+                            err);
 }
 
 static void constant_keys(struct sqa_store *s, void *user)
@@ -430,9 +416,10 @@ const struct sqa_variant sqa_variant_flowformer = {
     .title = "Flowformer",
     .source = "Wu et al. 2022, arXiv:2202.06258, equations (4) to (9)",
     .complexity = "O(L d D) time, O(L D) memory",
-    .help = "Linear attention with positive features where the flow out of each key and into each query is conserved: "
-            "keys compete for it by a softmax over positions, and a gate on outputs says how much arrives. Features "
-            "and sums stay f32 with --dtype bf16.",
+    .help =
+        "Linear attention with positive features where the flow out of each key and into each query is conserved: "
+        "keys compete for it by a softmax over positions, and a gate on outputs says how much arrives. Features "
+        "and sums stay f32 with --dtype bf16.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),

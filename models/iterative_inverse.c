@@ -56,7 +56,8 @@ static void product(const struct job *j, int ta, int tb, double alpha, const voi
 }
 
 /* c = x times `times` less a p */
-static void less(const struct job *j, double times, const void *x, const void *a, const void *p, double scale, void *c)
+static void less(const struct job *j, double times, const void *x, const void *a, const void *p, double scale,
+                 void *c)
 {
     memcpy(c, x, (size_t)(j->m * j->m) * j->k->size);
     product(j, 0, 0, -scale, a, p, times * scale, c);

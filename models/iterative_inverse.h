@@ -19,8 +19,8 @@ struct sqa_tensor *sqa_iterative_inverse(struct sqa_graph *g, struct sqa_tensor 
 double sqa_iterative_inverse_flops(double matrices, int64_t m, int64_t iterations);
 
 /* A^T / max(least, largest column sum), a Z_0 for a matrix without negative numbers whose rows sum to at most 1, or
- * which is symmetric with eigenvalues of at most 1: (B, H, m, m). batch: the largest of all matrices, as released code
- * has it. */
+ * which is symmetric with eigenvalues of at most 1: (B, H, m, m). batch: the largest of all matrices, as released
+ * code has it. */
 struct sqa_tensor *sqa_inverse_start(struct sqa_graph *g, struct sqa_tensor *a, double least, bool batch);
 double sqa_inverse_start_flops(double matrices, int64_t m, bool batch);
 

@@ -2,20 +2,19 @@
  * nystromformer.c - softmax attention through landmarks
  *
  * Computes  F Z (B v) + conv(v): F = softmax(q Kl^T / sqrt(d)), B = softmax(Ql k^T / sqrt(d)) over valid keys, Z the
- *           pseudo-inverse of A = softmax(Ql Kl^T / sqrt(d)) by iterations (iterative_inverse.h); Ql, Kl: means of the
- *           `landmarks` segments of q and k; conv: depthwise over positions, centred, one kernel a head, no bias
- * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); landmarks (B, m, H, d); A and Z (B, H, m, m)
- * Cost      projections; F and B 2 B L m (4 Q + 5 H) and 2 B L Q for the means, Q = H d; A and Z (B v) 4 B m^2 Q;
- *           B H iterations 8 m^3; conv B L Q (2 kernel + 1). F and B are never whole in memory
- * Source    Xiong et al. 2021, arXiv:2102.03902, equations (13) to (17); defaults are those of its code for LRA
- *           (mlpen/Nystromformer, LRA/code/attention_nystrom.py): 64 landmarks, kernel 35 (the text says 33), 6
- *           iterations, kernel weights of PyTorch's Conv2d
- * Departs   a row of n valid positions is cut into min(n, m) segments of nearly equal size, and each landmark is the
- *           mean of valid positions (that code needs m to divide L, cuts the padded length, and divides the sum of what
- *           is valid by the whole size, so a segment of padding is a landmark of zeros). Z starts from each A by itself
- *           (there one number for all rows and heads of the batch, so that a row's answer depends on the others).
- *           form=lra has both as the code has them, with segments of max_length / m positions, rounded up. Where m >=
- *           max_length attention is exact, as there. No dropout of weights, as there
+ *           pseudo-inverse of A = softmax(Ql Kl^T / sqrt(d)) by iterations (iterative_inverse.h); Ql, Kl: means of
+ * the `landmarks` segments of q and k; conv: depthwise over positions, centred, one kernel a head, no bias Shapes x
+ * (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); landmarks (B, m, H, d); A and Z (B, H, m, m) Cost      projections; F
+ * and B 2 B L m (4 Q + 5 H) and 2 B L Q for the means, Q = H d; A and Z (B v) 4 B m^2 Q; B H iterations 8 m^3; conv B
+ * L Q (2 kernel + 1). F and B are never whole in memory Source    Xiong et al. 2021, arXiv:2102.03902, equations (13)
+ * to (17); defaults are those of its code for LRA (mlpen/Nystromformer, LRA/code/attention_nystrom.py): 64 landmarks,
+ * kernel 35 (the text says 33), 6 iterations, kernel weights of PyTorch's Conv2d Departs   a row of n valid positions
+ * is cut into min(n, m) segments of nearly equal size, and each landmark is the mean of valid positions (that code
+ * needs m to divide L, cuts the padded length, and divides the sum of what is valid by the whole size, so a segment
+ * of padding is a landmark of zeros). Z starts from each A by itself (there one number for all rows and heads of the
+ * batch, so that a row's answer depends on the others). form=lra has both as the code has them, with segments of
+ * max_length / m positions, rounded up. Where m >= max_length attention is exact, as there. No dropout of weights, as
+ * there
  */
 #include <math.h>
 #include <string.h>
@@ -35,8 +34,8 @@ static const struct sqa_param params[] = {
     {"conv", "kernel of the convolution that is added; 0: none", SQA_PARAM_INT, "35", 0, 1 << 10,
      .offset = offsetof(struct self, conv)},
     {"iterations", "of the pseudo-inverse", SQA_PARAM_INT, "6", 1, 1000, .offset = offsetof(struct self, iterations)},
-    {"form", "paper, or lra: padding and the start of the inverse as released code has them", SQA_PARAM_CHOICE, "paper",
-     .offset = offsetof(struct self, form), .choices = "paper|lra"},
+    {"form", "paper, or lra: padding and the start of the inverse as released code has them", SQA_PARAM_CHOICE,
+     "paper", .offset = offsetof(struct self, form), .choices = "paper|lra"},
     {.name = NULL},
 };
 
@@ -82,8 +81,8 @@ static struct sqa_tensor *heads_first(struct sqa_context *c, struct sqa_tensor *
 }
 
 /* A, where there are `alive` landmarks, 0 elsewhere: (B, H, m, m). Its largest column sum is at least 1. */
-static struct sqa_tensor *core(const struct self *s, struct sqa_context *c, struct sqa_tensor *q, struct sqa_tensor *k,
-                               struct sqa_tensor *alive, double scale)
+static struct sqa_tensor *core(const struct self *s, struct sqa_context *c, struct sqa_tensor *q,
+                               struct sqa_tensor *k, struct sqa_tensor *alive, double scale)
 {
     struct sqa_tensor *a = sqa_matmul(c->g, heads_first(c, q), heads_first(c, k), false, true), *rows;
 
@@ -114,8 +113,8 @@ static struct sqa_tensor *convolution(const struct self *s, struct sqa_context *
     const struct sqa_init init = {.kind = SQA_INIT_UNIFORM, .a = -limit, .b = limit};
     struct sqa_tensor *w = sqa_param_tensor(c, "conv", SQA_GROUP_REGULAR, init, SQA_DIMS(s->conv, H));
 
-    w = sqa_reshape(c->g, sqa_broadcast(c->g, sqa_reshape(c->g, w, SQA_DIMS(s->conv, H, 1)),
-                                        SQA_DIMS(s->conv, H, Q / H)),
+    w = sqa_reshape(c->g,
+                    sqa_broadcast(c->g, sqa_reshape(c->g, w, SQA_DIMS(s->conv, H, 1)), SQA_DIMS(s->conv, H, Q / H)),
                     SQA_DIMS(s->conv, Q));
     v = sqa_conv1d(c->g, sqa_reshape(c->g, v, SQA_DIMS(B, L, Q)), w, NULL, c->lengths, s->conv / 2);
     return sqa_reshape(c->g, v, SQA_DIMS(B, L, H, Q / H));
@@ -126,8 +125,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct self *s = self;
     const struct sqa_heads h = sqa_project_heads(c, x);
     const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame))};
-    struct sqa_tensor *o = is_exact(s, c) ? sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec)
-                                          : through_landmarks(s, c, h, spec);
+    struct sqa_tensor *o =
+        is_exact(s, c) ? sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec) : through_landmarks(s, c, h, spec);
 
     if (s->conv > 0)
         o = sqa_add(c->g, o, convolution(s, c, h.v));
@@ -157,14 +156,8 @@ static const int32_t ragged[B] = {L, 7};
 
 static struct sqa_probe probe_of(const char *item, const int32_t *lengths)
 {
-    return (struct sqa_probe){.item = item,
-                              .batch = B,
-                              .length = L,
-                              .dim = D,
-                              .heads = H,
-                              .lengths = lengths,
-                              .seed = 3,
-                              .real = SQA_F64};
+    return (struct sqa_probe){
+        .item = item, .batch = B, .length = L, .dim = D, .heads = H, .lengths = lengths, .seed = 3, .real = SQA_F64};
 }
 
 static enum sqa_status against_softmax(const char *item, const double *x, double bound, struct sqa_err *err)
@@ -233,7 +226,8 @@ static void weights(const double *q, int rows, const double *k, int n, double *w
 }
 
 /* c (rows, columns) = a (rows, n) b; rows of b and c lie apart by their strides. */
-static void times(const double *a, int rows, int n, const double *b, int b_stride, int columns, double *c, int c_stride)
+static void times(const double *a, int rows, int n, const double *b, int b_stride, int columns, double *c,
+                  int c_stride)
 {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) {
@@ -357,9 +351,8 @@ static enum sqa_status sums_to_one(struct sqa_err *err)
 static enum sqa_status error_falls(struct sqa_err *err)
 {
     enum { LONG = 64, ITEMS = 4, SEEDS = 8 };
-    static const char *const items[ITEMS] = {
-        "nystromformer:landmarks=2,conv=0", "nystromformer:landmarks=4,conv=0", "nystromformer:landmarks=8,conv=0",
-        "nystromformer:landmarks=16,conv=0"};
+    static const char *const items[ITEMS] = {"nystromformer:landmarks=2,conv=0", "nystromformer:landmarks=4,conv=0",
+                                             "nystromformer:landmarks=8,conv=0", "nystromformer:landmarks=16,conv=0"};
     static double x[LONG * D], y[LONG * D], expect[LONG * D];
     double error[ITEMS] = {0};
     enum sqa_status status = SQA_OK;
@@ -393,7 +386,8 @@ static enum sqa_status error_falls(struct sqa_err *err)
 static const struct sqa_identity identities[] = {
     {"landmarks >= length: softmax attention", enough_landmarks},
     {"segments of equal positions: softmax attention, padded too", constant_segments},
-    {"equals F Z B v + conv(v) written out, with as many landmarks as positions where there are few", equals_matrices},
+    {"equals F Z B v + conv(v) written out, with as many landmarks as positions where there are few",
+     equals_matrices},
     {"with the inverse converged weights of a row sum to 1", sums_to_one},
     {"the error against softmax attention falls as landmarks grow", error_falls},
     {.name = NULL},
@@ -405,9 +399,10 @@ const struct sqa_variant sqa_variant_nystromformer = {
     .title = "Nystromformer",
     .source = "Xiong et al. 2021, arXiv:2102.03902, equations (13) to (17)",
     .complexity = "O(L m D + H m^3) time, O(L D + H m^2) memory",
-    .help = "Softmax attention from all positions to `landmarks` means, between means, and from means to all positions; "
-            "the middle one is inverted by iterations of products, which six do not bring to their end. A convolution "
-            "of the values is added. The inverse stays f32 with --dtype bf16.",
+    .help =
+        "Softmax attention from all positions to `landmarks` means, between means, and from means to all positions; "
+        "the middle one is inverted by iterations of products, which six do not bring to their end. A convolution "
+        "of the values is added. The inverse stays f32 with --dtype bf16.",
     .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),

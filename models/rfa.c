@@ -3,17 +3,15 @@
  *
  * Computes  y_t = sum_s (phi(q_t) . phi(k_s)) v_s / max(sum_s phi(q_t) . phi(k_s), least), over valid s, s <= t when
  *           causal, of q and k divided by their norms in each head, with u = W (sigma x), W (m, d) normal numbers:
- *           gaussian: phi(x) = m^-1/2 (sin u, cos u), so that phi(x) . phi(y) is exp(-|sigma (x - y)|^2 / 2) on average
- *           arccos:   phi(x) = m^-1/2 relu(u)
- * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); W (H, m, d) state; sigma (H, d), learned, 1 at first;
- *           features (B, H, L, 2 m) or (B, H, L, m)
- * Cost      projections; norms 8 B L Q, Q = H d; u 4 B L Q m; sines and cosines 4 B L H m; kernel_attention.c with 2 m
- *           (m) features
- * Source    Peng et al. 2021, arXiv:2103.02143, equations (3) to (5) and section 3.1; code Noahs-ARK/RFA
- * Departs   W is drawn once, there one of 200 in every training step. least = 0.01 in units of the kernel, which is at
- *           most 1; that code's denominator is at least 1 with features of 0.1 in the place of m^-1/2, which is 1.56 at
- *           m = 64 and so biases the first positions of a causal sequence. Norms have 1e-6 added in quadrature (there
- *           1e-3 is added). phi(k) is 0 at padding
+ *           gaussian: phi(x) = m^-1/2 (sin u, cos u), so that phi(x) . phi(y) is exp(-|sigma (x - y)|^2 / 2) on
+ * average arccos:   phi(x) = m^-1/2 relu(u) Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); W (H, m, d)
+ * state; sigma (H, d), learned, 1 at first; features (B, H, L, 2 m) or (B, H, L, m) Cost      projections; norms 8 B
+ * L Q, Q = H d; u 4 B L Q m; sines and cosines 4 B L H m; kernel_attention.c with 2 m (m) features Source    Peng et
+ * al. 2021, arXiv:2103.02143, equations (3) to (5) and section 3.1; code Noahs-ARK/RFA Departs   W is drawn once,
+ * there one of 200 in every training step. least = 0.01 in units of the kernel, which is at most 1; that code's
+ * denominator is at least 1 with features of 0.1 in the place of m^-1/2, which is 1.56 at m = 64 and so biases the
+ * first positions of a causal sequence. Norms have 1e-6 added in quadrature (there 1e-3 is added). phi(k) is 0 at
+ * padding
  */
 #include <math.h>
 #include <string.h>
@@ -35,8 +33,8 @@ static const struct sqa_param params[] = {
      .offset = offsetof(struct self, features)},
     {"kernel", "gaussian or arccos", SQA_PARAM_CHOICE, "gaussian", .offset = offsetof(struct self, kernel),
      .choices = "gaussian|arccos"},
-    {"least", "denominators are at least that; the estimate of a kernel may be negative", SQA_PARAM_REAL, "0.01", 1e-9, 10,
-     .offset = offsetof(struct self, least)},
+    {"least", "denominators are at least that; the estimate of a kernel may be negative", SQA_PARAM_REAL, "0.01",
+     1e-9, 10, .offset = offsetof(struct self, least)},
     {"chunk", "positions of a chunk of the causal form; changes cost, not results", SQA_PARAM_INT, "64", 1, 1 << 16,
      .offset = offsetof(struct self, chunk)},
     {.name = NULL},
@@ -124,8 +122,8 @@ static void run_rows(const struct sqa_node *n, const struct sqa_run *r, int64_t 
     struct job j = {n, sqa_kernels_of(n->in[0]->dtype), m, r->workspace};
 
     if (sqa_numel(n->in[0]) != 0)
-        sqa_chunks(r, sqa_numel(n->in[0]) / n->in[0]->dim[n->in[0]->rank - 1], ROWS, 8 * (double)sqa_numel(n->in[0]), f,
-                   &j);
+        sqa_chunks(r, sqa_numel(n->in[0]) / n->in[0]->dim[n->in[0]->rank - 1], ROWS, 8 * (double)sqa_numel(n->in[0]),
+                   f, &j);
 }
 
 static void waves_run(const struct sqa_node *n, const struct sqa_run *r)
@@ -182,8 +180,8 @@ static struct sqa_tensor *projection(const struct self *s, struct sqa_context *c
 {
     const int64_t H = c->frame.heads, d = sqa_head_dim(&c->frame);
     const struct sqa_init normal = {.kind = SQA_INIT_NORMAL, .b = 1}, one = {.kind = SQA_INIT_CONSTANT, .a = 1};
-    struct sqa_tensor *w = sqa_value(c->g, sqa_state_entry(c, "features", normal, 3,
-                                                           (const int64_t[]){H, s->features, d}));
+    struct sqa_tensor *w =
+        sqa_value(c->g, sqa_state_entry(c, "features", normal, 3, (const int64_t[]){H, s->features, d}));
     struct sqa_tensor *sigma = sqa_param_tensor(c, "sigma", SQA_GROUP_NO_DECAY, one, SQA_DIMS(H, d));
 
     sigma = sqa_affine(c->g, 1 / sqrt((double)d), sigma, 0);
@@ -330,8 +328,8 @@ static enum sqa_status equals_quadratic(struct sqa_err *err)
         status = sqa_probe_run(&p, x, y, err);
         for (int b = 0; b < B && status == SQA_OK; b++) {
             quadratic(x + b * L * D, &drawn, mode % 2 == 0, ragged[b], causal, expect);
-            status = sqa_probe_expect(item, sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-9,
-                                      err);
+            status = sqa_probe_expect(item, sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)),
+                                      1e-9, err);
         }
     }
     return status;

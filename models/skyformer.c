@@ -1,19 +1,17 @@
 /*
  * skyformer.c - Gaussian kernel attention, not normalised, through sampled positions
  *
- * Computes  C ~ A_q D^-1/2 Z D^-1/2 A_k^T v of C_ij = exp(-|q_i - k_j|^2 / 2), q and k times d^-1/4: m points s sampled
- *           from the valid positions, the first m / 2 from q, the others from k; A_q, A_k the kernel of q and of k with
- *           them; G theirs with each other, plus jitter I; D = diag(row sums of G), Z the inverse of D^-1/2 G D^-1/2 by
- *           iterations (iterative_inverse.h). landmarks=0: the points are all queries and all keys
- * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); points (B, m, H, d), the same positions for all heads
- * Cost      projections; A_q and A_k^T v 2 B L m (4 Q + 9 H), Q = H d, by softmax attention with one number more a key,
- *           times its denominator exp(lse); G and Z (A_k^T v) 4 B m^2 Q; B H iterations 8 m^3. A is never whole in
- *           memory
- * Source    Chen et al. 2021, arXiv:2111.00035, sections 4.1 to 4.3; code pkuzengqi/Skyformer,
- *           src/models/attention_skyformer.py: m = 128, jitter 0.1, 6 iterations, new positions in every run
- * Departs   the same numbers between 0 and 1 choose the positions of every row of a batch, so that a row's answer does
- *           not depend on its place. Z starts from each matrix by itself (there one number for all of the batch, and q
- *           and k times 32^-1/4 whatever d is: form=lra)
+ * Computes  C ~ A_q D^-1/2 Z D^-1/2 A_k^T v of C_ij = exp(-|q_i - k_j|^2 / 2), q and k times d^-1/4: m points s
+ * sampled from the valid positions, the first m / 2 from q, the others from k; A_q, A_k the kernel of q and of k with
+ *           them; G theirs with each other, plus jitter I; D = diag(row sums of G), Z the inverse of D^-1/2 G D^-1/2
+ * by iterations (iterative_inverse.h). landmarks=0: the points are all queries and all keys Shapes    x (B, L, D) ->
+ * (B, L, D); q, k, v (B, L, H, d); points (B, m, H, d), the same positions for all heads Cost      projections; A_q
+ * and A_k^T v 2 B L m (4 Q + 9 H), Q = H d, by softmax attention with one number more a key, times its denominator
+ * exp(lse); G and Z (A_k^T v) 4 B m^2 Q; B H iterations 8 m^3. A is never whole in memory Source    Chen et al. 2021,
+ * arXiv:2111.00035, sections 4.1 to 4.3; code pkuzengqi/Skyformer, src/models/attention_skyformer.py: m = 128, jitter
+ * 0.1, 6 iterations, new positions in every run Departs   the same numbers between 0 and 1 choose the positions of
+ * every row of a batch, so that a row's answer does not depend on its place. Z starts from each matrix by itself
+ * (there one number for all of the batch, and q and k times 32^-1/4 whatever d is: form=lra)
  */
 #include <math.h>
 #include <string.h>
@@ -35,8 +33,8 @@ static const struct sqa_param params[] = {
     {"iterations", "of the inverse", SQA_PARAM_INT, "6", 1, 1000, .offset = offsetof(struct self, iterations)},
     {"jitter", "added to the diagonal of the points' kernel", SQA_PARAM_REAL, "0.1", 0, 10,
      .offset = offsetof(struct self, jitter)},
-    {"form", "paper, or lra: the start of the inverse and the scale as released code has them", SQA_PARAM_CHOICE, "paper",
-     .offset = offsetof(struct self, form), .choices = "paper|lra"},
+    {"form", "paper, or lra: the start of the inverse and the scale as released code has them", SQA_PARAM_CHOICE,
+     "paper", .offset = offsetof(struct self, form), .choices = "paper|lra"},
     {.name = NULL},
 };
 
@@ -50,14 +48,15 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 {
     (void)self, (void)task;
     if (frame->causal)
-        return sqa_fail(err, SQA_UNSUPPORTED,
-                        "skyformer: sampled points are of all positions, so there is no causal form; use causal=0, or "
-                        "linear_transformer or performer");
+        return sqa_fail(
+            err, SQA_UNSUPPORTED,
+            "skyformer: sampled points are of all positions, so there is no causal form; use causal=0, or "
+            "linear_transformer or performer");
     return SQA_OK;
 }
 
-/* skyformer_sample: lengths -> i32 (B, count), numbers of rows of a (B L, ...) tensor: position floor(u n) of each row
- * of n valid ones, -1 where n is 0. */
+/* skyformer_sample: lengths -> i32 (B, count), numbers of rows of a (B L, ...) tensor: position floor(u n) of each
+ * row of n valid ones, -1 where n is 0. */
 
 struct sample {
     int64_t batch, length, count, first; /* the first of the numbers u */
@@ -162,9 +161,8 @@ static struct sqa_tensor *rows_of(const struct self *s, struct sqa_context *c, s
 {
     const int64_t B = c->batch, L = c->length, Q = sqa_qkv_width(&c->frame), H = c->frame.heads;
     const struct sample a = {B, L, count, first, s->landmarks == 0};
-    struct sqa_tensor *id = sqa_ready(c->g, "skyformer_sample", 1, &x)
-                                ? sqa_apply(c->g, &op_sample, &a, sizeof a, 1, &c->lengths)
-                                : NULL;
+    struct sqa_tensor *id =
+        sqa_ready(c->g, "skyformer_sample", 1, &x) ? sqa_apply(c->g, &op_sample, &a, sizeof a, 1, &c->lengths) : NULL;
 
     x = sqa_embedding(c->g, sqa_reshape(c->g, x, SQA_DIMS(B * L, Q)), id);
     return sqa_reshape(c->g, x, SQA_DIMS(B, count, H, Q / H));
@@ -190,12 +188,13 @@ static struct points points_of(struct sqa_context *c, struct sqa_tensor *x, doub
     return p;
 }
 
-/* sum_j exp(-scale |q_i - k_j|^2 / 2) v_j (B, n, H, d): the softmax's mean times its sum, which is at most the number of
- * keys; without keys that sum is held at e^30, and the mean is 0. */
+/* sum_j exp(-scale |q_i - k_j|^2 / 2) v_j (B, n, H, d): the softmax's mean times its sum, which is at most the number
+ * of keys; without keys that sum is held at e^30, and the mean is 0. */
 static struct sqa_tensor *kernel_sum(struct sqa_context *c, struct points q, struct points k, struct sqa_tensor *v,
                                      struct sqa_tensor *lengths, double scale)
 {
-    struct sqa_tensor *o = sqa_attention(c->g, q.query, k.key, v, lengths, (struct sqa_attention_spec){.scale = scale});
+    struct sqa_tensor *o =
+        sqa_attention(c->g, q.query, k.key, v, lengths, (struct sqa_attention_spec){.scale = scale});
     struct sqa_tensor *lse = o == NULL ? NULL : sqa_attention_lse(o), *limit = sqa_fill(c->g, -30, 0, NULL);
 
     if (lse == NULL)
@@ -206,16 +205,17 @@ static struct sqa_tensor *kernel_sum(struct sqa_context *c, struct points q, str
 }
 
 /* The kernel of the points with each other, plus jitter I: (B, H, m, m) */
-static struct sqa_tensor *core(const struct self *s, struct sqa_context *c, struct sqa_tensor *x, struct sqa_tensor *half,
-                               double scale)
+static struct sqa_tensor *core(const struct self *s, struct sqa_context *c, struct sqa_tensor *x,
+                               struct sqa_tensor *half, double scale)
 {
     struct sqa_tensor *g, *t = sqa_transpose(c->g, x, 1, 2), *h = sqa_transpose(c->g, half, 1, 2);
 
     g = sqa_affine(c->g, scale, sqa_matmul(c->g, t, t, false, true), 0);
     g = sqa_sub(c->g, sqa_sub(c->g, g, h), sqa_transpose(c->g, h, 2, 3));
     g = sqa_unary(c->g, SQA_UNARY_EXP, g);
-    return sqa_ready(c->g, "skyformer_jitter", 1, &g) ? sqa_apply(c->g, &op_jitter, &s->jitter, sizeof s->jitter, 1, &g)
-                                                      : NULL;
+    return sqa_ready(c->g, "skyformer_jitter", 1, &g)
+               ? sqa_apply(c->g, &op_jitter, &s->jitter, sizeof s->jitter, 1, &g)
+               : NULL;
 }
 
 static double scale_of(const struct self *s, const struct sqa_context *c)
@@ -251,8 +251,7 @@ static double flops(const void *self, const struct sqa_context *c)
     const double norms = B * ((2 * L + m) * 2 * Q + (L + m) * 4 * H); /* of k no half, of q no key */
     const double sums = B * (2 * L * m * (4 * Q + 7 * H) + (L + m) * (Q + 4 * H));
 
-    return sqa_heads_flops(c) + norms + sums +
-           B * (m * m * (4 * Q + 8 * H) + m * (2 * Q + 2 * H)) +
+    return sqa_heads_flops(c) + norms + sums + B * (m * m * (4 * Q + 8 * H) + m * (2 * Q + 2 * H)) +
            sqa_inverse_start_flops(B * H, points(s, c), is_lra(s)) +
            sqa_iterative_inverse_flops(B * H, points(s, c), s->iterations);
 }
@@ -291,13 +290,8 @@ static void gaussian(const double *x, int n, double sign, double *y)
 
 static struct sqa_probe probe_of(const char *item)
 {
-    return (struct sqa_probe){.item = item,
-                              .batch = B,
-                              .length = L,
-                              .dim = D,
-                              .heads = H,
-                              .real = SQA_F64,
-                              .edit = identity_weights};
+    return (struct sqa_probe){
+        .item = item, .batch = B, .length = L, .dim = D, .heads = H, .real = SQA_F64, .edit = identity_weights};
 }
 
 static void opposite_keys(struct sqa_store *s, void *user)
@@ -422,9 +416,10 @@ const struct sqa_variant sqa_variant_skyformer = {
     .title = "Skyformer",
     .source = "Chen et al. 2021, arXiv:2111.00035",
     .complexity = "O(L m D + H m^3) time, O(L D + H m^2) memory",
-    .help = "Sums of values weighted by a Gaussian kernel of queries and keys, not divided by sums of weights, by way of "
-            "the kernel's values at sampled positions. Outputs grow with the length. New positions are drawn in every "
-            "training step; evaluation has those of its seed. The inverse stays f32 with --dtype bf16.",
+    .help =
+        "Sums of values weighted by a Gaussian kernel of queries and keys, not divided by sums of weights, by way of "
+        "the kernel's values at sampled positions. Outputs grow with the length. New positions are drawn in every "
+        "training step; evaluation has those of its seed. The inverse stays f32 with --dtype bf16.",
     .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),

@@ -146,7 +146,7 @@ static struct sqa_kernel_attention call_of(const struct shape *s, const struct s
                                          .scale = s->map == SQA_MAP_EXP ? pow((double)s->d, -0.25) : 1,
                                          .eps = s->map == SQA_MAP_EXP ? 1e-2 : 1e-3,
                                          .den_eps = 1e-6,
-                                         .den_min = s->map == SQA_MAP_NONE ? 0.5 : 0,
+                                         .den_min = s->map == SQA_MAP_NONE ? 10 : 0,
                                          .w = s->projected ? x->at[PHI_W] : NULL,
                                          .q = x->at[Q],
                                          .k = x->at[K],

@@ -1,8 +1,8 @@
 /*
  * conv1d.c - depthwise convolution with few taps, and its fused gradient
  *
- * A range of rows of one sequence is the unit of parallel work. The gradient of x is the same convolution of dy with the
- * taps backwards; those of w and bias are made range by range and added in order.
+ * A range of rows of one sequence is the unit of parallel work. The gradient of x is the same convolution of dy with
+ * the taps backwards; those of w and bias are made range by range and added in order.
  */
 #include "engine/ops/support.h"
 
@@ -229,8 +229,8 @@ const struct sqa_op sqa_op_conv1d = {
     .strided = 1 << X,
 };
 
-struct sqa_tensor *sqa_conv1d(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w, struct sqa_tensor *bias,
-                              struct sqa_tensor *lengths, int64_t left)
+struct sqa_tensor *sqa_conv1d(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w,
+                              struct sqa_tensor *bias, struct sqa_tensor *lengths, int64_t left)
 {
     const struct attr a = {left};
     struct sqa_tensor *const in[] = {sqa_dense_rows(g, x), w, bias, lengths};

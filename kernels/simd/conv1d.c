@@ -1,8 +1,8 @@
 /*
  * conv1d.c - short convolution along the rows of channels side by side; f32
  *
- * ROWS rows of a vector of channels stay in registers while the taps go by, or, of the gradient of the taps, TAPS taps
- * while the rows go by: one load an FMA. Rows whose taps reach over an end are done one at a time.
+ * ROWS rows of a vector of channels stay in registers while the taps go by, or, of the gradient of the taps, TAPS
+ * taps while the rows go by: one load an FMA. Rows whose taps reach over an end are done one at a time.
  */
 #include "kernels/plain/plain.h"
 #include "kernels/simd/vec.h"
