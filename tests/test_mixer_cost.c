@@ -42,6 +42,14 @@ static const struct {
     {"sparse_transformer:block=32,summary=4", true, 1.1, 0.95, 1.75},
     {"sparse_transformer:block=32,pattern=strided", true, 1.1, 0.95, 1.6},
     {"sparse_transformer:block=32,summary=4,form=lra", true, 1.1, 0.95, 1.75},
+    {"nystromformer:landmarks=16", false, 1.1, 0.9, 1.1},
+    {"nystromformer:landmarks=16,form=lra", false, 1.1, 0.9, 1.1},
+    {"cosformer", true, 1.1, 0.95, 1.1},
+    {"flowformer", true, 1.1, 0.95, 1.1},
+    {"flowformer:form=lra", false, 1.1, 0.95, 1.1},
+    {"rfa", true, 1.1, 0.95, 1.1},
+    {"rfa:kernel=arccos", true, 1.1, 0.95, 1.1},
+    {"skyformer:landmarks=16", false, 1.1, 0.9, 1.1},
 };
 
 /* The slope of y over x. */

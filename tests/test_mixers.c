@@ -15,9 +15,25 @@
 #include "engine/plan.h"
 #include "models/probe.h"
 
-static const char *const ids[] = {
-    "transformer", "local",       "linformer", "linear_transformer",   "performer",  "s4d",     "no_mixer",
-    "mean_mixer",  "synthesizer", "reformer",  "sinkhorn_transformer", "longformer", "bigbird", "sparse_transformer"};
+static const char *const ids[] = {"transformer",
+                                  "local",
+                                  "linformer",
+                                  "linear_transformer",
+                                  "performer",
+                                  "s4d",
+                                  "no_mixer",
+                                  "mean_mixer",
+                                  "synthesizer",
+                                  "reformer",
+                                  "sinkhorn_transformer",
+                                  "longformer",
+                                  "bigbird",
+                                  "sparse_transformer",
+                                  "nystromformer",
+                                  "cosformer",
+                                  "flowformer",
+                                  "rfa",
+                                  "skyformer"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {
@@ -89,6 +105,23 @@ static const struct {
     {"sparse_transformer:block=3,pattern=strided", true},
     {"sparse_transformer:block=3,pattern=strided,combine=split_heads", true},
     {"sparse_transformer:block=3,pattern=strided,form=lra", true},
+    {"nystromformer", false},
+    {"nystromformer:landmarks=3", false},
+    {"nystromformer:landmarks=4,conv=2,iterations=2", false},
+    {"nystromformer:landmarks=1,conv=0", false},
+    {"nystromformer:landmarks=3,conv=3,form=lra", false},
+    {"cosformer", true},
+    {"cosformer:chunk=4", true},
+    {"cosformer:chunk=1,horizon=100", true},
+    {"flowformer", true},
+    {"flowformer:chunk=4", true},
+    {"flowformer:form=lra", false},
+    {"rfa:features=3", true},
+    {"rfa:features=5,chunk=4,least=0.1", true},
+    {"rfa:features=6,kernel=arccos,chunk=4", true},
+    {"skyformer:landmarks=5", false},
+    {"skyformer:landmarks=2,iterations=2,jitter=0.3", false},
+    {"skyformer:landmarks=4,form=lra", false},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H = 2, MORE = 17 };
 
@@ -471,6 +504,9 @@ static void test_refusals(void **state)
         {"local:form=lra", "causal=0", true},
         {"local:form=lra,layout=contiguous", "strided", false},
         {"linformer:form=lra,share=0", "form=paper", false},
+        {"nystromformer", "causal", true},
+        {"skyformer", "causal", true},
+        {"flowformer:form=lra", "causal=0", true},
     };
     double x[B * L * D], y[B * L * D];
 
