@@ -8,7 +8,7 @@ static struct sqa_tensor *features(struct sqa_graph *g, struct sqa_tensor *x, st
 {
     if (spec->scale != 1)
         x = sqa_affine(g, spec->scale, x, 0);
-    struct sqa_tensor *u = w ? sqa_matmul(g, x, w, false, true) : x;
+    struct sqa_tensor *u = w ? sqa_linear(g, x, sqa_dense(g, sqa_transpose(g, w, 0, 1)), NULL) : x;
 
     if (spec->map == SQA_MAP_ELU1)
         return sqa_unary(g, SQA_UNARY_ELU1, u);
