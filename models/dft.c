@@ -166,48 +166,69 @@ static void over_channels(void *ctx, int64_t first, int64_t count, int thread)
                    sqa_at(j->plane[i], first * j->columns, j->k->size), j->columns);
 }
 
-/* Rows from .. from + rows - 1 of the table of place p: exp(-2 pi i (i k / f + p k / (f rest))), row k, column i. */
+/* to[i] = x[((start + k i) mod n) step], i < count; start and k below n */
+static void pick(size_t size, const unsigned char *x, int64_t start, int64_t k, int64_t n, int64_t step,
+                 int64_t count, void *to)
+{
+    for (int64_t i = 0, at = start; i < count; i++, at = at + k < n ? at + k : at + k - n) {
+        if (size == sizeof(float))
+            ((float *)to)[i] = ((const float *)(const void *)x)[at * step];
+        else
+            ((double *)to)[i] = ((const double *)(const void *)x)[at * step];
+    }
+}
+
+/* Rows from .. from + rows - 1 of the table of place p: exp(-2 pi i k (i rest + p) / (f rest)), row k, column i. */
 static void make_table(const struct job *j, int64_t p, int64_t from, int64_t rows, unsigned char *re,
                        unsigned char *im)
 {
-    const int64_t n = j->factor * j->rest;
+    const int64_t n = j->factor * j->rest, f = j->factor;
     const size_t size = j->k->size;
 
-    for (int64_t k = from; k < from + rows; k++)
-        for (int64_t i = 0; i < j->factor; i++) {
-            const int64_t at = k * (i * j->rest + p) % n * j->done, to = (k - from) * j->factor + i;
+    for (int64_t k = from; k < from + rows; k++) {
+        const int64_t start = k * p % n, next = k * j->rest % n;
 
-            memcpy(re + (size_t)to * size, j->turns + (size_t)at * size, size);
-            memcpy(im + (size_t)to * size, j->turns + (size_t)(j->length + at) * size, size);
-        }
+        pick(size, j->turns, start, next, n, j->done, f, sqa_at(re, (k - from) * f, size));
+        pick(size, sqa_at(j->turns, j->length, size), start, next, n, j->done, f, sqa_at(im, (k - from) * f, size));
+    }
 }
 
-/* Place p of a row of the batch: factors x[i rest + p] of done C numbers each -> y[p factor + k]. */
+/* Places are many, or there are units of work for each row of the batch too. */
+static int64_t rows_of_unit(const struct job *j)
+{
+    return j->rest < 16 ? 1 : j->batch;
+}
+
+/* Place p of rows of the batch: factors x[i rest + p] of done C numbers each -> y[p factor + k]. */
 static void places(void *ctx, int64_t first, int64_t count, int thread)
 {
     const struct job *j = ctx;
-    const int64_t f = j->factor, wide = j->done * j->columns, all = j->length * j->columns;
+    const int64_t f = j->factor, wide = j->done * j->columns, all = j->length * j->columns, share = rows_of_unit(j);
     const size_t size = j->k->size;
     unsigned char *re = sqa_at(j->table, thread * 2 * BLOCK * j->largest, size);
     unsigned char *im = sqa_at(re, BLOCK * j->largest, size);
+    /* (re - i im) (x_re + i x_im) */
+    const struct {
+        const unsigned char *table;
+        int in, out;
+        double sign, keep;
+    } products[] = {{re, 0, 2, 1, 0}, {im, 1, 2, 1, 1}, {re, 1, 3, 1, 0}, {im, 0, 3, -1, 1}};
 
     for (int64_t u = first; u < first + count; u++) {
-        const int64_t p = u % j->rest, from = u / j->rest * all + p * wide, to = u / j->rest * all + p * f * wide;
+        const int64_t p = u % j->rest, b = u / j->rest * share;
 
         for (int64_t k = 0; k < f; k += BLOCK) {
             const int64_t rows = sqa_min64(BLOCK, f - k);
-            /* (re - i im) (x_re + i x_im) */
-            const struct {
-                const unsigned char *table;
-                int in, out;
-                double sign, keep;
-            } products[] = {{re, 0, 2, 1, 0}, {im, 1, 2, 1, 1}, {re, 1, 3, 1, 0}, {im, 0, 3, -1, 1}};
 
             make_table(j, p, k, rows, re, im);
-            for (int i = 0; i < (j->last ? 2 : 4); i++)
-                j->k->gemm(0, 0, rows, wide, f, products[i].sign, products[i].table, f,
-                           sqa_at(j->plane[products[i].in], from, size), j->rest * wide, products[i].keep,
-                           sqa_at(j->plane[products[i].out], to + k * wide, size), wide);
+            for (int64_t i = 0; i < share * (j->last ? 2 : 4); i++) {
+                const int64_t row = (b + i % share) * all;
+                const int q = (int)(i / share);
+
+                j->k->gemm(0, 0, rows, wide, f, products[q].sign, products[q].table, f,
+                           sqa_at(j->plane[products[q].in], row + p * wide, size), j->rest * wide, products[q].keep,
+                           sqa_at(j->plane[products[q].out], row + (p * f + k) * wide, size), wide);
+            }
         }
     }
 }
@@ -261,7 +282,7 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
         j.factor = s.factor[i];
         j.rest /= j.factor;
         j.last = i == s.n - 1;
-        sqa_chunks(r, j.batch * j.rest, 1, work, places, &j);
+        sqa_chunks(r, j.batch / rows_of_unit(&j) * j.rest, 1, work, places, &j);
         exchange(&j);
         j.done *= j.factor;
     }

@@ -69,7 +69,6 @@ static void what_has_no_step_form_says_so(void **state)
     } wrong[] = {{"linformer:causal=0", "causal=1", SQA_TAG},
                  {"gru", "causal=1", SQA_TAG},
                  {"longformer:causal=1", "no step form", SQA_TAG},
-                 {"gru:causal=1+pool=first", "no step form", SQA_CLASSIFY},
                  {"gru:causal=1", "pair", SQA_PAIR},
                  {"dlinear", "no step form", SQA_FORECAST}};
 
