@@ -658,7 +658,7 @@ static double run_state_step(const struct sqa_kernels *simd, uint64_t key, size_
 /* buffers 0 to 2: q, k, v; 3: o */
 static double run_attend(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
-    const int64_t keys = (int64_t)at_most(n, SQA_ATTEND_KEYS), d = 1 + (int64_t)(key % 40), dv = 64 - d;
+    const int64_t keys = (int64_t)at_most(n ? n : 1, SQA_ATTEND_KEYS), d = 1 + (int64_t)(key % 40), dv = 64 - d;
     fill(0, key, (size_t)d, -1, 1);
     fill(1, key, (size_t)(keys * d), -2, 2);
     fill(2, key, (size_t)(keys * dv), -1, 1);
