@@ -21,10 +21,10 @@ const struct sqa_schema sqa_schemas[SQA_FILES] = {
 const char *const sqa_phase_names[SQA_PHASE_N] = {
     [SQA_PHASE_TRAIN] = "train", [SQA_PHASE_INFER] = "infer", [SQA_PHASE_STEP] = "step"};
 
-enum sqa_phase sqa_phase_of(const char *name)
+int sqa_phase_of(const char *name)
 {
     int p = 0;
     while (p < SQA_PHASE_N && strcmp(name, sqa_phase_names[p]) != 0)
         p++;
-    return (enum sqa_phase)p;
+    return p;
 }

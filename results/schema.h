@@ -16,7 +16,7 @@
  */
 enum sqa_phase { SQA_PHASE_TRAIN, SQA_PHASE_INFER, SQA_PHASE_STEP, SQA_PHASE_N, SQA_PHASE_ANY = SQA_PHASE_N };
 extern const char *const sqa_phase_names[SQA_PHASE_N]; /* "train", "infer", "step" */
-enum sqa_phase sqa_phase_of(const char *name);         /* SQA_PHASE_N when there is none of that name */
+int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there is none of that name */
 
 /* X(name, help) */
 #define SQA_CELLS_COLUMNS(X)                                                                       \
