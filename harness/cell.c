@@ -13,7 +13,9 @@
 #include "models/stepper.h"
 #include "results/table.h"
 
-enum { EXAMPLES_LIMIT = 1 << 28, SAMPLES_MAX = 100000, PROFILE_STEPS = 5 };
+enum { EXAMPLES_LIMIT = 1 << 28, SAMPLES_MAX = 100000, PROFILE_PASSES = 5 };
+
+#define LONG_STEP_NS 1e9 /* a step that long needs no more than one pass to warm up, and one to profile */
 
 static volatile sig_atomic_t interrupted;
 
@@ -311,10 +313,17 @@ struct meter {
     char reason[160];
 };
 
-static enum sqa_status run_once(struct meter *m, double *ns_by_op, struct sqa_err *err)
+/* A step: one token, or all micro-batches; a pass of the plan. */
+static enum sqa_status run_step(struct meter *m, struct sqa_err *err)
+{
+    return m->by_steps ? sqa_stepper_run(&m->stepper, m->t->length - 1, NULL, err)
+                       : sqa_trainer_time_step(m->t, m->plan, m->mode, NULL, err);
+}
+
+static enum sqa_status run_pass(struct meter *m, double *ns_by_op, struct sqa_err *err)
 {
     return m->by_steps ? sqa_stepper_run(&m->stepper, m->t->length - 1, ns_by_op, err)
-                       : sqa_trainer_time_step(m->t, m->plan, m->mode, ns_by_op, err);
+                       : sqa_trainer_time_pass(m->t, m->plan, m->mode, ns_by_op, err);
 }
 
 static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa_err *err)
@@ -327,7 +336,7 @@ static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa
     const int64_t cpu = sqa_clock_process(), wall = sqa_clock_wall();
     enum sqa_status status = SQA_OK;
     for (int64_t i = 0; i < m->steps && status == SQA_OK; i++)
-        status = run_once(m, NULL, err);
+        status = run_step(m, err);
     s->ns = (double)(sqa_clock_wall() - wall) / (double)m->steps;
     s->cpu_ns = (double)(sqa_clock_process() - cpu) / (double)m->steps;
     if (nc && sqa_counters_read(m->counters, s->counters) == 0)
@@ -339,13 +348,22 @@ static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa
     return status;
 }
 
+/* How often the plan runs in a step: once, or for every micro-batch, a partial one counted as a part. */
+static double passes(const struct meter *m)
+{
+    return m->mode == SQA_MODE_TRAIN ? (double)m->t->recipe.batch / (double)sqa_trainer_rows(m->t) : 1;
+}
+
+/* Three samples of short steps; one pass of the plan where a step takes a second. */
 static enum sqa_status warm_up(struct meter *m, struct sqa_err *err)
 {
     struct sample s = {0};
+    const int64_t start = sqa_clock_wall();
     m->steps = 1;
-    enum sqa_status status = take_sample(m, &s, err);
-    if (status == SQA_OK)
-        status = take_sample(m, &s, err);
+    enum sqa_status status = run_pass(m, NULL, err);
+    if (status != SQA_OK || passes(m) * (double)(sqa_clock_wall() - start) >= LONG_STEP_NS)
+        return status;
+    status = take_sample(m, &s, err);
     if (status == SQA_OK && s.ns < 1e6)
         m->steps = (int64_t)ceil(1e6 / fmax(s.ns, 100));
     return status == SQA_OK ? take_sample(m, &s, err) : status;
@@ -423,12 +441,6 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
     return SQA_OK;
 }
 
-/* How often the plan runs in a step: once, or for every micro-batch, a partial one counted as a part. */
-static double passes(const struct meter *m)
-{
-    return m->mode == SQA_MODE_TRAIN ? (double)m->t->recipe.batch / (double)sqa_trainer_rows(m->t) : 1;
-}
-
 static void put_cost(json_t *o, const struct meter *m)
 {
     const struct sqa_trainer *t = m->t;
@@ -487,21 +499,23 @@ static enum sqa_status profile_rows(struct meter *m, const struct sqa_child *c, 
                                     struct sqa_text *out, struct sqa_err *err)
 {
     const int count = m->plan->count;
-    double *ns = sqa_alloc_array((size_t)count * PROFILE_STEPS, sizeof *ns);
+    double *ns = sqa_alloc_array((size_t)count * PROFILE_PASSES, sizeof *ns);
     enum sqa_status status = SQA_OK;
     if (!ns)
         return sqa_fail(err, SQA_NOMEM, "profile: no memory; free some memory and run again");
-    for (int k = 0; k < PROFILE_STEPS && status == SQA_OK; k++)
-        status = run_once(m, ns + (size_t)k * (size_t)count, err);
+    const int64_t start = sqa_clock_wall();
+    int taken = 0;
+    while (taken < PROFILE_PASSES && status == SQA_OK && (double)(sqa_clock_wall() - start) < LONG_STEP_NS)
+        status = run_pass(m, ns + (size_t)taken++ * (size_t)count, err);
     for (int i = 0; i < count && status == SQA_OK; i++) {
-        double x[PROFILE_STEPS];
+        double x[PROFILE_PASSES];
         char flops[32], bytes[32], time[32], calls[32];
-        for (int k = 0; k < PROFILE_STEPS; k++)
+        for (int k = 0; k < taken; k++)
             x[k] = ns[(size_t)k * (size_t)count + (size_t)i];
-        qsort(x, PROFILE_STEPS, sizeof *x, by_value);
-        snprintf(time, sizeof time, "%.0f", x[PROFILE_STEPS / 2]);
+        qsort(x, (size_t)taken, sizeof *x, by_value);
         const struct sqa_node *n = m->plan->nodes[i];
         const double times = floor(passes(m)); /* a partial micro-batch is another plan, which is not timed */
+        snprintf(time, sizeof time, "%.0f", times * x[taken / 2]);
         snprintf(calls, sizeof calls, "%.0f", times);
         const char *row[SQA_OPS_N] = {[SQA_OPS_key] = c->cell->key,
                                       [SQA_OPS_phase] = phase,

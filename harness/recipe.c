@@ -44,8 +44,11 @@ const struct sqa_param sqa_recipe_params[] = {
     SETTING(INT, patience, "validations without a better loss before training stops; 0: never", "0", 0, 1e9),
     CHOICE(select, "weights that are tested: of the best validation, or the last", "best_valid", "best_valid|last"),
     SETTING(INT, bucket, "batches are padded to a multiple of this length", "16", 1, 1 << 20),
-    CHOICE(pad, "rows are padded to the longest of their batch (a multiple of bucket), or to the task's length",
-           "longest", "longest|full"),
+    CHOICE(
+        pad,
+        "rows are padded to the longest of their batch (a multiple of bucket), of their micro-batch (rows sorted by "
+        "length), or to the task's length",
+        "longest", "longest|sorted|full"),
     SETTING(INT, micro, "rows that go through the model at a time, gradients added up; 0: the whole batch", "0", 0,
             1 << 20),
     SETTING(BOOL, drop_last, "1: the last partial training batch of an epoch is dropped", "0", 0, 0),

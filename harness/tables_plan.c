@@ -17,7 +17,7 @@ static const char *why_not(const struct sqa_paper_want *w, struct sqa_arena *are
     struct sqa_err err;
     if (sqa_task_canonical(w->column->task, arena, &task, &brief, &full, &err) != SQA_OK)
         return "task";
-    if (sqa_model_parse(w->row->model, &m, &err) != SQA_OK)
+    if (sqa_model_parse(w->model, &m, &err) != SQA_OK)
         return "model";
     sqa_model_free(m);
     return "";
@@ -43,8 +43,7 @@ static double examples_of(const struct sqa_paper_want *w, const char *scale)
     struct sqa_arena arena = {0};
     struct sqa_recipe r;
     const char *frame;
-    const enum sqa_status status =
-        sqa_recipe_resolve(scale, w->row->model, w->column->task, "", &arena, &r, &frame, NULL);
+    const enum sqa_status status = sqa_recipe_resolve(scale, w->model, w->column->task, "", &arena, &r, &frame, NULL);
     const double n = status == SQA_OK && r.matched && r.steps > 0 ? (double)r.steps * (double)r.batch : (double)NAN;
     sqa_arena_clear(&arena);
     return n;
@@ -71,23 +70,23 @@ static void write_column(const struct sqa_paper *paper, const struct sqa_paper_p
         if (*why) {
             reason = why;
             costs->cannot++;
-            sqa_text_printf(&cannot, "%s%s", cannot.length ? ", " : "", w->row->model);
+            sqa_text_printf(&cannot, "%s%s", cannot.length ? ", " : "", w->model);
             continue;
         }
         const double s = bench ? (double)NAN : w->seconds_per_example * examples_of(w, scale) * (double)paper->seeds;
         costs->n++;
         costs->unknown += isnan(s) ? 1 : 0;
         costs->known += isnan(s) ? 0 : s;
-        sqa_text_printf(&models, " --model %s", w->row->model);
-        sqa_text_printf(&lines, "    %-28s ", w->row->model);
+        sqa_text_printf(&models, " --model %s", w->model);
+        sqa_text_printf(&lines, "    %-28s ", w->model);
         duration(&lines, s);
         sqa_text_add(&lines, "\n");
     }
     if (models.length || cannot.length)
         sqa_text_printf(out, "\n%s: %s\n", c->label, c->task);
     if (models.length && bench)
-        sqa_text_printf(out, "  seqarena bench%s --task %s --phase train -o results/runs/%s-%s\n",
-                        sqa_text_get(&models), c->task, paper->name, c->label);
+        sqa_text_printf(out, "  seqarena bench%s --task %s --scale %s --phase train -o results/runs/%s-%s\n",
+                        sqa_text_get(&models), c->task, scale, paper->name, c->label);
     else if (models.length)
         sqa_text_printf(out, "  seqarena run%s --task %s --scale %s --seeds %lld -o results/runs/%s-%s\n",
                         sqa_text_get(&models), c->task, scale, (long long)paper->seeds, paper->name, c->label);

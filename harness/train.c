@@ -426,40 +426,6 @@ static enum sqa_status run_rows(struct sqa_trainer *t, int64_t first, int64_t n,
     return SQA_OK;
 }
 
-/* Forward and backward of t->batch: the mean loss, and its gradients in the store. Micro-batches are weighted by what
- * their losses are means over. Each begins with the state before the step, and the last one has the seed of the run,
- * so that the state after the step is that of a whole batch. timed, ns: times of a plan's nodes, or NULL. */
-static enum sqa_status run_batch(struct sqa_trainer *t, uint64_t step, const struct sqa_plan *timed, double *ns,
-                                 double *loss, struct sqa_err *err)
-{
-    const struct sqa_store *s = &t->store;
-    const struct sqa_kernels *k = s->real == SQA_F64 ? &sqa_kernels_f64 : &sqa_kernels_f32;
-    const int64_t n = t->batch->n, rows = sqa_trainer_rows(t), all = weight_of(t->batch, t->task.kind);
-    const size_t states = (size_t)s->state_block * k->size, parameters = (size_t)s->parameter_block * k->size;
-    enum sqa_status status = SQA_OK;
-    if (n <= rows)
-        return run_rows(t, 0, n, t->seed, step, timed, ns, loss, err);
-    *loss = 0;
-    memset(t->micro_sum, 0, parameters);
-    if (states)
-        memcpy(t->micro_state, s->states, states);
-    for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
-        const int64_t count = n - i < rows ? n - i : rows;
-        const struct sqa_batch part = rows_of(t->batch, t->task.kind, i, count);
-        const uint64_t seed = i + rows < n ? sqa_random_key(t->seed, (uint64_t)i, "train/micro") : t->seed;
-        const double weight = all > 0 ? (double)weight_of(&part, t->task.kind) / (double)all : 0;
-        double mean = 0;
-        if (states && i > 0)
-            memcpy(s->states, t->micro_state, states);
-        status = run_rows(t, i, count, seed, step, timed, ns, &mean, err);
-        if (status == SQA_OK)
-            k->axpy(weight, s->gradients, t->micro_sum, (size_t)s->parameter_block);
-        *loss += weight * mean;
-    }
-    memcpy(s->gradients, t->micro_sum, parameters);
-    return status;
-}
-
 static void count_positions(struct sqa_trainer *t)
 {
     const struct sqa_batch *b = t->batch;
@@ -467,6 +433,73 @@ static void count_positions(struct sqa_trainer *t)
     t->positions += rows * b->length;
     for (int64_t i = 0; i < rows; i++)
         t->real_positions += b->lengths ? b->lengths[i] : b->length;
+}
+
+/* Training examples into t->batch. */
+static enum sqa_status fetch_training(struct sqa_trainer *t, const uint32_t *index, int64_t n, struct sqa_err *err)
+{
+    const enum sqa_status status = fetch(t, SQA_TRAIN, index, n, err);
+    t->batch->n = n;
+    if (status == SQA_OK)
+        count_positions(t);
+    return status;
+}
+
+/* With pad=sorted: examples in the order of their lengths, equal ones as they were. */
+static void sort_by_length(const struct sqa_dataset *ds, uint32_t *index, int64_t n)
+{
+    for (int64_t i = 1; i < n; i++) {
+        const uint32_t one = index[i];
+        const int64_t length = ds->task->length_of(ds, SQA_TRAIN, one);
+        int64_t k = i;
+        for (; k > 0 && ds->task->length_of(ds, SQA_TRAIN, index[k - 1]) > length; k--)
+            index[k] = index[k - 1];
+        index[k] = one;
+    }
+}
+
+static bool is_sorted(const struct sqa_trainer *t)
+{
+    return t->micro_sum && t->task.kind != SQA_TAG && t->data->task->length_of &&
+           strcmp(t->recipe.pad, "sorted") == 0;
+}
+
+/* Forward and backward of n examples, of t->batch or by index: the mean loss, and its gradients in the store.
+ * Micro-batches are weighted by what their losses are means over. Each begins with the state before the step, and the
+ * last one has the seed of the run, so that the state after the step is that of a whole batch. index: each micro-batch
+ * is fetched on its own (t->batch holds it); NULL: t->batch has them all. timed, ns: times of a plan's nodes, or NULL. */
+static enum sqa_status run_batch(struct sqa_trainer *t, const uint32_t *index, int64_t n, uint64_t step,
+                                 const struct sqa_plan *timed, double *ns, double *loss, struct sqa_err *err)
+{
+    const struct sqa_store *s = &t->store;
+    const struct sqa_kernels *k = s->real == SQA_F64 ? &sqa_kernels_f64 : &sqa_kernels_f32;
+    const int64_t rows = sqa_trainer_rows(t), all = index ? n : weight_of(t->batch, t->task.kind);
+    const size_t states = (size_t)s->state_block * k->size, parameters = (size_t)s->parameter_block * k->size;
+    enum sqa_status status = SQA_OK;
+    if (n <= rows && !index)
+        return run_rows(t, 0, n, t->seed, step, timed, ns, loss, err);
+    *loss = 0;
+    memset(t->micro_sum, 0, parameters);
+    if (states)
+        memcpy(t->micro_state, s->states, states);
+    for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
+        const int64_t count = n - i < rows ? n - i : rows, at = index ? 0 : i;
+        const struct sqa_batch part = rows_of(t->batch, t->task.kind, at, count);
+        const uint64_t seed = i + rows < n ? sqa_random_key(t->seed, (uint64_t)i, "train/micro") : t->seed;
+        const double weight = all > 0 ? (double)weight_of(&part, t->task.kind) / (double)all : 0;
+        double mean = 0;
+        if (states && i > 0)
+            memcpy(s->states, t->micro_state, states);
+        if (index)
+            status = fetch_training(t, index + i, count, err);
+        if (status == SQA_OK)
+            status = run_rows(t, at, count, seed, step, timed, ns, &mean, err);
+        if (status == SQA_OK)
+            k->axpy(weight, s->gradients, t->micro_sum, (size_t)s->parameter_block);
+        *loss += weight * mean;
+    }
+    memcpy(s->gradients, t->micro_sum, parameters);
+    return status;
 }
 
 static enum sqa_status train_step(struct sqa_trainer *t, struct sqa_err *err)
@@ -477,13 +510,18 @@ static enum sqa_status train_step(struct sqa_trainer *t, struct sqa_err *err)
     const int64_t n = left < t->recipe.batch ? left : t->recipe.batch;
     double loss = 0;
     set_order(t, epoch);
-    enum sqa_status status = fetch(t, SQA_TRAIN, t->order + first, n, err);
+    uint32_t *const index = t->order + first;
+    const bool sorted = is_sorted(t);
+    enum sqa_status status = SQA_OK;
+    if (sorted)
+        sort_by_length(t->data, index, n);
+    else
+        status = fetch_training(t, index, n, err);
     if (status != SQA_OK)
         return status;
-    t->batch->n = n;
     const double data = t->data_seconds;
     const int64_t start = sqa_clock_wall();
-    status = run_batch(t, (uint64_t)s, NULL, NULL, &loss, err);
+    status = run_batch(t, sorted ? index : NULL, n, (uint64_t)s, NULL, NULL, &loss, err);
     if (status != SQA_OK)
         return status;
     const double norm = sqa_optim_step(&t->optim, &t->store, s, sqa_schedule_factor(&t->schedule, s),
@@ -495,7 +533,6 @@ static enum sqa_status train_step(struct sqa_trainer *t, struct sqa_err *err)
     t->train_loss_sum += loss * (double)n;
     t->train_loss_n += n;
     t->examples += n;
-    count_positions(t);
     t->step = s;
     return SQA_OK;
 }
@@ -684,14 +721,21 @@ enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, s
     return feed_rows(t, mode, 0, mode == SQA_MODE_TRAIN ? sqa_trainer_rows(t) : b, plan, err);
 }
 
+enum sqa_status sqa_trainer_time_pass(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,
+                                      double *ns_by_op, struct sqa_err *err)
+{
+    const int64_t rows = mode == SQA_MODE_TRAIN ? sqa_trainer_rows(t) : t->recipe.batch;
+    return sqa_plan_run(plan, t->seed, 1, &(struct sqa_extents){.rows = rows}, ns_by_op, err);
+}
+
 enum sqa_status sqa_trainer_time_step(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,
                                       double *ns_by_op, struct sqa_err *err)
 {
     const bool train = mode == SQA_MODE_TRAIN;
-    const struct sqa_extents rows = {.rows = t->recipe.batch};
     double loss;
-    const enum sqa_status status = train && t->micro_sum ? run_batch(t, 1, plan, ns_by_op, &loss, err)
-                                                         : sqa_plan_run(plan, t->seed, 1, &rows, ns_by_op, err);
+    const enum sqa_status status = train && t->micro_sum
+                                       ? run_batch(t, NULL, t->batch->n, 1, plan, ns_by_op, &loss, err)
+                                       : sqa_trainer_time_pass(t, plan, mode, ns_by_op, err);
     if (status == SQA_OK && train)
         sqa_optim_step(&t->optim, &t->store, 1, 0, 0, t->threads);
     return status;

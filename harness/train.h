@@ -89,9 +89,11 @@ enum sqa_status sqa_trainer_write_weights(const struct sqa_trainer *t, const cha
 int64_t sqa_trainer_rows(const struct sqa_trainer *t);
 
 /* For timing: a full batch at t->length is put in once, then single steps run. In training with micro-batches the
- * plan is that of one whole micro-batch, and a step runs all of them, each with its rows. */
+ * plan is that of one whole micro-batch, and a step runs all of them, each with its rows; a pass is one of them. */
 enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, struct sqa_plan **plan,
                                     struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_trainer_time_pass(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,
+                                      double *ns_by_op, struct sqa_err *err) SQA_MUST_CHECK;
 enum sqa_status sqa_trainer_time_step(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,
                                       double *ns_by_op, struct sqa_err *err) SQA_MUST_CHECK;
 

@@ -6,17 +6,19 @@
  *           i; one softmax over the valid keys of all of them. causal: block i sees 0, i - 1, i and `random` of
  *           1 .. i - 2, and of these keys j <= i
  * Shapes    x (B, L, D) -> (B, L, D); lists of blocks (B, H, nb + 1) and (any), made from the lengths in each run
- * Cost      projections, and 4 d + 5 flops for each pair of a listed block of a head: about nb (5 + random) block^2
+ * Cost      projections, and 4 d + 5 flops for each pair of a listed block of a head: about nb (5 + random)
+ *           block^2
  * Source    Zaheer et al. 2020, arXiv:2007.14062, section 2 and appendix D (ITC). Block 64 and 3 random blocks are
- *           also the LRA code's: google-research/long-range-arena: lra_benchmarks/models/bigbird/bigbird_attention.py
- *           form=lra: block - L mod block positions of zeros, counted as valid, are appended (a whole block when
- *           block divides L), so block nb - 1 is of them; random blocks lie in the first 1024 positions, with that
- *           code's rules at both ends; no dropout of weights; causal: full causal attention
+ *           also the LRA code's: google-research/long-range-arena:
+ *           lra_benchmarks/models/bigbird/bigbird_attention.py. form=lra: block - L mod block positions of zeros,
+ *           counted as valid, are appended (a whole block when block divides L), so block nb - 1 is of them;
+ *           random blocks lie in the first 1024 positions, with that code's rules at both ends; no dropout of
+ *           weights; causal: full causal attention
  * Departs   which blocks are random: the `random` smallest of a hash of (key of the head, i, j), so that a longer
  *           sequence keeps most of a shorter one's; keys of heads are state. Where fewer blocks are left than
  *           `random`, all are taken (the LRA code stops with an error below 5 + random blocks). The paper has no
- * causal form. form=lra: padding is left out, not scored -10^4 (the same, as zeros are always seen); its seed is
- *           Python's hash of a string, different in each process
+ *           causal form. form=lra: padding is left out, not scored -10^4 (the same, as zeros are always seen); its
+ *           seed is Python's hash of a string, different in each process
  */
 #include <math.h>
 #include <string.h>

@@ -6,13 +6,14 @@
  *           wvg). Global are the first `globals` positions. causal: of all these only j <= i
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); window and global columns are two attentions of rows
  *           globals .. L - 1, merged by their log sum exp
- * Cost      projections (with global positions two more of L rows and one of the global rows), and 4 d + 5 flops for
- *           each pair of a head
- * Source    Beltagy et al. 2020, arXiv:2004.05150, sections 3.1 and 3.2; window 512 is also the LRA code's. The first
- *           position is global, as the paper has it in classification. form=lra: google-research/long-range-arena:
- *           lra_benchmarks/models/longformer/longformer_attention.py: left is window - window / 2 - 1 and right
- *           window / 2 (255 and 256; its comment says the opposite), no position is global, and the second
- *           projections are parameters that nothing reads (it computes them; weight decay is all that reaches them)
+ * Cost      projections (with global positions two more of L rows and one of the global rows), and 4 d + 5 flops
+ *           for each pair of a head
+ * Source    Beltagy et al. 2020, arXiv:2004.05150, sections 3.1 and 3.2; window 512 is also the LRA code's. The
+ *           first position is global, as the paper has it in classification. form=lra:
+ *           google-research/long-range-arena: lra_benchmarks/models/longformer/longformer_attention.py: left is
+ *           window - window / 2 - 1 and right window / 2 (255 and 256; its comment says the opposite), no position
+ *           is global, and the second projections are parameters that nothing reads (it computes them; weight
+ *           decay is all that reaches them)
  * Departs   no dilation; wqg, wkg, wvg start at random, not as copies of the window's (as in the LRA code)
  */
 #include <math.h>

@@ -6,16 +6,18 @@
  *           itself only when there is no other. Rounds are joined as one softmax over their union: a key that a query
  *           sees in N rounds gets 1 / N of its weight in each (lsh_attention.h)
  * Shapes    x (B, L, D) -> (B, L, D); rotations (d, rounds x buckets / 2) are state, one a layer, shared by its heads
- * Cost      three projections; hashes, rounds x buckets (d + 1) a head and position; at most 2 `chunk` keys a query
- * and round, 4 d + 6 flops each. Linear in L for given parameters; buckets = 2 L / chunk is the paper's choice Source
- * Kitaev et al. 2020, arXiv:2001.04451, section 2 and appendix A. Defaults rounds and buckets, k's 1e-6 and form=lra:
- * google-research/long-range-arena: lra_benchmarks/models/reformer/reformer_attention.py; the paper has no one chunk
- *           form=lra is that code: scores are q . q sqrt(d), no mask of any kind, one block of zero rows too many (to
- * a multiple of `buckets`, there 10) that is attended to, chunks of L / buckets (so time is quadratic), sorted rounds
- * in a circle and keys counted once a round, no output projection, no dropout on weights, and the same rotations in
- * every layer and run Departs   rotations are drawn once, not in every step; chunk 0 has none before it (in the
- * paper's code the last one, which the bucket mask takes away again). causal=1: chunks start at the front of each
- * bucket, because in the paper's sort later positions decide where chunks begin, which lets them be seen
+ * Cost      three projections; hashes, rounds x buckets (d + 1) a head and position; at most 2 `chunk` keys a
+ *           query and round, 4 d + 6 flops each. Linear in L for given parameters; buckets = 2 L / chunk is the
+ *           paper's choice
+ * Source    Kitaev et al. 2020, arXiv:2001.04451, section 2 and appendix A. Defaults rounds and buckets, k's 1e-6
+ *           and form=lra: google-research/long-range-arena: lra_benchmarks/models/reformer/reformer_attention.py;
+ *           the paper names no one chunk. form=lra is that code: scores are q . q sqrt(d), no mask of any kind,
+ *           one block of zero rows too many (to a multiple of `buckets`, there 10) that is attended to, chunks of
+ *           L / buckets (so time is quadratic), sorted rounds in a circle and keys counted once a round, no output
+ *           projection, no dropout on weights, and the same rotations in every layer and run
+ * Departs   rotations are drawn once, not in every step; chunk 0 has none before it (in the paper's code the last
+ *           one, which the bucket mask takes away again). causal=1: chunks start at the front of each bucket,
+ *           because in the paper's sort later positions decide where chunks begin, which lets them be seen
  */
 #include <math.h>
 #include <string.h>

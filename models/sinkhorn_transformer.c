@@ -9,15 +9,16 @@
  *           at the entry's row, and j <= i in the own block
  * Shapes    x (B, L, D) -> (B, L, D); Ws (d, ceil(max_length / block)), shared by the heads
  * Cost      projections, 2 b pairs a query of 4 d + 5 flops, 4 nb^2 b d a head for the sorted blocks, and the
- * matrices: nb^2 numbers a head, so memory is O(L D + (L / b)^2) Source    Tay et al. 2020, arXiv:2002.11296, section
- * 3; psi of keys and Ws as in google-research/long-range-arena:
- *           lra_benchmarks/models/sinkhorn_transformer/sinkhorn_attention.py, whose block of 50 is the default.
- *           form=lra is what that code computes. Its product of keys and permutation sums both over blocks, and rows
- * of a softmax sum to 1: every block gets the sum of all blocks, unsorted; so there is no Ws here, which there has no
- * gradient. Two softmaxes, of the own block and of the summed one, are added. Blocks are strided sets, and padding is
- * in the sums Departs   no Gumbel noise; R is linear in psi, the paper's net has a hidden layer; iterations and
- * temperature are common values, not the paper's. form=lra masks padding inside its strided blocks by position; that
- * code cuts the mask into contiguous blocks, so that it fits none of them. form=lra has no causal form
+ *           matrices: nb^2 numbers a head, so memory is O(L D + (L / b)^2)
+ * Source    Tay et al. 2020, arXiv:2002.11296, section 3; psi of keys and Ws as in
+ *           google-research/long-range-arena: lra_benchmarks/models/sinkhorn_transformer/sinkhorn_attention.py,
+ *           whose block of 50 is the default. form=lra is what that code computes. Its product of keys and
+ *           permutation sums both over blocks, and rows of a softmax sum to 1: every block gets the sum of all
+ *           blocks, unsorted; so there is no Ws here, which there has no gradient. Two softmaxes, of the own block
+ *           and of the summed one, are added. Blocks are strided sets, and padding is in the sums
+ * Departs   no Gumbel noise; R is linear in psi, the paper's net has a hidden layer; iterations and temperature
+ *           are common values, not the paper's. form=lra masks padding inside its strided blocks by position; that
+ *           code cuts the mask into contiguous blocks, so that it fits none of them. form=lra has no causal form
  */
 #include <math.h>
 #include <string.h>

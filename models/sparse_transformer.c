@@ -9,15 +9,16 @@
  * Shapes    x (B, L, D) -> (B, L, D), made up to n l positions with zeros, n = ceil(L / l). A1 is blocks or a window.
  *           A2 strided: (B, n, l H, d), l columns as heads. A2 fixed: c keys of each block gathered, (B, n c, H, d).
  *           Merged: A1, and what A2 adds, are attentions of their own, merged by their log sum exp
- * Cost      projections, and 4 d + 5 flops for each pair of a head; fixed, causal, merged:
- *           n l (l + 1) / 2 + n (n - 1) l c / 2
+ * Cost      projections, and 4 d + 5 flops for each pair of a head; fixed, causal, merged: n l (l + 1) / 2 + n (n
+ *           - 1) l c / 2
  * Source    Child et al. 2019, arXiv:1904.10509, section 4; there causal only: without causal j <= i is left out.
- * Block 50 and summary 10 are what the LRA code ran (google-research/long-range-arena:
- *           lra_benchmarks/utils/train_utils.py); its own default, and the paper's for text, is 128 and 32. form=lra:
- *           lra_benchmarks/models/sparse_transformer/sparse_attention.py: merged, causal in the encoder too, and A2
- * of fixed has j mod l = 0 as well Departs   all heads share one c (the paper also gives them different parts of a
- * block). With a CLS vector in front the LRA code opens its row and column and begins the pattern behind it; the
- * frame has no CLS vector. A query without an allowed key gives 0 (A2 of fixed alone, first block)
+ *           Block 50 and summary 10 are what the LRA code ran (google-research/long-range-arena:
+ *           lra_benchmarks/utils/train_utils.py); its own default, and the paper's for text, is 128 and 32.
+ *           form=lra: lra_benchmarks/models/sparse_transformer/sparse_attention.py: merged, causal in the encoder
+ *           too, and A2 of fixed has j mod l = 0 as well
+ * Departs   all heads share one c (the paper also gives them different parts of a block). With a CLS vector in
+ *           front the LRA code opens its row and column and begins the pattern behind it; the frame has no CLS
+ *           vector. A query without an allowed key gives 0 (A2 of fixed alone, first block)
  */
 #include <math.h>
 #include <string.h>

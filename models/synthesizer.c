@@ -11,17 +11,17 @@
  * Shapes    x (B, L, D) -> (B, L, D); R (1, H, max_length, max_length), R1 and R2 (1, max_length, H, rank), W2
  *           (max_length, H, d): cut to L. W1 is D -> (H, d)
  * Cost      projections of values and outputs, and L^2 pairs (L (L + 1) / 2 when causal) of 2 w + 2 d + 5 flops a
- * head, w the width of what makes their scores. Time is quadratic. Scores of low rank are made tile by tile as
- *           attention makes its own (dense: queries relu(W1 x), keys W2), so dense, factorized_random and dot hold no
- *           L x L matrix. random holds R, (H, L, L), and its gradient; factorized_dense holds S, (B, H, L, L), and
- * its gradient: their memory is quadratic. A weight in front of R is one more copy of it Source    Tay et al. 2020,
- * arXiv:2005.00743, section 3. Defaults kind and rank: google-research/long-range-arena:
- *           lra_benchmarks/models/synthesizer/synthesizer_attention.py (its image and Pathfinder runs: random; the
- *           paper's rank is 8). form=lra is that code: padding is attended to unless dot=1; kinds are summed without
- *           weights; W2 is shared by the heads, and hidden rows (L, H, d) are read as (H, L, d), so that score row i
- * of head h comes of position (h L + i) / H Departs   Wa and Wb are shared by the heads; a is `factor`, b =
- * ceil(max_length / a). form=lra has no causal form (with dense kinds later positions leak there) and no
- * factorized_dense
+ *           head, w the width of what makes their scores. Time is quadratic. Scores of low rank are made tile by
+ *           tile as attention makes its own (dense: queries relu(W1 x), keys W2), so dense, factorized_random and
+ *           dot hold no L x L matrix. random holds R, (H, L, L), and its gradient; factorized_dense holds S, (B,
+ *           H, L, L), and its gradient: their memory is quadratic. A weight in front of R is one more copy of it
+ * Source    Tay et al. 2020, arXiv:2005.00743, section 3. Defaults kind and rank:
+ *           google-research/long-range-arena: lra_benchmarks/models/synthesizer/synthesizer_attention.py (its
+ *           image and Pathfinder runs: random; the paper's rank is 8). form=lra is that code: padding is attended
+ *           to unless dot=1; kinds are summed without weights; W2 is shared by the heads, and hidden rows (L, H,
+ *           d) are read as (H, L, d), so that score row i of head h comes of position (h L + i) / H
+ * Departs   Wa and Wb are shared by the heads; a is `factor`, b = ceil(max_length / a). form=lra has no causal
+ *           form (with dense kinds later positions leak there) and no factorized_dense
  */
 #include <math.h>
 #include <string.h>

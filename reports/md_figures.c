@@ -48,6 +48,7 @@ static void write_sources(struct sqa_text *out, const struct sqa_pool *pool, con
 static void write_padding(struct sqa_text *out, const struct sqa_pool *pool, const struct sqa_pool_group *group)
 {
     static const char *const modes[][2] = {{"longest", "to the longest of their batch"},
+                                           {"sorted", "to the longest of their micro-batch"},
                                            {"full", "to the task's length"}};
     int begun = 0;
     for (size_t m = 0; m < sizeof modes / sizeof modes[0]; m++) {

@@ -9,6 +9,7 @@
  *                          gap: training and test accuracy of one task
  *                          speed: training speed and peak memory, columns are lengths
  *                          bubbles: a figure of two tables
+ *                          audit: a model as its paper defines it, as the published code ran it, and the difference
  *     published            table_id of results/published/ to stand beside; again for more (4 at most)
  *     scale                recipe file that --plan runs
  *     published_scale      the one that is the published setting (else `scale`): a cell of another one says so
@@ -25,6 +26,7 @@
  *     unsolved             accuracy: left out of the first average; in the second an unsolved cell counts as this
  *     [row LABEL]
  *     model                short form; absent: a published row only
+ *     code                 audit: short form of the model as the code ran it; absent: it ran the paper's
  *     published.ID         name in that published table (else LABEL); nothing after the =: none
  *
  * Lines have at most 198 characters; " ;" begins a comment.
@@ -40,11 +42,19 @@
 #include "reports/pool.h"
 #include "results/published.h"
 
-enum sqa_paper_kind { SQA_PAPER_ACCURACY, SQA_PAPER_GAP, SQA_PAPER_SPEED, SQA_PAPER_BUBBLES, SQA_PAPER_KINDS };
+enum sqa_paper_kind {
+    SQA_PAPER_ACCURACY,
+    SQA_PAPER_GAP,
+    SQA_PAPER_SPEED,
+    SQA_PAPER_BUBBLES,
+    SQA_PAPER_AUDIT,
+    SQA_PAPER_KINDS
+};
 enum {
     SQA_PAPER_PUBLISHED = 4,
     SQA_PAPER_BASELINES = 2,
     SQA_PAPER_COLUMNS = 12,
+    SQA_PAPER_AUDITED = 3, /* columns of an audit */
     SQA_PAPER_ROWS = 256,
     SQA_PAPER_NOTES = 16
 };
@@ -56,7 +66,7 @@ struct sqa_paper_column {
     double unsolved;  /* per cent; NaN: in every average */
 };
 struct sqa_paper_row {
-    const char *label, *model;                  /* model NULL: published only */
+    const char *label, *model, *code;           /* model NULL: published only; code NULL: none */
     const char *published[SQA_PAPER_PUBLISHED]; /* by place in paper->published; NULL: none */
 };
 struct sqa_paper {
@@ -96,9 +106,11 @@ struct sqa_paper_cell {
     const struct sqa_pool_entry *entry; /* measured: where from; NULL in averages */
     const struct sqa_pool_entry *base;  /* the baseline that ran as it did, for its size; NULL when there is none */
     const struct sqa_published_row *printed;
-    const char *how;  /* in what the row differs from the published setting; "" when in nothing */
-    size_t left_out;  /* other entries that could stand here */
-    bool best, large; /* not to be told from the best; breaks the size rule */
+    const char *how; /* in what the row differs from the published setting; "" when in nothing */
+    size_t left_out; /* other entries that could stand here */
+    bool best,
+        large;     /* not to be told from the best, of a difference: its interval excludes 0; breaks the size rule */
+    bool on_floor; /* not told from the best floor of its task and scale, or below it */
 };
 struct sqa_paper_line {
     enum sqa_paper_line_kind kind;
@@ -130,7 +142,7 @@ struct sqa_paper_options {
     const char *scale, *padding; /* only rows of this recipe, of this mode; NULL: any */
 };
 
-/* Fills an accuracy, gap or speed table. pool is summarised and outlives out, as paper and published do. SQA_INPUT
+/* Fills an accuracy, gap, speed or audit table. pool is summarised and outlives out, as paper and published do. SQA_INPUT
  * when rows ran in two padding modes and the options name none. */
 enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_published *published,
                                const struct sqa_pool *pool, const struct sqa_paper_options *options,
@@ -138,6 +150,9 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
 void sqa_paper_filled_clear(struct sqa_paper_filled *filled);
 /* A field of an entry's first cell by column name, for columns that this build may not know; "" when absent. */
 const char *sqa_paper_field(const struct sqa_pool *pool, const struct sqa_pool_entry *e, const char *column);
+
+/* Whether column c of the panel of an audit is a difference. */
+bool sqa_paper_is_difference(const struct sqa_paper *paper, size_t c);
 
 /* runs: a sentence in Markdown that says what was read, or NULL. */
 void sqa_paper_markdown(struct sqa_text *out, const struct sqa_paper_filled *filled, const char *runs);
@@ -169,7 +184,7 @@ void sqa_bubbles_csv(struct sqa_text *out, const struct sqa_bubbles *b);
 
 /* Cells that no run has at the table's own scale and task. */
 struct sqa_paper_want {
-    const struct sqa_paper_row *row;
+    const char *model; /* short form: the row's, or in an audit its code's */
     const struct sqa_paper_column *column;
     double seconds_per_example; /* of training, from rows of the same model and task; NaN: unknown */
 };

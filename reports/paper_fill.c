@@ -96,6 +96,7 @@ const struct sqa_pool_entry *sqa_paper_put_entry(struct sqa_paper_fill *f, struc
         cell->how = sqa_paper_how(f, e, column);
         cell->base = sqa_paper_baseline(f, e, 0);
         cell->large = too_large(f, e, cell->base);
+        cell->on_floor = e->over_floor == SQA_VERDICT_UNCLEAR || e->over_floor == SQA_VERDICT_NOT_BETTER;
     }
     return e;
 }
@@ -147,17 +148,19 @@ static void check_average(struct sqa_paper_fill *f, const struct sqa_paper_line 
 /* Lines of a panel in the order of every table: floors, controls, rows of the file, other models, other programs. */
 
 static void measured_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p, enum sqa_paper_line_kind kind,
-                          const char *label, const char *model, sqa_paper_line_fn *put)
+                          const char *label, const char *model, const struct sqa_paper_row *row,
+                          sqa_paper_line_fn *put)
 {
     struct sqa_paper_line *l = f->failed ? NULL : add_line(f, p, kind, label, model, NULL);
     if (l)
-        put(f, p, l, NULL);
+        put(f, p, l, row);
 }
 
 static bool row_has(const struct sqa_paper *paper, const char *model)
 {
     for (size_t r = 0; r < paper->n_rows; r++)
-        if (paper->rows[r].model && strcmp(paper->rows[r].model, model) == 0)
+        if ((paper->rows[r].model && strcmp(paper->rows[r].model, model) == 0) ||
+            (paper->rows[r].code && strcmp(paper->rows[r].code, model) == 0))
             return true;
     return false;
 }
@@ -183,7 +186,7 @@ static void other_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, enu
         for (size_t l = first; l < p->n_lines && !seen; l++)
             seen = strcmp(p->lines[l].model, e->model) == 0;
         if (!seen)
-            measured_line(f, p, kind, e->model, e->model, put);
+            measured_line(f, p, kind, e->model, e->model, NULL, put);
     }
 }
 
@@ -194,7 +197,7 @@ void sqa_paper_add_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, sq
     other_lines(f, p, SQA_LINE_CONTROL, measured);
     for (size_t r = 0; r < f->paper->n_rows && !f->failed; r++) {
         const struct sqa_paper_row *row = &f->paper->rows[r];
-        for (size_t i = 0; i < f->paper->n_published && !f->failed; i++) {
+        for (size_t i = 0; i < f->paper->n_published && !f->failed && f->paper->kind != SQA_PAPER_AUDIT; i++) {
             const char *id = f->paper->published[i], *name = row->published[i];
             if (!name || !sqa_published_find(f->published, id, name, NULL, NULL))
                 continue;
@@ -203,7 +206,7 @@ void sqa_paper_add_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, sq
                 printed(f, p, l, &(struct sqa_paper_row){.label = name});
         }
         if (row->model)
-            measured_line(f, p, SQA_LINE_MEASURED, row->label, row->model, measured);
+            measured_line(f, p, SQA_LINE_MEASURED, row->label, row->model, row, measured);
     }
     other_lines(f, p, SQA_LINE_MEASURED, measured);
     other_lines(f, p, SQA_LINE_EXTERNAL, measured);
@@ -369,6 +372,7 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
     if (status == SQA_OK && !f.failed)
         (paper->kind == SQA_PAPER_GAP     ? fill_gap
          : paper->kind == SQA_PAPER_SPEED ? sqa_paper_fill_speed
+         : paper->kind == SQA_PAPER_AUDIT ? sqa_paper_fill_audit
                                           : fill_accuracy)(&f);
     if (status == SQA_OK && f.left_out)
         sqa_paper_add_note(

@@ -92,6 +92,7 @@ static void cell_text(struct sqa_text *out, const struct sqa_paper_panel *p, con
         number(out, p->unit, cell->x.mean);
     sqa_text_add(out, cell->best ? "**" : "");
     sqa_text_add(out, cell->large ? " †" : "");
+    sqa_text_add(out, p->unit == SQA_UNIT_PERCENT && cell->on_floor ? " ‡" : "");
     interval(out, p->unit, &cell->x);
     remarks(out, p, cell, hows);
 }
@@ -104,18 +105,32 @@ static const char *class_of(enum sqa_paper_line_kind kind)
                                        : "";
 }
 
+/* Where a line's figures come from. */
+static void figures_cell(struct sqa_grid *grid, const struct sqa_paper_filled *t, const struct sqa_paper_line *l)
+{
+    if (!l->id)
+        sqa_grid_cell(grid, "measured");
+    else if (t->paper->n_published == 1)
+        sqa_grid_cell(grid, "published");
+    else
+        sqa_grid_printf(grid, "published, %s", l->id);
+}
+
 static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, const struct sqa_paper_panel *p,
                         struct hows *hows)
 {
+    const bool audit = t->paper->kind == SQA_PAPER_AUDIT;
     char align[SQA_PAPER_COLUMNS + 8] = "ll";
     struct sqa_grid grid;
-    memset(align + 2, 'r', p->n_columns);
+    memset(align + (audit ? 1 : 2), 'r', p->n_columns);
+    align[(audit ? 1 : 2) + p->n_columns] = '\0';
     sqa_text_add(out, "## ");
     sqa_markdown_text(out, p->title);
     sqa_text_add(out, "\n\n");
     sqa_grid_begin(&grid, align);
     sqa_grid_cell(&grid, "model");
-    sqa_grid_cell(&grid, "figures");
+    if (!audit)
+        sqa_grid_cell(&grid, "figures");
     for (size_t c = 0; c < p->n_columns; c++)
         sqa_grid_cell(&grid, p->columns[c]);
     for (size_t i = 0; i < p->n_lines; i++) {
@@ -124,12 +139,8 @@ static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, 
             sqa_grid_code(&grid, l->model, class_of(l->kind));
         else
             sqa_grid_cell(&grid, l->label);
-        if (!l->id)
-            sqa_grid_cell(&grid, "measured");
-        else if (t->paper->n_published == 1)
-            sqa_grid_cell(&grid, "published");
-        else
-            sqa_grid_printf(&grid, "published, %s", l->id);
+        if (!audit)
+            figures_cell(&grid, t, l);
         for (size_t c = 0; c < p->n_columns; c++) {
             struct sqa_text text = {0};
             cell_text(&text, p, &l->cells[c], hows);
@@ -141,12 +152,19 @@ static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, 
     sqa_grid_end(&grid, out);
 }
 
-static bool any(const struct sqa_paper_filled *t, bool large)
+enum mark { MARK_MEASURED, MARK_LARGE, MARK_FLOOR };
+
+static bool has_mark(const struct sqa_paper_cell *cell, enum mark mark)
+{
+    return mark == MARK_LARGE ? cell->large : mark == MARK_FLOOR ? cell->on_floor : cell->entry != NULL;
+}
+
+static bool any(const struct sqa_paper_filled *t, enum mark mark)
 {
     for (size_t k = 0; k < t->n_panels; k++)
         for (size_t i = 0; i < t->panels[k].n_lines; i++)
             for (size_t c = 0; c < t->panels[k].n_columns; c++)
-                if (large ? t->panels[k].lines[i].cells[c].large : t->panels[k].lines[i].cells[c].entry != NULL)
+                if (has_mark(&t->panels[k].lines[i].cells[c], mark))
                     return true;
     return false;
 }
@@ -154,16 +172,23 @@ static bool any(const struct sqa_paper_filled *t, bool large)
 static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t, const struct hows *hows)
 {
     const bool speed = t->paper->kind == SQA_PAPER_SPEED;
-    if (!any(t, false))
+    if (!any(t, MARK_MEASURED))
         sqa_text_add(out, "- Nothing of this table is in the runs: every measured cell is \"-\".\n");
     else if (speed)
         sqa_text_add(out,
                      "- Measured: median, 95 % interval, n timing samples; ratios are within one run's task, batch, "
                      "threads and type. Bold: the best of those.\n");
+    else if (t->paper->kind == SQA_PAPER_AUDIT)
+        sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples; differences are paired "
+                          "by seed and example. Bold: a difference whose interval excludes 0. none: that code ran "
+                          "the paper's form.\n");
     else
         sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples. Bold: the best of one "
                           "task and scale, and what cannot be told from it.\n");
-    if (any(t, true))
+    if (!speed && any(t, MARK_FLOOR))
+        sqa_text_add(out, "- ‡: no more than the best floor of its task and scale, which needs no training; on "
+                          "ListOps: no more than the first token.\n");
+    if (any(t, MARK_LARGE))
         sqa_text_printf(out,
                         "- †: more than %g %% more parameters than `%s`, which the published rules do not allow.\n",
                         t->paper->size_rule, t->paper->baseline[0]);
@@ -180,10 +205,12 @@ static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t,
         sqa_text_add(out, "\n");
     }
     if (*t->padding) {
-        const bool full = strcmp(t->padding, "full") == 0, longest = strcmp(t->padding, "longest") == 0;
+        const bool full = strcmp(t->padding, "full") == 0, longest = strcmp(t->padding, "longest") == 0,
+                   sorted = strcmp(t->padding, "sorted") == 0;
         sqa_text_add(out, "- Rows of all models ran ");
         sqa_markdown_text(out, full      ? "padded to the task's length"
                                : longest ? "padded to the longest of their batch"
+                               : sorted  ? "padded to the longest of their micro-batch"
                                          : t->padding);
         sqa_text_add(out, ".\n");
     }
@@ -250,7 +277,7 @@ static void write_budget(struct sqa_text *out, const struct sqa_paper_filled *t)
                                          "real tokens"};
     const struct sqa_paper_panel *p = &t->panels[0];
     struct sqa_grid grid;
-    if (!any(t, false))
+    if (!any(t, MARK_MEASURED))
         return;
     sqa_grid_begin(&grid, "lllrrrrrrrrlr");
     for (size_t i = 0; i < sizeof header / sizeof header[0]; i++)
@@ -261,7 +288,7 @@ static void write_budget(struct sqa_text *out, const struct sqa_paper_filled *t)
     for (size_t i = 0; i < p->n_lines; i++)
         for (size_t c = 0; c < p->n_columns; c++)
             if (p->lines[i].kind != SQA_LINE_FLOOR && p->lines[i].cells[c].entry &&
-                (t->paper->kind != SQA_PAPER_GAP || c == 1))
+                (t->paper->kind != SQA_PAPER_GAP || c == 1) && !sqa_paper_is_difference(t->paper, c))
                 budget_row(&grid, t, &p->lines[i], p->columns[c], &p->lines[i].cells[c]);
     if (sqa_grid_rows(&grid) > 1)
         sqa_text_add(out, "## Budget\n\n");
@@ -278,8 +305,9 @@ void sqa_paper_markdown(struct sqa_text *out, const struct sqa_paper_filled *t, 
     sqa_markdown_text(out, t->paper->title);
     sqa_text_add(out, "\n\nAfter ");
     sqa_markdown_text(out, t->paper->source);
-    sqa_text_add(out,
-                 ". Published and measured figures stand on lines of their own and are never averaged together.\n\n");
+    sqa_text_printf(out,
+                    ". Published and measured figures stand %s of their own and are never averaged together.\n\n",
+                    t->paper->kind == SQA_PAPER_AUDIT ? "in columns" : "on lines");
     if (runs)
         sqa_text_printf(out, "%s\n\n", runs);
     for (size_t i = 0; i < t->n_panels; i++)

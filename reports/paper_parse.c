@@ -16,7 +16,7 @@
 #include "reports/paper.h"
 
 enum { LABEL_MAX = 60, SECTION_TABLE = 0, SECTION_COLUMN, SECTION_ROW, SECTIONS };
-static const char *const kinds[SQA_PAPER_KINDS] = {"accuracy", "gap", "speed", "bubbles"};
+static const char *const kinds[SQA_PAPER_KINDS] = {"accuracy", "gap", "speed", "bubbles", "audit"};
 
 struct parser {
     const char *name, *at;
@@ -82,7 +82,7 @@ static enum sqa_status put_kind(struct parser *p, const char *value)
             p->p->kind = (enum sqa_paper_kind)k;
             return SQA_OK;
         }
-    return bad(p, "kind = %.60s; give accuracy, gap, speed or bubbles", value);
+    return bad(p, "kind = %.60s; give accuracy, gap, speed, bubbles or audit", value);
 }
 
 static enum sqa_status set_table(struct parser *p, const char *name, const char *value)
@@ -157,8 +157,10 @@ static enum sqa_status set_row(struct parser *p, const char *name, const char *v
     struct sqa_paper_row *r = &t->rows[t->n_rows - 1];
     if (strcmp(name, "model") == 0)
         return put_text(p, &r->model, name, value);
+    if (strcmp(name, "code") == 0)
+        return put_text(p, &r->code, name, value);
     if (strncmp(name, "published.", 10) != 0)
-        return bad(p, "'%.60s' is no key of a row; give model or published.ID", name);
+        return bad(p, "'%.60s' is no key of a row; give model, code or published.ID", name);
     for (size_t i = 0; i < t->n_published; i++)
         if (strcmp(t->published[i], name + 10) == 0)
             return put_text(p, &r->published[i], name, value);
@@ -270,6 +272,9 @@ static enum sqa_status finish(struct parser *p)
         return bad(p, "no column, no row or no scale; give at least one of each");
     if (t->kind == SQA_PAPER_GAP && t->n_columns != 1)
         return bad(p, "a table of kind gap with %zu columns; it has one task", t->n_columns);
+    if (t->kind == SQA_PAPER_AUDIT && (t->n_columns > SQA_PAPER_AUDITED || t->n_published != 1))
+        return bad(p, "a table of kind audit with %zu columns and %zu published tables; it has 1 to %d and one",
+                   t->n_columns, t->n_published, SQA_PAPER_AUDITED);
     if (t->kind == SQA_PAPER_SPEED && !t->n_baselines)
         return bad(p, "a table of kind speed without a baseline; name the model that is 1");
     t->published_scale = t->published_scale ? t->published_scale : t->scale;

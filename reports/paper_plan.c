@@ -42,18 +42,22 @@ enum sqa_status sqa_paper_missing(const struct sqa_paper *paper, const struct sq
                                   struct sqa_paper_plan *out, struct sqa_err *err)
 {
     *out = (struct sqa_paper_plan){0};
-    out->at = sqa_alloc_array(paper->n_rows * paper->n_columns, sizeof *out->at);
+    out->at = sqa_alloc_array(2 * paper->n_rows * paper->n_columns, sizeof *out->at);
     if (!out->at)
         return sqa_fail(err, SQA_NOMEM, "table %s: no memory; free some memory or name fewer runs", paper->name);
     for (size_t c = 0; c < paper->n_columns; c++)
         for (size_t r = 0; r < paper->n_rows; r++) {
             const struct sqa_paper_row *row = &paper->rows[r];
             const struct sqa_paper_column *column = &paper->columns[c];
-            if (!row->model)
-                continue;
-            out->n_cells++;
-            if (!has_run(paper, pool, scale, row->model, column))
-                out->at[out->n++] = (struct sqa_paper_want){row, column, rate_of(pool, row->model, column->task)};
+            const char *const models[] = {row->model, row->code};
+            for (int k = 0; k < 2; k++) {
+                if (!models[k])
+                    continue;
+                out->n_cells++;
+                if (!has_run(paper, pool, scale, models[k], column))
+                    out->at[out->n++] =
+                        (struct sqa_paper_want){models[k], column, rate_of(pool, models[k], column->task)};
+            }
         }
     return SQA_OK;
 }

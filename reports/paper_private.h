@@ -33,7 +33,8 @@ const struct sqa_pool_entry *sqa_paper_baseline(const struct sqa_paper_fill *f, 
 struct sqa_paper_panel *sqa_paper_add_panel(struct sqa_paper_fill *f, const char *title, const char *metric,
                                             enum sqa_paper_unit unit, const char *against, size_t n_columns);
 void sqa_paper_add_note(struct sqa_paper_fill *f, const char *text); /* text NULL: there was no memory for it */
-/* Fills a line: of a published one l->id says the table and row->label the printed name; row is NULL else. */
+/* Fills a line: of a published one l->id says the table and row->label the printed name; of a measured one row is
+ * that of the file, NULL for a model that the file does not name. */
 typedef void sqa_paper_line_fn(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
                                const struct sqa_paper_row *row);
 void sqa_paper_add_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, sqa_paper_line_fn *printed,
@@ -43,6 +44,7 @@ void sqa_paper_put_printed(struct sqa_paper_cell *cell, const struct sqa_publish
 const struct sqa_pool_entry *sqa_paper_put_entry(struct sqa_paper_fill *f, struct sqa_paper_cell *cell,
                                                  const char *model, bool external, size_t column);
 struct sqa_estimate sqa_paper_scaled(struct sqa_estimate x, double by);
+void sqa_paper_fill_audit(struct sqa_paper_fill *f);
 void sqa_paper_fill_speed(struct sqa_paper_fill *f);
 
 #endif

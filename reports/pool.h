@@ -163,6 +163,10 @@ enum sqa_status sqa_summarise(struct sqa_pool *pool, struct sqa_err *err) SQA_MU
 /* Ratio of the median latencies of two entries in a phase, with an interval of at least 95 %. */
 enum sqa_status sqa_latency_ratio(const struct sqa_pool_entry *e, const struct sqa_pool_entry *reference, int phase,
                                   struct sqa_estimate *ratio, struct sqa_err *err) SQA_MUST_CHECK;
+/* Difference of the test accuracies of two entries, a - b, paired by seed and example where both have them. */
+enum sqa_status sqa_accuracy_difference(const struct sqa_pool *pool, const struct sqa_pool_entry *a,
+                                        const struct sqa_pool_entry *b, struct sqa_estimate *out,
+                                        struct sqa_err *err) SQA_MUST_CHECK;
 /* Name of a value ("test_accuracy"). */
 const char *sqa_value_name(int value);
 

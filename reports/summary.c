@@ -407,14 +407,34 @@ static enum sqa_status compare_entry(const struct sqa_pool *pool, const struct s
     return status;
 }
 
+static enum sqa_status open_work(const struct sqa_pool *pool, struct work *w, struct sqa_err *err)
+{
+    *w = (struct work){.x = sqa_alloc_array(pool->n_cells, sizeof *w->x),
+                       .pairs = sqa_alloc_array(pool->n_cells, sizeof *w->pairs)};
+    return w->x && w->pairs ? SQA_OK : no_memory(err);
+}
+
+static void close_work(struct work *w)
+{
+    sqa_free(w->x);
+    sqa_free(w->pairs);
+}
+
+enum sqa_status sqa_accuracy_difference(const struct sqa_pool *pool, const struct sqa_pool_entry *a,
+                                        const struct sqa_pool_entry *b, struct sqa_estimate *out, struct sqa_err *err)
+{
+    struct work w;
+    enum sqa_status status = open_work(pool, &w, err);
+    if (status == SQA_OK)
+        status = difference(pool, a, b, SQA_VALUE_test_accuracy, &w, out, err);
+    close_work(&w);
+    return status;
+}
+
 enum sqa_status sqa_summarise(struct sqa_pool *pool, struct sqa_err *err)
 {
-    struct work w = {0};
-    enum sqa_status status = SQA_OK;
-    w.x = sqa_alloc_array(pool->n_cells, sizeof *w.x);
-    w.pairs = sqa_alloc_array(pool->n_cells, sizeof *w.pairs);
-    if (!w.x || !w.pairs)
-        status = no_memory(err);
+    struct work w;
+    enum sqa_status status = open_work(pool, &w, err);
     for (size_t i = 0; i < pool->n_entries; i++)
         for (int v = 0; v < SQA_VALUE_N && status == SQA_OK; v++)
             status = estimate(pool, &pool->entries[i], v, &w, err);
@@ -424,8 +444,7 @@ enum sqa_status sqa_summarise(struct sqa_pool *pool, struct sqa_err *err)
         for (size_t i = 0; group->metric >= 0 && i < group->n && status == SQA_OK; i++)
             status = compare_entry(pool, group, group->entries[i], &w, err);
     }
-    sqa_free(w.x);
-    sqa_free(w.pairs);
+    close_work(&w);
     return status;
 }
 
