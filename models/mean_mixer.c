@@ -9,6 +9,7 @@
  *           counts, as it does in means over positions there
  */
 #include "models/probe.h"
+#include "models/step.h"
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
@@ -25,6 +26,15 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     mean = sqa_dense_layer(c, "wo", sqa_mean_rows(c->g, v, c->lengths), D, c->frame.bias != 0);
     mean = sqa_reshape(c->g, mean, SQA_DIMS(B, 1, D));
     return sqa_dense(c->g, sqa_broadcast(c->g, mean, SQA_DIMS(B, L, D)));
+}
+
+static struct sqa_tensor *step(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const bool bias = c->frame.bias != 0;
+    struct sqa_tensor *v = sqa_dense_layer(c, "wv", x, sqa_qkv_width(&c->frame), bias);
+
+    (void)self;
+    return sqa_dense_layer(c, "wo", sqa_mean_step(c, "sum", v), c->frame.dim, bias);
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -120,6 +130,7 @@ const struct sqa_variant sqa_variant_mean_mixer = {
               SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .holes = holes,
     .build = build,
+    .step = step,
     .flops = flops,
     .identities = identities,
 };

@@ -97,6 +97,7 @@ const struct sqa_variant sqa_variant_no_mixer = {
               SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .holes = holes,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -12,15 +12,21 @@
 
 #define SQA_SCHEMA_VERSION "1"
 
+/* What a row of cells.csv was measured in: a training step, inference on whole sequences, or one token by step forms.
+ */
+enum sqa_phase { SQA_PHASE_TRAIN, SQA_PHASE_INFER, SQA_PHASE_STEP, SQA_PHASE_N, SQA_PHASE_ANY = SQA_PHASE_N };
+extern const char *const sqa_phase_names[SQA_PHASE_N]; /* "train", "infer", "step" */
+int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there is none of that name */
+
 /* X(name, help) */
 #define SQA_CELLS_COLUMNS(X)                                                                                         \
     X(schema, "version of this table")                                                                               \
     X(key, "stable key of the cell: hash of model, task, recipe, seed, settings")                                    \
-    X(phase, "train or infer; a row a phase")                                                                        \
+    X(phase, "train, infer or step; a row a phase")                                                                  \
     X(model, "model, short form")                                                                                    \
     X(task, "task, short form")                                                                                      \
     X(scale, "recipe file that gave the settings")                                                                   \
-    X(length, "positions a row at most (look-back in forecasting)")                                                  \
+    X(length, "positions a row at most (look-back in forecasting); step: those so far")                              \
     X(horizon, "steps to forecast, empty for classification")                                                        \
     X(batch, "rows a step")                                                                                          \
     X(dtype, "compute type of products and softmax attention: f32, bf16 or bf16-emulated")                           \
@@ -29,15 +35,15 @@
     X(status, "ok, failed, diverged, timeout, nomem, unsupported, mistrusted")                                       \
     X(message, "why, when status is not ok")                                                                         \
     X(params, "trainable numbers of the model")                                                                      \
-    X(state_floats, "numbers of untrained state")                                                                    \
+    X(state_floats, "numbers of untrained state; step: what a sequence keeps")                                       \
     X(steps, "training steps done")                                                                                  \
     X(best_step, "step of the weights that were tested")                                                             \
     X(train_examples, "training examples seen, repeats counted")                                                     \
-    X(flops, "forward (infer) or forward and backward (train) of one full batch at `length`")                        \
+    X(flops, "forward (infer), and backward (train), of a full batch; step: a token a row")                          \
     X(flops_recompute, "recomputation of one training step")                                                         \
     X(flops_optimizer, "optimiser of one training step")                                                             \
     X(bytes, "compulsory traffic of the same work")                                                                  \
-    X(mem_planned_bytes, "planned arena of this phase at full batch and length")                                     \
+    X(mem_planned_bytes, "planned arena of this phase at full batch and length, and states")                         \
     X(mem_params_bytes, "parameters (train: with gradients and moments)")                                            \
     X(mem_peak_rss_bytes, "peak resident set of the child process")                                                  \
     X(mem_own_bytes, "peak less start of the child process")                                                         \
@@ -47,7 +53,7 @@
     X(latency_ns_mean, "mean")                                                                                       \
     X(latency_samples, "number of samples")                                                                          \
     X(cpu_ns_median, "thread CPU time of one step, all threads: median")                                             \
-    X(throughput_tokens_per_s, "batch x length (of pairs twice that) / median latency")                              \
+    X(throughput_tokens_per_s, "batch x length (pairs: twice; step: batch) / median latency")                        \
     X(valid_loss, "loss on validation, of the tested weights")                                                       \
     X(valid_accuracy, "accuracy on validation")                                                                      \
     X(valid_mse, "mean squared error on validation, standardised values")                                            \
@@ -78,7 +84,7 @@
 #define SQA_SAMPLES_COLUMNS(X)                                    \
     X(schema, "version of this table")                            \
     X(key, "cell")                                                \
-    X(phase, "train or infer")                                    \
+    X(phase, "train, infer or step")                              \
     X(round, "round of interleaving")                             \
     X(index, "sample within the round")                           \
     X(ns, "wall time of one step")                                \
@@ -101,7 +107,7 @@
 #define SQA_OPS_COLUMNS(X)                 \
     X(schema, "version of this table")     \
     X(key, "cell")                         \
-    X(phase, "train or infer")             \
+    X(phase, "train, infer or step")       \
     X(op, "op")                            \
     X(path, "where in the model")          \
     X(calls, "calls a step")               \

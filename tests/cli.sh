@@ -78,8 +78,8 @@ fails 2 -- '--task is missing' export transformer
 fails 2 -- '-o is missing' export transformer --task $small
 fails 2 -- '--weights is missing' predict
 fails 2 -- '--input is missing' predict --weights a
-fails 2 'give infer or train' explain transformer --phase x
-fails 2 'give infer, train or infer,train' bench --model transformer --phase foo
+fails 2 'give infer, train or step' explain transformer --phase x
+fails 2 'give infer, train, step or several' bench --model transformer --phase foo
 fails 2 -- '--dtype bf15; give f32, bf16 or bf16-emulated' bench --model transformer --dtype bf15
 fails 2 -- '--dtype F32; give f32' explain transformer --dtype F32
 
