@@ -1,8 +1,8 @@
 /*
  * attention_merge.c - one softmax over several disjoint sets of keys, from the attention to each set
  *
- * With lse_k the log sum exp of the scores of set k and o_k its output: w = softmax(lse), o = sum_k w_k o_k.
- * Gradient: do_k = w_k do; dlse_k = w_k (do . o_k - do . o).
+ * With lse_k the log sum exp of the scores of set k and o_k its output: w = softmax(lse), o = sum_k w_k o_k, and,
+ * when asked for, the log sum exp of all. Gradient: do_k = w_k do; dlse_k = w_k (do . o_k - do . o + dlse).
  */
 #include <math.h>
 
@@ -10,10 +10,17 @@
 
 enum { PARTS = 4, CHUNK = 64, LANES = 16 };
 
-/* Inputs: o_0 .., lse_0 .., and of the gradient do; outputs o, or do_0 .., dlse_0 .. */
+struct attr {
+    int parts;
+    bool lse; /* is an output */
+};
+
+/* Inputs: o_0 .., lse_0 .., and of the gradient do, dlse (or NULL); outputs o, lse, or do_0 .., dlse_0 .. */
 static int parts_of(const struct sqa_node *n)
 {
-    return n->nin / 2;
+    const struct attr *a = n->attr;
+
+    return a->parts;
 }
 
 static enum sqa_status check(const struct sqa_node *n, struct sqa_err *err)
@@ -35,7 +42,11 @@ static enum sqa_status check(const struct sqa_node *n, struct sqa_err *err)
 
 static enum sqa_status shape(struct sqa_node *n, struct sqa_err *err)
 {
+    const struct attr *a = n->attr;
+
     sqa_set_output(n, 0, n->in[0]->dtype, n->in[0]->rank, n->in[0]->dim);
+    if (a->lse)
+        sqa_set_output(n, 1, n->in[0]->dtype, 3, n->in[parts_of(n)]->dim);
     return check(n, err);
 }
 
@@ -69,10 +80,11 @@ static void place_of(const struct sqa_node *n, int64_t row, int64_t at[3])
     at[2] = row % dim[2];
 }
 
-/* For each real type: the weights, softmax of lse with +inf as if it were -inf, zeros when all are; y (+)= w x; x . y
- * as LANES sums side by side, added in order; and rows first .. first + count - 1 of both ops. */
-#define FORMS(T, EXP, NAME)                                                                                \
-    static void weights_##NAME(const struct sqa_node *n, const int64_t at[3], T w[PARTS])                  \
+/* For each real type: the weights, softmax of lse with +inf as if it were -inf, zeros when all are, and the log sum
+ * exp; y (+)= w x; x . y as LANES sums side by side, added in order; and rows first .. first + count - 1 of both ops.
+ */
+#define FORMS(T, EXP, LOG, NAME)                                                                           \
+    static T weights_##NAME(const struct sqa_node *n, const int64_t at[3], T w[PARTS])                     \
     {                                                                                                      \
         const int parts = parts_of(n);                                                                     \
         T top = -(T)HUGE_VAL, sum = 0;                                                                     \
@@ -88,6 +100,7 @@ static void place_of(const struct sqa_node *n, int64_t row, int64_t at[3])
         }                                                                                                  \
         for (int k = 0; k < parts && sum > 0; k++)                                                         \
             w[k] /= sum;                                                                                   \
+        return sum > 0 ? top + LOG(sum) : (T)HUGE_VAL;                                                     \
     }                                                                                                      \
     static void scaled_##NAME(T w, const T *restrict x, bool add, T *restrict y, int64_t d)                \
     {                                                                                                      \
@@ -119,10 +132,12 @@ static void place_of(const struct sqa_node *n, int64_t row, int64_t at[3])
         (void)thread;                                                                                      \
         for (int64_t i = first; i < first + count; i++) {                                                  \
             int64_t at[3];                                                                                 \
-            T w[PARTS];                                                                                    \
+            T w[PARTS], lse;                                                                               \
                                                                                                            \
             place_of(n, i, at);                                                                            \
-            weights_##NAME(n, at, w);                                                                      \
+            lse = weights_##NAME(n, at, w);                                                                \
+            if (n->nout > 1)                                                                               \
+                memcpy(lse_at(n->out[1], at), &lse, sizeof lse);                                           \
             for (int k = 0; k < parts_of(n); k++)                                                          \
                 scaled_##NAME(w[k], row_at(n->in[k], at), k > 0, row_at(n->out[0], at), n->in[0]->dim[3]); \
         }                                                                                                  \
@@ -131,15 +146,18 @@ static void place_of(const struct sqa_node *n, int64_t row, int64_t at[3])
     {                                                                                                      \
         const struct sqa_node *n = ctx;                                                                    \
         const int64_t d = n->in[0]->dim[3];                                                                \
+        const struct sqa_tensor *dlse = n->in[2 * parts_of(n) + 1];                                        \
         const int parts = parts_of(n);                                                                     \
                                                                                                            \
         (void)thread;                                                                                      \
         for (int64_t i = first; i < first + count; i++) {                                                  \
             int64_t at[3];                                                                                 \
-            T w[PARTS], along[PARTS], mean = 0;                                                            \
+            T w[PARTS], along[PARTS], mean = 0, of_all = 0;                                                \
                                                                                                            \
             place_of(n, i, at);                                                                            \
             const T *dy = row_at(n->in[2 * parts], at);                                                    \
+            if (dlse != NULL)                                                                              \
+                memcpy(&of_all, lse_at(dlse, at), sizeof of_all);                                          \
             weights_##NAME(n, at, w);                                                                      \
             for (int k = 0; k < parts; k++) {                                                              \
                 along[k] = dot_##NAME(dy, row_at(n->in[k], at), d);                                        \
@@ -147,11 +165,11 @@ static void place_of(const struct sqa_node *n, int64_t row, int64_t at[3])
                 scaled_##NAME(w[k], dy, false, row_at(n->out[k], at), d);                                  \
             }                                                                                              \
             for (int k = 0; k < parts; k++)                                                                \
-                *(T *)lse_at(n->out[parts + k], at) = w[k] * (along[k] - mean);                            \
+                *(T *)lse_at(n->out[parts + k], at) = w[k] * (along[k] - mean + of_all);                   \
         }                                                                                                  \
     }
-FORMS(float, expf, f32)
-FORMS(double, exp, f64)
+FORMS(float, expf, logf, f32)
+FORMS(double, exp, log, f64)
 
 static int64_t row_count(const struct sqa_node *n)
 {
@@ -186,20 +204,21 @@ static void bwd_run(const struct sqa_node *n, const struct sqa_run *r)
 
 const struct sqa_op sqa_op_attention_merge_bwd = {
     .name = "attention_merge_bwd",
-    .help = "do_k = w_k do, dlse_k = w_k (do . o_k - do . o)",
+    .help = "do_k = w_k do, dlse_k = w_k (do . o_k - do . o + dlse)",
     .shape = bwd_shape,
     .run = bwd_run,
     .flops = bwd_flops,
-    .strided = (1 << (2 * PARTS + 1)) - 1,
+    .strided = (1 << (2 * PARTS + 2)) - 1,
 };
 
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
-    struct sqa_tensor *in[2 * PARTS + 1], *d;
+    struct sqa_tensor *in[2 * PARTS + 2], *d;
 
     memcpy(in, n->in, (size_t)n->nin * sizeof *in);
-    in[n->nin] = sqa_dense_rows(g, dy[0]);
-    d = sqa_apply(g, &sqa_op_attention_merge_bwd, NULL, 0, n->nin + 1, in);
+    in[n->nin] = dy[0] != NULL ? sqa_dense_rows(g, dy[0]) : sqa_fill(g, 0, n->out[0]->rank, n->out[0]->dim);
+    in[n->nin + 1] = n->nout > 1 ? dy[1] : NULL;
+    d = sqa_apply(g, &sqa_op_attention_merge_bwd, n->attr, sizeof(struct attr), n->nin + 2, in);
     for (int k = 0; k < n->nin && d != NULL; k++)
         dx[k] = d->node->out[k];
 }
@@ -214,9 +233,10 @@ const struct sqa_op sqa_op_attention_merge = {
     .strided = (1 << (2 * PARTS)) - 1,
 };
 
-struct sqa_tensor *sqa_attention_merge(struct sqa_graph *g, int n, struct sqa_tensor *const *part,
-                                       struct sqa_tensor *const *lse)
+static struct sqa_tensor *merge(struct sqa_graph *g, int n, struct sqa_tensor *const *part,
+                                struct sqa_tensor *const *lse, bool with_lse)
 {
+    const struct attr a = {n, with_lse};
     struct sqa_tensor *in[2 * PARTS];
 
     if (n < 1 || n > PARTS)
@@ -227,7 +247,19 @@ struct sqa_tensor *sqa_attention_merge(struct sqa_graph *g, int n, struct sqa_te
         in[k] = sqa_dense_rows(g, part[k]);
         in[n + k] = lse[k];
     }
-    return sqa_apply(g, &sqa_op_attention_merge, NULL, 0, 2 * n, in);
+    return sqa_apply(g, &sqa_op_attention_merge, &a, sizeof a, 2 * n, in);
+}
+
+struct sqa_tensor *sqa_attention_merge(struct sqa_graph *g, int n, struct sqa_tensor *const *part,
+                                       struct sqa_tensor *const *lse)
+{
+    return merge(g, n, part, lse, false);
+}
+
+struct sqa_tensor *sqa_attention_merge_lse(struct sqa_graph *g, int n, struct sqa_tensor *const *part,
+                                           struct sqa_tensor *const *lse)
+{
+    return merge(g, n, part, lse, true);
 }
 
 struct sqa_tensor *sqa_attention_lse(struct sqa_tensor *o)
