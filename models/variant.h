@@ -73,7 +73,14 @@ static inline int64_t sqa_head_dim(const struct sqa_frame *f)
 
 struct sqa_model; /* model.h */
 
-/* What a building function gets. Auxiliary streams pass from block to block. */
+/* A tensor that passes from part to part and block to block beside x: see sqa_stream_put. */
+struct sqa_stream {
+    const char *name;
+    struct sqa_tensor *tensor;
+};
+enum { SQA_STREAMS = 4 };
+
+/* What a building function gets. */
 struct sqa_context {
     struct sqa_graph *g;
     struct sqa_store *store;
@@ -87,8 +94,13 @@ struct sqa_context {
     int64_t max_length;         /* length-tied parameters are made for this many positions and sliced */
     int layer;                  /* 0 .. layers - 1 */
     struct sqa_tensor *lengths; /* i32 (B): valid positions, or NULL when all are */
-    struct sqa_tensor *aux[4];
+    struct sqa_stream stream[SQA_STREAMS];
 };
+
+/* Makes t what later parts and blocks get under that name (of any shape; it replaces what was there). get: NULL where
+ * there is none. Residual blocks put "residual", what they add the mixer's output to. */
+void sqa_stream_put(struct sqa_context *c, const char *name, struct sqa_tensor *t);
+struct sqa_tensor *sqa_stream_get(const struct sqa_context *c, const char *name);
 
 /* Rows that the head sees: one a sequence, or, for tags, one a position. */
 static inline int64_t sqa_head_rows(const struct sqa_context *c)
