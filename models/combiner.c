@@ -3,21 +3,18 @@
  *
  * Computes  o_i = sum over direct j of p(j | i) v_j + sum over regions R of p(R | i) v_R, one softmax over the scores
  *           of direct positions q_i . k_j and of regions q_i . k_R, all by 1 / sqrt(d). A region's value is softmax
- *           attention inside it, v_R = sum_j softmax(q_R . k_j) v_j; q_R and k_R are the largest q and k in it, number
- *           by number. The sequence is rows s of b = block positions, columns c; i is (s, c)
- *           fixed    direct: row s. Regions: every other row
- *           axial    direct: row s. Regions: (s', c) for every other row s', which stands for its whole row: value
- *                    r = softmax attention of (s', c) in its row, key = LayerNorm(x + r Wr) Wkr
- *           mixture  direct: row s and column c. Regions: of every other column what is above row s; of every row
- *                    above s what is left and what is right of column c. Not causal: of every column what is above
- *                    and what is below row s; of every row what is left and what is right of column c
- *           logn     direct: i. Regions: the 2^l positions before i / 2^l 2^l for every bit l that i has
- *           causal (logn always): j <= i, and regions before i: the rows s' < s of fixed and axial
- * Shapes    x (B, L, D) -> (B, L, D); rows are filled up to S b positions, S = ceil(L / b), for columns
- * Cost      projections; pairs of 4 d + 5 flops a head: fixed L (b + S), axial the same (causal: 2 b) and two
- *           projections, mixture about twice 2 b + 2 S, logn half the bits of L; region values: L, mixture b + S and
- *           more, logn L a level
- * Source    Ren et al. 2021, arXiv:2107.05768; google-research/google-research: combiner/combiner/jax/model/layer.py,
+ *           attention inside it, v_R = sum_j softmax(q_R . k_j) v_j; q_R and k_R are the largest q and k in it,
+ * number by number. The sequence is rows s of b = block positions, columns c; i is (s, c) fixed    direct: row s.
+ * Regions: every other row axial    direct: row s. Regions: (s', c) for every other row s', which stands for its
+ * whole row: value r = softmax attention of (s', c) in its row, key = LayerNorm(x + r Wr) Wkr mixture  direct: row s
+ * and column c. Regions: of every other column what is above row s; of every row above s what is left and what is
+ * right of column c. Not causal: of every column what is above and what is below row s; of every row what is left and
+ * what is right of column c logn     direct: i. Regions: the 2^l positions before i / 2^l 2^l for every bit l that i
+ * has causal (logn always): j <= i, and regions before i: the rows s' < s of fixed and axial Shapes    x (B, L, D) ->
+ * (B, L, D); rows are filled up to S b positions, S = ceil(L / b), for columns Cost      projections; pairs of 4 d +
+ * 5 flops a head: fixed L (b + S), axial the same (causal: 2 b) and two projections, mixture about twice 2 b + 2 S,
+ * logn half the bits of L; region values: L, mixture b + S and more, logn L a level Source    Ren et al. 2021,
+ * arXiv:2107.05768; google-research/google-research: combiner/combiner/jax/model/layer.py,
  *           combiner/combiner/tf/approx_attention.py (the forms that are not causal). b about the root of the length
  *           is what its long-range runs use
  * Departs   mixture, not causal: its source counts a position itself twice (its own note says so), in its row and in
@@ -145,7 +142,8 @@ static void lists_run(const struct sqa_node *n, const struct sqa_run *r)
 
     (void)r;
     for (int64_t i = 0; i < a->queries; i++) {
-        const int64_t first = near ? sqa_max64(0, i - 1) : 0, last = near ? sqa_min64(i + 1, a->queries - 1) : a->queries - 1;
+        const int64_t first = near ? sqa_max64(0, i - 1) : 0,
+                      last = near ? sqa_min64(i + 1, a->queries - 1) : a->queries - 1;
 
         start[i] = at;
         for (int64_t j = first; j <= last; j++)
@@ -163,8 +161,8 @@ static const struct sqa_op op_lists = {
 };
 
 /* Attention over lists; spec.block and key_block are those of the lists. */
-static struct sqa_tensor *attend(struct sqa_context *c, struct lists a, struct sqa_heads h, struct sqa_tensor *lengths,
-                                 struct sqa_attention_spec spec)
+static struct sqa_tensor *attend(struct sqa_context *c, struct lists a, struct sqa_heads h,
+                                 struct sqa_tensor *lengths, struct sqa_attention_spec spec)
 {
     struct sqa_tensor *start = c->g->status == SQA_OK ? sqa_apply(c->g, &op_lists, &a, sizeof a, 0, NULL) : NULL;
 
@@ -213,7 +211,8 @@ static double join_flops(double rows, int n, double Q, double H)
 static struct sqa_tensor *block_values(struct sqa_context *c, struct sqa_tensor *q, struct sqa_heads h, int64_t b,
                                        enum which which, struct sqa_attention_spec spec)
 {
-    const struct sqa_attention_spec inside = {.scale = spec.scale, .dropout = spec.dropout, .block = 1, .key_block = b};
+    const struct sqa_attention_spec inside = {
+        .scale = spec.scale, .dropout = spec.dropout, .block = 1, .key_block = b};
 
     if (q == NULL)
         return NULL;
@@ -224,7 +223,8 @@ static struct sqa_tensor *fixed(struct sqa_context *c, struct grid g, struct sqa
                                 struct sqa_attention_spec spec)
 {
     const struct sqa_region_max blocks = {.block = g.b};
-    struct sqa_attention_spec local = spec, far = {.scale = spec.scale, .dropout = spec.dropout, .block = g.b, .key_block = 1};
+    struct sqa_attention_spec local = spec,
+                              far = {.scale = spec.scale, .dropout = spec.dropout, .block = g.b, .key_block = 1};
     struct parts p = {.n = 0};
     struct sqa_tensor *o, *count = NULL;
     struct sqa_heads regions = {.q = h.q};
@@ -237,7 +237,8 @@ static struct sqa_tensor *fixed(struct sqa_context *c, struct grid g, struct sqa
     regions.k = sqa_region_max(c->g, h.k, c->lengths, blocks);
     regions.v = block_values(c, sqa_region_max(c->g, h.q, c->lengths, blocks), h, g.b, OWN, spec);
     if (c->lengths != NULL)
-        count = sqa_count_before(c->g, c->lengths, c->batch, c->length, (struct sqa_periodic){.period = g.b, .width = 1});
+        count =
+            sqa_count_before(c->g, c->lengths, c->batch, c->length, (struct sqa_periodic){.period = g.b, .width = 1});
     o = attend(c, (struct lists){g.causal ? EARLIER : OTHERS, g.rows}, regions, count, far);
     add_part(&p, o, sqa_attention_lse(o));
     return join(c, &p);
@@ -356,7 +357,8 @@ static struct sqa_heads running(struct sqa_context *c, struct grid g, struct sqa
 {
     const struct sqa_region_max so_far = {
         .step = along == ROW ? 1 : g.b, .backwards = backwards, .row = along == ROW ? g.b : 0};
-    struct sqa_heads y = {.q = sqa_region_max(c->g, h.q, lengths, so_far), .k = sqa_region_max(c->g, h.k, lengths, so_far)};
+    struct sqa_heads y = {.q = sqa_region_max(c->g, h.q, lengths, so_far),
+                          .k = sqa_region_max(c->g, h.k, lengths, so_far)};
 
     spec.causal = false;
     spec.window = true;
@@ -408,8 +410,8 @@ static void add_rows(struct sqa_context *c, struct grid g, struct parts *p, stru
     if (right)
         lengths = column_lengths(c, g, 1);
     else
-        lengths = sqa_count_before(c->g, c->lengths, c->batch, c->length,
-                                   (struct sqa_periodic){.period = g.b, .width = 1});
+        lengths =
+            sqa_count_before(c->g, c->lengths, c->batch, c->length, (struct sqa_periodic){.period = g.b, .width = 1});
     spec.causal = false;
     spec.window = g.causal;
     spec.left = FAR;
@@ -474,8 +476,9 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 {
     const struct grid g = grid_of(self, c);
     const struct sqa_heads h = sqa_project_heads(c, x);
-    const struct sqa_attention_spec spec = {
-        .scale = 1 / sqrt((double)sqa_head_dim(&c->frame)), .causal = g.causal, .dropout = c->frame.attention_dropout};
+    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
+                                            .causal = g.causal,
+                                            .dropout = c->frame.attention_dropout};
     struct sqa_tensor *o;
 
     switch (kind_of(self)) {
@@ -535,7 +538,8 @@ static double flops(const void *self, const struct sqa_context *c)
         if (g.rows == 1)
             break;
         pairs = row_pairs(g, g.all, g.causal);
-        pairs += (g.causal ? 1 : 2) * (above + to_self + (S - 1) * b * b); /* columns, their regions and their values */
+        pairs +=
+            (g.causal ? 1 : 2) * (above + to_self + (S - 1) * b * b); /* columns, their regions and their values */
         pairs += g.causal ? (S - 1) * b * b : 0;
         rest = (g.causal ? 1 : 2) * 2 * N * Q + join_flops(N, (g.causal ? 4 : 5) + (g.b > 1 ? 2 : 0), Q, H);
         if (g.b > 1) { /* parts of rows: their values, and they */
@@ -853,8 +857,9 @@ const struct sqa_variant sqa_variant_combiner = {
     .title = "Combiner",
     .source = "Ren et al. 2021, arXiv:2107.05768",
     .complexity = "O(L sqrt(L) D) time, logn O(L log L D); O(L D) memory",
-    .help = "Every position gets a weight from every other one, but far ones only as members of a region, whose weight "
-            "is one number and whose inner weights are the same for all. Four ways to cut regions: kind.",
+    .help =
+        "Every position gets a weight from every other one, but far ones only as members of a region, whose weight "
+        "is one number and whose inner weights are the same for all. Four ways to cut regions: kind.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),

@@ -6,8 +6,8 @@
 
 #include "engine/graph.h"
 
-/* Largest numbers of regions of x (B, N, H, d), dense, over valid positions; 0 where there are none. The gradient goes
- * to the first or, backwards, the last of equals. */
+/* Largest numbers of regions of x (B, N, H, d), dense, over valid positions; 0 where there are none. The gradient
+ * goes to the first or, backwards, the last of equals. */
 struct sqa_region_max {
     int64_t block; /* > 0: blocks of so many positions -> (B, ceil(N / block), H, d). 0: running, -> (B, N, H, d): */
     int64_t step;  /*   position t after t - step, or, */

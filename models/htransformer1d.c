@@ -8,14 +8,13 @@
  *           o_i = sum_j exp(s(cell(i), cell(j))) v_j / sum_j exp(s(cell(i), cell(j)))
  *           causal: j <= i, and queries stay fine at every level (a cell of queries would see the future)
  * Shapes    x (B, L, D) -> (B, L, D); cells of all levels in one tensor (B, P, H, d or d + 1), P < L + levels w / 2
- * Cost      projections; near: 3 w keys a position (causal 2 w); far: of P < L cells 3 w / 2 keys each, causal 3 w / 4
- *           keys a position and level; 4 d + 5 flops a pair and head, far 4 d + 7; the cells
- * Source    Zhu and Soricut 2021, arXiv:2107.11906, sections 4 and 5; block 16 is the paper's Nr. Structure checked
- *           against the port lucidrains/h-transformer-1d
- * Departs   the counts of cells are the extra number of their keys, log(count) sqrt(d), beside a 1 in the queries, so
- *           that far attention is one call over lists of half blocks. That port stops one level early, counts a cell
- *           once, and adds levels with different maxima: not here. Fine queries for the causal form are ours. Any
- *           length: cells at the end are filled as far as positions reach
+ * Cost      projections; near: 3 w keys a position (causal 2 w); far: of P < L cells 3 w / 2 keys each, causal 3 w /
+ * 4 keys a position and level; 4 d + 5 flops a pair and head, far 4 d + 7; the cells Source    Zhu and Soricut 2021,
+ * arXiv:2107.11906, sections 4 and 5; block 16 is the paper's Nr. Structure checked against the port
+ * lucidrains/h-transformer-1d Departs   the counts of cells are the extra number of their keys, log(count) sqrt(d),
+ * beside a 1 in the queries, so that far attention is one call over lists of half blocks. That port stops one level
+ * early, counts a cell once, and adds levels with different maxima: not here. Fine queries for the causal form are
+ * ours. Any length: cells at the end are filled as far as positions reach
  */
 #include <math.h>
 #include <stdlib.h>
@@ -24,7 +23,7 @@
 #include "engine/ops/support.h"
 #include "models/probe.h"
 
-enum { MOST_LEVELS = 40 };
+enum { MOST_LEVELS = 40, RANGE = 256 };
 #define NOTHING (-1e30) /* in place of log 0: no weight beside any other score, and no NaN without */
 
 struct self {
@@ -44,7 +43,8 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 
     (void)frame, (void)task;
     if (s->block % 2 != 0)
-        return sqa_fail(err, SQA_USAGE, "htransformer1d: block=%lld; half a block is handled at once, use an even one",
+        return sqa_fail(err, SQA_USAGE,
+                        "htransformer1d: block=%lld; half a block is handled at once, use an even one",
                         (long long)s->block);
     return SQA_OK;
 }
@@ -104,8 +104,7 @@ static enum sqa_status cells_shape(struct sqa_node *n, struct sqa_err *err)
 
     if (!sqa_is_real(x) || x->rank != 4)
         return sqa_shape_fail(n, err, "x is %s; give (B, L, H, d)", sqa_shape_text(x, text));
-    sqa_set_output(n, 0, x->dtype, 4,
-                   (const int64_t[]){x->dim[0], p.all, x->dim[2], width_of(n->attr, x->dim[3])});
+    sqa_set_output(n, 0, x->dtype, 4, (const int64_t[]){x->dim[0], p.all, x->dim[2], width_of(n->attr, x->dim[3])});
     return n->in[LENGTHS] != NULL ? sqa_check_lengths(n, LENGTHS, x->dim[0], err) : SQA_OK;
 }
 
@@ -123,50 +122,51 @@ static void *cell_at(const struct sqa_tensor *y, const struct pyramid *p, int64_
     return sqa_head_row(y, pair, p->first[level] + cell, sqa_dtype_size(y->dtype));
 }
 
-/* For each real type: a cell of a head from the two below it (NULL: none), and a position's gradient. */
-#define FORMS(T, NAME)                                                                                           \
-    static void mean_##NAME(const T *a, int64_t na, const T *b, int64_t nb, T *restrict y, int64_t d)            \
-    {                                                                                                            \
-        const T wa = na + nb > 0 ? (T)na / (T)(na + nb) : 0, wb = na + nb > 0 ? (T)nb / (T)(na + nb) : 0;        \
-                                                                                                                 \
-        for (int64_t e = 0; e < d; e++)                                                                          \
-            y[e] = (na > 0 ? wa * a[e] : 0) + (nb > 0 ? wb * b[e] : 0);                                          \
-    }                                                                                                            \
-    static void cell_##NAME(const struct sqa_node *n, const struct pyramid *p, int64_t pair, int level,          \
-                            int64_t cell)                                                                        \
-    {                                                                                                            \
-        const struct cells *a = n->attr;                                                                         \
-        const int64_t d = n->in[X]->dim[3], b = pair / n->in[X]->dim[2];                                         \
-        const int64_t length = sqa_length_at(n->in[LENGTHS], b, p->length);                                      \
-        const int64_t below[2] = {count_of(level - 1, 2 * cell, length), count_of(level - 1, 2 * cell + 1, length)}; \
-        const int64_t count = below[0] + below[1];                                                               \
-        const T *from[2] = {NULL, NULL};                                                                         \
-        T *y = cell_at(n->out[0], p, pair, level, cell);                                                         \
-                                                                                                                 \
-        for (int i = 0; i < 2; i++)                                                                              \
-            if (below[i] > 0)                                                                                    \
-                from[i] = level == 1 ? sqa_head_row(n->in[X], pair, 2 * cell + i, sizeof(T))                     \
-                                     : cell_at(n->out[0], p, pair, level - 1, 2 * cell + i);                     \
-        mean_##NAME(from[0], below[0], from[1], below[1], y, d);                                                 \
-        if (a->extra == ONE)                                                                                     \
-            y[d] = 1;                                                                                            \
-        if (a->extra == LOG_COUNT)                                                                               \
-            y[d] = (T)(count > 0 ? log((double)count) / a->scale : NOTHING);                                     \
-    }                                                                                                            \
-    static void position_##NAME(const struct sqa_node *n, const struct pyramid *p, int64_t pair, int64_t t)      \
-    {                                                                                                            \
-        const int64_t d = n->in[X]->dim[3], b = pair / n->in[X]->dim[2];                                         \
-        const int64_t length = sqa_length_at(n->in[LENGTHS], b, p->length);                                      \
-        T *restrict dx = sqa_head_row(n->out[0], pair, t, sizeof(T));                                            \
-                                                                                                                 \
-        memset(dx, 0, (size_t)d * sizeof(T));                                                                    \
-        for (int level = 1; level <= p->levels && t < length; level++) {                                         \
-            const T *dy = cell_at(n->in[DY], p, pair, level, t >> level);                                        \
-            const T w = 1 / (T)count_of(level, t >> level, length);                                              \
-                                                                                                                 \
-            for (int64_t e = 0; e < d; e++)                                                                      \
-                dx[e] += w * dy[e];                                                                              \
-        }                                                                                                        \
+/* For each real type: y = wa a + wb b; y = w x + z; and a cell of a head from the two below it. */
+#define FORMS(T, NAME)                                                                                            \
+    static void mix_##NAME(T wa, const T *a, T wb, const T *b, T *restrict y, int64_t d)                          \
+    {                                                                                                             \
+        _Pragma("omp simd") for (int64_t e = 0; e < d; e++) y[e] = wa * a[e] + wb * b[e];                         \
+    }                                                                                                             \
+    static void cell_##NAME(const struct sqa_node *n, const struct pyramid *p, int64_t pair, int level,           \
+                            int64_t cell)                                                                         \
+    {                                                                                                             \
+        const struct cells *a = n->attr;                                                                          \
+        const int64_t d = n->in[X]->dim[3], b = pair / n->in[X]->dim[2];                                          \
+        const int64_t length = sqa_length_at(n->in[LENGTHS], b, p->length);                                       \
+        const int64_t left = count_of(level - 1, 2 * cell, length),                                               \
+                      right = count_of(level - 1, 2 * cell + 1, length);                                          \
+        const T *from = level == 1 ? sqa_head_row(n->in[X], pair, 2 * cell, sizeof(T))                            \
+                                   : cell_at(n->out[0], p, pair, level - 1, 2 * cell);                            \
+        const int64_t next = right == 0 ? 0 : level == 1 ? n->in[X]->stride[1] : n->out[0]->stride[1];            \
+        T *y = cell_at(n->out[0], p, pair, level, cell);                                                          \
+                                                                                                                  \
+        if (left == 0)                                                                                            \
+            memset(y, 0, (size_t)d * sizeof(T));                                                                  \
+        else                                                                                                      \
+            mix_##NAME((T)left / (T)(left + right), from, (T)right / (T)(left + right), from + next, y, d);       \
+        if (a->extra == ONE)                                                                                      \
+            y[d] = 1;                                                                                             \
+        if (a->extra == LOG_COUNT)                                                                                \
+            y[d] = (T)(left > 0 ? log((double)(left + right)) / a->scale : NOTHING);                              \
+    }                                                                                                             \
+    /* sums: d numbers a level, what position t gets from that level on; the highest is followed by zeros. */     \
+    static void position_##NAME(const struct sqa_node *n, const struct pyramid *p, int64_t pair, int64_t t,       \
+                                bool all, void *sums)                                                             \
+    {                                                                                                             \
+        const int64_t d = n->in[X]->dim[3], b = pair / n->in[X]->dim[2];                                          \
+        const int64_t length = sqa_length_at(n->in[LENGTHS], b, p->length);                                       \
+        T *dx = sqa_head_row(n->out[0], pair, t, sizeof(T)), *s = sums;                                           \
+                                                                                                                  \
+        for (int level = p->levels; level >= 1 && t < length; level--)                                            \
+            if (all || (t & (((int64_t)1 << level) - 1)) == 0)                                                    \
+                mix_##NAME(1 / (T)count_of(level, t >> level, length),                                            \
+                           cell_at(n->in[DY], p, pair, level, t >> level), 1, s + (level + 1) * d, s + level * d, \
+                           d);                                                                                    \
+        if (t < length)                                                                                           \
+            memcpy(dx, s + d, (size_t)d * sizeof(T));                                                             \
+        else                                                                                                      \
+            memset(dx, 0, (size_t)d * sizeof(T));                                                                 \
     }
 FORMS(float, f32)
 FORMS(double, f64)
@@ -190,16 +190,40 @@ static void some_cells(void *ctx, int64_t first, int64_t count, int thread)
         }
 }
 
+struct positions {
+    const struct sqa_node *n;
+    unsigned char *workspace;
+    size_t bytes; /* of a thread */
+};
+
+static size_t sums_bytes(const struct sqa_node *n)
+{
+    return sqa_align64((size_t)((pyramid_at(n).levels + 2) * n->in[X]->dim[3]) * sqa_dtype_size(n->in[X]->dtype));
+}
+
+static size_t cells_bwd_workspace(const struct sqa_node *n, int threads)
+{
+    return (size_t)threads * sums_bytes(n);
+}
+
+/* Ranges of RANGE positions of all heads of a sequence */
 static void some_positions(void *ctx, int64_t first, int64_t count, int thread)
 {
-    const struct sqa_node *n = ctx;
+    const struct positions *j = ctx;
+    const struct sqa_node *n = j->n;
     const struct pyramid p = pyramid_at(n);
-    const int64_t H = n->in[X]->dim[2], L = p.length;
+    const int64_t H = n->in[X]->dim[2], ranges = (p.length + RANGE - 1) / RANGE;
+    void *sums = j->workspace + (size_t)thread * j->bytes;
 
-    (void)thread;
+    memset(sums, 0, j->bytes);
     for (int64_t i = first; i < first + count; i++)
-        for (int64_t h = 0; h < H; h++)
-            (n->in[X]->dtype == SQA_F64 ? position_f64 : position_f32)(n, &p, i / L * H + h, i % L);
+        for (int64_t h = 0; h < H; h++) {
+            const int64_t from = i % ranges * RANGE, to = sqa_min64(from + RANGE, p.length);
+
+            for (int64_t t = from; t < to; t++)
+                (n->in[X]->dtype == SQA_F64 ? position_f64 : position_f32)(n, &p, i / ranges * H + h, t, t == from,
+                                                                           sums);
+        }
 }
 
 static double cells_flops(const struct sqa_node *n)
@@ -225,12 +249,15 @@ static enum sqa_status cells_bwd_shape(struct sqa_node *n, struct sqa_err *err)
 
 static double cells_bwd_flops(const struct sqa_node *n)
 {
-    return 2 * (double)sqa_numel(n->out[0]) * pyramid_at(n).levels;
+    return 2 * (double)(n->out[0]->dim[0] * n->out[0]->dim[2] * n->out[0]->dim[3]) * (double)pyramid_at(n).all;
 }
 
 static void cells_bwd_run(const struct sqa_node *n, const struct sqa_run *r)
 {
-    sqa_chunks(r, n->in[X]->dim[0] * n->in[X]->dim[1], 64, cells_bwd_flops(n), some_positions, (void *)(uintptr_t)n);
+    struct positions j = {n, r->workspace, sums_bytes(n)};
+
+    sqa_chunks(r, n->in[X]->dim[0] * ((n->in[X]->dim[1] + RANGE - 1) / RANGE), 1, cells_bwd_flops(n), some_positions,
+               &j);
 }
 
 /* x is read for its shape alone. */
@@ -240,6 +267,7 @@ static const struct sqa_op op_cells_bwd = {
     .shape = cells_bwd_shape,
     .run = cells_bwd_run,
     .flops = cells_bwd_flops,
+    .workspace = cells_bwd_workspace,
     .strided = 1 << X | 1 << DY,
 };
 
@@ -434,9 +462,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct self *s = self;
     const struct pyramid p = pyramid_of(c->length, s->block);
     const int64_t H = c->frame.heads, d = sqa_head_dim(&c->frame);
-    struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)d),
-                                      .causal = c->frame.causal != 0,
-                                      .dropout = c->frame.attention_dropout};
+    struct sqa_attention_spec spec = {
+        .scale = 1 / sqrt((double)d), .causal = c->frame.causal != 0, .dropout = c->frame.attention_dropout};
     const struct sqa_heads h = sqa_project_heads(c, x);
     struct sqa_tensor *near, *far;
     struct sqa_heads coarse;
@@ -449,7 +476,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     coarse.v = cells(c, h.v, (struct cells){s->block, NONE, 1});
     spec.key_block = p.half;
     if (spec.causal) {
-        struct sqa_tensor *one = sqa_broadcast(c->g, sqa_fill(c->g, 1, SQA_DIMS(1)), SQA_DIMS(c->batch, c->length, H, 1));
+        struct sqa_tensor *one =
+            sqa_broadcast(c->g, sqa_fill(c->g, 1, SQA_DIMS(1)), SQA_DIMS(c->batch, c->length, H, 1));
 
         coarse.q = sqa_concat(c->g, 3, 2, (struct sqa_tensor *[]){h.q, one});
         spec.causal = false;
@@ -551,7 +579,8 @@ static enum sqa_status two_blocks(struct sqa_err *err)
 
 static enum sqa_status zero_scores(struct sqa_err *err)
 {
-    static const char *const items[] = {"htransformer1d:block=2", "htransformer1d:block=4", "htransformer1d:block=10"};
+    static const char *const items[] = {"htransformer1d:block=2", "htransformer1d:block=4",
+                                        "htransformer1d:block=10"};
     double x[B * LENGTH * D];
     struct weights w;
     enum sqa_status status = SQA_OK;

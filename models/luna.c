@@ -2,8 +2,8 @@
  * luna.c - nested attention through a short second sequence that passes from block to block
  *
  * Computes  with memory P (p, D), learned in the first block: packed Y = softmax(P Wpq (x Wpc)^T / sqrt(D / H)) x Wpc
- *           over valid positions; out = softmax(x Wq (Y Wc)^T / sqrt(d)) Y Wc, heads merged by Wo. The next luna block
- *           gets P + dropout(Y). P is normalised as the blocks are: before it is packed with (prenorm), or as the sum
+ *           over valid positions; out = softmax(x Wq (Y Wc)^T / sqrt(d)) Y Wc, heads merged by Wo. The next luna
+ * block gets P + dropout(Y). P is normalised as the blocks are: before it is packed with (prenorm), or as the sum
  *           (postnorm). tie=0: keys and values have matrices of their own. dynamic: of n positions at most n rows of
  *           P are unpacked.
  *           causal: with f(a, b, c)_t = a_t sum_(j <= t) b_j^T c_j / t and A = softplus(ln 2 x Wpc (P Wpq)^T /
@@ -12,6 +12,7 @@
  * Shapes    x (B, L, D) -> (B, L, D); P (p, D), later (B, p, D); heads of P have D / H numbers
  * Cost      two projections of L rows of D, two of p rows, Wo; L p pairs a head, twice, of 4 d + 5 flops; causal:
  *           three projections and Wo, and 4 p d a position and head beside chunks of CHUNK positions
+ * Step      per head two states of d p numbers, sum k^T A and sum A^T v
  * Source    Ma et al. 2021, arXiv:2106.01540, sections 3.1 to 3.3; XuezheMax/fairseq-apollo:
  *           fairseq/modules/luna_attention.py, luna_layer.py; p = 16, tied keys and values
  * Departs   P begins as normal numbers alone (there plus a constant sinusoid); every projection is Xavier-uniform
@@ -23,6 +24,7 @@
 
 #include "engine/ops/support.h"
 #include "models/probe.h"
+#include "models/step.h"
 
 enum { CHUNK = 64 };
 #define LN2 0.69314718055994530942
@@ -275,10 +277,25 @@ static struct sqa_tensor *both_ways(const struct self *s, struct sqa_context *c,
     return sqa_merge_heads(c, sqa_attention(c->g, q, kv[0], kv[1], s->dynamic ? c->lengths : NULL, spec));
 }
 
-/* x (B, L, H, any) / (t by), t = 1, 2, ... of the position */
-static struct sqa_tensor *over_time(struct sqa_context *c, struct sqa_tensor *x, double by)
+/* Of each position its number, from 1 on: (L, 1, 1), or in steps (B, 1, 1, 1) */
+static struct sqa_tensor *time_of(struct sqa_context *c)
 {
-    return sqa_div(c->g, x, sqa_cumsum(c->g, sqa_fill(c->g, by, SQA_DIMS(c->length, 1, 1)), 0));
+    struct sqa_tensor *one;
+
+    if (c->position == NULL)
+        return sqa_cumsum(c->g, sqa_fill(c->g, 1, SQA_DIMS(c->length, 1, 1)), 0);
+    one = sqa_broadcast(c->g, sqa_fill(c->g, 1, SQA_DIMS(1)), SQA_DIMS(c->batch, 1, 1));
+    one = sqa_diagonal_step(c, "time", sqa_fill(c->g, 1, SQA_DIMS(1)), one, false);
+    return sqa_reshape(c->g, one, SQA_DIMS(c->batch, 1, 1, 1));
+}
+
+/* f times `by`, a state in steps: x (B, L, H, m), k (B, L, H, m), v (B, L, H, n) */
+static struct sqa_tensor *running_mean(struct sqa_context *c, const char *name, struct sqa_tensor *x,
+                                       struct sqa_tensor *k, struct sqa_tensor *v, struct sqa_tensor *time, double by)
+{
+    struct sqa_tensor *y = c->position != NULL ? sqa_matrix_step(c, name, x, k, v, NULL) : sums(c->g, x, k, v, false);
+
+    return sqa_div(c->g, y, sqa_affine(c->g, 1 / by, time, 0));
 }
 
 static struct sqa_tensor *causal(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
@@ -289,7 +306,7 @@ static struct sqa_tensor *causal(const struct self *s, struct sqa_context *c, st
     const double scale = 1 / sqrt((double)(Q / c->frame.heads));
     const struct sqa_dense_spec layers[] = {{"wq", Q, c->frame.bias != 0, SQA_UNARY_N},
                                             {"wpc", Q, c->frame.bias != 0, SQA_UNARY_N}};
-    struct sqa_tensor *p = memory_of(s, c), *y[2], *kv[2], *pq, *a, *weights;
+    struct sqa_tensor *p = memory_of(s, c), *time = time_of(c), *y[2], *kv[2], *pq, *a, *weights;
 
     pass_on(c, p, NULL);
     sqa_dense_layers(c, 2, layers, x, y);
@@ -299,9 +316,9 @@ static struct sqa_tensor *causal(const struct self *s, struct sqa_context *c, st
                    true);
     a = sqa_dropout(c->g, sqa_unary(c->g, SQA_UNARY_SOFTPLUS, a), c->frame.attention_dropout);
     a = sqa_permute(c->g, a, heads_first); /* ln 2 times A: (B, L, H, p) */
-    weights = over_time(c, sums(c->g, heads_of(c, y[0]), kv[0], a, false), LN2 / scale);
+    weights = running_mean(c, "keys", heads_of(c, y[0]), kv[0], a, time, scale / LN2);
     weights = sqa_dropout(c->g, sqa_softmax(c->g, weights), c->frame.attention_dropout);
-    return sqa_merge_heads(c, over_time(c, sums(c->g, weights, a, kv[1], false), LN2));
+    return sqa_merge_heads(c, running_mean(c, "values", weights, a, kv[1], time, 1 / LN2));
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
@@ -323,7 +340,7 @@ static double flops(const void *self, const struct sqa_context *c)
         return p * (7 * D + to_d) + B * L * (kinds * to_d + to_q + out) + kinds * B * p * to_q +
                B * L * p * (4 * D + 4 * Q + 10 * H);
     return p * (to_q + 2 * Q) + B * L * ((2 + kinds) * to_q + out) + 2 * B * L * p * Q + 7 * B * L * H * p +
-           B * L * Q + 2 * L +
+           B * L * Q + 5 * L +
            B * H * (sums_count(c->length, (int64_t)d, rows) + sums_count(c->length, rows, (int64_t)d));
 }
 
@@ -683,6 +700,7 @@ const struct sqa_variant sqa_variant_luna = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -11,6 +11,7 @@
  *           2, D, N), bias (2 n - 1) for n the longest chunk
  * Cost      2 D e + 2 D (2 D + z + e) + 2 e D a position, c (2 z + 2 e + 7) for chunks of c; two transforms and a
  *           spectral product a channel and sequence, 2 N L a channel and kernel
+ * Step      D N numbers of the moving average; keys and values of the chunk so far, or of all
  * Source    Ma et al. 2022, arXiv:2209.10655; facebookresearch/mega: fairseq/modules/
  *           moving_average_gated_attention.py and exponential_moving_average.py. 16 states and z = 64 are what it
  *           takes for Long Range Arena; the chunk of its fast form is 128
@@ -23,6 +24,7 @@
 #include "models/mega_attention.h"
 #include "models/mega_kernel.h"
 #include "models/probe.h"
+#include "models/step.h"
 
 struct self {
     int64_t ema, z, v, chunk, taps;
@@ -61,22 +63,52 @@ static int64_t kernels_of(const struct sqa_context *c)
     return c->frame.causal ? 1 : 2;
 }
 
-static struct sqa_tensor *moving_average(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
+static struct sqa_mega_parameters parameters_of(const struct self *s, struct sqa_context *c)
 {
     const int64_t D = c->frame.dim, R = kernels_of(c);
     const struct sqa_init fifth = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 0.2},
                           normal = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1},
                           signs = {.kind = SQA_INIT_CUSTOM, .fill = fill_signs};
-    const struct sqa_mega_parameters p = {
+
+    return (struct sqa_mega_parameters){
         .delta = sqa_param_tensor(c, "delta", SQA_GROUP_REGULAR, fifth, SQA_DIMS(R, D, s->ema)),
         .alpha = sqa_param_tensor(c, "alpha", SQA_GROUP_REGULAR, fifth, SQA_DIMS(R, D, s->ema)),
         .beta = sqa_param_tensor(c, "beta", SQA_GROUP_REGULAR, signs, SQA_DIMS(R, D, s->ema)),
         .gamma = sqa_param_tensor(c, "gamma", SQA_GROUP_REGULAR, normal, SQA_DIMS(R, D, s->ema)),
         .omega = sqa_param_tensor(c, "omega", SQA_GROUP_REGULAR, normal, SQA_DIMS(D)),
     };
-    struct sqa_tensor *future, *past = sqa_mega_kernel(c->g, p, c->length, s->taps, &future);
+}
 
-    x = sqa_fftconv(c->g, sqa_mask_rows(c->g, x, c->lengths), past, future);
+/* One position: h <- q h + p beta x, y = sum gamma h / sqrt(N) + omega x */
+static struct sqa_tensor *average_step(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const int64_t B = c->batch, D = c->frame.dim, N = s->ema;
+    const struct sqa_mega_parameters m = parameters_of(s, c);
+    struct sqa_tensor *p = sqa_unary(c->g, SQA_UNARY_SIGMOID, m.delta), *q, *in, *h;
+
+    if (s->taps > 0 && s->taps < c->max_length)
+        return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
+                              "mega: taps=%lld ends its moving average, which a state cannot; use taps=0 for steps",
+                              (long long)s->taps);
+    q = sqa_affine(c->g, -1, sqa_mul(c->g, p, sqa_unary(c->g, SQA_UNARY_SIGMOID, m.alpha)), 1);
+    in = sqa_mul(c->g, sqa_reshape(c->g, x, SQA_DIMS(B, D, 1)), sqa_mul(c->g, p, m.beta));
+    h = sqa_diagonal_step(c, "average", sqa_reshape(c->g, q, SQA_DIMS(1, 1, D * N)),
+                          sqa_reshape(c->g, in, SQA_DIMS(B, 1, D * N)), false);
+    h = sqa_mul(c->g, sqa_reshape(c->g, h, SQA_DIMS(B, D, N)), sqa_affine(c->g, 1 / sqrt((double)N), m.gamma, 0));
+    h = sqa_reshape(c->g, sqa_sum(c->g, h, 4u, false), SQA_DIMS(B, 1, D));
+    return sqa_add(c->g, h, sqa_mul(c->g, x, m.omega));
+}
+
+static struct sqa_tensor *moving_average(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
+{
+    struct sqa_tensor *future, *past;
+
+    if (c->position != NULL) {
+        x = average_step(s, c, x);
+    } else {
+        past = sqa_mega_kernel(c->g, parameters_of(s, c), c->length, s->taps, &future);
+        x = sqa_fftconv(c->g, sqa_mask_rows(c->g, x, c->lengths), past, future);
+    }
     return sqa_dropout(c->g, sqa_unary(c->g, SQA_UNARY_SILU, x), c->frame.dropout);
 }
 
@@ -121,14 +153,14 @@ static struct sqa_mega_attention_spec spec_of(const struct self *s, const struct
     return spec;
 }
 
-/* The middle 2 n - 1 numbers of the table, n positions of a chunk here */
+/* The middle 2 n - 1 numbers of the table, n positions of a chunk here; in steps the whole table */
 static struct sqa_tensor *distances(const struct self *s, struct sqa_context *c)
 {
     const int64_t longest = s->chunk > 0 && s->chunk < c->max_length ? s->chunk : c->max_length;
     const int64_t n = longest < c->length ? longest : c->length;
     struct sqa_tensor *table = sqa_param_tensor(c, "bias", SQA_GROUP_NO_DECAY, narrow, SQA_DIMS(2 * longest - 1));
 
-    return n == longest ? table : sqa_slice(c->g, table, 0, longest - n, 2 * n - 1);
+    return n == longest || c->position != NULL ? table : sqa_slice(c->g, table, 0, longest - n, 2 * n - 1);
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
@@ -148,7 +180,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     z = sqa_slice(c->g, y[1], 2, 0, s->z);
     for (int i = 0; i < 2; i++)
         qk[i] = sqa_add(c->g, sqa_mul(c->g, z, sqa_slice(c->g, gain, 0, i, 1)), sqa_slice(c->g, shift, 0, i, 1));
-    h = sqa_mega_attention(c->g, qk[0], qk[1], v, distances(s, c), c->lengths, spec_of(s, c));
+    h = c->position != NULL ? sqa_mega_attention_step(c, qk[0], qk[1], v, distances(s, c), spec_of(s, c))
+                            : sqa_mega_attention(c->g, qk[0], qk[1], v, distances(s, c), c->lengths, spec_of(s, c));
     layers(c, 1, &back, sqa_mul(c->g, h, sqa_slice(c->g, y[1], 2, s->z, e)), &h);
     h = sqa_unary(c->g, SQA_UNARY_SILU, sqa_add(c->g, h, y[2]));
     return sqa_mul(c->g, sqa_unary(c->g, SQA_UNARY_SIGMOID, y[0]), sqa_sub(c->g, h, stream != NULL ? stream : x));
@@ -161,7 +194,8 @@ static double flops(const void *self, const struct sqa_context *c)
     const double e = (double)value_width(s, c), transform = 2.5 * 2 * L * log2(2 * L);
     const double average = sqa_mega_kernel_flops(kernels_of(c), c->frame.dim, s->ema, c->length, s->taps) +
                            D * (B * (2 * transform + 7 * L) + transform);
-    const double row = e * (2 * D + 2) + 2 * D * (2 * D + 1) + (z + e) * (2 * D + 2) + 4 * z + e + D * (2 * e + 1) + 5 * D;
+    const double row =
+        e * (2 * D + 2) + 2 * D * (2 * D + 1) + (z + e) * (2 * D + 2) + 4 * z + e + D * (2 * e + 1) + 5 * D;
 
     return average + B * L * row +
            sqa_mega_attention_flops(c->batch, c->length, s->z, value_width(s, c), spec_of(s, c));
@@ -392,9 +426,8 @@ static enum sqa_status shut_gates(struct sqa_err *err)
     for (int i = 0; i < WIDTH; i++)
         h.bu[i] = -1e4;
     status = sqa_probe_run(&p, x, y, err);
-    return status == SQA_OK
-               ? sqa_probe_expect("u = 0", sqa_probe_difference(y, none, BATCH * LENGTH * WIDTH), 0, err)
-               : status;
+    return status == SQA_OK ? sqa_probe_expect("u = 0", sqa_probe_difference(y, none, BATCH * LENGTH * WIDTH), 0, err)
+                            : status;
 }
 
 /* p = 1 and sigmoid(alpha) = 1: q = 0, no memory; with chunks of one position, no other input has an influence. */
@@ -498,6 +531,7 @@ const struct sqa_variant sqa_variant_mega = {
     .params = params,
     .self_size = sizeof(struct self),
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "engine/ops/support.h"
+#include "models/step.h"
 
 enum { Q, K, V, BIAS, LENGTHS, DOUT };
 enum { DQ, DK, DV, DBIAS };
@@ -138,7 +139,30 @@ static void laplace(const struct unit *u, void *x, void *density, int64_t n)
     k->affine(1 / deviation, density, 0, density, count);
 }
 
-/* Weights of rows i .. i + rows - 1 to the first m keys; a row's own end in zeros. density: m numbers a row, or NULL */
+/* n scores q . k become weights: x is both. density: n numbers, of laplace alone */
+static void weigh(const struct unit *u, double scale, const void *bias, void *x, int64_t n, void *density)
+{
+    void *work = u->s.row[0];
+    const size_t count = (size_t)n;
+
+    u->k->affine(scale, x, 0, x, count);
+    u->k->binary(SQA_BINARY_ADD, x, bias, x, count);
+    switch (u->a->spec.function) {
+    case SQA_MEGA_SOFTMAX:
+        u->k->softmax(x, x, n > 0, count);
+        break;
+    case SQA_MEGA_LAPLACE:
+        laplace(u, x, density, n);
+        break;
+    case SQA_MEGA_RELU2: /* its derivative, 2 max(x, 0), is made of A */
+        u->k->unary(SQA_UNARY_RELU, x, work, count);
+        u->k->binary(SQA_BINARY_MUL, work, work, x, count);
+        break;
+    }
+}
+
+/* Weights of rows i .. i + rows - 1 to the first m keys; a row's own end in zeros. density: m numbers a row, or NULL
+ */
 static void weights(const struct unit *u, int64_t i, int64_t rows, int64_t m, void *density)
 {
     const struct sqa_tensor *q = u->n->in[Q], *keys = u->n->in[K];
@@ -149,23 +173,10 @@ static void weights(const struct unit *u, int64_t i, int64_t rows, int64_t m, vo
                u->s.a, m);
     for (int64_t r = 0; r < rows; r++) {
         const int64_t n = keys_of(u, i + r);
-        const void *bias = sqa_at(sqa_data(u->n->in[BIAS]), c - 1 - (i + r), size);
-        void *x = sqa_at(u->s.a, r * m, size), *work = u->s.row[0];
+        void *x = sqa_at(u->s.a, r * m, size);
 
-        u->k->affine(scale_of(u, i + r), x, 0, x, (size_t)n);
-        u->k->binary(SQA_BINARY_ADD, x, bias, x, (size_t)n);
-        switch (u->a->spec.function) {
-        case SQA_MEGA_SOFTMAX:
-            u->k->softmax(x, x, n > 0, (size_t)n);
-            break;
-        case SQA_MEGA_LAPLACE:
-            laplace(u, x, density != NULL ? sqa_at(density, r * m, size) : u->s.density, n);
-            break;
-        case SQA_MEGA_RELU2: /* its derivative, 2 max(x, 0), is made of A */
-            u->k->unary(SQA_UNARY_RELU, x, work, (size_t)n);
-            u->k->binary(SQA_BINARY_MUL, work, work, x, (size_t)n);
-            break;
-        }
+        weigh(u, scale_of(u, i + r), sqa_at(sqa_data(u->n->in[BIAS]), c - 1 - (i + r), size), x, n,
+              density != NULL ? sqa_at(density, r * m, size) : u->s.density);
         memset(sqa_at(x, n, size), 0, (size_t)(m - n) * size);
     }
 }
@@ -347,7 +358,8 @@ static double bwd_flops(const struct sqa_node *n)
 static void run(const struct sqa_node *n, const struct sqa_run *r)
 {
     const struct attr *a = n->attr;
-    struct job j = {n, r->workspace, sqa_random_mix(sqa_random_mix(r->seed, r->step), a->path != 0 ? a->path : n->path_hash)};
+    struct job j = {n, r->workspace,
+                    sqa_random_mix(sqa_random_mix(r->seed, r->step), a->path != 0 ? a->path : n->path_hash)};
 
     sqa_chunks(r, n->in[Q]->dim[0] * chunks_of(n), 1, n->nin > DOUT ? bwd_flops(n) : flops(n), units, &j);
 }
@@ -398,4 +410,129 @@ struct sqa_tensor *sqa_mega_attention(struct sqa_graph *g, struct sqa_tensor *q,
     struct sqa_tensor *const in[] = {sqa_dense_rows(g, q), sqa_dense_rows(g, k), sqa_dense_rows(g, v), bias, lengths};
 
     return sqa_ready(g, "mega_attention", 4, in) ? sqa_apply(g, &op_attention, &a, sizeof a, 5, in) : NULL;
+}
+
+/* mega_step: q, k, v (B, 1, any), bias, the position, and the states keys (B, N, z) and values (B, N, e) */
+
+enum { POSITION = BIAS + 1, KEYS, VALUES, STEP_INPUTS };
+
+static enum sqa_status step_shape(struct sqa_node *n, struct sqa_err *err)
+{
+    const struct sqa_tensor *q = n->in[Q], *v = n->in[V];
+    char one[96], two[96];
+
+    if (q->rank != 3 || q->dim[1] != 1 || !sqa_same_shape(q, n->in[K]) || v->rank != 3 || v->dim[1] != 1 ||
+        n->in[BIAS]->dim[0] != 2 * n->in[KEYS]->dim[1] - 1)
+        return sqa_shape_fail(n, err, "q %s, v %s; give (batch, 1, width)", sqa_shape_text(q, one),
+                              sqa_shape_text(v, two));
+    sqa_set_output(n, 0, v->dtype, 3, v->dim);
+    return SQA_OK;
+}
+
+static struct space step_space(const struct sqa_node *n, unsigned char *base, size_t *bytes)
+{
+    const size_t row = (size_t)n->in[KEYS]->dim[1] * sqa_dtype_size(n->in[Q]->dtype);
+    struct space s = {.grad = NULL};
+    size_t at = 0;
+
+    s.a = sqa_take(base, &at, row);
+    s.density = sqa_take(base, &at, row);
+    for (int i = 0; i < 2; i++)
+        s.row[i] = sqa_take(base, &at, row);
+    s.ones = sqa_take(base, &at, row);
+    *bytes = at;
+    return s;
+}
+
+static size_t step_workspace(const struct sqa_node *n, int threads)
+{
+    size_t bytes;
+
+    (void)step_space(n, NULL, &bytes);
+    return (size_t)threads * bytes;
+}
+
+static void step_rows(void *ctx, int64_t first, int64_t count, int thread)
+{
+    const struct job *j = ctx;
+    const struct attr *a = j->n->attr;
+    const struct sqa_tensor *q = j->n->in[Q], *v = j->n->in[V], *keys = j->n->in[KEYS], *values = j->n->in[VALUES];
+    const int64_t N = keys->dim[1], z = q->dim[2], e = v->dim[2];
+    const int64_t place = *(const int32_t *)sqa_data(j->n->in[POSITION]) % N, n = place + 1;
+    size_t bytes;
+
+    (void)step_space(j->n, NULL, &bytes);
+    const struct unit u = {.n = j->n,
+                           .k = sqa_kernels_of(q->dtype),
+                           .a = a,
+                           .s = step_space(j->n, j->workspace + (size_t)thread * bytes, &bytes)};
+    const size_t size = u.k->size;
+    const double scale = a->spec.function == SQA_MEGA_SOFTMAX ? 1 / sqrt((double)z) : 1 / (double)n;
+
+    for (int64_t i = 0; i < n; i++)
+        sqa_real_set(q->dtype, sqa_at(u.s.ones, i, size), 1);
+    for (int64_t b = first; b < first + count; b++) {
+        void *own_keys = sqa_at(sqa_data(keys), b * N * z, size), *own = sqa_at(sqa_data(values), b * N * e, size);
+
+        memcpy(sqa_at(own_keys, place * z, size), sqa_at(sqa_data(j->n->in[K]), b * z, size), (size_t)z * size);
+        memcpy(sqa_at(own, place * e, size), sqa_at(sqa_data(v), b * e, size), (size_t)e * size);
+        u.k->gemm(0, 1, 1, n, z, 1, sqa_at(sqa_data(q), b * z, size), z, own_keys, z, 0, u.s.a, n);
+        weigh(&u, scale, sqa_at(sqa_data(j->n->in[BIAS]), N - 1 - place, size), u.s.a, n, u.s.density);
+        u.k->gemm(0, 0, 1, e, n, 1, u.s.a, n, own, e, 0, sqa_at(sqa_data(j->n->out[0]), b * e, size), e);
+    }
+}
+
+static double step_flops(const struct sqa_node *n)
+{
+    const struct attr *a = n->attr;
+    const struct sqa_mega_attention_spec all = {.function = a->spec.function};
+
+    return (double)(n->in[KEYS]->dim[0] * n->in[KEYS]->dim[1]) *
+           sqa_mega_attention_flops(1, 1, n->in[Q]->dim[2], n->in[V]->dim[2], all);
+}
+
+/* The states are read, and a row of them written. */
+static double step_bytes(const struct sqa_node *n)
+{
+    const struct sqa_tensor *q = n->in[Q], *v = n->in[V], *keys = n->in[KEYS], *values = n->in[VALUES];
+
+    return (double)(sqa_numel(keys) + sqa_numel(values) + 3 * sqa_numel(q) + 3 * sqa_numel(v)) *
+           (double)sqa_dtype_size(q->dtype);
+}
+
+static void step_run(const struct sqa_node *n, const struct sqa_run *r)
+{
+    struct job j = {n, r->workspace, 0};
+
+    sqa_chunks(r, n->in[Q]->dim[0], 1, step_flops(n), step_rows, &j);
+}
+
+static const struct sqa_op op_step = {
+    .name = "mega_step",
+    .help = "k and v appended to a cache, o = f(q k^T, bias by distance) v",
+    .shape = step_shape,
+    .run = step_run,
+    .flops = step_flops,
+    .bytes = step_bytes,
+    .workspace = step_workspace,
+};
+
+struct sqa_tensor *sqa_mega_attention_step(struct sqa_context *c, struct sqa_tensor *q, struct sqa_tensor *k,
+                                           struct sqa_tensor *v, struct sqa_tensor *bias,
+                                           struct sqa_mega_attention_spec spec)
+{
+    const struct attr a = {.spec = spec};
+
+    if (!sqa_ready(c->g, "mega_step", 4, (struct sqa_tensor *const[]){q, k, v, bias}))
+        return NULL;
+    const int64_t N = chunk_of(c->max_length, spec.chunk);
+    struct sqa_tensor *const in[STEP_INPUTS] = {q,
+                                                k,
+                                                v,
+                                                bias,
+                                                c->position,
+                                                sqa_step_state(c, "keys", SQA_DIMS(N, q->dim[2]), NULL),
+                                                sqa_step_state(c, "values", SQA_DIMS(N, v->dim[2]), NULL)};
+    return sqa_ready(c->g, "mega_step", STEP_INPUTS, in) ? sqa_apply(c->g, &op_step, &a, sizeof a, STEP_INPUTS, in)
+                                                         : NULL;
 }

@@ -16,7 +16,7 @@
 #ifndef SQA_MODELS_MEGA_ATTENTION_H
 #define SQA_MODELS_MEGA_ATTENTION_H
 
-#include "engine/graph.h"
+#include "models/variant.h"
 
 enum sqa_mega_function { SQA_MEGA_SOFTMAX, SQA_MEGA_LAPLACE, SQA_MEGA_RELU2 };
 
@@ -27,11 +27,16 @@ struct sqa_mega_attention_spec {
     double dropout; /* of A, when g->training */
 };
 
-/* q, k (B, L, z), v (B, L, e), bias (2 c - 1) with b_d at d + c - 1, c the positions of a chunk and at most L; lengths
- * i32 (B) or NULL -> (B, L, e). A row without a valid key gives 0. */
+/* q, k (B, L, z), v (B, L, e), bias (2 c - 1) with b_d at d + c - 1, c the positions of a chunk and at most L;
+ * lengths i32 (B) or NULL -> (B, L, e). A row without a valid key gives 0. */
 struct sqa_tensor *sqa_mega_attention(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
                                       struct sqa_tensor *v, struct sqa_tensor *bias, struct sqa_tensor *lengths,
                                       struct sqa_mega_attention_spec spec);
+/* The same for one position, of the sequence so far, or of the chunk so far: keys and values are states. q, k (B, 1,
+ * z), v (B, 1, e), bias (2 n - 1) with b_d at d + n - 1 for n = min(chunk, c->max_length). Causal. */
+struct sqa_tensor *sqa_mega_attention_step(struct sqa_context *c, struct sqa_tensor *q, struct sqa_tensor *k,
+                                           struct sqa_tensor *v, struct sqa_tensor *bias,
+                                           struct sqa_mega_attention_spec spec);
 /* Forward flops. */
 double sqa_mega_attention_flops(int64_t batch, int64_t length, int64_t z, int64_t e,
                                 struct sqa_mega_attention_spec spec);

@@ -345,8 +345,8 @@ struct sqa_tensor *sqa_mega_kernel(struct sqa_graph *g, struct sqa_mega_paramete
 
 double sqa_mega_kernel_flops(int64_t kernels, int64_t width, int64_t states, int64_t length, int64_t taps)
 {
-    const struct sizes s = with_rows(
-        (struct sizes){.kernels = kernels, .width = width, .states = states, .length = length}, taps);
+    const struct sizes s =
+        with_rows((struct sizes){.kernels = kernels, .width = width, .states = states, .length = length}, taps);
 
     return count_of(&s);
 }

@@ -104,12 +104,11 @@ static void place_of(const struct sqa_node *n, int64_t row, int64_t at[3])
     }                                                                                                      \
     static void scaled_##NAME(T w, const T *restrict x, bool add, T *restrict y, int64_t d)                \
     {                                                                                                      \
-        if (add)                                                                                           \
-            for (int64_t c = 0; c < d; c++)                                                                \
-                y[c] += w * x[c];                                                                          \
-        else                                                                                               \
-            for (int64_t c = 0; c < d; c++)                                                                \
-                y[c] = w * x[c];                                                                           \
+        if (add) {                                                                                         \
+            _Pragma("omp simd") for (int64_t c = 0; c < d; c++) y[c] += w * x[c];                          \
+        } else {                                                                                           \
+            _Pragma("omp simd") for (int64_t c = 0; c < d; c++) y[c] = w * x[c];                           \
+        }                                                                                                  \
     }                                                                                                      \
     static T dot_##NAME(const T *x, const T *y, int64_t d)                                                 \
     {                                                                                                      \
