@@ -36,72 +36,76 @@ static int64_t before(const struct sqa_region_max *a, int64_t t, int64_t rows)
 
 /* For each real type: y = the larger of x (position t; NULL: not valid) and z (NULL: none), which may be y; and the
  * gradient of a head. */
-#define MAX_FORMS(T, NAME)                                                                                           \
-    static void larger_##NAME(const T *x, int32_t t, const T *z, const int32_t *z_at, T *y, int32_t *y_at,           \
-                              int64_t d)                                                                             \
-    {                                                                                                                \
-        const bool old = z != NULL && d > 0 && z_at[0] >= 0; /* all of them or none */                               \
-                                                                                                                     \
-        if (old && x != NULL) {                                                                                      \
-            _Pragma("omp simd") for (int64_t e = 0; e < d; e++)                                                      \
-            {                                                                                                        \
-                const bool take = x[e] > z[e];                                                                       \
-                const int32_t at = take ? t : z_at[e];                                                               \
-                                                                                                                     \
-                y[e] = take ? x[e] : z[e];                                                                           \
-                y_at[e] = at;                                                                                        \
-            }                                                                                                        \
-            return;                                                                                                  \
-        }                                                                                                            \
-        for (int64_t e = 0; e < d; e++) {                                                                            \
-            const T value = x != NULL ? x[e] : old ? z[e] : 0;                                                       \
-                                                                                                                     \
-            y_at[e] = x != NULL ? t : old ? z_at[e] : -1;                                                            \
-            y[e] = value;                                                                                            \
-        }                                                                                                            \
-    }                                                                                                                \
-    static void max_pairs_##NAME(void *ctx, int64_t first, int64_t count, int thread)                                \
-    {                                                                                                                \
-        const struct sqa_node *n = ctx;                                                                              \
-        const struct sqa_region_max *a = n->attr;                                                                    \
-        const struct sqa_tensor *x = n->in[X], *y = n->out[0], *at = n->out[1];                                      \
-        const int64_t N = x->dim[1], d = x->dim[3];                                                                  \
-                                                                                                                     \
-        (void)thread;                                                                                                \
-        for (int64_t pair = first; pair < first + count; pair++) {                                                   \
-            const int64_t valid = sqa_length_at(n->in[LENGTHS], pair / x->dim[2], N);                                \
-                                                                                                                     \
-            for (int64_t i = 0; i < N; i++) {                                                                        \
-                const int64_t t = a->backwards ? N - 1 - i : i, from = before(a, t, N);                              \
-                const int64_t to = a->block > 0 ? t / a->block : t;                                                  \
-                const T *z = from >= 0 ? sqa_head_row(y, pair, from, sizeof(T)) : NULL;                              \
-                const int32_t *z_at = from >= 0 ? sqa_head_row(at, pair, from, sizeof *z_at) : NULL;                 \
-                                                                                                                     \
-                larger_##NAME(t < valid ? sqa_head_row(x, pair, t, sizeof(T)) : NULL, (int32_t)t, z, z_at,           \
-                              sqa_head_row(y, pair, to, sizeof(T)), sqa_head_row(at, pair, to, sizeof(int32_t)), d); \
-            }                                                                                                        \
-        }                                                                                                            \
-    }                                                                                                                \
-    static void max_bwd_pairs_##NAME(void *ctx, int64_t first, int64_t count, int thread)                            \
-    {                                                                                                                \
-        const struct sqa_node *n = ctx;                                                                              \
-        const struct sqa_tensor *dx = n->out[0], *at = n->in[AT], *dy = n->in[DY];                                   \
-        const int64_t N = dx->dim[1], rows = dy->dim[1], d = dx->dim[3], stride = dx->stride[1];                     \
-                                                                                                                     \
-        (void)thread;                                                                                                \
-        for (int64_t pair = first; pair < first + count; pair++) {                                                   \
-            for (int64_t t = 0; t < N; t++)                                                                          \
-                memset(sqa_head_row(dx, pair, t, sizeof(T)), 0, (size_t)d * sizeof(T));                              \
-            T *base = sqa_head_row(dx, pair, 0, sizeof(T));                                                          \
-            for (int64_t r = 0; r < rows; r++) {                                                                     \
-                const int32_t *from = sqa_head_row(at, pair, r, sizeof *from);                                       \
-                const T *g = sqa_head_row(dy, pair, r, sizeof(T));                                                   \
-                                                                                                                     \
-                for (int64_t e = 0; e < d; e++)                                                                      \
-                    if (from[e] >= 0)                                                                                \
-                        base[from[e] * stride + e] += g[e];                                                          \
-            }                                                                                                        \
-        }                                                                                                            \
+#define MAX_FORMS(T, NAME)                                                                                 \
+    static void larger_##NAME(const T *x, int32_t t, const T *z, const int32_t *z_at, T *y, int32_t *y_at, \
+                              int64_t d)                                                                   \
+    {                                                                                                      \
+        const bool old = z != NULL && d > 0 && z_at[0] >= 0; /* all of them or none */                     \
+                                                                                                           \
+        if (old && x != NULL) {                                                                            \
+            _Pragma("omp simd") for (int64_t e = 0; e < d; e++)                                            \
+            {                                                                                              \
+                const T now = x[e], then = z[e];                                                           \
+                const int32_t since = z_at[e];                                                             \
+                                                                                                           \
+                y[e] = now > then ? now : then;                                                            \
+                y_at[e] = now > then ? t : since;                                                          \
+            }                                                                                              \
+            return;                                                                                        \
+        }                                                                                                  \
+        for (int64_t e = 0; e < d; e++) {                                                                  \
+            const T value = x != NULL ? x[e] : old ? z[e] : 0;                                             \
+                                                                                                           \
+            y_at[e] = x != NULL ? t : old ? z_at[e] : -1;                                                  \
+            y[e] = value;                                                                                  \
+        }                                                                                                  \
+    }                                                                                                      \
+    static void max_pairs_##NAME(void *ctx, int64_t first, int64_t count, int thread)                      \
+    {                                                                                                      \
+        const struct sqa_node *n = ctx;                                                                    \
+        const struct sqa_region_max *a = n->attr;                                                          \
+        const struct sqa_tensor *x = n->in[X], *y = n->out[0], *at = n->out[1];                            \
+        const int64_t N = x->dim[1], d = x->dim[3];                                                        \
+                                                                                                           \
+        (void)thread;                                                                                      \
+        for (int64_t pair = first; pair < first + count; pair++) {                                         \
+            const int64_t valid = sqa_length_at(n->in[LENGTHS], pair / x->dim[2], N);                      \
+                                                                                                           \
+            const T *xs = sqa_head_row(x, pair, 0, sizeof(T));                                             \
+            T *ys = sqa_head_row(y, pair, 0, sizeof(T));                                                   \
+            int32_t *places = sqa_head_row(at, pair, 0, sizeof *places);                                   \
+            const int64_t row = y->stride[1];                                                              \
+                                                                                                           \
+            for (int64_t i = 0; i < N; i++) {                                                              \
+                const int64_t t = a->backwards ? N - 1 - i : i, from = before(a, t, N);                    \
+                const int64_t to = a->block > 0 ? t / a->block : t;                                        \
+                                                                                                           \
+                larger_##NAME(t < valid ? xs + t * x->stride[1] : NULL, (int32_t)t,                        \
+                              from >= 0 ? ys + from * row : NULL, from >= 0 ? places + from * row : NULL,  \
+                              ys + to * row, places + to * row, d);                                        \
+            }                                                                                              \
+        }                                                                                                  \
+    }                                                                                                      \
+    static void max_bwd_pairs_##NAME(void *ctx, int64_t first, int64_t count, int thread)                  \
+    {                                                                                                      \
+        const struct sqa_node *n = ctx;                                                                    \
+        const struct sqa_tensor *dx = n->out[0], *at = n->in[AT], *dy = n->in[DY];                         \
+        const int64_t N = dx->dim[1], rows = dy->dim[1], d = dx->dim[3], stride = dx->stride[1];           \
+                                                                                                           \
+        (void)thread;                                                                                      \
+        for (int64_t pair = first; pair < first + count; pair++) {                                         \
+            for (int64_t t = 0; t < N; t++)                                                                \
+                memset(sqa_head_row(dx, pair, t, sizeof(T)), 0, (size_t)d * sizeof(T));                    \
+            T *base = sqa_head_row(dx, pair, 0, sizeof(T));                                                \
+            for (int64_t r = 0; r < rows; r++) {                                                           \
+                const int32_t *from = sqa_head_row(at, pair, r, sizeof *from);                             \
+                const T *g = sqa_head_row(dy, pair, r, sizeof(T));                                         \
+                                                                                                           \
+                for (int64_t e = 0; e < d; e++)                                                            \
+                    if (from[e] >= 0)                                                                      \
+                        base[from[e] * stride + e] += g[e];                                                \
+            }                                                                                              \
+        }                                                                                                  \
     }
 MAX_FORMS(float, f32)
 MAX_FORMS(double, f64)
@@ -231,83 +235,113 @@ static void find_stops(int64_t length, int64_t i, struct stops *s)
     }
 }
 
-/* Row of stop k in k or v and its regions */
-static void *stop_at(const struct sqa_tensor *own, const struct sqa_tensor *regions, const struct stops *s, int k,
-                     int64_t pair, size_t size)
+/* Rows of one head: of the inputs, and of the gradients */
+struct rows {
+    unsigned char *first[PDY + 1], *grad[PDY];
+    int64_t stride[PDY + 1], grad_stride[PDY]; /* bytes */
+};
+
+static struct rows rows_of(const struct sqa_node *n, int64_t pair, size_t size)
 {
-    return sqa_head_row(s->region[k] ? regions : own, pair, s->row[k], size);
+    struct rows r = {{NULL}, {NULL}, {0}, {0}};
+
+    for (int i = 0; i < n->nin; i++)
+        if (n->in[i] != NULL) {
+            r.first[i] = sqa_head_row(n->in[i], pair, 0, size);
+            r.stride[i] = n->in[i]->stride[1] * (int64_t)size;
+        }
+    for (int i = 0; i < n->nout; i++)
+        if (n->out[i] != NULL && (i == 0 || n->in[i] != NULL)) {
+            r.grad[i] = sqa_head_row(n->out[i], pair, 0, size);
+            r.grad_stride[i] = n->out[i]->stride[1] * (int64_t)size;
+        }
+    return r;
 }
 
-#define PATH_FORMS(T, EXP, NAME)                                                                                    \
-    static T dot_##NAME(const T *x, const T *y, int64_t d)                                                          \
-    {                                                                                                               \
-        T lane[8] = {0}, sum = 0;                                                                                   \
-        int64_t c = 0;                                                                                              \
-                                                                                                                    \
-        for (; c + 8 <= d; c += 8)                                                                                  \
-            for (int l = 0; l < 8; l++)                                                                             \
-                lane[l] += x[c + l] * y[c + l];                                                                     \
-        for (; c < d; c++)                                                                                          \
-            sum += x[c] * y[c];                                                                                     \
-        for (int l = 0; l < 8; l++)                                                                                 \
-            sum += lane[l];                                                                                         \
-        return sum;                                                                                                 \
-    }                                                                                                               \
-    static void add_##NAME(T w, const T *restrict x, T *restrict y, int64_t d)                                      \
-    {                                                                                                               \
-        _Pragma("omp simd") for (int64_t e = 0; e < d; e++) y[e] += w * x[e];                                       \
-    }                                                                                                               \
-    static void weights_##NAME(const struct sqa_node *n, const struct stops *s, int64_t pair, int64_t i, T *w)      \
-    {                                                                                                               \
-        const struct path *a = n->attr;                                                                             \
-        const T *q = sqa_head_row(n->in[Q], pair, i, sizeof(T));                                                    \
-        T top = -(T)HUGE_VAL, sum = 0;                                                                              \
-                                                                                                                    \
-        for (int k = 0; k < s->n; k++) {                                                                            \
-            w[k] =                                                                                                  \
-                (T)a->scale * dot_##NAME(q, stop_at(n->in[K], n->in[KR], s, k, pair, sizeof(T)), n->in[Q]->dim[3]); \
-            top = w[k] > top ? w[k] : top;                                                                          \
-        }                                                                                                           \
-        for (int k = 0; k < s->n; k++)                                                                              \
-            sum += w[k] = EXP(w[k] - top);                                                                          \
-        for (int k = 0; k < s->n; k++)                                                                              \
-            w[k] /= sum;                                                                                            \
-    }                                                                                                               \
-    static void path_row_##NAME(const struct sqa_node *n, int64_t pair, int64_t i)                                  \
-    {                                                                                                               \
-        const int64_t d = n->in[Q]->dim[3];                                                                         \
-        T w[MOST], *y = sqa_head_row(n->out[0], pair, i, sizeof(T));                                                \
-        struct stops s;                                                                                             \
-                                                                                                                    \
-        find_stops(n->in[Q]->dim[1], i, &s);                                                                        \
-        weights_##NAME(n, &s, pair, i, w);                                                                          \
-        memset(y, 0, (size_t)d * sizeof(T));                                                                        \
-        for (int k = 0; k < s.n; k++)                                                                               \
-            add_##NAME(w[k], stop_at(n->in[V], n->in[VR], &s, k, pair, sizeof(T)), y, d);                           \
-    }                                                                                                               \
-    static void path_bwd_row_##NAME(const struct sqa_node *n, int64_t pair, int64_t i)                              \
-    {                                                                                                               \
-        const struct path *a = n->attr;                                                                             \
-        const int64_t d = n->in[Q]->dim[3];                                                                         \
-        const T *dy = sqa_head_row(n->in[PDY], pair, i, sizeof(T));                                                 \
-        const T *q = sqa_head_row(n->in[Q], pair, i, sizeof(T));                                                    \
-        T w[MOST], along[MOST], mean = 0;                                                                           \
-        struct stops s;                                                                                             \
-                                                                                                                    \
-        find_stops(n->in[Q]->dim[1], i, &s);                                                                        \
-        weights_##NAME(n, &s, pair, i, w);                                                                          \
-        for (int k = 0; k < s.n; k++) {                                                                             \
-            along[k] = dot_##NAME(dy, stop_at(n->in[V], n->in[VR], &s, k, pair, sizeof(T)), d);                     \
-            mean += w[k] * along[k];                                                                                \
-        }                                                                                                           \
-        for (int k = 0; k < s.n; k++) {                                                                             \
-            const T ds = (T)a->scale * w[k] * (along[k] - mean);                                                    \
-                                                                                                                    \
-            add_##NAME(w[k], dy, stop_at(n->out[V], n->out[VR], &s, k, pair, sizeof(T)), d);                        \
-            add_##NAME(ds, q, stop_at(n->out[K], n->out[KR], &s, k, pair, sizeof(T)), d);                           \
-            add_##NAME(ds, stop_at(n->in[K], n->in[KR], &s, k, pair, sizeof(T)),                                    \
-                       sqa_head_row(n->out[Q], pair, i, sizeof(T)), d);                                             \
-        }                                                                                                           \
+/* Row of stop k in k or v (own: K or V) and its regions, and in their gradients */
+static void *stop_at(const struct rows *r, int own, const struct stops *s, int k)
+{
+    const int i = s->region[k] ? own + KR - K : own;
+
+    return r->first[i] + s->row[k] * r->stride[i];
+}
+
+static void *grad_at(const struct rows *r, int own, const struct stops *s, int k)
+{
+    const int i = s->region[k] ? own + KR - K : own;
+
+    return r->grad[i] + s->row[k] * r->grad_stride[i];
+}
+
+#define PATH_FORMS(T, EXP, NAME)                                                                                 \
+    static T dot_##NAME(const T *x, const T *y, int64_t d)                                                       \
+    {                                                                                                            \
+        T lane[8] = {0}, sum = 0;                                                                                \
+        int64_t c = 0;                                                                                           \
+                                                                                                                 \
+        for (; c + 8 <= d; c += 8)                                                                               \
+            for (int l = 0; l < 8; l++)                                                                          \
+                lane[l] += x[c + l] * y[c + l];                                                                  \
+        for (; c < d; c++)                                                                                       \
+            sum += x[c] * y[c];                                                                                  \
+        for (int l = 0; l < 8; l++)                                                                              \
+            sum += lane[l];                                                                                      \
+        return sum;                                                                                              \
+    }                                                                                                            \
+    static void add_##NAME(T w, const T *restrict x, T *restrict y, int64_t d)                                   \
+    {                                                                                                            \
+        _Pragma("omp simd") for (int64_t e = 0; e < d; e++) y[e] += w * x[e];                                    \
+    }                                                                                                            \
+    static void weights_##NAME(const struct sqa_node *n, const struct rows *r, const struct stops *s, int64_t i, \
+                               T *w)                                                                             \
+    {                                                                                                            \
+        const struct path *a = n->attr;                                                                          \
+        const T *q = (const void *)(r->first[Q] + i * r->stride[Q]);                                             \
+        T top = -(T)HUGE_VAL, sum = 0;                                                                           \
+                                                                                                                 \
+        for (int k = 0; k < s->n; k++) {                                                                         \
+            w[k] = (T)a->scale * dot_##NAME(q, stop_at(r, K, s, k), n->in[Q]->dim[3]);                           \
+            top = w[k] > top ? w[k] : top;                                                                       \
+        }                                                                                                        \
+        for (int k = 0; k < s->n; k++)                                                                           \
+            sum += w[k] = EXP(w[k] - top);                                                                       \
+        for (int k = 0; k < s->n; k++)                                                                           \
+            w[k] /= sum;                                                                                         \
+    }                                                                                                            \
+    static void path_row_##NAME(const struct sqa_node *n, const struct rows *r, int64_t i)                       \
+    {                                                                                                            \
+        const int64_t d = n->in[Q]->dim[3];                                                                      \
+        T w[MOST], *y = (void *)(r->grad[0] + i * r->grad_stride[0]);                                            \
+        struct stops s;                                                                                          \
+                                                                                                                 \
+        find_stops(n->in[Q]->dim[1], i, &s);                                                                     \
+        weights_##NAME(n, r, &s, i, w);                                                                          \
+        memset(y, 0, (size_t)d * sizeof(T));                                                                     \
+        for (int k = 0; k < s.n; k++)                                                                            \
+            add_##NAME(w[k], stop_at(r, V, &s, k), y, d);                                                        \
+    }                                                                                                            \
+    static void path_bwd_row_##NAME(const struct sqa_node *n, const struct rows *r, int64_t i)                   \
+    {                                                                                                            \
+        const struct path *a = n->attr;                                                                          \
+        const int64_t d = n->in[Q]->dim[3];                                                                      \
+        const T *dy = (const void *)(r->first[PDY] + i * r->stride[PDY]);                                        \
+        const T *q = (const void *)(r->first[Q] + i * r->stride[Q]);                                             \
+        T w[MOST], along[MOST], mean = 0;                                                                        \
+        struct stops s;                                                                                          \
+                                                                                                                 \
+        find_stops(n->in[Q]->dim[1], i, &s);                                                                     \
+        weights_##NAME(n, r, &s, i, w);                                                                          \
+        for (int k = 0; k < s.n; k++) {                                                                          \
+            along[k] = dot_##NAME(dy, stop_at(r, V, &s, k), d);                                                  \
+            mean += w[k] * along[k];                                                                             \
+        }                                                                                                        \
+        for (int k = 0; k < s.n; k++) {                                                                          \
+            const T ds = (T)a->scale * w[k] * (along[k] - mean);                                                 \
+                                                                                                                 \
+            add_##NAME(w[k], dy, grad_at(r, V, &s, k), d);                                                       \
+            add_##NAME(ds, q, grad_at(r, K, &s, k), d);                                                          \
+            add_##NAME(ds, stop_at(r, K, &s, k), (void *)(r->grad[Q] + i * r->grad_stride[Q]), d);               \
+        }                                                                                                        \
     }
 PATH_FORMS(float, expf, f32)
 PATH_FORMS(double, exp, f64)
@@ -324,11 +358,12 @@ static void path_pairs(void *ctx, int64_t first, int64_t count, int thread)
         for (int o = 0; backward && o < n->nout; o++)
             for (int64_t t = 0; t < n->out[o]->dim[1]; t++)
                 memset(sqa_head_row(n->out[o], pair, t, size), 0, (size_t)d * size);
+        const struct rows rows = rows_of(n, pair, size);
         for (int64_t i = 0; i < L; i++) {
             if (backward)
-                (wide ? path_bwd_row_f64 : path_bwd_row_f32)(n, pair, i);
+                (wide ? path_bwd_row_f64 : path_bwd_row_f32)(n, &rows, i);
             else
-                (wide ? path_row_f64 : path_row_f32)(n, pair, i);
+                (wide ? path_row_f64 : path_row_f32)(n, &rows, i);
         }
     }
 }

@@ -478,6 +478,28 @@ static enum sqa_status few_taps(struct sqa_err *err)
     return status;
 }
 
+static enum sqa_status steps_of_chunks(struct sqa_err *err)
+{
+    static const char *const items[] = {"mega:ema=2,z=4,v=5,attention=laplace", "mega:ema=2,z=4,v=5,attention=relu2",
+                                        "mega:ema=2,z=4,v=5,chunk=4", "mega:ema=2,z=4,v=5,chunk=3,attention=laplace"};
+    double x[BATCH * LENGTH * WIDTH], y[BATCH * LENGTH * WIDTH], expect[BATCH * LENGTH * WIDTH];
+    struct held h;
+    enum sqa_status status = SQA_OK;
+
+    sqa_probe_normal(13, x, BATCH * LENGTH * WIDTH);
+    sqa_probe_normal(14, (double *)&h, sizeof h / sizeof(double));
+    for (int i = 0; i < 4 && status == SQA_OK; i++) {
+        const struct sqa_probe p = probe_of(items[i], true, false, &h);
+
+        status = sqa_probe_run(&p, x, expect, err);
+        if (status == SQA_OK)
+            status = sqa_probe_steps(&p, x, y, NULL, err);
+        if (status == SQA_OK)
+            status = sqa_probe_expect(items[i], sqa_probe_difference(y, expect, BATCH * LENGTH * WIDTH), 1e-12, err);
+    }
+    return status;
+}
+
 /* In a block with the norm inside (prenorm), open gates and h = 0 take the stream itself away. */
 static void forget(struct sqa_store *s, void *user)
 {
@@ -514,6 +536,7 @@ static const struct sqa_identity identities[] = {
     {"gates shut: nothing is added", shut_gates},
     {"q = 0: the moving average is pointwise", no_memory},
     {"taps: no lag beyond them", few_taps},
+    {"step by step, other functions and chunks", steps_of_chunks},
     {"gates open: the stream is replaced, not its norm", whole_stream},
     {.name = NULL},
 };
