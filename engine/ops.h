@@ -133,8 +133,11 @@ struct sqa_tensor *sqa_attention_masked(struct sqa_graph *g, struct sqa_tensor *
  * (B, L, H, d). */
 struct sqa_tensor *sqa_attention_merge(struct sqa_graph *g, int n, struct sqa_tensor *const *part,
                                        struct sqa_tensor *const *lse);
-/* Of the output of sqa_attention: log sum exp of the scores of each query, (B, H, Lq); with `local` the queries of
- * each block, which is filled up (then slice it). */
+/* The same, with a log sum exp of all the sets, so that it can be a part itself. */
+struct sqa_tensor *sqa_attention_merge_lse(struct sqa_graph *g, int n, struct sqa_tensor *const *part,
+                                           struct sqa_tensor *const *lse);
+/* Of the output of sqa_attention or sqa_attention_merge_lse: log sum exp of the scores of each query, (B, H, Lq);
+ * with `local` the queries of each block, which is filled up (then slice it). */
 struct sqa_tensor *sqa_attention_lse(struct sqa_tensor *o);
 
 /* i32: how many of the positions start + m period + t, m >= 0, 0 <= t < width, are below lengths[b] (full when

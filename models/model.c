@@ -112,6 +112,25 @@ double sqa_heads_flops(const struct sqa_context *c)
     return rows * (8 * d * q + (c->frame.bias ? 3 * q + d : 0));
 }
 
+void sqa_stream_put(struct sqa_context *c, const char *name, struct sqa_tensor *t)
+{
+    int i = 0;
+    while (i < SQA_STREAMS && c->stream[i].name && strcmp(c->stream[i].name, name) != 0)
+        i++;
+    if (i == SQA_STREAMS)
+        sqa_graph_fail(c->g, SQA_UNSUPPORTED, "stream %s: there are %d others; use fewer names", name, SQA_STREAMS);
+    else
+        c->stream[i] = (struct sqa_stream){name, t};
+}
+
+struct sqa_tensor *sqa_stream_get(const struct sqa_context *c, const char *name)
+{
+    for (int i = 0; i < SQA_STREAMS && c->stream[i].name; i++)
+        if (strcmp(c->stream[i].name, name) == 0)
+            return c->stream[i].tensor;
+    return NULL;
+}
+
 static struct sqa_tensor *build_or_step(struct sqa_context *c, const struct sqa_item *item, struct sqa_tensor *x)
 {
     const struct sqa_variant *v = item->variant;

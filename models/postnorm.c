@@ -12,6 +12,7 @@
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     (void)self;
+    sqa_stream_put(c, "residual", x);
     struct sqa_tensor *mixed = sqa_dropout(c->g, sqa_build_mixer(c, x), c->frame.dropout);
     struct sqa_tensor *h = sqa_build_norm(c, "norm1", sqa_add(c->g, x, mixed));
     return !sqa_has_channel(c) ? h : sqa_build_norm(c, "norm2", sqa_add(c->g, h, sqa_build_channel(c, h)));

@@ -12,6 +12,7 @@
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     (void)self;
+    sqa_stream_put(c, "residual", x);
     struct sqa_tensor *mixed = sqa_build_mixer(c, sqa_build_norm(c, "norm1", x));
     struct sqa_tensor *h = sqa_add(c->g, x, sqa_dropout(c->g, mixed, c->frame.dropout));
     struct sqa_tensor *y = h;

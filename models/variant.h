@@ -75,7 +75,14 @@ static inline int64_t sqa_head_dim(const struct sqa_frame *f)
 
 struct sqa_model; /* model.h */
 
-/* What a building function gets. Auxiliary streams pass from block to block. */
+/* A tensor that passes from part to part and block to block beside x: see sqa_stream_put. */
+struct sqa_stream {
+    const char *name;
+    struct sqa_tensor *tensor;
+};
+enum { SQA_STREAMS = 4 };
+
+/* What a building function gets. */
 struct sqa_context {
     struct sqa_graph *g;
     struct sqa_store *store;
@@ -92,12 +99,17 @@ struct sqa_context {
     /* real (B, L): 0 at padding that may stand anywhere (holes.h), else 1; NULL: it stands behind. */
     struct sqa_tensor *valid;
     bool front; /* position 0 is what the pool put in front */
-    struct sqa_tensor *aux[4];
+    struct sqa_stream stream[SQA_STREAMS];
     /* Where positions go through one at a time (`step`), else NULL: i32 (1), the position, and where states lie.
      * length is 1, max_length the number of positions that may come. */
     struct sqa_tensor *position;
     struct sqa_store *states;
 };
+
+/* Makes t what later parts and blocks get under that name (of any shape; it replaces what was there). get: NULL where
+ * there is none. Residual blocks put "residual", what they add the mixer's output to. */
+void sqa_stream_put(struct sqa_context *c, const char *name, struct sqa_tensor *t);
+struct sqa_tensor *sqa_stream_get(const struct sqa_context *c, const char *name);
 
 /* Rows that the head sees: one a sequence, or, for tags, one a position. */
 static inline int64_t sqa_head_rows(const struct sqa_context *c)

@@ -33,7 +33,11 @@ static const char *const ids[] = {"transformer",
                                   "cosformer",
                                   "flowformer",
                                   "rfa",
-                                  "skyformer"};
+                                  "skyformer",
+                                  "luna",
+                                  "combiner",
+                                  "htransformer1d",
+                                  "mega"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {
@@ -122,6 +126,27 @@ static const struct {
     {"skyformer:landmarks=5", false},
     {"skyformer:landmarks=2,iterations=2,jitter=0.3", false},
     {"skyformer:landmarks=4,form=lra", false},
+    {"luna", true},
+    {"luna:memory=3", true},
+    {"luna:memory=3,tie=0", true},
+    {"luna:memory=20,dynamic=0", true},
+    {"combiner", true},
+    {"combiner:block=3", true},
+    {"combiner:block=1", true},
+    {"combiner:kind=axial", true},
+    {"combiner:kind=axial,block=3", true},
+    {"combiner:kind=mixture", true},
+    {"combiner:kind=mixture,block=3", true},
+    {"combiner:kind=mixture,block=1", true},
+    {"combiner:kind=logn", true},
+    {"htransformer1d", true},
+    {"htransformer1d:block=2", true},
+    {"htransformer1d:block=4", true},
+    {"mega", true},
+    {"mega:ema=3,z=4,v=6,attention=laplace", true},
+    {"mega:ema=3,z=4,v=6,attention=relu2", true},
+    {"mega:ema=1,z=3,v=5,chunk=4", true},
+    {"mega:ema=2,z=3,v=5,chunk=4,attention=laplace,taps=5", true},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H = 2, MORE = 17 };
 
@@ -148,6 +173,12 @@ static struct sqa_probe probe_of(int setting, bool causal)
                               .causal = causal,
                               .real = SQA_F64,
                               .seed = 3};
+}
+
+/* Forms without a causal one, and one that has only that */
+static bool has_form(int setting, bool causal)
+{
+    return causal ? settings[setting].causal : strstr(settings[setting].item, "kind=logn") == NULL;
 }
 
 static void test_identities(void **state)
@@ -180,7 +211,7 @@ static void test_gradients(void **state)
             int32_t valid[B];
             double worst = 0;
 
-            if (p.causal && !settings[i / 2].causal)
+            if (!has_form(i / 2, p.causal))
                 continue;
             p.length = lengths[k / 2];
             p.max_length = L;
@@ -206,10 +237,9 @@ static void test_padding(void **state)
         struct sqa_probe p = probe_of(i / 2, i % 2 != 0);
         struct sqa_err err = {0};
 
-        if ((p.causal && !settings[i / 2].causal) || strstr(p.item, "strided") != NULL ||
-            strstr(p.item, "form=lra") != NULL)
+        if (!has_form(i / 2, p.causal) || strstr(p.item, "strided") != NULL || strstr(p.item, "form=lra") != NULL)
             continue; /* strided blocks depend on the padded length; the LRA code attends to padding */
-        if ((p.causal && !settings[i / 2].causal) || strstr(p.item, "layout=strided") != NULL ||
+        if (!has_form(i / 2, p.causal) || strstr(p.item, "layout=strided") != NULL ||
             (strstr(p.item, "bigbird") != NULL && strstr(p.item, "form=lra") != NULL))
             continue; /* blocks depend on the padded length */
         p.max_length = MORE;
@@ -236,7 +266,7 @@ static void test_empty_rows(void **state)
         struct sqa_err err = {0};
         double worst = 0;
 
-        if (p.causal && !settings[i / 2].causal)
+        if (!has_form(i / 2, p.causal))
             continue;
         p.lengths = empty;
         CHECK(sqa_probe_run(&p, x, y, &err), err, p.item);
@@ -287,7 +317,7 @@ static void test_cost(void **state)
             const int32_t valid[B] = {1, 1};
             double graph, closed, memory;
 
-            if (p.causal && !settings[i / 2].causal)
+            if (!has_form(i / 2, p.causal))
                 continue;
             p.length = lengths[k / 2];
             p.lengths = k % 2 ? valid : NULL;
@@ -308,7 +338,7 @@ static void test_threads(void **state)
         struct sqa_probe p = probe_of(i / 2, i % 2 != 0);
         struct sqa_err err = {0};
 
-        if (p.causal && !settings[i / 2].causal)
+        if (!has_form(i / 2, p.causal))
             continue;
         p.real = SQA_F32;
         p.length = LONG;
@@ -507,6 +537,8 @@ static void test_refusals(void **state)
         {"nystromformer", "causal", true},
         {"skyformer", "causal", true},
         {"flowformer:form=lra", "causal=0", true},
+        {"combiner:kind=logn", "causal=1", false},
+        {"htransformer1d:block=3", "even", false},
     };
     double x[B * L * D], y[B * L * D];
 

@@ -185,6 +185,22 @@ static tensor *attention_merge(void *user, graph *g, tensor *const *in)
     lse[2] = sqa_slice(g, lse[2], 2, 0, 6);
     return sqa_attention_merge(g, 3, o, lse);
 }
+/* The same, two of the sets merged first */
+static tensor *attention_merge_twice(void *user, graph *g, tensor *const *in)
+{
+    tensor *o[3], *lse[3], *both;
+
+    (void)user;
+    o[0] = sqa_attention(g, in[0], in[1], in[2], in[3],
+                         (struct sqa_attention_spec){.scale = 0.5, .window = true, .left = 9, .right = -1});
+    o[1] = sqa_attention(g, in[0], in[1], in[2], in[3],
+                         (struct sqa_attention_spec){.scale = 0.5, .window = true, .left = -1, .right = 2});
+    o[2] = sqa_attention(g, in[0], in[2], in[1], in[3], (struct sqa_attention_spec){.scale = 0.4});
+    for (int k = 0; k < 3; k++)
+        lse[k] = sqa_attention_lse(o[k]);
+    both = sqa_attention_merge_lse(g, 2, o, lse);
+    return sqa_attention_merge(g, 2, (tensor *[]){both, o[2]}, (tensor *[]){sqa_attention_lse(both), lse[2]});
+}
 BUILD(attention_lse,
       sqa_unary(g, SQA_UNARY_TANH,
                 sqa_attention_lse(sqa_attention(g, in[0], in[1], in[2], NULL,
@@ -420,6 +436,12 @@ static const struct op_case cases[] = {
     {"attention merge wide",
      attention_merge,
      {R(2, 6, 2, 35), R(2, 6, 2, 35), R(2, 6, 2, 35), L(lengths2)},
+     4,
+     "attention_merge attention_merge_bwd",
+     1e-4},
+    {"attention merge twice",
+     attention_merge_twice,
+     {R(2, 6, 2, 3), R(2, 6, 2, 3), R(2, 6, 2, 3), L(lengths2)},
      4,
      "attention_merge attention_merge_bwd",
      1e-4},
