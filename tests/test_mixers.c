@@ -15,9 +15,24 @@
 #include "engine/plan.h"
 #include "models/probe.h"
 
-static const char *const ids[] = {
-    "transformer", "local",       "linformer", "linear_transformer",   "performer",  "s4d",     "no_mixer",
-    "mean_mixer",  "synthesizer", "reformer",  "sinkhorn_transformer", "longformer", "bigbird", "sparse_transformer"};
+static const char *const ids[] = {"transformer",
+                                  "local",
+                                  "linformer",
+                                  "linear_transformer",
+                                  "performer",
+                                  "s4d",
+                                  "no_mixer",
+                                  "mean_mixer",
+                                  "synthesizer",
+                                  "reformer",
+                                  "sinkhorn_transformer",
+                                  "longformer",
+                                  "bigbird",
+                                  "sparse_transformer",
+                                  "lru",
+                                  "s5",
+                                  "s4",
+                                  "dss"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {
@@ -41,6 +56,17 @@ static const struct {
     {"performer:features=0,kernel=relu", true},
     {"s4d:state=6,dt_max=1", true},
     {"s4d:state=2,init=inv", true},
+    {"lru:state=5", true},
+    {"lru:state=3,r_min=0.8,r_max=0.95,max_phase=0.5,out=none", true},
+    {"s5:state=8,blocks=2", true},
+    {"s5:state=6,blocks=1,disc=bilinear,c_init=complex,act=full_glu,opt=nobc", true},
+    {"s5:state=8,blocks=4,act=half_glu2,clip=1,c_init=lecun,opt=bfast", true},
+    {"s5:state=4,blocks=1,act=gelu", true},
+    {"s4:state=6,dt_max=1", true},
+    {"s4:state=2,copies=2", true},
+    {"s4:state=4,copies=0", true},
+    {"dss:state=3,dt_max=1", true},
+    {"dss:state=2,version=exp", true},
     {"no_mixer", true},
     {"mean_mixer", true},
     {"synthesizer", true},
@@ -309,6 +335,13 @@ static void test_refusals(void **state)
         {"performer:features=0", "features from 1", false},
         {"s4d:state=3", "even", false},
         {"s4d:dt_min=0.2", "dt_max", false},
+        {"lru:r_min=0.9,r_max=0.5", "r_max", false},
+        {"s5:state=10,blocks=5,dt_min=0.2", "dt_max", false},
+        {"s5:state=12,blocks=4", "even", false},
+        {"s4:state=3", "even", false},
+        {"s4:copies=3", "divisor", false},
+        {"s4:dt_min=0.2", "dt_max", false},
+        {"dss:dt_min=0.2", "dt_max", false},
         {"synthesizer:form=lra", "causal=0", true},
         {"reformer:form=lra", "causal=0", true},
         {"sinkhorn_transformer:form=lra", "causal=0", true},
