@@ -1,6 +1,8 @@
 /* diagonal_ssm.c - see diagonal_ssm.h */
 #include "models/diagonal_ssm.h"
 
+#include "models/step.h"
+
 struct sqa_tensor *sqa_diagonal_ssm(struct sqa_context *c, struct sqa_tensor *u, struct sqa_diagonal_ssm s)
 {
     const bool causal = c->frame.causal != 0;
@@ -11,8 +13,11 @@ struct sqa_tensor *sqa_diagonal_ssm(struct sqa_context *c, struct sqa_tensor *u,
 
     if (!causal)
         u = sqa_mask_rows(c->g, u, c->lengths);
-    states =
-        sqa_scan_directed(c->g, s.a, sqa_linear(c->g, u, s.w, NULL), true, causal ? SQA_SCAN_FORWARD : SQA_SCAN_BOTH);
+    states = sqa_linear(c->g, u, s.w, NULL);
+    if (c->position != NULL)
+        states = sqa_diagonal_step(c, "s", sqa_reshape(c->g, s.a, SQA_DIMS(1, 1, 2 * P)), states, true);
+    else
+        states = sqa_scan_directed(c->g, s.a, states, true, causal ? SQA_SCAN_FORWARD : SQA_SCAN_BOTH);
     out = sqa_linear(c->g, states, sqa_reshape(c->g, out, SQA_DIMS(R * 2 * P, D)), NULL);
     return sqa_add(c->g, out, sqa_mul(c->g, u, d));
 }

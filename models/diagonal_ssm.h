@@ -5,7 +5,8 @@
  *
  * u (B, L, D), s_t of P complex numbers: two products and a scan (engine/ops/scan.c). Not causal: states run from the
  * end too, r_t = a r_(t+1) + W u_t, with a C of their own; both contain position t. Rows of complex numbers are P
- * real parts, then P imaginary ones. Inputs at padding are 0.
+ * real parts, then P imaginary ones. Inputs at padding are 0. Where positions go one at a time
+ * (step.h), s_t is a state.
  */
 #ifndef SQA_MODELS_DIAGONAL_SSM_H
 #define SQA_MODELS_DIAGONAL_SSM_H

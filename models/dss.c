@@ -1,17 +1,20 @@
 /*
  * dss.c - diagonal state spaces with the softmax kernel
  *
- * Computes  K_l = Re sum_n W_n / Lambda_n softmax_l(lambda_n l) over l = 0 .. m - 1, lambda = dt_re Re Lambda + i
- * dt_im Im Lambda, N complex modes; or, version=exp, K_l = Re sum_n W_n (exp(lambda_n) - 1) / Lambda_n exp(lambda_n
- * l) with Re Lambda < 0; y = K * u + D u by FFT, then Wout gelu(y) + b. Not causal: a second W gives the kernel of
- * the future, 1, 2, ... steps away Shapes    x (B, L, D) -> (B, L, D); log_dt (D, 2), lambda (N, 2), w (1 or 2, D, N,
- * 2), d (D) Cost      a batch: kernels, 4 L N D flops each and small tables, and their transforms; a sequence: two
- * transforms and a spectral product a channel, 2 L D^2 for Wout, 2 L D Source    Gupta et al. 2022, arXiv:2203.14343;
- * initial values, 1 / x ~ conj(x) / (|x|^2 + eps) and groups: ag1988/dss: src/models/sequence/ss/standalone/dss.py
+ * Computes  K_l = Re sum_n W_n / Lambda_n softmax_l(lambda_n l) over l = 0 .. m - 1 with N complex modes and
+ *           lambda = dt_re Re Lambda + i dt_im Im Lambda; or, version=exp, K_l = Re sum_n W_n (exp(lambda_n) - 1) /
+ *           Lambda_n exp(lambda_n l) with Re Lambda < 0; y = K * u + D u by FFT, then Wout gelu(y) + b. Not causal:
+ *           a second W gives the kernel of the future, 1, 2, ... steps away
+ * Shapes    x (B, L, D) -> (B, L, D); log_dt (D, 2), lambda (N, 2), w (1 or 2, D, N, 2), d (D)
+ * Cost      a batch: kernels, 4 L N D flops each and small tables, and their transforms; a sequence: two transforms
+ *           and a spectral product a channel, 2 L D^2 for Wout, 2 L D
+ * Step      D N complex numbers, s <- exp(lambda) s + u, y = Re(w s) + D u
+ * Source    Gupta et al. 2022, arXiv:2203.14343; initial values, 1 / x ~ conj(x) / (|x|^2 + eps) and groups:
+ *           ag1988/dss: src/models/sequence/ss/standalone/dss.py
  * Departs   the softmax runs over the m positions that the model is made for, not over those of a batch, so that
- * outputs do not depend on padding. Where Re Lambda > 0 that file subtracts a maximum from exponents only of which it
- *           keeps no gradient; here gradients are those of the formula. m Re lambda above 700 overflows. Wout begins
- *           Xavier-uniform; dropout before it is not tied over time; input at padding is 0
+ *           outputs do not depend on padding. Where Re Lambda > 0 that file subtracts a maximum from exponents only
+ *           of which it keeps no gradient; here gradients are those of the formula. m Re lambda above 700 overflows.
+ *           Wout begins Xavier-uniform; dropout before it is not tied over time; input at padding is 0
  */
 #include <complex.h>
 #include <math.h>
@@ -243,6 +246,31 @@ static const struct sqa_op op_kernel = {
     .tolerance = 1e-5,
 };
 
+static enum sqa_status step_shape(struct sqa_node *n, struct sqa_err *err)
+{
+    const struct sqa_tensor *w = n->in[W];
+    char text[96];
+
+    if (sqa_vandermonde_step_shape(&law, n) != SQA_OK || sqa_numel(n->in[LOG_DT]) != 2 * w->dim[1] ||
+        sqa_numel(n->in[LAMBDA]) != 2 * w->dim[1] * w->dim[2])
+        return sqa_shape_fail(n, err, "w is %s; give log_dt (D, 2), lambda (D, N, 2), w (1, D, N, 2)",
+                              sqa_shape_text(w, text));
+    return SQA_OK;
+}
+
+static void step_run(const struct sqa_node *n, const struct sqa_run *r)
+{
+    sqa_vandermonde_step_run(&law, n, r);
+}
+
+static const struct sqa_op op_step = {
+    .name = "dss_step_tables",
+    .help = "exp(lambda) and the factors of its powers",
+    .shape = step_shape,
+    .run = step_run,
+    .workspace = kernel_workspace,
+};
+
 /* The mixer */
 
 static bool is_softmax(const struct self *s)
@@ -296,6 +324,10 @@ static struct sqa_tensor *state_space(const struct self *s, struct sqa_context *
 
     if (!sqa_ready(c->g, "dss_kernel", 4, in))
         return NULL;
+    if (c->position != NULL) {
+        k = sqa_apply(c->g, &op_step, &p, sizeof p, 3, in);
+        return k == NULL ? NULL : sqa_vandermonde_step(c, u, k, k->node->out[1], in[SKIP]);
+    }
     k = sqa_apply(c->g, &op_kernel, &p, sizeof p, 4, in);
     if (k == NULL)
         return NULL;
@@ -607,6 +639,7 @@ const struct sqa_variant sqa_variant_dss = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -5,6 +5,7 @@
  *           exp(theta)); then GLU(Wout gelu(y) + b). Not causal: a second scan from the end with a second C
  * Shapes    x (B, L, D) -> (B, L, D); ring (3, P): nu, theta, gamma; b (D, 2, P), c (1 or 2, 2, P, D), d (D)
  * Cost      a position: 4 P D + 8 P + 4 P D for the states (twice the last two when not causal), 4 D^2 for Wout
+ * Step      P complex numbers a sequence
  * Source    Orvieto et al. 2023, arXiv:2303.06349; parameters, initial values, groups and the layer as in
  *           NicolasZucchet/minimal-LRU: lru/model.py and train_helpers.py; the two directions as in lindermanlab/S5
  * Departs   c holds -Im C; D does not decay; Wout begins Xavier-uniform
@@ -277,6 +278,7 @@ const struct sqa_variant sqa_variant_lru = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -2,16 +2,18 @@
  * s4.c - structured state space with a diagonal plus rank 1 matrix, as a long convolution
  *
  * Computes  per channel x' = A x + B u, y = 2 Re(C x) + D u with A = Lambda - P P* of N / 2 stored complex modes,
- * steps of size dt by the bilinear rule: y = K * u + D u with K of s4_kernel.h, by FFT; then GLU(Wout gelu(y) + b).
- *           Not causal: a second C gives the kernel of the future, 1, 2, ... steps away
- * Shapes    x (B, L, D) -> (B, L, D); log_dt (D); log_a_re, a_im (S, N / 2), b, p (S, N / 2, 2) of S copies, channel
- * h has copy h mod S; c (1 or 2, D, N / 2, 2), d (D) Cost      a batch: kernels of n = a power of two >= the longest
- * length: about 23 to 31 n N D flops and their transforms; a sequence: two transforms and a spectral product a
- * channel, 4 L D^2 for Wout, 5 L D Source    Gu et al. 2021, arXiv:2111.00396; initial values (HiPPO-LegS),
- * parameters, copies = 1 and the two-sided form: state-spaces/s4: models/s4/s4.py and configs/model/layer/s4.yaml
+ *           steps of size dt by the bilinear rule: y = K * u + D u with K of s4_kernel.h, by FFT; then
+ *           GLU(Wout gelu(y) + b). Not causal: a second C gives the kernel of the future, 1, 2, ... steps away
+ * Shapes    x (B, L, D) -> (B, L, D); log_dt (D); log_a_re, a_im (S, N / 2), b, p (S, N / 2, 2) of S copies, of
+ *           which channel h has copy h mod S; c (1 or 2, D, N / 2, 2), d (D)
+ * Cost      a batch: kernels of n = a power of two >= the longest length, 12 to 16 n N D flops, and their
+ *           transforms; a sequence: two transforms and a spectral product a channel, 4 L D^2 for Wout, 5 L D
+ * Step      D N / 2 complex numbers (s4_step.h)
+ * Source    Gu et al. 2021, arXiv:2111.00396; initial values (HiPPO-LegS), parameters, copies = 1 and the two-sided
+ *           form: state-spaces/s4: models/s4/s4.py and configs/model/layer/s4.yaml
  * Departs   log_dt is the logarithm of the step, softplus's inverse in that file's latest form; modes have positive
  *           imaginary parts, their conjugates there; n is rounded up; dropout before Wout is not tied over time;
- * input at padding is 0
+ *           input at padding is 0
  */
 #include <complex.h>
 #include <math.h>
@@ -20,7 +22,7 @@
 #include "base/random.h"
 #include "models/hippo.h"
 #include "models/probe.h"
-#include "models/s4_kernel.h"
+#include "models/s4_step.h"
 
 struct self {
     int64_t state, copies;
@@ -239,6 +241,8 @@ static struct sqa_tensor *state_space(const struct self *s, struct sqa_context *
     all.p = shared(c, sqa_param_tensor(c, "p", SQA_GROUP_SSM, p, SQA_DIMS(S, M, 2)), 2);
     all.ct = sqa_param_tensor(c, "c", SQA_GROUP_REGULAR, output, SQA_DIMS(kernels_of(c), D, M, 2));
     all.d = sqa_param_tensor(c, "d", SQA_GROUP_NO_DECAY, normal, SQA_DIMS(D));
+    if (c->position != NULL)
+        return sqa_s4_step(c, all, sqa_s4_points(c->max_length), u);
     past = sqa_s4_kernel(c->g, all, c->length, sqa_s4_points(c->max_length), &future);
     return sqa_fftconv(c->g, sqa_mask_rows(c->g, u, c->lengths), past, future);
 }
@@ -629,6 +633,7 @@ const struct sqa_variant sqa_variant_s4 = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -1,11 +1,11 @@
 /*
  * s4_kernel.h - convolution kernels of state spaces with a diagonal plus rank 1 matrix
  *
- * For each of D channels: N = 2 M modes in conjugate pairs, of which M are stored; A = Lambda - P P*, Lambda =
- * -exp(log_a_re) + i a_im, step dt = exp(log_dt). The bilinear rule gives Abar = (I - dt/2 A)^-1 (I + dt/2 A), Bbar =
- * (I - dt/2 A)^-1 dt B and K_l = C Abar^l Bbar. Stored is Ct = C (I - Abar^n), n >= L a power of two, so that the
- * transform of n taps at w = exp(-2 pi i m / n) is, with z = 2 (1 - w) / (1 + w) = 2 i tan(pi m / n) and sums over
- * all modes k_xy = sum x y dt / (z - dt Lambda),
+ * For each of D channels: N = 2 M modes in conjugate pairs, of which M are stored; A = Lambda - P P*, step
+ * dt = exp(log_dt), Lambda = -exp(log_a_re) + i a_im. The bilinear rule gives Abar = (I - dt/2 A)^-1 (I + dt/2 A),
+ * Bbar = (I - dt/2 A)^-1 dt B and K_l = C Abar^l Bbar. Stored is Ct = C (I - Abar^n), n >= L a power of two, so that
+ * the transform of n taps at w = exp(-2 pi i m / n) is, with z = 2 (1 - w) / (1 + w) = 2 i tan(pi m / n) and sums
+ * over all modes k_xy = sum x y dt / (z - dt Lambda),
  *
  *     Khat(m) = 2 / (1 + w) (k_CtB - k_CtP k_P*B / (1 + k_P*P)),    Khat(n / 2) = dt / 2 sum Ct B
  *

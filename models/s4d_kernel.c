@@ -144,3 +144,46 @@ double sqa_s4d_kernel_flops(int64_t kernels, int64_t width, int64_t modes, int64
 {
     return sqa_vandermonde_flops(MODE_FLOPS, kernels, width, modes, length);
 }
+
+/* s4d_step: z and w for the recurrence. Outputs (2, D, M): real parts, then imaginary ones; of w minus those, so that
+ * Re(w x) is a sum of products. */
+
+static enum sqa_status step_shape(struct sqa_node *n, struct sqa_err *err)
+{
+    const struct sqa_tensor *c = n->in[C];
+    char text[96];
+
+    if (sqa_vandermonde_step_shape(&law, n) != SQA_OK || sqa_numel(n->in[LOG_DT]) != c->dim[1] ||
+        sqa_numel(n->in[LOG_A_RE]) != c->dim[1] * c->dim[2] || sqa_numel(n->in[A_IM]) != c->dim[1] * c->dim[2])
+        return sqa_shape_fail(n, err, "c is %s; give log_dt (D), log_a_re and a_im (D, M), c (1, D, M, 2)",
+                              sqa_shape_text(c, text));
+    return SQA_OK;
+}
+
+static void step_run(const struct sqa_node *n, const struct sqa_run *r)
+{
+    sqa_vandermonde_step_run(&law, n, r);
+}
+
+static const struct sqa_op op_step = {
+    .name = "s4d_step_tables",
+    .help = "exp(dt A) and 2 C (exp(dt A) - 1) / A",
+    .shape = step_shape,
+    .run = step_run,
+    .workspace = kernel_workspace,
+};
+
+struct sqa_tensor *sqa_s4d_step_tables(struct sqa_graph *g, struct sqa_s4d_parameters p, struct sqa_tensor **w)
+{
+    struct sqa_tensor *const in[] = {p.log_dt, p.log_a_re, p.a_im, p.c};
+    const int64_t length = 1;
+
+    *w = NULL;
+    if (!sqa_ready(g, "s4d_step_tables", 4, in))
+        return NULL;
+    struct sqa_tensor *z = sqa_apply(g, &op_step, &length, sizeof length, 4, in);
+
+    if (z != NULL)
+        *w = z->node->out[1];
+    return z;
+}

@@ -1,16 +1,19 @@
 /*
  * s5.c - one state space with many inputs and outputs, by a scan
  *
- * Computes  x' = A x + B u with A diagonal, `state` real or P = state / 2 complex modes, held over steps of a size of
- *           each mode's own (zero-order hold, or bilinear): x_t = a x_(t-1) + f B u_t, a = exp(dt A), f = (a - 1) /
- * A, y_t = 2 Re(C x_t) + D u_t. Not causal: a second scan from the end with a second C. Then an activation: half_glu1
- * g sigmoid(Wg + b), g = gelu(y); half_glu2 y sigmoid(Wg + b); full_glu GLU(Wg + b); gelu; none Shapes    x (B, L, D)
- * -> (B, L, D); lambda (2, P), log_step (P), b (D, 2, P), c (1 or 2, 2, P, D), d (D) Cost      a position: 4 P D + 8
- * P + 4 P D (the last two twice when not causal), 2 D^2 or 4 D^2 for W Source    Smith et al. 2022, arXiv:2208.04933;
- * defaults, initial values (`blocks` HiPPO-LegS blocks, half of each one's eigenvalues) and groups as in
- * lindermanlab/S5: s5/ssm.py, ssm_init.py, layers.py, run_train.py Departs   the modes kept have positive imaginary
- * parts, their conjugates there; c holds -Im C; D does not decay; dropout before W is not tied over time; W begins
- * Xavier-uniform. Of the optimiser's groups BandCdecay (B at the slow rate, but decaying) cannot be said here
+ * Computes  x' = A x + B u with A diagonal, `state` real or P = state / 2 complex modes, held over steps of each
+ *           mode's own size (zero-order hold, or bilinear): x_t = a x_(t-1) + f B u_t, a = exp(dt A),
+ *           f = (a - 1) / A, y_t = 2 Re(C x_t) + D u_t. Not causal: a second scan from the end with a second C. Then
+ *           an activation: half_glu1 g sigmoid(Wg + b), g = gelu(y); half_glu2 y sigmoid(Wg + b); full_glu
+ *           GLU(Wg + b); gelu; none
+ * Shapes    x (B, L, D) -> (B, L, D); lambda (2, P), log_step (P), b (D, 2, P), c (1 or 2, 2, P, D), d (D)
+ * Cost      a position: 4 P D + 8 P + 4 P D (the last two twice when not causal), 2 D^2 or 4 D^2 for W
+ * Step      P complex numbers
+ * Source    Smith et al. 2022, arXiv:2208.04933; defaults, initial values (`blocks` HiPPO-LegS blocks, half of each
+ *           one's eigenvalues) and groups: lindermanlab/S5: s5/ssm.py, ssm_init.py, layers.py, run_train.py
+ * Departs   the modes kept have positive imaginary parts, their conjugates there; c holds -Im C; D does not decay;
+ *           dropout before W is not tied over time; W begins Xavier-uniform. Of the optimiser's groups BandCdecay
+ *           (B at the slow rate, but decaying) cannot be said here
  */
 #include <complex.h>
 #include <math.h>
@@ -649,6 +652,7 @@ const struct sqa_variant sqa_variant_s5 = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

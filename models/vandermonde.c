@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "engine/ops/support.h"
+#include "models/step.h"
 
 struct sizes {
     int64_t kernels, width, modes, length, step, rows; /* R, D, M, L; L is cut into rows of step */
@@ -275,4 +276,51 @@ void sqa_vandermonde_run(const struct sqa_vandermonde *v, const struct sqa_node 
     struct job j = {v, n, r->workspace};
 
     sqa_chunks(r, n->in[v->c]->dim[1], 4, n->op->flops(n), channels, &j);
+}
+
+enum sqa_status sqa_vandermonde_step_shape(const struct sqa_vandermonde *v, struct sqa_node *n)
+{
+    const struct sqa_tensor *c = n->in[v->c];
+
+    if (c->rank != 4 || c->dim[0] != 1 || c->dim[3] != 2)
+        return SQA_SHAPE;
+    for (int i = 0; i < 2; i++)
+        sqa_set_output(n, i, c->dtype, SQA_DIMS(2, c->dim[1], c->dim[2]));
+    return SQA_OK;
+}
+
+void sqa_vandermonde_step_run(const struct sqa_vandermonde *v, const struct sqa_node *n, const struct sqa_run *r)
+{
+    const struct sizes s = sizes_of(v, n);
+    const struct tables t = tables_of(v, n, r->workspace, 0);
+    const int64_t imag = s.width * s.modes;
+
+    for (int64_t channel = 0; channel < s.width; channel++) {
+        v->set(n, channel, &t.m);
+        for (int64_t i = 0; i < s.modes; i++) {
+            const int64_t place = channel * s.modes + i;
+            const double complex z = sqa_mode(t.m.z, i, s.modes), gain = sqa_mode(t.m.gain, i, s.modes);
+            const double complex w = v->scale * sqa_times(sqa_vandermonde_c(v, n, 0, channel, i), gain);
+
+            sqa_put_number(n->out[0], place, creal(z));
+            sqa_put_number(n->out[0], imag + place, cimag(z));
+            sqa_put_number(n->out[1], place, creal(w));
+            sqa_put_number(n->out[1], imag + place, -cimag(w));
+        }
+    }
+}
+
+/* A state of ones and zeros of u goes through C and the input's factor together. */
+struct sqa_tensor *sqa_vandermonde_step(struct sqa_context *c, struct sqa_tensor *u, struct sqa_tensor *z,
+                                        struct sqa_tensor *w, struct sqa_tensor *d)
+{
+    const int64_t B = c->batch, D = c->frame.dim, M = z != NULL ? z->dim[2] : 1;
+    struct sqa_tensor *in = sqa_broadcast(c->g, sqa_reshape(c->g, u, SQA_DIMS(B, 1, D, 1)), SQA_DIMS(B, 1, D, M));
+    struct sqa_tensor *x, *y;
+
+    in = sqa_reshape(c->g, sqa_pad(c->g, in, 1, 0, 1), SQA_DIMS(B, 1, 2 * D * M));
+    x = sqa_diagonal_step(c, "x", sqa_reshape(c->g, z, SQA_DIMS(1, 1, 2 * D * M)), in, true);
+    x = sqa_mul(c->g, sqa_reshape(c->g, x, SQA_DIMS(B, 2, D, M)), w);
+    y = sqa_reshape(c->g, sqa_sum(c->g, x, 10u, false), SQA_DIMS(B, 1, D));
+    return sqa_add(c->g, y, sqa_mul(c->g, u, d));
 }

@@ -12,7 +12,7 @@
 
 #include <complex.h>
 
-#include "engine/graph.h"
+#include "models/variant.h"
 
 /* A channel's numbers: M real parts, then M imaginary ones. a is the law's own. */
 struct sqa_modes {
@@ -40,6 +40,14 @@ void sqa_vandermonde_run(const struct sqa_vandermonde *v, const struct sqa_node 
 double sqa_vandermonde_flops(double each, int64_t kernels, int64_t width, int64_t modes, int64_t length);
 double sqa_vandermonde_bwd_flops(double each, double back, int64_t kernels, int64_t width, int64_t modes,
                                  int64_t length);
+
+/* The recurrence of the same kernel, s <- z s + u, y = scale Re sum_n (c gain)_n s_n. For an op with the inputs up to
+ * c, R = 1, and such an attr: outputs (2, D, M), z and w, real parts before imaginary ones; of w minus those. */
+enum sqa_status sqa_vandermonde_step_shape(const struct sqa_vandermonde *v, struct sqa_node *n);
+void sqa_vandermonde_step_run(const struct sqa_vandermonde *v, const struct sqa_node *n, const struct sqa_run *r);
+/* y + d u for u (B, 1, D), d (D), z and w (2, D, M); state "x" (B, 2 D M). */
+struct sqa_tensor *sqa_vandermonde_step(struct sqa_context *c, struct sqa_tensor *u, struct sqa_tensor *z,
+                                        struct sqa_tensor *w, struct sqa_tensor *d);
 
 /* A number of a tensor; two as a complex one; and the same of M real and M imaginary parts */
 double sqa_number(const struct sqa_tensor *t, int64_t i);
