@@ -16,7 +16,7 @@ enum { WITH_DA = 2 };
 struct attr {
     int pairs; /* complex: rows are real parts, then imaginary ones */
     int da;    /* the gradient of a is wanted */
-    int direction;
+    enum sqa_scan_direction direction;
 };
 
 /* One a (D) for all times and rows of the batch */
