@@ -168,6 +168,10 @@ struct sqa_tensor *sqa_conv1d(struct sqa_graph *g, struct sqa_tensor *x, struct 
 /* y_t = a_t y_(t-1) + x_t over axis 1, y_(-1) = 0: x (B, L, D), a broadcasts to it -> (B, L, D). pairs: complex
  * numbers, a row of D is D / 2 real parts, then as many imaginary ones. */
 struct sqa_tensor *sqa_scan(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *x, bool pairs);
+/* The same from the end, y_t = a_t y_(t+1) + x_t; or both: (B, L, 2 D), rows of the first, then of the second. */
+enum sqa_scan_direction { SQA_SCAN_FORWARD, SQA_SCAN_BACKWARD, SQA_SCAN_BOTH };
+struct sqa_tensor *sqa_scan_directed(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *x, bool pairs,
+                                     enum sqa_scan_direction direction);
 
 /* Losses. cross_entropy: logits (N, C), labels i32 (N) -> losses (N), 0 where the label is none of the classes.
  * per_label: 1 / number of labels >= 0 (1 when there are none), rank 0; times the sum of such losses it is their

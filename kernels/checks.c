@@ -616,7 +616,8 @@ static double run_powers(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
-/* Real and complex rows of m channels; buffers 0 to 2: a, x, dy; 3 to 5: y, dx, da */
+/* Real and complex rows of m channels, and the gradient backwards in time with one a, added to dx and da; buffers 0
+ * to 2: a, x, dy; 3 to 5: y, dx, da; 6, 7: dx, da of the second */
 static double run_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
     enum { LONG = 50 };
@@ -624,17 +625,22 @@ static double run_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
     const size_t all = (size_t)row * LONG;
     for (int b = 0; b < 3; b++)
         fill(b, key, all, -0.7, 0.7);
+    const int64_t last = row * (LONG - 1);
     for (int b = 3; b < 6; b++)
         fill(b, key, all, 0, 0);
-#define CALLS(k, T)                                                                                         \
-    k->scan(&(struct sqa_scan){LONG, m, imag, buffer[0].T, buffer[1].T, buffer[3].T, row, row, row});       \
-    k->scan_grad(&(struct sqa_scan_grad){LONG, m, imag, buffer[0].T, buffer[3].T, buffer[2].T, buffer[4].T, \
-                                         buffer[5].T, row, row, row, row, row});
+    for (int b = 6; b < 8; b++)
+        fill(b, key, all, -1, 1);
+#define CALLS(k, T)                                                                                             \
+    k->scan(&(struct sqa_scan){LONG, m, imag, buffer[0].T, buffer[1].T, buffer[3].T, row, row, row});           \
+    k->scan_grad(&(struct sqa_scan_grad){LONG, m, imag, 0, buffer[0].T, buffer[3].T, buffer[2].T, buffer[4].T,  \
+                                         buffer[5].T, row, row, row, row, row});                                \
+    k->scan_grad(&(struct sqa_scan_grad){LONG, m, imag, 1, buffer[0].T, buffer[3].T + last, buffer[2].T + last, \
+                                         buffer[6].T + last, buffer[7].T, 0, -row, -row, -row, 0});
     CALLS(simd, f)
     CALLS(plain(), d)
 #undef CALLS
     double worst = 0;
-    for (int b = 3; b < 6; b++)
+    for (int b = 3; b < 8; b++)
         worst = larger(error_over(b, all, 1), worst);
     return worst;
 }
@@ -657,6 +663,42 @@ static double run_conv1d(const struct sqa_kernels *simd, uint64_t key, size_t n)
     CALLS(plain(), d)
 #undef CALLS
     return larger(error_over(3, all, 1), error_over(4, (size_t)(m * k), 1));
+}
+
+/* Buffers 0 to 4: nodes' y (its low part 0 and later some digits of b's size), poles' a, b, b's low part, v; 5: sums;
+ * 6: gradients of them */
+static double run_cauchy(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { SUMS = 4, COLUMNS = 2 * SUMS };
+    const size_t poles = at_most(1 + n / 8, 16), nodes = at_most(1 + n / 16, 8) * SQA_CAUCHY_LANES;
+    double *dv[2] = {workspace_d, workspace_d + 512}, *da[2], *db[2];
+    for (int i = 0; i < 2; i++) {
+        da[i] = dv[i] + COLUMNS * poles;
+        db[i] = da[i] + poles;
+    }
+    fill(0, key, nodes, 0, 10);
+    fill(1, key, poles, 0.01, 1);
+    fill(2, key, poles, 0, 10);
+    fill(3, key, poles, -1e-7, 1e-7);
+    fill(4, key, COLUMNS * poles, -1, 1);
+    fill(6, key, COLUMNS * nodes, -1, 1);
+    fill(7, key, nodes, -1e-7, 1e-7);
+#define CALLS(k, T, which)                                                                            \
+    {                                                                                                 \
+        const struct sqa_cauchy c = {nodes,       poles,       SUMS,        buffer[0].T, buffer[7].T, \
+                                     buffer[1].T, buffer[2].T, buffer[3].T, buffer[4].T};             \
+        k->cauchy(&c, buffer[5].T);                                                                   \
+        k->cauchy_grad(&c, buffer[6].T, dv[which], da[which], db[which]);                             \
+    }
+    CALLS(simd, f, 0)
+    CALLS(plain(), d, 1)
+#undef CALLS
+    double worst = error_over(5, COLUMNS * nodes, 1), largest = 1;
+    for (size_t i = 0; i < (COLUMNS + 2) * poles; i++)
+        largest = larger(fabs(dv[1][i]), largest);
+    for (size_t i = 0; i < (COLUMNS + 2) * poles; i++)
+        worst = larger(ratio(dv[0][i], dv[1][i], largest), worst);
+    return worst;
 }
 
 /* buffers 0 to 3: a, q, k, v; 4: s; 5: o. Three steps, so that errors of s show. */
@@ -744,6 +786,7 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"powers", 5e-7, run_powers},
     {"scan", 2e-6, run_scan},
     {"conv1d", 4e-6, run_conv1d},
+    {"cauchy", 1e-5, run_cauchy},
     {"state_step", 2e-6, run_state_step},
     {"attend", 4e-6, run_attend},
     {"gates", 4e-6, run_gates},

@@ -197,9 +197,11 @@ struct sqa_scan {
     void *y;
     int64_t a_stride, x_stride, y_stride;
 };
-/* g_t = dy_t + conj(a_(t+1)) g_(t+1); dx = g; da_t = g_t conj(y_(t-1)), da may be NULL. dx may alias dy. */
+/* g_t = dy_t + conj(a_(t+1)) g_(t+1); dx = g; da_t = g_t conj(y_(t-1)), da may be NULL. add: dx and da are added to.
+ * da_stride = 0: the sum of da_t over t is added to one row. dx may alias dy. Strides of both may be negative. */
 struct sqa_scan_grad {
     int64_t n, m, imag;
+    int add;
     const void *a, *y, *dy;
     void *dx, *da;
     int64_t a_stride, y_stride, dy_stride, dx_stride, da_stride;
@@ -213,6 +215,18 @@ struct sqa_conv1d {
     const void *x, *w, *bias;
     void *y, *dw;
     int64_t x_stride, w_stride, y_stride;
+};
+
+/* Sums over pairs of poles -a_j +- i b_j, a_j > 0, at nodes i y_k:
+ *   out_s(k) = sum_j v_js / (i y_k + a_j - i b_j) + conj(v_js) / (i y_k + a_j + i b_j),  s < sums
+ * y and b come in two parts whose sum counts, the low one small: so that y - b is exact to the last digits of float.
+ */
+enum { SQA_CAUCHY_LANES = 16, SQA_CAUCHY_SUMS = 6 };
+struct sqa_cauchy {
+    size_t nodes, poles, sums; /* nodes a multiple of SQA_CAUCHY_LANES, sums up to SQA_CAUCHY_SUMS */
+    const void *y, *y_low;     /* (nodes) */
+    const void *a, *b, *b_low; /* (poles) */
+    const void *v;             /* (poles, sums, 2) */
 };
 
 /* One step of a recurrence whose state is a matrix: s_ij = a_i s_ij + k_i v_j, then o_j = sum_i q_i s_ij. s (m, n) is
@@ -392,6 +406,11 @@ struct sqa_kernels {
     void (*powers)(const double *z, double *w, size_t m, size_t n, double re, double im, void *y, size_t stride);
     void (*polynomials)(const double *z, size_t m, size_t n, const void *x, size_t stride, double *value,
                         double *slope);
+
+    /* out, dout: (sums, 2, nodes), real parts, then imaginary ones; dv (poles, sums, 2), da and db (poles) are the
+     * derivatives of sum dout out, written. */
+    void (*cauchy)(const struct sqa_cauchy *c, void *out);
+    void (*cauchy_grad)(const struct sqa_cauchy *c, const void *dout, double *dv, double *da, double *db);
 
     void (*adamw)(const struct sqa_adamw *s, void *w, const void *g, void *m, void *v, size_t n);
     /* Momentum SGD: m = momentum m + g scale + decay w; w -= rate m. m may be NULL when momentum is 0. */

@@ -18,7 +18,7 @@
 
 #include "models/probe.h"
 #include "models/s4d_kernel.h"
-#include "models/step.h"
+#include "models/vandermonde.h"
 
 #define PI 3.14159265358979323846
 
@@ -102,21 +102,13 @@ static struct sqa_tensor *state_space(const struct self *s, struct sqa_context *
     return sqa_fftconv(c->g, sqa_mask_rows(c->g, u, c->lengths), past, future);
 }
 
-/* The same for one position. A state of ones and zeros of u goes through C and the input's factor together. */
+/* The same for one position. */
 static struct sqa_tensor *state_space_step(const struct self *s, struct sqa_context *c, struct sqa_tensor *u)
 {
-    const int64_t B = c->batch, D = c->frame.dim, M = s->state / 2;
     const struct sqa_s4d_parameters p = parameters_of(s, c);
     struct sqa_tensor *w, *z = sqa_s4d_step_tables(c->g, p, &w);
-    struct sqa_tensor *in = sqa_broadcast(c->g, sqa_reshape(c->g, u, SQA_DIMS(B, 1, D, 1)), SQA_DIMS(B, 1, D, M));
 
-    in = sqa_reshape(c->g, sqa_pad(c->g, in, 1, 0, 1), SQA_DIMS(B, 1, 2 * D * M));
-    struct sqa_tensor *x = sqa_diagonal_step(c, "x", sqa_reshape(c->g, z, SQA_DIMS(1, 1, 2 * D * M)), in, true);
-
-    x = sqa_mul(c->g, sqa_reshape(c->g, x, SQA_DIMS(B, 2, D, M)), w);
-    struct sqa_tensor *y = sqa_reshape(c->g, sqa_sum(c->g, x, 10u, false), SQA_DIMS(B, 1, D));
-
-    return sqa_add(c->g, y, sqa_mul(c->g, u, p.d));
+    return sqa_vandermonde_step(c, u, z, w, p.d);
 }
 
 static struct sqa_tensor *output(struct sqa_context *c, struct sqa_tensor *y)

@@ -5,12 +5,7 @@
  *
  *     K_l = 2 Re sum_n C_n (exp(dt A_n) - 1) / A_n exp(l dt A_n),  l = 0 .. L - 1      (zero-order hold)
  *
- * With w = C (exp(dt A) - 1) / A, z = exp(dt A), l = S i + j and S about sqrt(L):
- *
- *     K_(S i + j) = 2 Re sum_n (w z^(S i)) z^j
- *
- * is a product of two real tables with 2 M columns (real and imaginary parts). Tables are powers taken in double.
- * Backward: T0 = sum_l dK_l z^l and T1 = sum_l l dK_l z^l give dw = 2 T0 and d(dt A) = 2 w T1, complex derivatives.
+ * as models/vandermonde.h makes them: z = exp(dt A), gain = (z - 1) / A.
  *
  * Source: Gu et al. 2022, arXiv:2206.11893
  */

@@ -219,6 +219,8 @@ BUILD(count_before, sqa_add(g,
                                           (struct sqa_attention_spec){.scale = 0.5})))
 BUILD(scan, sqa_scan(g, in[0], in[1], false))
 BUILD(scan_complex, sqa_scan(g, in[0], in[1], true))
+BUILD(scan_backward, sqa_scan_directed(g, in[0], in[1], false, SQA_SCAN_BACKWARD))
+BUILD(scan_both, sqa_scan_directed(g, in[0], in[1], true, SQA_SCAN_BOTH))
 BUILD(scan_strided, sqa_scan(g, in[0], t01(g, in[1]), true))
 BUILD(conv1d, sqa_conv1d(g, in[0], in[1], in[2], NULL, 1))
 BUILD(conv1d_causal, sqa_square(g, sqa_conv1d(g, in[0], in[1], NULL, in[2], in[1]->dim[0] - 1)))
@@ -462,6 +464,10 @@ static const struct op_case cases[] = {
     {"scan constant", scan, {R(3), R(2, 5, 3)}, 2, "scan", 0},
     {"scan wide", scan, {R(1, 3, 37), R(2, 3, 37)}, 2, "scan", 0},
     {"scan complex", scan_complex, {R(2, 4, 6), R(2, 4, 6)}, 2, "scan scan_bwd", 0},
+    {"scan backward", scan_backward, {R(2, 5, 3), R(2, 5, 3)}, 2, "scan scan_bwd", 0},
+    {"scan backward constant", scan_backward, {R(35), R(2, 5, 35)}, 2, "scan scan_bwd", 0},
+    {"scan both", scan_both, {R(2, 4, 6), R(2, 4, 6)}, 2, "scan scan_bwd", 0},
+    {"scan both constant", scan_both, {R(6), R(3, 4, 6)}, 2, "scan scan_bwd", 0},
     {"scan complex constant", scan_strided, {R(6), R(5, 2, 6)}, 2, "scan", 0},
     {"conv1d", conv1d, {R(2, 6, 3), R(3, 3), R(3)}, 3, "conv1d conv1d_bwd", 0},
     {"conv1d causal", conv1d_causal, {R(3, 6, 5), R(4, 5), L(lengths3)}, 3, "conv1d conv1d_bwd", 0},

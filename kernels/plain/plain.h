@@ -95,6 +95,8 @@
                           size_t stride); \
     void sqa_k_polynomials_##T(const double *z, size_t m, size_t n, const void *x, size_t stride, double *value, \
                                double *slope); \
+    void sqa_k_cauchy_##T(const struct sqa_cauchy *c, void *out); \
+    void sqa_k_cauchy_grad_##T(const struct sqa_cauchy *c, const void *dout, double *dv, double *da, double *db); \
     void sqa_k_adamw_##T(const struct sqa_adamw *s, void *w, const void *g, void *m, void *v, size_t n); \
     void sqa_k_sgd_##T(double rate, double momentum, double decay, double grad_scale, void *w, const void *g, \
                        void *m, size_t n); \
@@ -133,6 +135,7 @@
     X(conv1d, isa) X(conv1d_taps, isa) \
     X(glu, isa) X(glu_grad, isa) X(scan, isa) X(scan_grad, isa) X(state_step, isa) X(attend, isa) \
     X(lstm_gates, isa) X(lstm_gates_grad, isa) X(gru_gates, isa) X(gru_gates_grad, isa) X(powers, isa) X(polynomials, isa) \
+    X(cauchy, isa) X(cauchy_grad, isa) \
     X(kattn_workspace, isa) X(kattn_keys, isa) X(kattn_queries, isa) X(kattn_queries_bwd, isa) \
     X(kattn_keys_bwd, isa) X(kattn_causal, isa) X(kattn_causal_bwd_q, isa) X(kattn_causal_bwd_k, isa) \
     X(gemm_bf16, isa) SQA_BF16_LIST(X, isa)
