@@ -38,6 +38,11 @@ static const struct {
     {"sparse_transformer:block=32,summary=4", true, 1.1, 0.95, 1.75},
     {"sparse_transformer:block=32,pattern=strided", true, 1.1, 0.95, 1.6},
     {"sparse_transformer:block=32,summary=4,form=lra", true, 1.1, 0.95, 1.75},
+    {"mamba", true, 1.1, 0.95, 1.05},
+    {"retnet", true, 1.1, 0.95, 1.05},
+    {"gla", true, 1.1, 0.95, 1.05},
+    {"deltanet", true, 1.1, 0.95, 1.05},
+    {"hyena", true, 1.1, 0.95, 1.1},
 };
 
 /* The slope of y over x. */

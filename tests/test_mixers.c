@@ -17,7 +17,8 @@
 
 static const char *const ids[] = {
     "transformer", "local",       "linformer", "linear_transformer",   "performer",  "s4d",     "no_mixer",
-    "mean_mixer",  "synthesizer", "reformer",  "sinkhorn_transformer", "longformer", "bigbird", "sparse_transformer"};
+    "mean_mixer",  "synthesizer", "reformer",  "sinkhorn_transformer", "longformer", "bigbird", "sparse_transformer",
+    "mamba",       "retnet",      "gla",       "deltanet",             "hyena"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {
@@ -79,6 +80,18 @@ static const struct {
     {"sparse_transformer:block=3,pattern=strided", true},
     {"sparse_transformer:block=3,pattern=strided,combine=split_heads", true},
     {"sparse_transformer:block=3,pattern=strided,form=lra", true},
+    {"mamba", true},
+    {"mamba:state=3,expand=1,conv=2,rank=2,chunk=4", true},
+    {"mamba:state=5,chunk=1,bidirectional=0", true},
+    {"retnet:chunk=4", true},
+    {"retnet:expand=1,bidirectional=0", true},
+    {"gla:chunk=4", true},
+    {"gla:expand_k=1.3,rank=2,temperature=1,bidirectional=0", true},
+    {"deltanet:chunk=4", true},
+    {"deltanet:conv=0,negative=1,bidirectional=0", true},
+    {"hyena:width=6,frequency=1", true},
+    {"hyena:order=4,width=3,emb=3,conv=1,frequency=2,shift=0.1", true},
+    {"hyena:width=5,bidirectional=0", true},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H = 2, MORE = 17 };
 
@@ -317,6 +330,9 @@ static void test_refusals(void **state)
         {"synthesizer:form=lra,kind=factorized_dense", "form=paper", false},
         {"longformer:form=lra,window=0", "window from 1", false},
         {"sparse_transformer:form=lra,combine=alternate", "combine=merged", false},
+        {"mamba:dt_min=0.2", "dt_max", false},
+        {"gla:expand_k=0.01", "raise it", false},
+        {"hyena:emb=4", "odd", false},
     };
     double x[B * L * D], y[B * L * D];
 
