@@ -177,9 +177,9 @@ static void decay_gradient(const struct pair *p)
         k->binary(SQA_BINARY_MUL, row(p, in[K], t), row(p, out[K], t), sqa_at(minus, t * j->d, k->size), d);
     }
     k->binary(SQA_BINARY_SUB, plus, minus, plus, (size_t)p->valid * d);
-    sqa_real_set(in[Q]->dtype, minus, 1);
+    k->affine(0, plus, 1, minus, d);
     k->scan(&(struct sqa_scan){.n = p->valid,
-                               .m = 1,
+                               .m = j->d,
                                .a = minus,
                                .x = sqa_at(plus, (p->valid - 1) * j->d, k->size),
                                .y = row(p, out[3], p->valid - 1),

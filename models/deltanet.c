@@ -231,7 +231,7 @@ static void back_to_front(const double *x, int rows, int width, double *y)
 static void attend(const double *q, const double *k, const double *v, const double *beta, int valid, int chunk,
                    bool back, double *o)
 {
-    double in[3][L * D], b[L * H], bh[L], y[L * D], turned[L * D];
+    double in[3][L * D] = {{0}}, b[L * H] = {0}, bh[L], y[L * D] = {0}, turned[L * D];
 
     if (back) {
         back_to_front(q, valid, D, in[0]);
