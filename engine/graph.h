@@ -30,6 +30,7 @@ const char *sqa_dtype_name(enum sqa_dtype t); /* "f32" */
 struct sqa_graph;
 struct sqa_node;
 struct sqa_entry; /* store.h */
+struct sqa_store;
 
 enum sqa_buffer_kind {
     SQA_BUFFER_ARENA,    /* placed by the planner */
@@ -101,7 +102,8 @@ struct sqa_op {
     double tolerance; /* f32 against f64, relative; 0: 1e-5 */
 };
 
-enum sqa_pass { SQA_PASS_FORWARD, SQA_PASS_BACKWARD, SQA_PASS_RECOMPUTE };
+/* ONCE: made in the first run of a plan and kept, see sqa_graph.fixed; set by the planner. */
+enum sqa_pass { SQA_PASS_FORWARD, SQA_PASS_BACKWARD, SQA_PASS_RECOMPUTE, SQA_PASS_ONCE };
 
 struct sqa_node {
     const struct sqa_op *op;
@@ -138,6 +140,9 @@ struct sqa_graph {
     enum sqa_recompute_mode recompute;
     char scope[256];   /* "blocks.0.mixer" */
     const char *model; /* named in messages, or NULL */
+    /* A store whose values stay from run to run, or NULL: what depends on them alone is computed in the first run
+     * only (until sqa_plan_refresh). The plan's memory must be its own then. */
+    const struct sqa_store *fixed;
 };
 
 void sqa_graph_init(struct sqa_graph *g, enum sqa_dtype real, bool training);

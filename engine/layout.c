@@ -77,6 +77,10 @@ void sqa_set_lifetimes(const struct sqa_schedule *s)
             if (n->out[i]->keep || (b->kind == SQA_BUFFER_INPUT && b->last >= 0))
                 b->last = s->count;
         }
+    for (int p = 0; p < s->count; p++) /* what is made once stays for the runs to come */
+        for (int i = 0; i < s->run[p]->nin && s->run[p]->pass != SQA_PASS_ONCE; i++)
+            if (s->run[p]->in[i] && sqa_owner(s->run[p]->in[i])->node->pass == SQA_PASS_ONCE)
+                s->run[p]->in[i]->buffer->last = s->count;
     for (int p = 0; p < s->count; p++)
         run_in_place(s->run[p], p);
 }

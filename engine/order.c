@@ -1,8 +1,9 @@
 /*
  * order.c - which nodes run, and when; see plan_private.h
  *
- * Build order is a run order. Reductions of the backward pass (gradients of weights above all) run as soon as their
- * inputs are there: what they read can go, what they write is small.
+ * Build order is a run order. What depends on fixed values alone comes first. Reductions of the backward pass
+ * (gradients of weights above all) run as soon as their inputs are there: what they read can go, what they write is
+ * small.
  */
 #include <string.h>
 
@@ -24,13 +25,41 @@ static void find_needed(struct sqa_node **all, int count, bool *needed)
     }
 }
 
+static bool is_fixed(const struct sqa_store *fixed, struct sqa_tensor *t)
+{
+    const struct sqa_tensor *owner = sqa_owner(t);
+    if (!(owner->node->op->flags & SQA_OP_LEAF))
+        return owner->node->pass == SQA_PASS_ONCE;
+    for (const struct sqa_entry *e = fixed->first; e; e = e->next)
+        if (owner->buffer->kind == SQA_BUFFER_VALUE && owner->buffer->entry == e)
+            return true;
+    return false;
+}
+
+static void find_once(const struct sqa_graph *g, struct sqa_node **all, int count)
+{
+    for (int k = 0; k < count && g->fixed; k++) {
+        struct sqa_node *n = all[k];
+        bool once = n->pass == SQA_PASS_FORWARD && !(n->op->flags & (SQA_OP_LEAF | SQA_OP_VIEW | SQA_OP_EFFECT));
+        for (int i = 0; once && i < n->nin; i++)
+            once = !n->in[i] || is_fixed(g->fixed, n->in[i]);
+        if (once)
+            n->pass = SQA_PASS_ONCE;
+    }
+}
+
+/* What is made once, then the others, then effects. */
+static int turn_of(const struct sqa_node *n)
+{
+    return n->op->flags & SQA_OP_EFFECT ? 2 : n->pass == SQA_PASS_ONCE ? 0 : 1;
+}
+
 static int order_nodes(struct sqa_node **all, int count, const bool *needed, struct sqa_node **run)
 {
     int n = 0;
-    for (int effect = 0; effect < 2; effect++)
+    for (int turn = 0; turn < 3; turn++)
         for (int k = 0; k < count; k++)
-            if (needed[k] && !(all[k]->op->flags & (SQA_OP_LEAF | SQA_OP_VIEW)) &&
-                !!(all[k]->op->flags & SQA_OP_EFFECT) == effect)
+            if (needed[k] && !(all[k]->op->flags & (SQA_OP_LEAF | SQA_OP_VIEW)) && turn_of(all[k]) == turn)
                 run[n++] = all[k];
     return n;
 }
@@ -90,6 +119,7 @@ enum sqa_status sqa_order(struct sqa_schedule *s, struct sqa_graph *g, int threa
             n->workspace = n->op->workspace ? n->op->workspace(n, threads) : 0;
         }
         find_needed(all, k, needed);
+        find_once(g, all, k);
         s->count = order_nodes(all, k, needed, s->run);
         hoist(s, at);
     } else {

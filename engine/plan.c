@@ -103,6 +103,7 @@ static void set_pointers(struct sqa_plan *p)
 {
     if (p->bound == p->memory->data && p->bound)
         return;
+    p->once = false;
     for (struct sqa_node *n = p->graph.first; n; n = n->next)
         for (int i = 0; i < n->nout; i++) {
             struct sqa_buffer *b = n->out[i]->buffer;
@@ -194,6 +195,8 @@ enum sqa_status sqa_plan_run(struct sqa_plan *p, uint64_t seed, uint64_t step, c
     set_pointers(p);
     double before = ns ? now_ns() : 0;
     for (int i = 0; i < p->count; i++) {
+        if (p->once && p->nodes[i]->pass == SQA_PASS_ONCE)
+            continue;
         r.workspace = p->memory->data ? p->memory->data + p->workspace[i] : NULL;
         p->nodes[i]->op->run(p->nodes[i], &r);
         if (ns) {
@@ -204,7 +207,13 @@ enum sqa_status sqa_plan_run(struct sqa_plan *p, uint64_t seed, uint64_t step, c
         if (p->poison)
             poison_freed(p, i);
     }
+    p->once = true;
     return SQA_OK;
+}
+
+void sqa_plan_refresh(struct sqa_plan *p)
+{
+    p->once = false;
 }
 
 /* Numbers that a tensor's view really holds: a broadcast dim counts once. */

@@ -27,6 +27,7 @@ struct sqa_plan {
     struct sqa_memory *memory;
     unsigned char *bound; /* memory->data that the pointers were set for */
     int64_t rows;
+    bool once;   /* what is made once is there */
     bool poison; /* tests: freed buffers are filled with NaN bytes */
 };
 
@@ -47,6 +48,8 @@ const void *sqa_plan_output(struct sqa_plan *p, const char *name, const struct s
 /* Runs. ns: NULL, or an array of p->count that each node's wall time in ns is added to. */
 enum sqa_status sqa_plan_run(struct sqa_plan *p, uint64_t seed, uint64_t step, const struct sqa_extents *extents,
                              double *ns, struct sqa_err *err) SQA_MUST_CHECK;
+/* Values of graph.fixed have changed: the next run makes again what is made once. */
+void sqa_plan_refresh(struct sqa_plan *p);
 double sqa_node_flops(const struct sqa_node *n);
 double sqa_node_bytes(const struct sqa_node *n);
 /* Sums over the nodes of one pass. */

@@ -10,6 +10,7 @@
 #include "engine/checkpoint.h"
 #include "harness/measure/measure.h"
 #include "harness/train.h"
+#include "models/stepper.h"
 #include "results/table.h"
 
 enum { EXAMPLES_LIMIT = 1 << 28, SAMPLES_MAX = 100000, PROFILE_STEPS = 5 };
@@ -301,12 +302,20 @@ struct meter {
     struct sqa_trainer *t;
     struct sqa_plan *plan;
     enum sqa_mode mode;
+    bool by_steps; /* one token by step forms */
+    struct sqa_stepper stepper;
     int64_t steps; /* in one sample, so that a sample takes 1 ms or more */
     struct sample *samples;
     int n, room;
     struct sqa_counters *counters;
     char reason[160];
 };
+
+static enum sqa_status run_once(struct meter *m, double *ns_by_op, struct sqa_err *err)
+{
+    return m->by_steps ? sqa_stepper_run(&m->stepper, m->t->length - 1, ns_by_op, err)
+                       : sqa_trainer_time_step(m->t, m->plan, m->mode, ns_by_op, err);
+}
 
 static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa_err *err)
 {
@@ -318,7 +327,7 @@ static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa
     const int64_t cpu = sqa_clock_process(), wall = sqa_clock_wall();
     enum sqa_status status = SQA_OK;
     for (int64_t i = 0; i < m->steps && status == SQA_OK; i++)
-        status = sqa_trainer_time_step(m->t, m->plan, m->mode, NULL, err);
+        status = run_once(m, NULL, err);
     s->ns = (double)(sqa_clock_wall() - wall) / (double)m->steps;
     s->cpu_ns = (double)(sqa_clock_process() - cpu) / (double)m->steps;
     if (nc && sqa_counters_read(m->counters, s->counters) == 0)
@@ -404,7 +413,7 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
         sqa_cell_set_number(o, SQA_CELLS_latency_samples, m->n);
         sqa_cell_set_number(o, SQA_CELLS_throughput_tokens_per_s,
                             (double)(m->t->recipe.batch * sqa_rows_an_example(m->t->task.kind)) *
-                                (double)m->t->length / (median * 1e-9));
+                                (m->by_steps ? 1 : (double)m->t->length) / (median * 1e-9));
         for (int i = 0; i < m->n; i++)
             x[i] = m->samples[i].cpu_ns;
         qsort(x, (size_t)m->n, sizeof *x, by_value);
@@ -435,7 +444,8 @@ static void put_cost(json_t *o, const struct meter *m)
         sqa_cell_set_number(o, SQA_CELLS_flops_recompute, times * sqa_plan_flops(m->plan, SQA_PASS_RECOMPUTE));
         sqa_cell_set_number(o, SQA_CELLS_flops_optimizer, sqa_optim_flops(&t->optim, &t->store));
     }
-    sqa_cell_set_number(o, SQA_CELLS_mem_planned_bytes, (double)m->plan->arena_bytes);
+    sqa_cell_set_number(o, SQA_CELLS_mem_planned_bytes,
+                        (double)m->plan->arena_bytes + (double)m->stepper.states.state_block * size);
     sqa_cell_set_number(o, SQA_CELLS_mem_params_bytes,
                         (double)(t->store.parameter_block * (train ? 4 : 1) + t->store.state_block +
                                  (train && t->micro_sum ? t->store.parameter_block + t->store.state_block : 0)) *
@@ -473,7 +483,7 @@ static void sample_rows(const struct meter *m, const struct sqa_child *c, const 
     }
 }
 
-static enum sqa_status profile_rows(const struct meter *m, const struct sqa_child *c, const char *phase,
+static enum sqa_status profile_rows(struct meter *m, const struct sqa_child *c, const char *phase,
                                     struct sqa_text *out, struct sqa_err *err)
 {
     const int count = m->plan->count;
@@ -482,7 +492,7 @@ static enum sqa_status profile_rows(const struct meter *m, const struct sqa_chil
     if (!ns)
         return sqa_fail(err, SQA_NOMEM, "profile: no memory; free some memory and run again");
     for (int k = 0; k < PROFILE_STEPS && status == SQA_OK; k++)
-        status = sqa_trainer_time_step(m->t, m->plan, m->mode, ns + (size_t)k * (size_t)count, err);
+        status = run_once(m, ns + (size_t)k * (size_t)count, err);
     for (int i = 0; i < count && status == SQA_OK; i++) {
         double x[PROFILE_STEPS];
         char flops[32], bytes[32], time[32], calls[32];
@@ -507,6 +517,19 @@ static enum sqa_status profile_rows(const struct meter *m, const struct sqa_chil
     return status;
 }
 
+/* What is different where positions go one at a time. */
+static void put_steps(json_t *o, const struct meter *m)
+{
+    char note[200];
+    snprintf(note, sizeof note,
+             "a token at position %lld of the causal form, with a state of random numbers: no tokens "
+             "were fed before it",
+             (long long)m->t->length - 1);
+    sqa_cell_set_number(o, SQA_CELLS_state_floats,
+                        (double)m->stepper.states.state_count / (double)m->t->recipe.batch);
+    sqa_cell_set_text(o, SQA_CELLS_note, note);
+}
+
 static enum sqa_status save_measurement(struct meter *m, const struct sqa_child *c, const char *phase,
                                         struct sqa_err *err)
 {
@@ -514,8 +537,10 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
     struct sqa_text samples = {0}, ops = {0};
     json_t *o = json_object();
     put_model(o, m->t);
+    if (m->by_steps)
+        put_steps(o, m);
     put_cost(o, m); /* memory first: profiling is not part of it */
-    if (!c->cell->train_accuracy)
+    if (!c->cell->train_accuracy && !m->by_steps)
         put_padding(o, "full", 1); /* rows as long as the task's */
     sample_rows(m, c, phase, &samples);
     enum sqa_status status = put_times(o, m, err);
@@ -562,14 +587,35 @@ static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const ch
                : status;
 }
 
+/* Token 1, or the number 0, in every row. */
+static enum sqa_status prepare_steps(struct meter *m, struct sqa_err *err)
+{
+    struct sqa_trainer *t = m->t;
+    const struct sqa_tensor *in;
+    const enum sqa_status status = sqa_stepper_open(&m->stepper, t->model, &t->task, &t->store, t->recipe.batch,
+                                                    t->threads, t->plans.compute, err);
+    if (status != SQA_OK)
+        return status;
+    m->plan = m->stepper.plan;
+    sqa_stepper_fill(&m->stepper, t->seed);
+    int32_t *tokens = sqa_plan_input(m->plan, "tokens", &in);
+    for (int64_t i = 0; tokens && i < sqa_numel(in); i++)
+        tokens[i] = t->task.vocab > 1;
+    void *x = sqa_plan_input(m->plan, "x", &in);
+    if (x)
+        memset(x, 0, (size_t)sqa_numel(in) * sqa_dtype_size(in->dtype));
+    return SQA_OK;
+}
+
 enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, struct sqa_err *err)
 {
     struct sqa_arena arena = {0};
-    struct meter m = {.mode = strcmp(phase, "train") == 0 ? SQA_MODE_TRAIN : SQA_MODE_INFER};
+    struct meter m = {.mode = strcmp(phase, "train") == 0 ? SQA_MODE_TRAIN : SQA_MODE_INFER,
+                      .by_steps = strcmp(phase, "step") == 0};
     set_up(c->plan);
     enum sqa_status status = open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);
     if (status == SQA_OK)
-        status = sqa_trainer_prepare(m.t, m.mode, &m.plan, err);
+        status = m.by_steps ? prepare_steps(&m, err) : sqa_trainer_prepare(m.t, m.mode, &m.plan, err);
     if (status == SQA_OK && *c->plan->counters)
         m.counters = sqa_counters_open(&sqa_counter_papi, c->plan->counters, m.reason);
     if (status == SQA_OK)
@@ -579,6 +625,7 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
     if (m.counters)
         sqa_counters_close(m.counters);
     sqa_free(m.samples);
+    sqa_stepper_close(&m.stepper);
     sqa_trainer_close(m.t);
     sqa_arena_clear(&arena);
     return status;

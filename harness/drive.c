@@ -448,15 +448,15 @@ static enum sqa_status close_group(struct drive *d, int n, struct sqa_err *err)
 
 static enum sqa_status measure_group(struct drive *d, const int *cells, int ncells, struct sqa_err *err)
 {
-    static const char *const phases[] = {"train", "infer"};
     enum sqa_status status = SQA_OK;
     int n = 0;
     for (int i = 0; i < ncells && status == SQA_OK && !stop; i++)
-        for (int phase = 0; phase < 2 && status == SQA_OK; phase++) {
+        for (int phase = 0; phase < SQA_PHASE_N && status == SQA_OK; phase++) {
             const struct sqa_cell *c = &d->p->cells[cells[i]];
-            if (phase == 0 ? !c->train : !c->infer)
+            const int wanted[SQA_PHASE_N] = {c->train, c->infer, c->step};
+            if (!wanted[phase])
                 continue;
-            status = spawn(d, &d->children[n], cells[i], phases[phase], err);
+            status = spawn(d, &d->children[n], cells[i], sqa_phase_names[phase], err);
             if (status == SQA_OK)
                 wait_idle(d, &d->children[n++]); /* one after the other: warm-ups do not disturb each other */
         }
@@ -482,13 +482,13 @@ static enum sqa_status measure_group(struct drive *d, const int *cells, int ncel
 
 static enum sqa_status measure_cells(struct drive *d, struct sqa_err *err)
 {
-    int group[LIVE_MAX / 2], n = 0;
+    int group[LIVE_MAX / SQA_PHASE_N], n = 0;
     enum sqa_status status = SQA_OK;
     for (int i = 0; i <= d->p->n && status == SQA_OK && !stop; i++) {
         const bool take = i < d->p->n && d->state[i] != FINISHED && is_measured(d, i);
         if (take)
             group[n++] = i;
-        if (n > 0 && (i == d->p->n || n == LIVE_MAX / 2)) {
+        if (n > 0 && (i == d->p->n || n == LIVE_MAX / SQA_PHASE_N)) {
             status = measure_group(d, group, n, err);
             n = 0;
         }

@@ -10,7 +10,6 @@
 #include "results/table.h"
 
 enum { PART_LIMIT = 1 << 30 };
-static const char *const phases[] = {"train", "infer"};
 
 /* *o is NULL when there is no such file. */
 static enum sqa_status load(const char *part, const char *name, json_t **o, struct sqa_err *err)
@@ -66,16 +65,16 @@ static void add_row(struct sqa_text *out, const struct sqa_run_plan *plan, const
     sqa_table_row(out, SQA_FILE_CELLS, row);
 }
 
-/* Joins NAME-train.csv and NAME-infer.csv: the header once, then the rows of both. */
+/* Joins NAME-train.csv, NAME-infer.csv and so on: the header once, then the rows of all. */
 static enum sqa_status join_phases(const char *part, const char *name, struct sqa_err *err)
 {
     struct sqa_text t = {0};
     char path[4096];
     enum sqa_status status = SQA_OK;
-    for (size_t i = 0; i < 2 && status == SQA_OK; i++) {
+    for (int i = 0; i < SQA_PHASE_N && status == SQA_OK; i++) {
         char *text;
         size_t size;
-        snprintf(path, sizeof path, "%s/%s-%s.csv", part, name, phases[i]);
+        snprintf(path, sizeof path, "%s/%s-%s.csv", part, name, sqa_phase_names[i]);
         if (!sqa_file_exists(path))
             continue;
         status = sqa_file_read(path, PART_LIMIT, &text, &size, err);
@@ -97,9 +96,19 @@ static enum sqa_status join_phases(const char *part, const char *name, struct sq
 
 static void remove_work(const char *part)
 {
-    static const char *const names[] = {
-        "trained.json",  "measure-train.json", "measure-infer.json", "samples-train.csv", "samples-infer.csv",
-        "ops-train.csv", "ops-infer.csv",      "checkpoint",         "checkpoint.tmp",    "log.txt"};
+    static const char *const names[] = {"trained.json",
+                                        "measure-train.json",
+                                        "measure-infer.json",
+                                        "measure-step.json",
+                                        "samples-train.csv",
+                                        "samples-infer.csv",
+                                        "samples-step.csv",
+                                        "ops-train.csv",
+                                        "ops-infer.csv",
+                                        "ops-step.csv",
+                                        "checkpoint",
+                                        "checkpoint.tmp",
+                                        "log.txt"};
     char path[4096];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", part, names[i]);
@@ -115,26 +124,28 @@ static enum sqa_status write_cells(const char *part, const struct sqa_run_plan *
 {
     struct sqa_text t = {0};
     char path[4096];
-    json_t *trained = NULL, *measured[2] = {NULL, NULL};
+    json_t *trained = NULL, *measured[SQA_PHASE_N] = {NULL};
     enum sqa_status status = load(part, "trained.json", &trained, err);
-    if (status == SQA_OK)
-        status = load(part, "measure-train.json", &measured[0], err);
-    if (status == SQA_OK)
-        status = load(part, "measure-infer.json", &measured[1], err);
-    const int ok = strcmp(status_text, "ok") == 0;
+    for (int p = 0; p < SQA_PHASE_N && status == SQA_OK; p++) {
+        char name[32];
+        snprintf(name, sizeof name, "measure-%s.json", sqa_phase_names[p]);
+        status = load(part, name, &measured[p], err);
+    }
+    const int failed = strcmp(status_text, "ok") != 0;
+    const int first = cell->step && !cell->train && !cell->infer ? SQA_PHASE_STEP : SQA_PHASE_TRAIN;
     sqa_table_begin(&t, SQA_FILE_CELLS);
-    if (trained || measured[0] || !ok)
-        add_row(&t, plan, cell, phases[0], trained, measured[0], status_text, message);
-    if (measured[1])
-        add_row(&t, plan, cell, phases[1], NULL, measured[1], status_text, message);
+    for (int p = 0; p < SQA_PHASE_N; p++)
+        if (measured[p] || (p == SQA_PHASE_TRAIN && trained) || (p == first && failed))
+            add_row(&t, plan, cell, sqa_phase_names[p], p == SQA_PHASE_TRAIN ? trained : NULL, measured[p],
+                    status_text, message);
     snprintf(path, sizeof path, "%s/cells.csv", part);
     if (status == SQA_OK)
         status = t.failed ? sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", path)
                           : sqa_file_write(path, sqa_text_get(&t), t.length, err);
     sqa_text_clear(&t);
     json_decref(trained);
-    json_decref(measured[0]);
-    json_decref(measured[1]);
+    for (int p = 0; p < SQA_PHASE_N; p++)
+        json_decref(measured[p]);
     return status;
 }
 

@@ -174,7 +174,11 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
     status = sqa_recipe_resolve(c->scale, c->model, c->task, overrides, &p->arena, &r, &defaults, err);
     if (status != SQA_OK)
         return status;
-    c->model_text = sqa_recipe_model(&p->arena, raw, framed ? defaults : "");
+    if (c->step && framed) {
+        const size_t n = strcspn(defaults, "+");
+        defaults = sqa_arena_printf(&p->arena, "%.*s%scausal=1%s", (int)n, defaults, n ? "," : "", defaults + n);
+    }
+    c->model_text = defaults ? sqa_recipe_model(&p->arena, raw, framed ? defaults : "") : NULL;
     if (!c->model_text)
         return no_memory(err);
     status = sqa_model_parse(c->model_text, &built, err);
@@ -190,6 +194,16 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
     sqa_text_clear(&t);
     c->key = failed ? NULL : sqa_cell_key(&p->arena, c);
     return c->key ? SQA_OK : no_memory(err);
+}
+
+static bool has_step(const char *model)
+{
+    struct sqa_model *m;
+    if (sqa_model_parse(model, &m, NULL) != SQA_OK)
+        return true; /* as in `suits` */
+    const bool has = m->preset.variant->step != NULL;
+    sqa_model_free(m);
+    return has;
 }
 
 /* Whether a model chosen by a pattern makes sense on a kind of task; a typed one is tried and answers for itself. */
@@ -308,6 +322,7 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
                          .length = length,
                          .train = 1,
                          .infer = 1,
+                         .step = s->step,
                          .train_accuracy = !bench,
                          .seed = s->seed};
     enum sqa_status status = sqa_task_canonical(task_text, &p->arena, &task, &c.task, &c.task_full, err);
@@ -316,7 +331,7 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
     if (!bench)
         add_baselines(&models, task);
     for (int i = 0; i < models.n && status == SQA_OK; i++) {
-        if (models.by_pattern[i] && !suits(models.text[i], task))
+        if (models.by_pattern[i] && (!suits(models.text[i], task) || (s->step && !has_step(models.text[i]))))
             continue;
         c.model = models.text[i];
         status = cells_of_pair(p, s, bench, c, overrides, err);
@@ -326,10 +341,11 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
 
 static const char *join_overrides(struct sqa_run_plan *p, const struct sqa_selection *s)
 {
-    if (s->batch <= 0)
+    const int64_t batch = s->batch > 0 ? s->batch : s->step_alone;
+    if (batch <= 0)
         return s->train ? s->train : "";
     return sqa_arena_printf(&p->arena, "%s%sbatch=%lld", s->train ? s->train : "", s->train && *s->train ? "," : "",
-                            (long long)s->batch);
+                            (long long)batch);
 }
 
 enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct sqa_err *err)
@@ -397,7 +413,7 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
 
 struct member {
     const char *name;
-    char type; /* t text, o text that may be missing, i int64, n int, r double */
+    char type; /* t text, o text that may be missing, i int64, n int, z int that may be missing, r double */
     size_t offset;
 };
 static const struct member cell_members[] = {
@@ -417,6 +433,7 @@ static const struct member cell_members[] = {
     {"floor", 'n', offsetof(struct sqa_cell, floor)},
     {"train", 'n', offsetof(struct sqa_cell, train)},
     {"infer", 'n', offsetof(struct sqa_cell, infer)},
+    {"step", 'z', offsetof(struct sqa_cell, step)},
     {"train_accuracy", 'n', offsetof(struct sqa_cell, train_accuracy)},
 };
 static const struct member plan_members[] = {
@@ -453,7 +470,7 @@ static json_t *to_json(const struct member *m, int n, const void *from)
             v = (memcpy(&text, f, sizeof text), json_string(text ? text : ""));
         else if (m[i].type == 'i')
             v = (memcpy(&wide, f, sizeof wide), json_integer(wide));
-        else if (m[i].type == 'n')
+        else if (m[i].type == 'n' || m[i].type == 'z')
             v = (memcpy(&narrow, f, sizeof narrow), json_integer(narrow));
         else
             v = (memcpy(&real, f, sizeof real), json_real(real));
@@ -477,6 +494,8 @@ static bool from_json(const struct member *m, int n, const json_t *o, void *to, 
             memcpy(f, &text, sizeof text);
         } else if (m[i].type == 'o') {
             memcpy(f, &(const char *){""}, sizeof(const char *));
+        } else if (m[i].type == 'z') { /* written before there was such a thing: 0 */
+            memcpy(f, &(int){v ? (int)json_integer_value(v) : 0}, sizeof(int));
         } else if (!json_is_number(v)) {
             return false;
         } else if (m[i].type == 'i') {

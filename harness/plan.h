@@ -20,8 +20,9 @@ struct sqa_cell {
     const char *scale, *recipe, *recipe_source, *frame_source;
     const char *dtype;             /* compute type: f32, bf16 or bf16-emulated; floors have f32 */
     int64_t seed, threads, length; /* length 0: the task's */
-    int floor, train, infer;       /* phases to be measured; train: also trained when steps > 0 */
-    int train_accuracy;            /* run: train and test; bench: only time */
+    int floor;
+    int train, infer, step; /* phases to be measured; train: also trained when steps > 0 */
+    int train_accuracy;     /* run: train and test; bench: only time */
 };
 
 struct sqa_run_plan {
@@ -46,6 +47,8 @@ struct sqa_selection { /* options shared by run and bench */
     const char *scale, *train, *dtype; /* dtype NULL: f32 */
     struct sqa_texts lengths;
     int64_t seeds, seed, batch, threads;
+    int step,
+        step_alone; /* step forms are measured (causal=1 is filled in), and nothing else (batch 1 is the default) */
 };
 
 /* Fills p->cells. USAGE when nothing is selected or a pattern, model, task or scale is unknown. */

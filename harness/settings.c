@@ -20,8 +20,14 @@ enum sqa_status sqa_open_settings(const struct sqa_cell_settings *s, struct sqa_
                                   struct sqa_err *err)
 {
     struct sqa_run_plan p = {0};
-    struct sqa_selection sel = {
-        .scale = s->scale, .train = s->train, .seed = s->seed, .seeds = 1, .threads = s->threads, .batch = s->batch};
+    struct sqa_selection sel = {.scale = s->scale,
+                                .train = s->train,
+                                .seed = s->seed,
+                                .seeds = 1,
+                                .threads = s->threads,
+                                .batch = s->batch,
+                                .step = s->step,
+                                .step_alone = s->step};
     struct sqa_recipe r;
     char length[32];
     sel.models.at[sel.models.n++] = s->model;

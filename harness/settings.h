@@ -13,6 +13,7 @@ struct sqa_cell_settings {
     int64_t seed, length, batch; /* length, batch 0: the task's, the recipe's */
     enum sqa_recompute_mode recompute;
     int threads, trainable;
+    int step; /* one token by step forms: causal=1 is filled in, batch 0 is 1 */
     const volatile sig_atomic_t *interrupted;
 };
 enum sqa_status sqa_open_settings(const struct sqa_cell_settings *s, struct sqa_arena *arena, struct sqa_trainer **t,

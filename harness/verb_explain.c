@@ -7,7 +7,9 @@
 #include "harness/plan.h"
 #include "harness/settings.h"
 #include "harness/verbs.h"
+#include "models/stepper.h"
 #include "reports/stats.h"
+#include "results/schema.h"
 
 struct options {
     const char *task, *phase, *data, *scale, *recompute, *dtype;
@@ -20,7 +22,8 @@ static const struct sqa_option table[] = {
     {"length", 0, SQA_OPTION_INT, "L", "positions (default 1K, or the task's)", offsetof(struct options, length), 1,
      1 << 24},
     {"batch", 0, SQA_OPTION_INT, "N", "rows (default 4)", offsetof(struct options, batch), 1, 4096},
-    {"phase", 0, SQA_OPTION_TEXT, "infer|train", "which step (default train)", offsetof(struct options, phase), 0, 0},
+    {"phase", 0, SQA_OPTION_TEXT, "infer|train|step", "which step (default train)", offsetof(struct options, phase),
+     0, 0},
     {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file for sizes (default bench)", offsetof(struct options, scale), 0,
      0},
     {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", offsetof(struct options, threads), 1, 1024},
@@ -41,8 +44,10 @@ struct line {
     double flops, bytes, ns;
 };
 
-static const char *const pass_names[] = {
-    [SQA_PASS_FORWARD] = "forward", [SQA_PASS_BACKWARD] = "backward", [SQA_PASS_RECOMPUTE] = "recompute"};
+static const char *const pass_names[] = {[SQA_PASS_FORWARD] = "forward",
+                                         [SQA_PASS_BACKWARD] = "backward",
+                                         [SQA_PASS_RECOMPUTE] = "recompute",
+                                         [SQA_PASS_ONCE] = "once"};
 
 enum { STEPS = 7 };
 
@@ -115,21 +120,54 @@ static void print_json(const struct sqa_trainer *t, const struct line *lines, in
     json_decref(doc);
 }
 
-static enum sqa_status explain(const struct options *o, struct sqa_trainer *t, enum sqa_mode mode,
-                               struct sqa_text *out, struct sqa_err *err)
+/* What is explained: a plan of the trainer, or of one token by step forms. */
+struct explained {
+    struct sqa_trainer *t;
+    int phase; /* enum sqa_phase */
+    struct sqa_stepper stepper;
+    struct sqa_plan *plan;
+};
+
+static enum sqa_status prepare(struct explained *e, struct sqa_err *err)
 {
-    struct sqa_plan *p;
-    enum sqa_status status = sqa_trainer_prepare(t, mode, &p, err);
+    struct sqa_trainer *t = e->t;
+    if (e->phase != SQA_PHASE_STEP)
+        return sqa_trainer_prepare(t, e->phase == SQA_PHASE_TRAIN ? SQA_MODE_TRAIN : SQA_MODE_INFER, &e->plan, err);
+    const enum sqa_status status = sqa_stepper_open(&e->stepper, t->model, &t->task, &t->store, t->recipe.batch,
+                                                    t->threads, t->plans.compute, err);
+    if (status == SQA_OK) {
+        e->plan = e->stepper.plan;
+        sqa_stepper_fill(&e->stepper, t->seed);
+    }
+    return status;
+}
+
+static enum sqa_status run_once(struct explained *e, double *ns, struct sqa_err *err)
+{
+    if (e->phase == SQA_PHASE_STEP)
+        return sqa_stepper_run(&e->stepper, e->t->length - 1, ns, err);
+    return sqa_trainer_time_step(e->t, e->plan, e->phase == SQA_PHASE_TRAIN ? SQA_MODE_TRAIN : SQA_MODE_INFER, ns,
+                                 err);
+}
+
+static enum sqa_status explain(const struct options *o, struct explained *e, struct sqa_text *out,
+                               struct sqa_err *err)
+{
+    static const char *const names[SQA_PHASE_N] = {"training step", "inference step",
+                                                   "a token by the recurrent form"};
+    struct sqa_trainer *t = e->t;
+    enum sqa_status status = prepare(e, err);
     if (status != SQA_OK)
         return status;
+    struct sqa_plan *p = e->plan;
     double *ns = sqa_alloc_array((size_t)p->count * STEPS + 1, sizeof *ns);
     struct line *lines = sqa_alloc_array((size_t)p->count + 1, sizeof *lines), total = {.name = "all", .pass = ""};
     if (!ns || !lines)
         status = sqa_fail(err, SQA_NOMEM, "explain: no memory; free some memory and run again");
     if (status == SQA_OK)
-        status = sqa_trainer_time_step(t, p, mode, NULL, err);
+        status = run_once(e, NULL, err);
     for (int s = 0; s < STEPS && status == SQA_OK; s++)
-        status = sqa_trainer_time_step(t, p, mode, ns + s * p->count, err);
+        status = run_once(e, ns + s * p->count, err);
     if (status == SQA_OK) {
         const int n = gather(p, ns, o->paths, lines);
         for (int i = 0; i < n; i++) {
@@ -144,13 +182,16 @@ static enum sqa_status explain(const struct options *o, struct sqa_trainer *t, e
             char params[32], memory[32];
             struct sqa_columns c = {.n = 9, .right = 0x1fc};
             sqa_text_printf(out,
-                            "%s on %s, %s step, batch %lld, length %lld\n%s parameters, planned arena %s, "
+                            "%s on %s, %s, batch %lld, length %lld\n%s parameters, planned arena %s, "
                             "dtype %s, kernels %s\n\n",
-                            t->model->full_form, t->data->spec, mode == SQA_MODE_TRAIN ? "training" : "inference",
-                            (long long)t->recipe.batch, (long long)t->length,
-                            sqa_format_count(params, (double)t->store.parameter_count),
+                            t->model->full_form, t->data->spec, names[e->phase], (long long)t->recipe.batch,
+                            (long long)t->length, sqa_format_count(params, (double)t->store.parameter_count),
                             sqa_format_bytes(memory, (double)p->arena_bytes), sqa_compute_name(t->plans.compute),
                             sqa_kernels_compute(t->plans.compute)->isa);
+            if (e->phase == SQA_PHASE_STEP)
+                sqa_text_printf(
+                    out, "state of a sequence: %s numbers; ops of pass `once` ran before the first token\n\n",
+                    sqa_format_count(params, (double)e->stepper.states.state_count / (double)t->recipe.batch));
             sqa_columns_add(&c, (const char *const[]){"op", "pass", "calls", "flops", "bytes", "time", "share",
                                                       "GFLOP/s", "GB/s"});
             for (int i = 0; i < n; i++)
@@ -183,7 +224,6 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
 {
     const struct options *o = options;
     struct sqa_arena arena = {0};
-    struct sqa_trainer *t = NULL;
     struct sqa_text out = {0};
     struct sqa_cell_settings s = {.model = operands->at[0],
                                   .task = o->task,
@@ -194,18 +234,20 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
                                   .threads = (int)o->threads,
                                   .length = o->length,
                                   .batch = o->batch};
-    const bool train = strcmp(o->phase, "train") == 0;
-    if (!train && strcmp(o->phase, "infer") != 0)
-        return sqa_fail(err, SQA_USAGE, "explain: --phase %.50s; give infer or train", o->phase);
+    struct explained e = {.phase = sqa_phase_of(o->phase)};
+    if (e.phase == SQA_PHASE_N)
+        return sqa_fail(err, SQA_USAGE, "explain: --phase %.50s; give infer, train or step", o->phase);
+    s.step = e.phase == SQA_PHASE_STEP;
     if (!sqa_recompute_find(o->recompute, &s.recompute))
         return sqa_fail(err, SQA_USAGE, "explain: --recompute %.50s; give cheap, blocks or off", o->recompute);
-    s.trainable = train;
+    s.trainable = e.phase == SQA_PHASE_TRAIN;
     enum sqa_status status = sqa_compute_parse("explain", o->dtype, &s.compute, err);
     if (status == SQA_OK)
-        status = sqa_open_settings(&s, &arena, &t, err);
+        status = sqa_open_settings(&s, &arena, &e.t, err);
     if (status == SQA_OK)
-        status = explain(o, t, train ? SQA_MODE_TRAIN : SQA_MODE_INFER, &out, err);
-    sqa_trainer_close(t);
+        status = explain(o, &e, &out, err);
+    sqa_stepper_close(&e.stepper);
+    sqa_trainer_close(e.t);
     sqa_arena_clear(&arena);
     if (status == SQA_OK)
         return sqa_print(&out, NULL, err);

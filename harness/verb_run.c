@@ -7,6 +7,7 @@
 #include "harness/drive.h"
 #include "harness/measure/measure.h"
 #include "harness/verbs.h"
+#include "results/schema.h"
 #include "models/model.h"
 
 struct options {
@@ -83,7 +84,8 @@ static const struct sqa_option bench_options[] = {
     SELECTION,
     {"lengths", 0, SQA_OPTION_LIST, "1K,2K,...", "lengths to measure at; 1K..64K doubles (default 1K)", AT(s.lengths),
      0, 0},
-    {"phase", 0, SQA_OPTION_TEXT, "infer,train", "what to measure (default both)", AT(phase), 0, 0},
+    {"phase", 0, SQA_OPTION_TEXT, "infer,train,step", "what to measure (default infer,train); step: one token",
+     AT(phase), 0, 0},
     {"seed", 0, SQA_OPTION_INT, "K", "seed of weights and tokens (default 1)", AT(s.seed), 0, 1e15},
     {.name = NULL},
 };
@@ -129,20 +131,20 @@ static enum sqa_status dry_run(const struct sqa_run_plan *p, struct sqa_err *err
     return sqa_print(&t, NULL, err);
 }
 
-static enum sqa_status set_phases(struct sqa_run_plan *p, const char *phase, struct sqa_err *err)
+/* phase: names joined by commas; NULL is train,infer. */
+static enum sqa_status parse_phases(const char *phase, int wanted[SQA_PHASE_N], struct sqa_err *err)
 {
-    int train = 1, infer = 1;
-    if (phase) {
-        train = strcmp(phase, "train") == 0;
-        infer = strcmp(phase, "infer") == 0;
-        if (strcmp(phase, "infer,train") == 0 || strcmp(phase, "train,infer") == 0)
-            train = infer = 1;
-        if (!train && !infer)
-            return sqa_fail(err, SQA_USAGE, "bench: --phase %.100s; give infer, train or infer,train", phase);
-    }
-    for (int i = 0; i < p->n; i++) {
-        p->cells[i].train = train;
-        p->cells[i].infer = infer;
+    for (const char *at = phase ? phase : "train,infer"; *at;) {
+        char name[16];
+        const size_t n = strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(n < 15 ? n : 15), at);
+        if (sqa_phase_of(name) == SQA_PHASE_N)
+            return sqa_fail(err, SQA_USAGE,
+                            "bench: --phase %.100s; give infer, train, step or several, such as "
+                            "infer,train",
+                            phase);
+        wanted[sqa_phase_of(name)] = 1;
+        at += n + (at[n] == ',');
     }
     return SQA_OK;
 }
@@ -172,11 +174,18 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
                                             .argv = sqa_argv};
     enum sqa_status status = SQA_OK;
     enum sqa_recompute_mode mode;
+    int wanted[SQA_PHASE_N] = {0};
     if (!sqa_recompute_find(o->recompute, &mode))
         return sqa_fail(err, SQA_USAGE, "%s: --recompute %.50s; give cheap, blocks or off", p.verb, o->recompute);
-    status = sqa_plan_cells(&p, &o->s, bench, err);
+    status = parse_phases(o->phase, wanted, err);
+    o->s.step = wanted[SQA_PHASE_STEP];
+    o->s.step_alone = o->s.step && !wanted[SQA_PHASE_TRAIN] && !wanted[SQA_PHASE_INFER];
     if (status == SQA_OK)
-        status = set_phases(&p, o->phase, err);
+        status = sqa_plan_cells(&p, &o->s, bench, err);
+    for (int i = 0; i < p.n; i++) {
+        p.cells[i].train = wanted[SQA_PHASE_TRAIN];
+        p.cells[i].infer = wanted[SQA_PHASE_INFER];
+    }
     if (status == SQA_OK)
         status = o->dry_run ? dry_run(&p, err) : sqa_drive(&p, &drive, err);
     sqa_run_plan_clear(&p);
@@ -223,6 +232,10 @@ const struct sqa_verb sqa_verb_bench = {
     .more =
         "Without a task: random tokens, vocabulary 32, 10 classes, lite sizes, no dropout. Children of all cells\n"
         "live together and get turns in rotation; every sample is kept in samples.csv.\n\n"
+        "--phase step times one token by the recurrent form of the model (a key-value cache of transformer), at\n"
+        "the last of --lengths positions, with a state of random numbers in place of the tokens before it; models "
+        "are\n"
+        "built with causal=1, and with --phase step alone the batch is 1 unless --batch says otherwise.\n\n"
         "example:\n  seqarena bench --models 'transformer|local' --lengths 1K,2K,4K --batch 4\n",
     .options = bench_options,
     .options_size = sizeof(struct options),
@@ -230,7 +243,7 @@ const struct sqa_verb sqa_verb_bench = {
     .run = run_bench,
 };
 
-/* The child: seqarena cell DIR KEY fit|train|infer DATA */
+/* The child: seqarena cell DIR KEY fit|train|infer|step DATA */
 static enum sqa_status run_cell(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     struct sqa_run_plan p = {0};
@@ -264,7 +277,7 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
 
 const struct sqa_verb sqa_verb_cell = {
     .name = "cell",
-    .usage = "DIR KEY fit|train|infer [DATA]",
+    .usage = "DIR KEY fit|train|infer|step [DATA]",
     .help = "one cell of a run (what run starts)",
     .run = run_cell,
     .operands_min = 3,

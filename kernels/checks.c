@@ -723,6 +723,62 @@ static double run_delta_scan(const struct sqa_kernels *simd, uint64_t key, size_
     return worst;
 }
 
+/* buffers 0 to 3: a, q, k, v; 4: s; 5: o. Three steps, so that errors of s show. */
+static double run_state_step(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const int64_t m = 1 + (int64_t)(key % 9) * 3, columns = (int64_t)at_most(n, (size_t)(MAX / m));
+    for (int b = 0; b < 4; b++)
+        fill(b, key, (size_t)(m + columns), -0.9, 0.9);
+    fill(4, key, (size_t)(m * columns), -1, 1);
+#define CALLS(k, T)                                                                                        \
+    for (int i = 0; i < 3; i++)                                                                            \
+        k->state_step(&(struct sqa_state_step){m, columns, key % 4 == 0 ? NULL : buffer[0].T, buffer[1].T, \
+                                               buffer[2].T, buffer[3].T, key % 4 == 1, buffer[4].T, buffer[5].T});
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return larger(error_over(4, (size_t)(m * columns), 1), error_over(5, (size_t)columns, 1));
+}
+
+/* buffers 0 to 2: q, k, v; 3: o */
+static double run_attend(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const int64_t keys = (int64_t)at_most(n, SQA_ATTEND_KEYS), d = 1 + (int64_t)(key % 40), dv = 64 - d;
+    fill(0, key, (size_t)d, -1, 1);
+    fill(1, key, (size_t)(keys * d), -2, 2);
+    fill(2, key, (size_t)(keys * dv), -1, 1);
+    struct sqa_attend f = {keys, d, dv, 0.7, buffer[0].f, buffer[1].f, buffer[2].f, d, dv, buffer[3].f, 0, 0};
+    struct sqa_attend p = {keys, d, dv, 0.7, buffer[0].d, buffer[1].d, buffer[2].d, d, dv, buffer[3].d, 0, 0};
+    simd->attend(&f);
+    plain()->attend(&p);
+    return larger(larger(error_over(3, (size_t)dv, 1), ratio(f.top, p.top, 1)), ratio(f.sum, p.sum, p.sum));
+}
+
+/* buffers 0: z; 1: before; 2: state or u; 3: h; 4: dh; 5: carry. Forward, then backward from what it left. */
+static double run_gates(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    const size_t units = at_most(n, MAX / 4);
+    const int first = key % 3 == 0;
+    double worst = 0;
+    for (int lstm = 0; lstm < 2; lstm++) {
+        fill(0, key, 4 * units, -3, 3);
+        for (int b = 1; b < 6; b++)
+            fill(b, key, units, -1, 1);
+#define CALLS(k, T)                                                                      \
+    const struct sqa_gates T = {(int64_t)units, buffer[0].T, buffer[2].T,                \
+                                buffer[3].T,    buffer[5].T, first ? NULL : buffer[1].T, \
+                                buffer[4].T};                                            \
+    (lstm ? (k)->lstm_gates : (k)->gru_gates)(&T);                                       \
+    (lstm ? (k)->lstm_gates_grad : (k)->gru_gates_grad)(&T);
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        for (int b = 0; b < 6; b++)
+            worst = larger(error_over(b, b ? units : 4 * units, 1), worst);
+    }
+    return worst;
+}
+
 const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"gemm_panels", 2e-6, run_gemm_panels},
     {"unary", 2e-6, run_unary},
@@ -754,5 +810,8 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"selective", 4e-6, run_selective},
     {"matrix_scan", 4e-6, run_matrix_scan},
     {"delta_scan", 4e-6, run_delta_scan},
+    {"state_step", 2e-6, run_state_step},
+    {"attend", 4e-6, run_attend},
+    {"gates", 4e-6, run_gates},
     {NULL, 0, NULL},
 };

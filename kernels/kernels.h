@@ -253,6 +253,40 @@ struct sqa_delta_scan {
     int64_t e_stride, y_stride;
 };
 
+/* One step of a recurrence whose state is a matrix: s_ij = a_i s_ij + k_i v_j, then o_j = sum_i q_i s_ij. s (m, n) is
+ * dense. a (m) with a_each 1; a_each 0: one number for all; a NULL: 1. */
+struct sqa_state_step {
+    int64_t m, n;
+    const void *a, *q, *k, *v;
+    int a_each;
+    void *s, *o;
+};
+/* One query over up to SQA_ATTEND_KEYS keys: x_j = scale q . k_j, top = max x_j, sum = sum exp(x_j - top),
+ * o = sum exp(x_j - top) v_j. keys >= 1. Rows are strided, their numbers are dense. */
+enum { SQA_ATTEND_KEYS = 256 };
+struct sqa_attend {
+    int64_t keys, d, dv;
+    double scale;
+    const void *q, *k, *v;
+    int64_t k_stride, v_stride;
+    void *o;
+    double top, sum;
+};
+
+/* Gates of one position of a recurrent network of n units; before: the state (LSTM c, GRU h) before it, NULL: 0.
+ *   lstm   z (4 n) are i, f, a, o before their functions: sigmoid, sigmoid, tanh, sigmoid, which are applied to it.
+ *          state = c = f before + i a; h = o tanh(c)
+ *   gru    z (3 n) are r, k, and the input's part of a; state = u (n) is the part of a that r scales: sigmoid,
+ *          sigmoid, a = tanh(z + r u), applied to z. h = k before + (1 - k) a
+ * _grad: z holds the gates and becomes the gradient of what they were before their functions; dh: gradient of h.
+ *   lstm   carry (n) is the gradient of c from later positions and becomes that of `before`
+ *   gru    u becomes its gradient; carry is written: the gradient of `before` but for what comes through z and u */
+struct sqa_gates {
+    int64_t n;
+    void *z, *state, *h, *carry;
+    const void *before, *dh;
+};
+
 struct sqa_kernels {
     const char *isa; /* "plain", "avx2", ... */
     size_t size;     /* bytes of an element */
@@ -380,6 +414,12 @@ struct sqa_kernels {
 
     void (*scan)(const struct sqa_scan *s);
     void (*scan_grad)(const struct sqa_scan_grad *s);
+    void (*lstm_gates)(const struct sqa_gates *g);
+    void (*lstm_gates_grad)(const struct sqa_gates *g);
+    void (*gru_gates)(const struct sqa_gates *g);
+    void (*gru_gates_grad)(const struct sqa_gates *g);
+    void (*state_step)(const struct sqa_state_step *s);
+    void (*attend)(struct sqa_attend *a);
 
     size_t (*selective_workspace)(const struct sqa_selective *s, int grad); /* bytes */
     void (*selective)(const struct sqa_selective *s, void *workspace);

@@ -14,8 +14,7 @@
 #ifndef SQA_MODELS_KERNEL_ATTENTION_H
 #define SQA_MODELS_KERNEL_ATTENTION_H
 
-#include "engine/graph.h"
-#include "kernels/kernels.h"
+#include "models/variant.h"
 
 struct sqa_kernel_attention_spec {
     enum sqa_feature_map map;
@@ -31,6 +30,11 @@ struct sqa_kernel_attention_spec {
 struct sqa_tensor *sqa_kernel_attention(struct sqa_graph *g, struct sqa_tensor *q, struct sqa_tensor *k,
                                         struct sqa_tensor *v, struct sqa_tensor *lengths, struct sqa_tensor *w,
                                         struct sqa_kernel_attention_spec spec);
+
+/* One position of the causal form (models/step.h): q, k (B, 1, H, d), v (B, 1, H, dv) -> (B, 1, H, dv). State "s"
+ * (B, H, m, dv) and "z" (B, H, m, 1). Made of ordinary ops. */
+struct sqa_tensor *sqa_kernel_attention_step(struct sqa_context *c, struct sqa_heads h, struct sqa_tensor *w,
+                                             struct sqa_kernel_attention_spec spec);
 
 /* Forward flops. projected: there is a W. */
 struct sqa_kernel_attention_shape {

@@ -112,4 +112,5 @@ const struct sqa_variant sqa_variant_last = {
     .source = "usual with causal and recurrent mixers",
     .complexity = "O(D) time",
     .build = build,
+    .step = build,
 };

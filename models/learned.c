@@ -7,7 +7,7 @@
  * Source    the lite protocol (mlpen/Nystromformer, LRA/code); Gehring et al. 2017, arXiv:1705.03122
  * Departs   nothing
  */
-#include "models/model.h"
+#include "models/step.h"
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
@@ -15,7 +15,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct sqa_init init = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 0.02};
     struct sqa_tensor *table =
         sqa_param_tensor(c, "table", SQA_GROUP_REGULAR, init, SQA_DIMS(c->max_length, c->frame.dim));
-    return sqa_add(c->g, x, sqa_slice(c->g, table, 0, 0, c->length));
+    return sqa_add(c->g, x, sqa_position_rows(c, table));
 }
 
 static double flops(const void *self, const struct sqa_context *c)

@@ -5,6 +5,7 @@
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d)
  * Cost      projections; features 2 B L D; sums and division B L (4 D d + 3 D + D + H);
  *           causal: see kernel_attention.c
+ * Step      a state of H d (d + 1) numbers
  * Source    Katharopoulos et al. 2020, arXiv:2006.16236, equations (5) to (7) and section 3.3
  * Departs   phi(k) is 0 at padding (the LRA code lets padding in)
  */
@@ -37,6 +38,11 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct sqa_heads h = sqa_project_heads(c, x);
 
     return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, c->lengths, NULL, spec_of(self, c)));
+}
+
+static struct sqa_tensor *step(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    return sqa_merge_heads(c, sqa_kernel_attention_step(c, sqa_project_heads(c, x), NULL, spec_of(self, c)));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -244,6 +250,7 @@ const struct sqa_variant sqa_variant_linear_transformer = {
     .params = params,
     .self_size = sizeof(struct self),
     .build = build,
+    .step = step,
     .flops = flops,
     .identities = identities,
 };

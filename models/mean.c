@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "models/model.h"
+#include "models/step.h"
 
 struct self {
     const char *over;
@@ -38,6 +38,12 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
                            : sqa_mean_rows(c->g, x, c->lengths);
 }
 
+static struct sqa_tensor *step(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    (void)self;
+    return sqa_reshape(c->g, sqa_mean_step(c, "sum", x), SQA_DIMS(c->batch, c->frame.dim));
+}
+
 const struct sqa_variant sqa_variant_mean = {
     .id = "mean",
     .slot = SQA_SLOT_POOL,
@@ -48,4 +54,5 @@ const struct sqa_variant sqa_variant_mean = {
     .self_size = sizeof(struct self),
     .padded = padded,
     .build = build,
+    .step = step,
 };

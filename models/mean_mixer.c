@@ -8,6 +8,7 @@
  * Source    a control of this program: attention with uniform weights
  */
 #include "models/probe.h"
+#include "models/step.h"
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
@@ -24,6 +25,15 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     mean = sqa_dense_layer(c, "wo", sqa_mean_rows(c->g, v, c->lengths), D, c->frame.bias != 0);
     mean = sqa_reshape(c->g, mean, SQA_DIMS(B, 1, D));
     return sqa_dense(c->g, sqa_broadcast(c->g, mean, SQA_DIMS(B, L, D)));
+}
+
+static struct sqa_tensor *step(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const bool bias = c->frame.bias != 0;
+    struct sqa_tensor *v = sqa_dense_layer(c, "wv", x, sqa_qkv_width(&c->frame), bias);
+
+    (void)self;
+    return sqa_dense_layer(c, "wo", sqa_mean_step(c, "sum", v), c->frame.dim, bias);
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -112,6 +122,7 @@ const struct sqa_variant sqa_variant_mean_mixer = {
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
               SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .build = build,
+    .step = step,
     .flops = flops,
     .identities = identities,
 };

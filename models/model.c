@@ -111,6 +111,12 @@ double sqa_heads_flops(const struct sqa_context *c)
     return rows * (8 * d * q + (c->frame.bias ? 3 * q + d : 0));
 }
 
+static struct sqa_tensor *build_or_step(struct sqa_context *c, const struct sqa_item *item, struct sqa_tensor *x)
+{
+    const struct sqa_variant *v = item->variant;
+    return c->position && v->step ? v->step(item->self, c, x) : v->build(item->self, c, x);
+}
+
 /* Builds an item in its own scope; the shape of x must stay. */
 static struct sqa_tensor *build_same(struct sqa_context *c, const struct sqa_item *item, const char *scope,
                                      struct sqa_tensor *x)
@@ -118,7 +124,7 @@ static struct sqa_tensor *build_same(struct sqa_context *c, const struct sqa_ite
     if (!x)
         return NULL;
     const size_t mark = sqa_scope_push(c->g, "%s", scope);
-    struct sqa_tensor *y = item->variant->build(item->self, c, x);
+    struct sqa_tensor *y = build_or_step(c, item, x);
     char a[96], b[96];
     if (y && !sqa_same_shape(x, y))
         y = sqa_graph_fail(c->g, SQA_SHAPE, "%s: it made %s of %s at %s; a %s keeps the shape", item->variant->id,
@@ -273,7 +279,7 @@ static struct sqa_tensor *build_item(struct sqa_context *c, enum sqa_slot slot, 
         return NULL;
     const struct sqa_item *item = &c->model->slot[slot];
     const size_t mark = sqa_scope_push(c->g, "%s", sqa_slot_name(slot));
-    struct sqa_tensor *y = item->variant->build(item->self, c, x);
+    struct sqa_tensor *y = build_or_step(c, item, x);
     sqa_scope_pop(c->g, mark);
     return y;
 }
@@ -389,6 +395,59 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
         sqa_output(g, loss, "loss");
         sqa_backward(g, loss, store);
     }
+    if (g->status != SQA_OK && err)
+        *err = g->err;
+    return g->status;
+}
+
+/* Step forms */
+
+static enum sqa_status check_step(const struct sqa_model *m, const struct sqa_signature *task, struct sqa_err *err)
+{
+    const struct sqa_variant *v = m->preset.variant, *pool = m->slot[SQA_SLOT_POOL].variant;
+    if (v->slot != SQA_SLOT_MIXER)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: no step form; take a mixer", v->id);
+    if (!m->frame.causal)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: later positions change earlier ones; give causal=1 for steps",
+                        v->id);
+    for (int i = 0; i < m->mixers; i++)
+        if (!m->mixer[i].variant->step)
+            return sqa_fail(err, SQA_UNSUPPORTED, "%s: it has no step form; see seqarena describe",
+                            m->mixer[i].variant->id);
+    if (task->kind == SQA_PAIR)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: a pair does not come one position at a time; take another task",
+                        v->id);
+    if (task->kind != SQA_TAG && !pool->step)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: pool=%s has no step form; give +pool=last or mean", v->id,
+                        pool->id);
+    return SQA_OK;
+}
+
+enum sqa_status sqa_model_step_graph(const struct sqa_model *m, const struct sqa_signature *task,
+                                     struct sqa_store *store, struct sqa_store *states, int64_t batch,
+                                     struct sqa_graph *g, struct sqa_err *err)
+{
+    enum sqa_status status = sqa_model_check(m, task, err);
+    if (status == SQA_OK)
+        status = check_step(m, task, err);
+    if (status != SQA_OK)
+        return status;
+    g->training = false;
+    g->model = m->short_form;
+    g->fixed = store;
+    struct sqa_context c = {.g = g,
+                            .store = store,
+                            .states = states,
+                            .model = m,
+                            .task = task,
+                            .frame = m->frame,
+                            .batch = batch,
+                            .length = 1,
+                            .max_length = task->length,
+                            .position = sqa_input(g, "position", SQA_I32, SQA_DIMS(1))};
+    struct sqa_tensor *in = task->vocab > 0 ? sqa_input(g, "tokens", SQA_I32, SQA_DIMS(batch, 1))
+                                            : sqa_input(g, "x", g->real, SQA_DIMS(batch, 1, task->channels));
+    sqa_output(g, sqa_dense(g, frame(&c, in)), sqa_output_name(task->kind));
     if (g->status != SQA_OK && err)
         *err = g->err;
     return g->status;

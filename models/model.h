@@ -63,6 +63,15 @@ enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_sign
                                 enum sqa_mode mode, int64_t batch, int64_t length, struct sqa_graph *g,
                                 struct sqa_err *err) SQA_MUST_CHECK;
 
+/* One position of every row by step forms: inputs "tokens" i32 (B, 1), or "x" (B, 1, C), and "position" i32 (1);
+ * outputs as of INFER for the positions so far, of tags (B, 1, classes) for this one. Runs go from position 0 to at
+ * most task->length - 1; states, declared in a store of their own, are 0 before the first. What depends on parameters
+ * alone is made once (sqa_graph.fixed). UNSUPPORTED when a part has no step form, or the model is not causal. See
+ * stepper.h. */
+enum sqa_status sqa_model_step_graph(const struct sqa_model *m, const struct sqa_signature *task,
+                                     struct sqa_store *store, struct sqa_store *states, int64_t batch,
+                                     struct sqa_graph *g, struct sqa_err *err) SQA_MUST_CHECK;
+
 /* Used by residual variants: the parts of the block of c->layer. */
 struct sqa_tensor *sqa_build_mixer(struct sqa_context *c, struct sqa_tensor *x);   /* scope "mixer" */
 struct sqa_tensor *sqa_build_channel(struct sqa_context *c, struct sqa_tensor *x); /* scope "channel" */

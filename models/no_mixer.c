@@ -89,6 +89,7 @@ const struct sqa_variant sqa_variant_no_mixer = {
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_SUM_TO_ONE |
               SQA_TRAIT_CONTROL | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -7,6 +7,7 @@
  *           c is the largest w_f . x' of the query; for keys, of all valid keys of the (batch, head)
  * Shapes    x (B, L, D) -> (B, L, D); W (m, d) is state, one a layer, shared by its heads
  * Cost      projections, 4 B L D m for W, 4 B L D m for the sums, and the features (kernel_attention.c; causal there)
+ * Step      a state of H m (d + 1) numbers
  * Source    Choromanski et al. 2021, arXiv:2009.14794, lemma 1. Rows of W orthogonal in blocks of d with the norms of
  *           Gaussian rows, c, eps and the relu form: google-research/google-research:
  *           performer/fast_attention/jax/fast_attention.py
@@ -105,6 +106,14 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     struct sqa_tensor *w = s->features > 0 ? projection(s, c) : NULL;
 
     return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, c->lengths, w, spec_of(s, c)));
+}
+
+static struct sqa_tensor *step(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const struct self *s = self;
+
+    return sqa_merge_heads(c, sqa_kernel_attention_step(c, sqa_project_heads(c, x),
+                                                        s->features > 0 ? projection(s, c) : NULL, spec_of(self, c)));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -335,6 +344,7 @@ const struct sqa_variant sqa_variant_performer = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = step,
     .flops = flops,
     .identities = identities,
 };

@@ -27,6 +27,10 @@ struct sqa_probe {
 /* y = mixer(x); x and y (batch, length, dim) doubles. */
 enum sqa_status sqa_probe_run(const struct sqa_probe *p, const double *x, double *y,
                               struct sqa_err *err) SQA_MUST_CHECK;
+/* y = the mixer's step form, fed with the positions of x one by one; as sqa_probe_run with causal. state (or NULL):
+ * numbers of state a row. UNSUPPORTED when it has none. */
+enum sqa_status sqa_probe_steps(const struct sqa_probe *p, const double *x, double *y, double *state,
+                                struct sqa_err *err) SQA_MUST_CHECK;
 /* Planned arena bytes and flops of the item alone; train: forward and backward, with the probe's own loss (3 B L D).
  * closed_form is the variant's, of the forward pass; NaN when it states none. */
 enum sqa_status sqa_probe_cost(const struct sqa_probe *p, bool train, double *flops, double *closed_form,
@@ -65,6 +69,9 @@ struct sqa_probe_whole {
 /* parameters: their number, may be NULL; y NULL: nothing is run. */
 enum sqa_status sqa_probe_whole(const struct sqa_probe_whole *p, double *y, int64_t *parameters,
                                 struct sqa_err *err) SQA_MUST_CHECK;
+/* A whole model by its step form: y (batch, length, classes) of tags, or what it says of the positions up to each one
+ * (batch, length, classes), forecasts left out. x or tokens must be given. */
+enum sqa_status sqa_probe_whole_steps(const struct sqa_probe_whole *p, double *y, struct sqa_err *err) SQA_MUST_CHECK;
 /* Forward flops of the graph, and the closed form of a `model` variant (else NaN). */
 enum sqa_status sqa_probe_whole_cost(const struct sqa_probe_whole *p, double *flops, double *closed_form,
                                      struct sqa_err *err) SQA_MUST_CHECK;

@@ -7,6 +7,7 @@
  * Shapes    x (B, L, D) -> (B, L, D); log_dt (D), log_a_re and a_im (D, N / 2), c (1 or 2, D, N / 2, 2), d (D)
  * Cost      a batch: kernels, 2 L N D flops each and small tables, and their transforms; a sequence: two transforms
  *           and a spectral product a channel, 4 L D^2 for Wout, 5 L D
+ * Step      D N / 2 complex numbers, x <- exp(dt A) x + u, y = 2 Re(w x) + D u, w = C (exp(dt A) - 1) / A
  * Source    Gu et al. 2022, arXiv:2206.11893 (initial values lin, inv). Parameters, C ~ complex N(0, 1), D ~ N(0, 1)
  *           and the output: state-spaces/s4: models/s4/s4d.py; the two-sided form: models/s4/s4.py there
  * Departs   dropout before Wout is not tied over time; input at padding is 0
@@ -17,6 +18,7 @@
 
 #include "models/probe.h"
 #include "models/s4d_kernel.h"
+#include "models/step.h"
 
 #define PI 3.14159265358979323846
 
@@ -73,8 +75,7 @@ static int64_t kernels_of(const struct sqa_context *c)
     return c->frame.causal ? 1 : 2;
 }
 
-/* y = K * u + D u, D as a part of K_0 */
-static struct sqa_tensor *state_space(const struct self *s, struct sqa_context *c, struct sqa_tensor *u)
+static struct sqa_s4d_parameters parameters_of(const struct self *s, struct sqa_context *c)
 {
     const int64_t D = c->frame.dim, M = s->state / 2;
     const struct sqa_init imaginary = {.kind = SQA_INIT_CUSTOM,
@@ -83,25 +84,55 @@ static struct sqa_tensor *state_space(const struct self *s, struct sqa_context *
     const struct sqa_init half = {.kind = SQA_INIT_CONSTANT, .a = log(0.5)};
     const struct sqa_init normal = {.kind = SQA_INIT_NORMAL, .a = 0, .b = 1},
                           part = {.kind = SQA_INIT_NORMAL, .a = 0, .b = sqrt(0.5)};
-    const struct sqa_s4d_parameters p = {
+
+    return (struct sqa_s4d_parameters){
         .log_dt = sqa_param_tensor(c, "log_dt", SQA_GROUP_SSM, step, SQA_DIMS(D)),
         .log_a_re = sqa_param_tensor(c, "log_a_re", SQA_GROUP_SSM, half, SQA_DIMS(D, M)),
         .a_im = sqa_param_tensor(c, "a_im", SQA_GROUP_SSM, imaginary, SQA_DIMS(D, M)),
         .c = sqa_param_tensor(c, "c", SQA_GROUP_REGULAR, part, SQA_DIMS(kernels_of(c), D, M, 2)),
         .d = sqa_param_tensor(c, "d", SQA_GROUP_NO_DECAY, normal, SQA_DIMS(D)),
     };
-    struct sqa_tensor *future, *past = sqa_s4d_kernel(c->g, p, c->length, &future);
+}
+
+/* y = K * u + D u, D as a part of K_0 */
+static struct sqa_tensor *state_space(const struct self *s, struct sqa_context *c, struct sqa_tensor *u)
+{
+    struct sqa_tensor *future, *past = sqa_s4d_kernel(c->g, parameters_of(s, c), c->length, &future);
 
     return sqa_fftconv(c->g, sqa_mask_rows(c->g, u, c->lengths), past, future);
 }
 
+/* The same for one position. A state of ones and zeros of u goes through C and the input's factor together. */
+static struct sqa_tensor *state_space_step(const struct self *s, struct sqa_context *c, struct sqa_tensor *u)
+{
+    const int64_t B = c->batch, D = c->frame.dim, M = s->state / 2;
+    const struct sqa_s4d_parameters p = parameters_of(s, c);
+    struct sqa_tensor *w, *z = sqa_s4d_step_tables(c->g, p, &w);
+    struct sqa_tensor *in = sqa_broadcast(c->g, sqa_reshape(c->g, u, SQA_DIMS(B, 1, D, 1)), SQA_DIMS(B, 1, D, M));
+
+    in = sqa_reshape(c->g, sqa_pad(c->g, in, 1, 0, 1), SQA_DIMS(B, 1, 2 * D * M));
+    struct sqa_tensor *x = sqa_diagonal_step(c, "x", sqa_reshape(c->g, z, SQA_DIMS(1, 1, 2 * D * M)), in, true);
+
+    x = sqa_mul(c->g, sqa_reshape(c->g, x, SQA_DIMS(B, 2, D, M)), w);
+    struct sqa_tensor *y = sqa_reshape(c->g, sqa_sum(c->g, x, 10u, false), SQA_DIMS(B, 1, D));
+
+    return sqa_add(c->g, y, sqa_mul(c->g, u, p.d));
+}
+
+static struct sqa_tensor *output(struct sqa_context *c, struct sqa_tensor *y)
+{
+    y = sqa_dropout(c->g, sqa_unary(c->g, SQA_UNARY_GELU, y), c->frame.dropout);
+    return sqa_glu(c->g, sqa_dense_layer(c, "out", y, 2 * c->frame.dim, true));
+}
+
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
-    const int64_t D = c->frame.dim;
-    struct sqa_tensor *y = sqa_unary(c->g, SQA_UNARY_GELU, state_space(self, c, x));
+    return output(c, state_space(self, c, x));
+}
 
-    y = sqa_dense_layer(c, "out", sqa_dropout(c->g, y, c->frame.dropout), 2 * D, true);
-    return sqa_glu(c->g, y);
+static struct sqa_tensor *step(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    return output(c, state_space_step(self, c, x));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -372,6 +403,7 @@ const struct sqa_variant sqa_variant_s4d = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = step,
     .flops = flops,
     .identities = identities,
 };

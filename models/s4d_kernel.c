@@ -352,3 +352,64 @@ double sqa_s4d_kernel_flops(int64_t kernels, int64_t width, int64_t modes, int64
 
     return kernel_count(&s);
 }
+
+/* s4d_step: z and w for the recurrence. Outputs (2, D, M): real parts, then imaginary ones; of w minus those, so that
+ * Re(w x) is a sum of products. */
+
+static enum sqa_status step_shape(struct sqa_node *n, struct sqa_err *err)
+{
+    const struct sqa_tensor *c = n->in[C];
+    char text[96];
+
+    if (c->rank != 4 || c->dim[0] != 1 || c->dim[3] != 2 || sqa_numel(n->in[LOG_DT]) != c->dim[1] ||
+        sqa_numel(n->in[LOG_A_RE]) != c->dim[1] * c->dim[2] || sqa_numel(n->in[A_IM]) != c->dim[1] * c->dim[2])
+        return sqa_shape_fail(n, err, "c is %s; give log_dt (D), log_a_re and a_im (D, M), c (1, D, M, 2)",
+                              sqa_shape_text(c, text));
+    for (int i = 0; i < 2; i++)
+        sqa_set_output(n, i, c->dtype, SQA_DIMS(2, c->dim[1], c->dim[2]));
+    return SQA_OK;
+}
+
+static void step_run(const struct sqa_node *n, const struct sqa_run *r)
+{
+    const struct kernel_shape s = kernel_shape_of(n);
+    const struct tables t = tables_of(n, r->workspace, 0);
+    const int64_t imag = s.width * s.modes;
+
+    for (int64_t channel = 0; channel < s.width; channel++) {
+        set_modes(n, &s, &t, channel, exp(at(n->in[LOG_DT], channel)));
+        for (int64_t i = 0; i < s.modes; i++) {
+            const int64_t place = channel * s.modes + i;
+            const double complex z = get(t.z, i, s.modes);
+            const double complex w = 2 * mul(c_at(n, &s, 0, channel, i), get(t.b, i, s.modes));
+
+            put(n->out[0], place, creal(z));
+            put(n->out[0], imag + place, cimag(z));
+            put(n->out[1], place, creal(w));
+            put(n->out[1], imag + place, -cimag(w));
+        }
+    }
+}
+
+static const struct sqa_op op_step = {
+    .name = "s4d_step_tables",
+    .help = "exp(dt A) and 2 C (exp(dt A) - 1) / A",
+    .shape = step_shape,
+    .run = step_run,
+    .workspace = kernel_workspace,
+};
+
+struct sqa_tensor *sqa_s4d_step_tables(struct sqa_graph *g, struct sqa_s4d_parameters p, struct sqa_tensor **w)
+{
+    struct sqa_tensor *const in[] = {p.log_dt, p.log_a_re, p.a_im, p.c};
+    const int64_t length = 1;
+
+    *w = NULL;
+    if (!sqa_ready(g, "s4d_step_tables", 4, in))
+        return NULL;
+    struct sqa_tensor *z = sqa_apply(g, &op_step, &length, sizeof length, 4, in);
+
+    if (z != NULL)
+        *w = z->node->out[1];
+    return z;
+}

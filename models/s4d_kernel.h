@@ -26,7 +26,10 @@ struct sqa_s4d_parameters {
 };
 struct sqa_tensor *sqa_s4d_kernel(struct sqa_graph *g, struct sqa_s4d_parameters p, int64_t length,
                                   struct sqa_tensor **second);
-/* Its forward flops. */
+/* For the recurrence x <- z x + u, y = 2 Re sum_n (C (exp(dt A) - 1) / A)_n x_n, with R = 1: z (2, D, M), real parts
+ * before imaginary ones; *w (2, D, M): y is the sum of w times (real parts of x, imaginary parts). No gradient. */
+struct sqa_tensor *sqa_s4d_step_tables(struct sqa_graph *g, struct sqa_s4d_parameters p, struct sqa_tensor **w);
+/* Forward flops of sqa_s4d_kernel. */
 double sqa_s4d_kernel_flops(int64_t kernels, int64_t width, int64_t modes, int64_t length);
 
 #endif

@@ -9,7 +9,7 @@
  */
 #include <math.h>
 
-#include "models/model.h"
+#include "models/step.h"
 
 static void fill(double *values, int rank, const int64_t *dim, uint64_t key, const void *arg)
 {
@@ -29,7 +29,7 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     (void)self;
     const struct sqa_init init = {.kind = SQA_INIT_CUSTOM, .fill = fill};
     struct sqa_entry *table = sqa_state_entry(c, "table", init, SQA_DIMS(c->max_length, c->frame.dim));
-    return table ? sqa_add(c->g, x, sqa_slice(c->g, sqa_value(c->g, table), 0, 0, c->length)) : NULL;
+    return table ? sqa_add(c->g, x, sqa_position_rows(c, sqa_value(c->g, table))) : NULL;
 }
 
 static double flops(const void *self, const struct sqa_context *c)

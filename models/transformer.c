@@ -7,6 +7,7 @@
  *           softmax); P = L^2, causal L (L + 1) / 2. Tiled (Dao et al., arXiv:2205.14135): no L x L matrix in memory.
  *           kernel=dense: scores, softmax and the sum over values one after the other, each a (B, H, L, L) matrix in
  *           memory; both products are whole also when causal
+ * Step      a cache of keys and values, 2 B N Q numbers for N positions
  * Source    Vaswani et al. 2017, arXiv:1706.03762, section 3.2
  * Departs   dropout on the weights after normalisation, which is common in code and not in the paper's text
  */
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "models/probe.h"
+#include "models/step.h"
 
 struct self {
     const char *kernel;
@@ -51,6 +53,14 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 
     return sqa_merge_heads(c, is_dense(self) ? dense_attention(c, h, spec)
                                              : sqa_attention(c->g, h.q, h.k, h.v, c->lengths, spec));
+}
+
+static struct sqa_tensor *step(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const struct sqa_heads h = sqa_project_heads(c, x);
+
+    (void)self;
+    return sqa_merge_heads(c, sqa_cache_step(c, h.q, h.k, h.v, 1 / sqrt((double)sqa_head_dim(&c->frame))));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -295,6 +305,7 @@ const struct sqa_variant sqa_variant_transformer = {
     .params = params,
     .self_size = sizeof(struct self),
     .build = build,
+    .step = step,
     .flops = flops,
     .identities = identities,
 };

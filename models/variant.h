@@ -88,6 +88,10 @@ struct sqa_context {
     int layer;                  /* 0 .. layers - 1 */
     struct sqa_tensor *lengths; /* i32 (B): valid positions, or NULL when all are */
     struct sqa_tensor *aux[4];
+    /* Where positions go through one at a time (`step`), else NULL: i32 (1), the position, and where states lie.
+     * length is 1, max_length the number of positions that may come. */
+    struct sqa_tensor *position;
+    struct sqa_store *states;
 };
 
 /* Rows that the head sees: one a sequence, or, for tags, one a position. */
@@ -168,6 +172,11 @@ struct sqa_variant {
      * x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure.
      */
     struct sqa_tensor *(*build)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
+    /* mixer, pool; NULL: none. One position of what build makes with frame.causal: x (B, 1, D) of position
+     * c->position
+     * -> (B, 1, D); a pool (B, D), of the positions so far. Parameters have build's names and shapes; what is kept
+     * from position to position is state (step.h). Other slots work on each position alone: build does for them. */
+    struct sqa_tensor *(*step)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
     /* True: with these parameters the model's answers depend on how many positions of padding a row has; NULL: never,
      * but for mixers and models without SQA_TRAIT_PADDING. */
     bool (*padded)(const void *self);

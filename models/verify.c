@@ -2,8 +2,8 @@
  * verify.c - every promise about variants, checked (see probe.h)
  *
  * Mixers: gradients, padding, causality, equivariance, weights that sum to 1, independence of batch and threads, f32
- * against f64, closed-form cost, memory that grows linearly. Other slots: gradients, cost, and the frame with each of
- * them. Then every identity, and the kernels against plain C.
+ * against f64, step form against all at once, closed-form cost, memory that grows linearly. Other slots: gradients,
+ * cost, and the frame with each of them. Then every identity, and the kernels against plain C.
  */
 #include <math.h>
 #include <stdio.h>
@@ -274,6 +274,28 @@ static void memory(struct verify *v)
     }
 }
 
+/* Position by position against all at once. */
+static void steps(struct verify *v)
+{
+    static const int64_t lengths[] = {1, 2, 7, SHORT, LONG};
+    static double x[ELEMENTS], y[ELEMENTS], z[ELEMENTS];
+    enum { N = sizeof lengths / sizeof *lengths };
+    sqa_probe_normal(1, x, ELEMENTS);
+    for (int i = 0; i <= N; i++) {
+        struct sqa_err err = {0};
+        char check[64];
+        struct sqa_probe p = probe_of(v, ROWS, lengths[i < N ? i : N - 1]);
+        enum sqa_status status = sqa_probe_run(&p, x, y, &err);
+        if (i == N)
+            p.real = SQA_F32;
+        if (status == SQA_OK)
+            status = sqa_probe_steps(&p, x, z, NULL, &err);
+        snprintf(check, sizeof check, "steps at length %lld%s", (long long)p.length, i < N ? "" : ", f32");
+        judge(v, check, status, &err, sqa_probe_difference(z, y, (size_t)(ROWS * p.length * DIM)),
+              i < N ? 1e-10 : 1e-4);
+    }
+}
+
 static void check_mixer(struct verify *v)
 {
     const unsigned traits = v->variant->traits;
@@ -284,6 +306,8 @@ static void check_mixer(struct verify *v)
             padding(v);
         if (v->causal)
             causality(v);
+        if (v->causal && v->variant->step)
+            steps(v);
         else if (traits & SQA_TRAIT_EQUIVARIANT)
             equivariance(v);
         if (traits & SQA_TRAIT_SUM_TO_ONE)
@@ -343,6 +367,34 @@ static void check_model(struct verify *v)
     compare_cost(v, "flops", status, &err, counted, closed);
 }
 
+/* The whole model position by position: tags, and a class of what came so far. */
+static void check_whole_steps(struct verify *v)
+{
+    enum { BATCH = 2, LENGTH = 9, CLASSES = 3, N = BATCH * LENGTH * CLASSES };
+    static const int32_t ids[BATCH * LENGTH] = {1, 5, 2, 2, 6, 3, 4, 1, 1, 3, 6, 6, 2, 1, 4, 5, 5, 2};
+    static const char *const pools[] = {"", "+pool=last", "+pool=mean"};
+    for (int i = 0; i < 3; i++) {
+        struct sqa_err err = {0};
+        char model[256], check[64];
+        double whole[N] = {0}, by_steps[N] = {0};
+        snprintf(model, sizeof model, "%s:dim=8,heads=2,ffn=6,layers=2,causal=1%s", v->variant->id, pools[i]);
+        struct sqa_probe_whole p = {
+            .model = model,
+            .task = {.kind = i ? SQA_CLASSIFY : SQA_TAG, .vocab = 7, .classes = 3, .length = 9},
+            .batch = BATCH,
+            .seed = 11,
+            .real = SQA_F64,
+            .tokens = ids};
+        enum sqa_status status = sqa_probe_whole(&p, whole, NULL, &err);
+        if (status == SQA_OK)
+            status = sqa_probe_whole_steps(&p, by_steps, &err);
+        for (int k = 0; k < BATCH * CLASSES && i; k++) /* of all positions: the last ones */
+            by_steps[k] = by_steps[(k / CLASSES * LENGTH + LENGTH - 1) * CLASSES + k % CLASSES];
+        snprintf(check, sizeof check, "steps of a whole model, %s", i ? pools[i] + 1 : "tags");
+        judge(v, check, status, &err, sqa_probe_difference(by_steps, whole, i ? BATCH * CLASSES : N), 1e-10);
+    }
+}
+
 static void check_frame(struct verify *v)
 {
     static const char *const sizes = "dim=8,heads=2,ffn=6,layers=2";
@@ -392,6 +444,8 @@ static void check_variant(struct verify *v)
     case SQA_SLOT_MIXER:
         check_mixer(v);
         check_frame(v);
+        if (v->variant->step)
+            check_whole_steps(v);
         break;
     case SQA_SLOT_CHANNEL:
         if (!v->variant->build) {

@@ -96,7 +96,9 @@ static void list_statuses(struct sqa_text *out, const struct sqa_pool *pool)
         const struct sqa_pool_cell *cell = &pool->cells[i];
         if (sqa_pool_cell_ok(cell))
             continue;
-        const int p = cell->row[SQA_PHASE_TRAIN] && !cell->ok[SQA_PHASE_TRAIN] ? SQA_PHASE_TRAIN : SQA_PHASE_INFER;
+        int p = 0;
+        while (p < SQA_PHASE_N - 1 && (!cell->row[p] || cell->ok[p]))
+            p++;
         size_t s = 0;
         while (s < known && strcmp(names[s], sqa_pool_text(pool, cell, p, SQA_CELLS_status)) != 0)
             s++;

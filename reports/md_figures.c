@@ -220,6 +220,8 @@ static const int costs[SQA_PHASE_N][COSTS] = {
      SQA_VALUE_train_latency_ns, SQA_VALUE_train_tokens_per_s},
     {SQA_VALUE_infer_flops, SQA_VALUE_infer_bytes, SQA_VALUE_infer_mem_planned_bytes, SQA_VALUE_infer_mem_own_bytes,
      SQA_VALUE_infer_latency_ns, SQA_VALUE_infer_tokens_per_s},
+    {SQA_VALUE_step_flops, SQA_VALUE_step_bytes, SQA_VALUE_step_mem_planned_bytes, SQA_VALUE_step_mem_own_bytes,
+     SQA_VALUE_step_latency_ns, SQA_VALUE_step_tokens_per_s},
 };
 
 /* Measured cost: what is stated of a model from outside has a table of its own. */
@@ -250,9 +252,12 @@ static void cost_table(struct sqa_text *out, const struct sqa_pool_entry *const 
     static const char *const names[] = {"model",    "params", "FLOPs a step", "bytes a step", "memory planned",
                                         "own peak", "runs",   "samples",      "latency",      "tokens/s"};
     struct sqa_grid grid;
-    sqa_grid_begin(&grid, "lrrrrrrrrr");
+    const bool by_steps = phase == SQA_PHASE_STEP;
+    sqa_grid_begin(&grid, by_steps ? "lrrrrrrrrrr" : "lrrrrrrrrr");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         sqa_grid_cell(&grid, names[i]);
+    if (by_steps)
+        sqa_grid_cell(&grid, "state of a sequence");
     for (size_t i = 0; i < n; i++) {
         const struct sqa_estimate *v = entries[i]->value;
         const int *c = costs[phase];
@@ -266,6 +271,8 @@ static void cost_table(struct sqa_text *out, const struct sqa_pool_entry *const 
         number_cell(&grid, v[c[LATENCY]].n_examples);
         sqa_grid_cell(&grid, sqa_figure_unit(buf, &v[c[LATENCY]], sqa_format_ns));
         count_cell(&grid, &v[c[TOKENS]]);
+        if (by_steps)
+            count_cell(&grid, &v[SQA_VALUE_step_state_floats]);
     }
     sqa_grid_end(&grid, out);
 }
@@ -330,7 +337,9 @@ static void cost_heading(struct sqa_text *out, const struct sqa_pool *pool, cons
                  {SQA_CELLS_dtype, ", ", ""},
                  {SQA_CELLS_threads, ", ", " threads"}};
     struct sqa_text what = {0};
-    sqa_text_add(&what, phase == SQA_PHASE_TRAIN ? ": a training step" : ": inference");
+    static const char *const names[SQA_PHASE_N] = {": a training step", ": inference",
+                                                   ": a token by the recurrent form"};
+    sqa_text_add(&what, names[phase]);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         const char *s = sqa_pool_text(pool, e->cells, phase, parts[i].column);
         const bool one = *parts[i].after && strcmp(s, "1") == 0;

@@ -21,17 +21,23 @@ static void failed_row(struct sqa_grid *grid, const struct sqa_pool *pool, const
     sqa_grid_cell(grid, sqa_pool_text(pool, cell, phase, SQA_CELLS_message));
 }
 
+/* All rows of the cell, two or more, failed in the same way. */
 static bool same_failure(const struct sqa_pool *pool, const struct sqa_pool_cell *cell)
 {
     static const int columns[] = {SQA_CELLS_status, SQA_CELLS_message};
-    for (int p = 0; p < SQA_PHASE_N; p++)
-        if (!cell->row[p] || cell->ok[p])
+    const int first = sqa_pool_first_phase(cell);
+    int rows = 0;
+    for (int p = 0; p < SQA_PHASE_N; p++) {
+        if (!cell->row[p])
+            continue;
+        rows++;
+        if (cell->ok[p])
             return false;
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
-        if (strcmp(sqa_pool_text(pool, cell, SQA_PHASE_TRAIN, columns[i]),
-                   sqa_pool_text(pool, cell, SQA_PHASE_INFER, columns[i])) != 0)
-            return false;
-    return true;
+        for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
+            if (strcmp(sqa_pool_text(pool, cell, first, columns[i]), sqa_pool_text(pool, cell, p, columns[i])) != 0)
+                return false;
+    }
+    return rows > 1;
 }
 
 static void write_failed(struct sqa_text *out, const struct sqa_pool *pool)
@@ -46,8 +52,8 @@ static void write_failed(struct sqa_text *out, const struct sqa_pool *pool)
         const struct sqa_pool_cell *cell = &pool->cells[i];
         const bool both = same_failure(pool, cell);
         for (int p = 0; p < SQA_PHASE_N; p++)
-            if (cell->row[p] && !cell->ok[p] && !(both && p > 0))
-                failed_row(&grid, pool, cell, p, both ? "both" : p == SQA_PHASE_TRAIN ? "train" : "infer");
+            if (cell->row[p] && !cell->ok[p] && !(both && p > sqa_pool_first_phase(cell)))
+                failed_row(&grid, pool, cell, p, both ? "both" : sqa_phase_names[p]);
     }
     if (sqa_grid_rows(&grid) > 1) {
         sqa_grid_end(&grid, out);

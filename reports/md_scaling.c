@@ -149,7 +149,9 @@ static void phase_table(struct sqa_text *out, const struct sqa_pool *pool, int p
         if (rows++ == 0) {
             sqa_text_add(
                 out, *begun ? "" : "## Scaling\n\nFitted exponents of the length: y grows as L to that power.\n\n");
-            sqa_text_add(out, phase == SQA_PHASE_TRAIN ? "### A training step\n\n" : "### Inference\n\n");
+            static const char *const titles[SQA_PHASE_N] = {"A training step", "Inference",
+                                                            "A token by the recurrent form"};
+            sqa_text_printf(out, "### %s\n\n", titles[phase]);
             *begun = true;
             sqa_grid_begin(&grid, "lrrrrrrr");
             for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)

@@ -93,8 +93,7 @@ static void add_overrides(const struct sqa_paper_fill *f, const struct sqa_pool_
 {
     static const char *const options[] = {"--train", "--batch"};
     const struct sqa_pool_cell *cell = e->cells;
-    const json_t *command = sqa_pool_json(
-        &f->pool->runs[cell->run[cell->row[SQA_PHASE_TRAIN] ? SQA_PHASE_TRAIN : SQA_PHASE_INFER]], "command", NULL);
+    const json_t *command = sqa_pool_json(&f->pool->runs[cell->run[sqa_pool_first_phase(cell)]], "command", NULL);
     for (size_t i = 0; i < json_array_size(command); i++)
         for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
             const char *word = json_string_value(json_array_get(command, i)),

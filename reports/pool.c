@@ -70,6 +70,14 @@ bool sqa_pool_cell_ok(const struct sqa_pool_cell *cell)
     return true;
 }
 
+int sqa_pool_first_phase(const struct sqa_pool_cell *cell)
+{
+    int p = 0;
+    while (p < SQA_PHASE_N - 1 && !cell->row[p])
+        p++;
+    return p;
+}
+
 /* jansson reports a failed allocation as a syntax error, so it is noticed here. */
 static _Thread_local bool json_starved;
 
@@ -131,6 +139,13 @@ static const char *field(const struct sqa_pool_run *run, int file, size_t row, i
     return at < 0 ? "" : run->files.sheet[file].row[row][at];
 }
 
+/* A phase of another program counts as training. */
+static int phase_of(const char *name)
+{
+    const int p = sqa_phase_of(name);
+    return p == SQA_PHASE_N ? SQA_PHASE_TRAIN : p;
+}
+
 static void take_cells(struct sqa_pool *pool, size_t r)
 {
     struct sqa_pool_run *run = &pool->runs[r];
@@ -138,8 +153,7 @@ static void take_cells(struct sqa_pool *pool, size_t r)
     struct sqa_pool_cell *cell = NULL;
     for (size_t i = 0; i < sheet->nrow; i++) {
         const char *key = field(run, SQA_FILE_CELLS, i, SQA_CELLS_key);
-        const int phase =
-            strcmp(field(run, SQA_FILE_CELLS, i, SQA_CELLS_phase), "infer") == 0 ? SQA_PHASE_INFER : SQA_PHASE_TRAIN;
+        const int phase = phase_of(field(run, SQA_FILE_CELLS, i, SQA_CELLS_phase));
         cell = find_cell(pool, key, cell);
         if (!cell) {
             cell = &pool->cells[pool->n_cells++];
@@ -195,7 +209,7 @@ static bool parse_example(const struct sqa_pool_run *run, size_t row, struct sqa
 
 static size_t quality_run(const struct sqa_pool_cell *cell)
 {
-    return cell->run[cell->row[SQA_PHASE_TRAIN] ? SQA_PHASE_TRAIN : SQA_PHASE_INFER];
+    return cell->run[sqa_pool_first_phase(cell)];
 }
 
 /* Counts first (fill == false), then fills the arrays that were made in between. */
@@ -232,8 +246,7 @@ static void take_samples(struct sqa_pool *pool, size_t r, bool fill)
         if (!key || strcmp(key, here) != 0)
             cell = find_cell(pool, here, NULL);
         key = here;
-        const int phase = strcmp(field(run, SQA_FILE_SAMPLES, i, SQA_SAMPLES_phase), "infer") == 0 ? SQA_PHASE_INFER
-                                                                                                   : SQA_PHASE_TRAIN;
+        const int phase = phase_of(field(run, SQA_FILE_SAMPLES, i, SQA_SAMPLES_phase));
         double ns;
         if (!cell || !cell->ok[phase] || cell->run[phase] != r ||
             !sqa_parse_real(field(run, SQA_FILE_SAMPLES, i, SQA_SAMPLES_ns), &ns))

@@ -1,7 +1,7 @@
 /*
  * pool.h - the rows of one or several run directories as cells, entries and groups
  *
- *     cell    one training or timing: a key; rows of up to two phases, timing samples, test examples
+ *     cell    one training or timing: a key; rows of its phases, timing samples, test examples
  *     entry   one model with one setting on one task: its cells differ in the seed only
  *     group   one (task, scale): the entries that stand in one table, floors first, then controls, then models
  *
@@ -21,7 +21,6 @@
 #include "base/status.h"
 #include "results/table.h"
 
-enum { SQA_PHASE_TRAIN, SQA_PHASE_INFER, SQA_PHASE_N, SQA_PHASE_ANY = SQA_PHASE_N };
 enum sqa_entry_class { SQA_CLASS_FLOOR, SQA_CLASS_CONTROL, SQA_CLASS_MODEL };
 
 /* What is summarised of an entry: X(name, column of cells.csv, phase, how the interval is made). */
@@ -48,7 +47,14 @@ enum sqa_entry_class { SQA_CLASS_FLOOR, SQA_CLASS_CONTROL, SQA_CLASS_MODEL };
     X(infer_mem_planned_bytes, mem_planned_bytes, SQA_PHASE_INFER, SQA_COUNTED)     \
     X(infer_mem_own_bytes, mem_own_bytes, SQA_PHASE_INFER, SQA_BY_SEEDS)            \
     X(infer_latency_ns, latency_ns_median, SQA_PHASE_INFER, SQA_BY_SAMPLES)         \
-    X(infer_tokens_per_s, throughput_tokens_per_s, SQA_PHASE_INFER, SQA_BY_LATENCY)
+    X(infer_tokens_per_s, throughput_tokens_per_s, SQA_PHASE_INFER, SQA_BY_LATENCY) \
+    X(step_flops, flops, SQA_PHASE_STEP, SQA_COUNTED)                               \
+    X(step_bytes, bytes, SQA_PHASE_STEP, SQA_COUNTED)                               \
+    X(step_mem_planned_bytes, mem_planned_bytes, SQA_PHASE_STEP, SQA_COUNTED)       \
+    X(step_mem_own_bytes, mem_own_bytes, SQA_PHASE_STEP, SQA_BY_SEEDS)              \
+    X(step_latency_ns, latency_ns_median, SQA_PHASE_STEP, SQA_BY_SAMPLES)           \
+    X(step_tokens_per_s, throughput_tokens_per_s, SQA_PHASE_STEP, SQA_BY_LATENCY)   \
+    X(step_state_floats, state_floats, SQA_PHASE_STEP, SQA_COUNTED)
 
 enum sqa_value {
 #define X(name, column, phase, by) SQA_VALUE_##name,
@@ -149,6 +155,8 @@ const char *sqa_pool_title(const struct sqa_pool *pool, const char *kind, const 
 /* Length of the id that a model or task text starts with. */
 size_t sqa_pool_id_length(const char *text);
 bool sqa_pool_cell_ok(const struct sqa_pool_cell *cell);
+/* The first phase that the cell has a row of. */
+int sqa_pool_first_phase(const struct sqa_pool_cell *cell);
 
 /* Computes every estimate, difference and verdict of the pool (summary.c). */
 enum sqa_status sqa_summarise(struct sqa_pool *pool, struct sqa_err *err) SQA_MUST_CHECK;

@@ -434,7 +434,9 @@ enum sqa_status sqa_latency_ratio(const struct sqa_pool_entry *e, const struct s
 {
     /* Two intervals of 97.5 % hold together at least 95 % of the time. */
     const double level = 1 - (1 - LEVEL) / 2;
-    const int value = phase == SQA_PHASE_TRAIN ? SQA_VALUE_train_latency_ns : SQA_VALUE_infer_latency_ns;
+    static const int latencies[SQA_PHASE_N] = {SQA_VALUE_train_latency_ns, SQA_VALUE_infer_latency_ns,
+                                               SQA_VALUE_step_latency_ns};
+    const int value = latencies[phase];
     double *x = NULL, *y = NULL;
     size_t nx = 0, ny = 0;
     *ratio = nothing;

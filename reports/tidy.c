@@ -122,7 +122,7 @@ static void add_failed(struct list *list, const struct sqa_pool *pool)
                 append(list, json_pack("{s:o, s:o, s:o, s:o, s:I, s:s, s:o, s:o}", "key", text_or_null(cell->key),
                                        "task", text_or_null(cell->task), "scale", text_or_null(cell->scale), "model",
                                        text_or_null(cell->model), "seed", (json_int_t)cell->seed, "phase",
-                                       p == SQA_PHASE_TRAIN ? "train" : "infer", "status",
+                                       sqa_phase_names[p], "status",
                                        text_or_null(sqa_pool_text(pool, cell, p, SQA_CELLS_status)), "message",
                                        text_or_null(sqa_pool_text(pool, cell, p, SQA_CELLS_message))));
     }

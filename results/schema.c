@@ -1,6 +1,8 @@
 /* schema.c - see schema.h */
 #include "results/schema.h"
 
+#include <string.h>
+
 #define COLUMN(name, help) {#name, help},
 static const struct sqa_schema_column cells[] = {SQA_CELLS_COLUMNS(COLUMN)};
 static const struct sqa_schema_column samples[] = {SQA_SAMPLES_COLUMNS(COLUMN)};
@@ -15,3 +17,14 @@ const struct sqa_schema sqa_schemas[SQA_FILES] = {
     [SQA_FILE_OPS] = {"ops.csv", "a row an op, when profiled", SQA_OPS_N, ops},
     [SQA_FILE_EXAMPLES] = {"examples.csv", "a row a test example, with --examples", SQA_EXAMPLES_N, examples},
 };
+
+const char *const sqa_phase_names[SQA_PHASE_N] = {
+    [SQA_PHASE_TRAIN] = "train", [SQA_PHASE_INFER] = "infer", [SQA_PHASE_STEP] = "step"};
+
+enum sqa_phase sqa_phase_of(const char *name)
+{
+    int p = 0;
+    while (p < SQA_PHASE_N && strcmp(name, sqa_phase_names[p]) != 0)
+        p++;
+    return (enum sqa_phase)p;
+}

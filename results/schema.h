@@ -12,72 +12,78 @@
 
 #define SQA_SCHEMA_VERSION "1"
 
+/* What a row of cells.csv was measured in: a training step, inference on whole sequences, or one token by step forms.
+ */
+enum sqa_phase { SQA_PHASE_TRAIN, SQA_PHASE_INFER, SQA_PHASE_STEP, SQA_PHASE_N, SQA_PHASE_ANY = SQA_PHASE_N };
+extern const char *const sqa_phase_names[SQA_PHASE_N]; /* "train", "infer", "step" */
+enum sqa_phase sqa_phase_of(const char *name);         /* SQA_PHASE_N when there is none of that name */
+
 /* X(name, help) */
-#define SQA_CELLS_COLUMNS(X)                                                                     \
-    X(schema, "version of this table")                                                           \
-    X(key, "stable key of the cell: hash of model, task, recipe, seed, settings")                \
-    X(phase, "train or infer; a row a phase")                                                    \
-    X(model, "model, short form")                                                                \
-    X(task, "task, short form")                                                                  \
-    X(scale, "recipe file that gave the settings")                                               \
-    X(length, "positions a row at most (look-back in forecasting)")                              \
-    X(horizon, "steps to forecast, empty for classification")                                    \
-    X(batch, "rows a step")                                                                      \
-    X(dtype, "compute type of products and softmax attention: f32, bf16 or bf16-emulated")       \
-    X(threads, "threads of the cell")                                                            \
-    X(seed, "training seed")                                                                     \
-    X(status, "ok, failed, diverged, timeout, nomem, unsupported, mistrusted")                   \
-    X(message, "why, when status is not ok")                                                     \
-    X(params, "trainable numbers of the model")                                                  \
-    X(state_floats, "numbers of untrained state")                                                \
-    X(steps, "training steps done")                                                              \
-    X(best_step, "step of the weights that were tested")                                         \
-    X(train_examples, "training examples seen, repeats counted")                                 \
-    X(flops, "forward (infer) or forward and backward (train) of one full batch at `length`")    \
-    X(flops_recompute, "recomputation of one training step")                                     \
-    X(flops_optimizer, "optimiser of one training step")                                         \
-    X(bytes, "compulsory traffic of the same work")                                              \
-    X(mem_planned_bytes, "planned arena of this phase at full batch and length")                 \
-    X(mem_params_bytes, "parameters (train: with gradients and moments)")                        \
-    X(mem_peak_rss_bytes, "peak resident set of the child process")                              \
-    X(mem_own_bytes, "peak less start of the child process")                                     \
-    X(latency_ns_median, "one step of a full batch: median of samples")                          \
-    X(latency_ns_min, "fastest sample")                                                          \
-    X(latency_ns_p90, "90th percentile")                                                         \
-    X(latency_ns_mean, "mean")                                                                   \
-    X(latency_samples, "number of samples")                                                      \
-    X(cpu_ns_median, "thread CPU time of one step, all threads: median")                         \
-    X(throughput_tokens_per_s, "batch x length (of pairs twice that) / median latency")          \
-    X(valid_loss, "loss on validation, of the tested weights")                                   \
-    X(valid_accuracy, "accuracy on validation")                                                  \
-    X(valid_mse, "mean squared error on validation, standardised values")                        \
-    X(valid_mae, "mean absolute error on validation, standardised values")                       \
-    X(test_n, "test examples (lists, sequences with tags, or forecast windows)")                 \
-    X(test_loss, "loss on test")                                                                 \
-    X(test_accuracy, "accuracy on test, 0 to 1; of tags over all labelled positions")            \
-    X(test_mse, "mean squared error on test, standardised values")                               \
-    X(test_mae, "mean absolute error on test, standardised values")                              \
-    X(train_loss, "mean training loss over the last evaluation interval")                        \
-    X(train_accuracy, "accuracy of the tested weights on as many training examples as test has") \
-    X(train_seconds, "seconds of training steps, data and evaluation left out")                  \
-    X(data_seconds, "seconds of fetching batches")                                               \
-    X(harness_seconds, "seconds of training outside ops and data")                               \
-    X(total_seconds, "wall seconds of the cell")                                                 \
-    X(floor, "1 when the model is a floor (a baseline without training)")                        \
-    X(origin, "empty: measured here; external: scored from predictions, cost as stated")         \
-    X(test_hash, "hash of the test examples, as data verify gives it")                           \
-    X(padding, "how rows were padded: longest (of their batch) or full (the task's length)")     \
-    X(real_share, "share of tokens in the positions of the training batches; of timing: 1")      \
-    X(note, "what a reader must know of this row")                                               \
-    X(model_full, "model with every parameter")                                                  \
-    X(task_full, "task with every parameter")                                                    \
-    X(recipe, "resolved recipe, name=value;...")                                                 \
+#define SQA_CELLS_COLUMNS(X)                                                                       \
+    X(schema, "version of this table")                                                             \
+    X(key, "stable key of the cell: hash of model, task, recipe, seed, settings")                  \
+    X(phase, "train, infer or step; a row a phase")                                                \
+    X(model, "model, short form")                                                                  \
+    X(task, "task, short form")                                                                    \
+    X(scale, "recipe file that gave the settings")                                                 \
+    X(length, "positions a row at most (look-back in forecasting); step: with the measured one")   \
+    X(horizon, "steps to forecast, empty for classification")                                      \
+    X(batch, "rows a step")                                                                        \
+    X(dtype, "compute type of products and softmax attention: f32, bf16 or bf16-emulated")         \
+    X(threads, "threads of the cell")                                                              \
+    X(seed, "training seed")                                                                       \
+    X(status, "ok, failed, diverged, timeout, nomem, unsupported, mistrusted")                     \
+    X(message, "why, when status is not ok")                                                       \
+    X(params, "trainable numbers of the model")                                                    \
+    X(state_floats, "numbers of untrained state; step: of what a sequence keeps between tokens")   \
+    X(steps, "training steps done")                                                                \
+    X(best_step, "step of the weights that were tested")                                           \
+    X(train_examples, "training examples seen, repeats counted")                                   \
+    X(flops, "forward (infer), forward and backward (train), one token a row (step) of a batch")   \
+    X(flops_recompute, "recomputation of one training step")                                       \
+    X(flops_optimizer, "optimiser of one training step")                                           \
+    X(bytes, "compulsory traffic of the same work")                                                \
+    X(mem_planned_bytes, "planned arena of this phase at full batch and length; step: and states") \
+    X(mem_params_bytes, "parameters (train: with gradients and moments)")                          \
+    X(mem_peak_rss_bytes, "peak resident set of the child process")                                \
+    X(mem_own_bytes, "peak less start of the child process")                                       \
+    X(latency_ns_median, "one step of a full batch: median of samples")                            \
+    X(latency_ns_min, "fastest sample")                                                            \
+    X(latency_ns_p90, "90th percentile")                                                           \
+    X(latency_ns_mean, "mean")                                                                     \
+    X(latency_samples, "number of samples")                                                        \
+    X(cpu_ns_median, "thread CPU time of one step, all threads: median")                           \
+    X(throughput_tokens_per_s, "batch x length (pairs: twice that; step: batch) / median latency") \
+    X(valid_loss, "loss on validation, of the tested weights")                                     \
+    X(valid_accuracy, "accuracy on validation")                                                    \
+    X(valid_mse, "mean squared error on validation, standardised values")                          \
+    X(valid_mae, "mean absolute error on validation, standardised values")                         \
+    X(test_n, "test examples (lists, sequences with tags, or forecast windows)")                   \
+    X(test_loss, "loss on test")                                                                   \
+    X(test_accuracy, "accuracy on test, 0 to 1; of tags over all labelled positions")              \
+    X(test_mse, "mean squared error on test, standardised values")                                 \
+    X(test_mae, "mean absolute error on test, standardised values")                                \
+    X(train_loss, "mean training loss over the last evaluation interval")                          \
+    X(train_accuracy, "accuracy of the tested weights on as many training examples as test has")   \
+    X(train_seconds, "seconds of training steps, data and evaluation left out")                    \
+    X(data_seconds, "seconds of fetching batches")                                                 \
+    X(harness_seconds, "seconds of training outside ops and data")                                 \
+    X(total_seconds, "wall seconds of the cell")                                                   \
+    X(floor, "1 when the model is a floor (a baseline without training)")                          \
+    X(origin, "empty: measured here; external: scored from predictions, cost as stated")           \
+    X(test_hash, "hash of the test examples, as data verify gives it")                             \
+    X(padding, "how rows were padded: longest (of their batch) or full (the task's length)")       \
+    X(real_share, "share of tokens in the positions of the training batches; of timing: 1")        \
+    X(note, "what a reader must know of this row")                                                 \
+    X(model_full, "model with every parameter")                                                    \
+    X(task_full, "task with every parameter")                                                      \
+    X(recipe, "resolved recipe, name=value;...")                                                   \
     X(recipe_source, "where the settings come from")
 
 #define SQA_SAMPLES_COLUMNS(X)                                    \
     X(schema, "version of this table")                            \
     X(key, "cell")                                                \
-    X(phase, "train or infer")                                    \
+    X(phase, "train, infer or step")                              \
     X(round, "round of interleaving")                             \
     X(index, "sample within the round")                           \
     X(ns, "wall time of one step")                                \
@@ -100,7 +106,7 @@
 #define SQA_OPS_COLUMNS(X)                 \
     X(schema, "version of this table")     \
     X(key, "cell")                         \
-    X(phase, "train or infer")             \
+    X(phase, "train, infer or step")       \
     X(op, "op")                            \
     X(path, "where in the model")          \
     X(calls, "calls a step")               \

@@ -269,6 +269,45 @@ static void placement_is_near_the_bound(void **state)
             }
 }
 
+/* y = x exp(2 w): exp(2 w) is made in the first run and after a refresh, and stays for the runs between. */
+static void what_parameters_give_is_made_once(void **state)
+{
+    const struct sqa_init one = {.kind = SQA_INIT_CONSTANT, .a = 1};
+    struct sqa_store store;
+    struct sqa_memory memory = {0};
+    struct sqa_plan *plan;
+    struct sqa_graph g;
+    (void)state;
+    sqa_store_init(&store, SQA_F64, 1);
+    sqa_graph_init(&g, SQA_F64, false);
+    g.fixed = &store;
+    struct sqa_entry *e =
+        sqa_store_declare(&store, "w", SQA_PARAMETER, SQA_GROUP_REGULAR, SQA_DIMS(3), one, &failure);
+    struct sqa_tensor *w = sqa_unary(&g, SQA_UNARY_EXP, sqa_affine(&g, 2, sqa_value(&g, e), 0));
+    struct sqa_tensor *x = sqa_input(&g, "x", SQA_F64, SQA_DIMS(3));
+    sqa_output(&g, sqa_mul(&g, sqa_affine(&g, 1, x, 0), w), "y");
+    OK(sqa_store_seal(&store, false, &failure));
+    OK(sqa_plan_make(&g, &memory, 1, &plan, &failure));
+    plan->poison = true;
+    assert_int_equal(sqa_plan_flops(plan, SQA_PASS_FORWARD), 9);
+    for (int run = 0; run < 4; run++) {
+        const double now = run + 1, w_seen = run < 3 ? 1 : now; /* of w as it was when it was made */
+        double *in = sqa_plan_input(plan, "x", NULL);
+        sqa_entry_set(&store, e, (double[]){now, now, now});
+        if (run == 3)
+            sqa_plan_refresh(plan);
+        for (int i = 0; i < 3; i++)
+            in[i] = i + now;
+        OK(sqa_plan_run(plan, 1, 1, NULL, NULL, &failure));
+        const double *y = sqa_plan_output(plan, "y", NULL);
+        for (int i = 0; i < 3; i++)
+            assert_true(fabs(y[i] - (i + now) * exp(2 * w_seen)) < 1e-9 * exp(2 * w_seen));
+    }
+    sqa_plan_free(plan);
+    sqa_memory_clear(&memory);
+    sqa_store_clear(&store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +315,7 @@ int main(void)
         cmocka_unit_test(an_output_is_remade_as_its_op_says),
         cmocka_unit_test(recomputation_lowers_the_peak),
         cmocka_unit_test(placement_is_near_the_bound),
+        cmocka_unit_test(what_parameters_give_is_made_once),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

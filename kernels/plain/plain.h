@@ -81,6 +81,12 @@
     void sqa_k_fft_kernel_grad_##T(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride); \
     void sqa_k_glu_##T(const void *x, void *y, size_t rows, size_t n); \
     void sqa_k_glu_grad_##T(const void *x, const void *dy, void *dx, size_t rows, size_t n); \
+    void sqa_k_state_step_##T(const struct sqa_state_step *s); \
+    void sqa_k_attend_##T(struct sqa_attend *a); \
+    void sqa_k_lstm_gates_##T(const struct sqa_gates *g); \
+    void sqa_k_lstm_gates_grad_##T(const struct sqa_gates *g); \
+    void sqa_k_gru_gates_##T(const struct sqa_gates *g); \
+    void sqa_k_gru_gates_grad_##T(const struct sqa_gates *g); \
     void sqa_k_scan_##T(const struct sqa_scan *s); \
     void sqa_k_scan_grad_##T(const struct sqa_scan_grad *s); \
     size_t sqa_k_selective_workspace_##T(const struct sqa_selective *s, int grad); \
@@ -127,7 +133,8 @@
     X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
     X(fft_lanes, isa) X(fft_table, isa) X(fft_spectrum, isa) X(fft_prepare, isa) \
     X(fft_kernel, isa) X(fft_convolve, isa) X(fft_gradient, isa) X(fft_kernel_grad, isa) \
-    X(glu, isa) X(glu_grad, isa) X(scan, isa) X(scan_grad, isa) X(powers, isa) X(polynomials, isa) \
+    X(glu, isa) X(glu_grad, isa) X(scan, isa) X(scan_grad, isa) X(state_step, isa) X(attend, isa) \
+    X(lstm_gates, isa) X(lstm_gates_grad, isa) X(gru_gates, isa) X(gru_gates_grad, isa) X(powers, isa) X(polynomials, isa) \
     X(selective_workspace, isa) X(selective, isa) X(selective_grad, isa) X(matrix_scan, isa) X(delta_scan, isa) \
     X(kattn_workspace, isa) X(kattn_keys, isa) X(kattn_queries, isa) X(kattn_queries_bwd, isa) \
     X(kattn_keys_bwd, isa) X(kattn_causal, isa) X(kattn_causal_bwd_q, isa) X(kattn_causal_bwd_k, isa) \
