@@ -649,25 +649,40 @@ static double run_selective(const struct sqa_kernels *simd, uint64_t key, size_t
     fill(5, key, MAX, -3, 0);
     for (int b = 6; b < BUFFERS; b++)
         fill(b, key, MAX, 0, 0);
-#define CALLS(k, T, ws)                                                                                             \
-    {                                                                                                               \
-        const struct sqa_selective f = {LONG,        m,           states,      CHUNK,       buffer[0].T, buffer[1].T, \
-                                        buffer[5].T, buffer[2].T, buffer[3].T, buffer[5].T + states * m,            \
-                                        m,           m,           m,           states,      states,                 \
-                                        buffer[6].T, buffer[7].T, m,           m};                                  \
-        k->selective(&f, ws);                                                                                       \
-        k->selective_grad(&(struct sqa_selective_grad){f, buffer[4].T, buffer[8].T, buffer[9].T, buffer[6].T + da,  \
-                                                       buffer[10].T, buffer[11].T, buffer[6].T + da + states * m,   \
-                                                       m, m, m, m, states, states},                                 \
-                          ws);                                                                                      \
+#define CALLS(k, T, ws)                                                                                              \
+    {                                                                                                                \
+        const struct sqa_selective f = {LONG,                                                                        \
+                                        m,                                                                           \
+                                        states,                                                                      \
+                                        CHUNK,                                                                       \
+                                        buffer[0].T,                                                                 \
+                                        buffer[1].T,                                                                 \
+                                        buffer[5].T,                                                                 \
+                                        buffer[2].T,                                                                 \
+                                        buffer[3].T,                                                                 \
+                                        buffer[5].T + states * m,                                                    \
+                                        m,                                                                           \
+                                        m,                                                                           \
+                                        m,                                                                           \
+                                        states,                                                                      \
+                                        states,                                                                      \
+                                        buffer[6].T,                                                                 \
+                                        buffer[7].T,                                                                 \
+                                        m,                                                                           \
+                                        m};                                                                          \
+        k->selective(&f, ws);                                                                                        \
+        k->selective_grad(&(struct sqa_selective_grad){f, buffer[4].T, buffer[8].T, buffer[9].T, buffer[6].T + da,   \
+                                                       buffer[10].T, buffer[11].T, buffer[6].T + da + states * m, m, \
+                                                       m, m, m, states, states},                                     \
+                          ws);                                                                                       \
     }
     if (CHUNKS * states * m > MAX || da + (states + 1) * m > MAX)
         return HUGE_VAL;
     CALLS(simd, f, workspace_f)
     CALLS(plain(), d, workspace_d)
 #undef CALLS
-    double worst = larger(error_over(6, (size_t)(da + (states + 1) * m), 1),
-                          error_over(7, (size_t)(CHUNKS * states * m), 1));
+    double worst =
+        larger(error_over(6, (size_t)(da + (states + 1) * m), 1), error_over(7, (size_t)(CHUNKS * states * m), 1));
     for (int b = 8; b < BUFFERS; b++)
         worst = larger(error_over(b, (size_t)(LONG * (b < 10 ? m : states)), 1), worst);
     return worst;
@@ -683,12 +698,33 @@ static double run_matrix_scan(const struct sqa_kernels *simd, uint64_t key, size
         fill(0, key, MAX, 0.5, 1);
         for (int b = 1; b < 10; b++)
             fill(b, key, MAX, b == 9 ? 0 : -0.5, 0.5);
-#define CALLS(k, T)                                                                                              \
-    k->matrix_scan(&(struct sqa_matrix_scan){                                                                    \
-        LONG, rows, columns, (enum sqa_decay)(form < 4 ? form : 0), form % 2, buffer[0].T, buffer[1].T,          \
-        buffer[2].T, buffer[3].T, form == 4 ? buffer[4].T : NULL, buffer[5].T, form == 5 ? buffer[6].T : NULL,   \
-        form == 1 ? 0 : form == 2 ? rows : columns, rows, columns, rows, rows, columns, rows, buffer[7].T,       \
-        buffer[8].T, buffer[9].T, columns, columns});
+#define CALLS(k, T)                                                                 \
+    k->matrix_scan(&(struct sqa_matrix_scan){LONG,                                  \
+                                             rows,                                  \
+                                             columns,                               \
+                                             (enum sqa_decay)(form < 4 ? form : 0), \
+                                             form % 2,                              \
+                                             buffer[0].T,                           \
+                                             buffer[1].T,                           \
+                                             buffer[2].T,                           \
+                                             buffer[3].T,                           \
+                                             form == 4 ? buffer[4].T : NULL,        \
+                                             buffer[5].T,                           \
+                                             form == 5 ? buffer[6].T : NULL,        \
+                                             form == 1   ? 0                        \
+                                             : form == 2 ? rows                     \
+                                                         : columns,                 \
+                                             rows,                                  \
+                                             columns,                               \
+                                             rows,                                  \
+                                             rows,                                  \
+                                             columns,                               \
+                                             rows,                                  \
+                                             buffer[7].T,                           \
+                                             buffer[8].T,                           \
+                                             buffer[9].T,                           \
+                                             columns,                               \
+                                             columns});
         CALLS(simd, f)
         CALLS(plain(), d)
 #undef CALLS
@@ -698,8 +734,8 @@ static double run_matrix_scan(const struct sqa_kernels *simd, uint64_t key, size
     return worst;
 }
 
-/* With a first update, with readings, with neither; backward in time. Buffers 0 to 5: x, z, k, v, q, beta; 6: e; 7: y;
- * 8: M */
+/* With a first update, with readings, with neither; backward in time. Buffers 0 to 5: x, z, k, v, q, beta; 6: e; 7:
+ * y; 8: M */
 static double run_delta_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
     enum { LONG = 40 };
@@ -708,12 +744,27 @@ static double run_delta_scan(const struct sqa_kernels *simd, uint64_t key, size_
     for (int form = 0; form < 3; form++) {
         for (int b = 0; b < 9; b++)
             fill(b, key, MAX, b == 5 ? 0 : -0.4, b == 5 ? 1 : 0.4);
-#define CALLS(k, T)                                                                                                 \
-    k->delta_scan(&(struct sqa_delta_scan){                                                                         \
-        LONG, rows, columns, form == 1 ? buffer[0].T + last * rows : NULL, buffer[1].T + last * columns,            \
-        buffer[2].T + last * rows, form == 1 ? NULL : buffer[3].T + last * columns, buffer[5].T + last,             \
-        form == 2 ? buffer[4].T + last * rows : NULL, -rows, -columns, -rows, -columns, -1, -rows,                  \
-        buffer[6].T + last * columns, buffer[7].T + last * columns, buffer[8].T, -columns, -columns});
+#define CALLS(k, T)                                                                         \
+    k->delta_scan(&(struct sqa_delta_scan){LONG,                                            \
+                                           rows,                                            \
+                                           columns,                                         \
+                                           form == 1 ? buffer[0].T + last * rows : NULL,    \
+                                           buffer[1].T + last * columns,                    \
+                                           buffer[2].T + last * rows,                       \
+                                           form == 1 ? NULL : buffer[3].T + last * columns, \
+                                           buffer[5].T + last,                              \
+                                           form == 2 ? buffer[4].T + last * rows : NULL,    \
+                                           -rows,                                           \
+                                           -columns,                                        \
+                                           -rows,                                           \
+                                           -columns,                                        \
+                                           -1,                                              \
+                                           -rows,                                           \
+                                           buffer[6].T + last * columns,                    \
+                                           buffer[7].T + last * columns,                    \
+                                           buffer[8].T,                                     \
+                                           -columns,                                        \
+                                           -columns});
         CALLS(simd, f)
         CALLS(plain(), d)
 #undef CALLS

@@ -1,10 +1,11 @@
 /*
- * decayed_attention.h - linear attention without a denominator whose state fades: retention and gated linear attention
+ * decayed_attention.h - linear attention without a denominator whose state fades: retention and gated linear
+ * attention
  *
  *     S_t = diag(a_t) S_(t-1) + k_t v_t^T,   y_t = S_t^T q_t        (S is d x dv; q_t counts its own position)
  *
- * for each head, over valid positions. a is a number in [0, 1] for each head, or for each position, head and channel of
- * the keys. Not causal: the same from the end is added, and the position itself counted once.
+ * for each head, over valid positions. a is a number in [0, 1] for each head, or for each position, head and channel
+ * of the keys. Not causal: the same from the end is added, and the position itself counted once.
  *
  * Run as the recurrence, not by chunks of products: tiles of S stay in registers (kernels/kernels.h: struct
  * sqa_matrix_scan), which costs 5 d dv flops a position where chunks of C positions cost 4 d dv + 2 C (d + dv), more

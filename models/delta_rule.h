@@ -5,9 +5,9 @@
  *
  * for each head, over the valid positions, from the first to the last or, reverse, from the last to the first. Run as
  * the recurrence, 6 d dv flops a position; the WY form of a chunk of C positions costs
- * 6 d dv + 2 C (2 d + dv) + C (d + dv), and pays only where products of matrices run several times faster than a sweep
- * of S. e is kept; gradients are a delta rule from the end, for what u_t = beta_t e_t takes and gives, and two scans
- * with it.
+ * 6 d dv + 2 C (2 d + dv) + C (d + dv), and pays only where products of matrices run several times faster than a
+ * sweep of S. e is kept; gradients are a delta rule from the end, for what u_t = beta_t e_t takes and gives, and two
+ * scans with it.
  *
  * Source: Schlag et al. 2021, arXiv:2102.11174; Yang et al. 2024, arXiv:2406.06484, equations (5) and (8)
  */

@@ -7,19 +7,21 @@
  *           out = Wo (RMSnorm of each head of o, gain).
  *           Not causal: the same from the end, of the same q, k, v and beta, is added; bidirectional=0: not
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, D / H), beta (B, L, H); conv.w (conv, D) each; gain (D / H)
- * Cost      B L (8 D^2 + 2 D H) for the projections, 3 B L D (2 conv + 1), 14 B L D for lengths of q and k, 6 d + 2 for
- *           each of B L D numbers of o in each direction, 7 B L D for the norm
- * Source    Schlag et al. 2021, arXiv:2102.11174; Yang et al. 2024, arXiv:2406.06484, section 3; conv, norms, eps:
- *           fla-org/flash-linear-attention: fla/layers/delta_net.py
- * Departs   the papers have no form that sees the future. Not in the WY form of chunks: delta_rule.h says why; that
- *           the two agree is an identity here
+ * Cost      B L (8 D^2 + 2 D H) for the projections, 3 B L D (2 conv + 1), 14 B L D for lengths of q and k, 6 d + 2
+ * for each of B L D numbers of o in each direction, 7 B L D for the norm Step      S of every head, D^2 / H numbers,
+ * and 3 (conv - 1) D of the convolutions Source    Schlag et al. 2021, arXiv:2102.11174; Yang et al. 2024,
+ * arXiv:2406.06484, section 3; conv, norms, eps: fla-org/flash-linear-attention: fla/layers/delta_net.py Departs the
+ * papers have no form that sees the future. Not in the WY form of chunks: delta_rule.h says why; that the two agree
+ * is an identity here
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "models/delta_rule.h"
-#include "models/conv1d_stub.h"
 #include "models/probe.h"
+#include "models/short_conv.h"
+#include "models/step.h"
 
 #define LENGTH_EPS 1e-6 /* added to squared lengths */
 #define EPS 1e-5
@@ -48,14 +50,17 @@ static int directions(const struct self *s, const struct sqa_context *c)
 /* silu(conv(y)) as heads (B, L, H, d) */
 static struct sqa_tensor *shortly(const struct self *s, struct sqa_context *c, const char *name, struct sqa_tensor *y)
 {
+    char full[32];
     const int64_t D = c->frame.dim, H = c->frame.heads;
     const double bound = 1 / sqrt((double)(s->conv > 0 ? s->conv : 1));
     const struct sqa_init taps = {.kind = SQA_INIT_UNIFORM, .a = -bound, .b = bound};
 
     if (s->conv > 0) {
-        struct sqa_tensor *w = sqa_param_tensor(c, name, SQA_GROUP_REGULAR, taps, SQA_DIMS(s->conv, D));
+        struct sqa_tensor *w;
 
-        y = sqa_unary(c->g, SQA_UNARY_SILU, sqa_conv1d(c->g, y, w, NULL, NULL, s->conv - 1));
+        snprintf(full, sizeof full, "%s.w", name);
+        w = sqa_param_tensor(c, full, SQA_GROUP_REGULAR, taps, SQA_DIMS(s->conv, D));
+        y = sqa_unary(c->g, SQA_UNARY_SILU, sqa_short_conv(c, name, y, w, NULL));
     }
     return sqa_reshape(c->g, y, SQA_DIMS(c->batch, c->length, H, D / H));
 }
@@ -69,6 +74,29 @@ static struct sqa_tensor *unit(struct sqa_context *c, struct sqa_tensor *x, doub
     return sqa_layernorm(c->g, x, gain, NULL, LENGTH_EPS / (double)d, true);
 }
 
+/* S += beta k (v - S^T k)^T, S^T q */
+static struct sqa_tensor *rule_step(struct sqa_context *c, struct sqa_delta_inputs in)
+{
+    const int64_t H = c->frame.heads, d = c->frame.dim / H;
+    struct sqa_tensor *S = sqa_step_state(c, "s", SQA_DIMS(H, d, d), NULL);
+    struct sqa_tensor *k = sqa_reshape(c->g, in.k, SQA_DIMS(c->batch, H, 1, d)), *read, *e;
+
+    read = sqa_reshape(c->g, sqa_matmul(c->g, k, S, false, false), SQA_DIMS(c->batch, 1, H, d));
+    e = sqa_mul(c->g, sqa_sub(c->g, in.v, read), sqa_reshape(c->g, in.beta, SQA_DIMS(c->batch, 1, H, 1)));
+    return sqa_matrix_step(c, "s", in.q, in.k, e, NULL);
+}
+
+static struct sqa_tensor *rule(const struct self *s, struct sqa_context *c, struct sqa_delta_inputs in)
+{
+    struct sqa_tensor *o;
+
+    if (c->position != NULL)
+        return rule_step(c, in);
+    o = sqa_delta_rule(c->g, in, s->chunk, false);
+    return directions(s, c) == 2 ? sqa_add(c->g, o, sqa_delta_rule(c->g, in, s->chunk, true)) : o;
+}
+
+/* With c->position the step form. */
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
@@ -77,21 +105,18 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     struct sqa_delta_inputs in = {.lengths = c->lengths};
     struct sqa_tensor *y[3], *o;
 
-    sqa_dense_layers(
-        c, 3,
-        (struct sqa_dense_spec[]){
-            {"wq", D, false, SQA_UNARY_N}, {"wk", D, false, SQA_UNARY_N}, {"wv", D, false, SQA_UNARY_N}},
-        x, y);
-    in.q = unit(c, shortly(s, c, "convq.w", y[0]), 1 / sqrt((double)(D / H)));
-    in.k = unit(c, shortly(s, c, "convk.w", y[1]), 1);
-    in.v = shortly(s, c, "convv.w", y[2]);
+    sqa_dense_layers(c, 3,
+                     (struct sqa_dense_spec[]){
+                         {"wq", D, false, SQA_UNARY_N}, {"wk", D, false, SQA_UNARY_N}, {"wv", D, false, SQA_UNARY_N}},
+                     x, y);
+    in.q = unit(c, shortly(s, c, "convq", y[0]), 1 / sqrt((double)(D / H)));
+    in.k = unit(c, shortly(s, c, "convk", y[1]), 1);
+    in.v = shortly(s, c, "convv", y[2]);
     in.beta = sqa_dense_layer_act(c, "wb", x, H, false, SQA_UNARY_SIGMOID);
     if (s->negative)
         in.beta = sqa_affine(c->g, 2, in.beta, 0);
-    o = sqa_delta_rule(c->g, in, s->chunk, false);
-    if (directions(s, c) == 2)
-        o = sqa_add(c->g, o, sqa_delta_rule(c->g, in, s->chunk, true));
-    o = sqa_layernorm(c->g, o, sqa_param_tensor(c, "gain", SQA_GROUP_NO_DECAY, one, SQA_DIMS(D / H)), NULL, EPS, true);
+    o = sqa_layernorm(c->g, rule(s, c, in), sqa_param_tensor(c, "gain", SQA_GROUP_NO_DECAY, one, SQA_DIMS(D / H)),
+                      NULL, EPS, true);
     return sqa_dense_layer(c, "wo", sqa_reshape(c->g, o, SQA_DIMS(c->batch, c->length, D)), D, false);
 }
 
@@ -169,8 +194,10 @@ static void feature(const double *x, const double *w, const double *taps, double
 }
 
 /* One head of n positions in the WY form, chunks of `chunk`: (I + tril(diag(beta) K K^T, -1)) (Wm, U) =
- * diag(beta) (K, V) by forward substitution, Vn = U - Wm S, o = Q S + tril(Q K^T) Vn, S += K^T Vn. Rows at stride D. */
-static void wy_form(const double *q, const double *k, const double *v, const double *beta, int n, int chunk, double *o)
+ * diag(beta) (K, V) by forward substitution, Vn = U - Wm S, o = Q S + tril(Q K^T) Vn, S += K^T Vn. Rows at stride D.
+ */
+static void wy_form(const double *q, const double *k, const double *v, const double *beta, int n, int chunk,
+                    double *o)
 {
     double S[W][W] = {{0}};
 
@@ -301,9 +328,8 @@ static enum sqa_status equals_wy_form(struct sqa_err *err)
         status = sqa_probe_run(&p, x, y, err);
         for (int b = 0; b < B && status == SQA_OK; b++) {
             by_chunks(&h, x + b * L * D, ragged[b], chunks[i / 2], i % 2 == 0 && i / 2 < 4, expect);
-            status = sqa_probe_expect(items[i / 2],
-                                      sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-12,
-                                      err);
+            status = sqa_probe_expect(
+                items[i / 2], sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-12, err);
         }
     }
     return status;
@@ -384,13 +410,15 @@ const struct sqa_variant sqa_variant_deltanet = {
     .title = "DeltaNet",
     .source = "Yang et al. 2024, arXiv:2406.06484; Schlag et al. 2021, arXiv:2102.11174",
     .complexity = "O(L d D) time, O(L D) memory",
-    .help = "Linear attention whose state is corrected, at each position, by a share beta of what it would read for the "
-            "position's key instead of its value. Not causal: a second pass from the end, unless bidirectional=0. The "
-            "rule stays f32 with --dtype bf16.",
+    .help =
+        "Linear attention whose state is corrected, at each position, by a share beta of what it would read for the "
+        "position's key instead of its value. Not causal: a second pass from the end, unless bidirectional=0. The "
+        "rule stays f32 with --dtype bf16.",
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY,
     .params = params,
     .self_size = sizeof(struct self),
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

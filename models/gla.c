@@ -6,9 +6,9 @@
  *           out = Wo (RMSnorm(o) gain, times silu(Wg x)), the norm over each head.
  *           Not causal: the same from the end is added, the position itself counted once; bidirectional=0: not
  * Shapes    x (B, L, D) -> (B, L, D); q, k, a (B, L, H, expand_k D / H), v (B, L, H, D / H); gain (D / H)
- * Cost      with K = expand_k D: B L (4 D K + 6 D^2 + 2 rank (D + K)) for the projections, 5 K / H + 9 for each of B L D
- *           numbers of o, 8 B L K for q and a; not causal: decayed_attention.h
- * Source    Yang et al. 2024, arXiv:2312.06635, equations (3) and (4), section 4.4; gain, eps 1e-5:
+ * Cost      with K = expand_k D: B L (4 D K + 6 D^2 + 2 rank (D + K)) for the projections, 5 K / H + 9 for each of B
+ * L D numbers of o, 8 B L K for q and a; not causal: decayed_attention.h Step      S of every head, expand_k D^2 / H
+ * numbers Source    Yang et al. 2024, arXiv:2312.06635, equations (3) and (4), section 4.4; gain, eps 1e-5:
  *           fla-org/flash-linear-attention: fla/layers/gla.py
  * Departs   the paper has no form that sees the future. Not in chunks of products: decayed_attention.h says why
  */
@@ -16,6 +16,7 @@
 
 #include "models/decayed_attention.h"
 #include "models/probe.h"
+#include "models/step.h"
 
 #define EPS 1e-5
 
@@ -27,7 +28,8 @@ struct self {
 static const struct sqa_param params[] = {
     {"expand_k", "width of queries and keys, in multiples of dim", SQA_PARAM_REAL, "0.5", 1e-3, 16,
      .offset = offsetof(struct self, expand_k)},
-    {"rank", "of the projection to the gates", SQA_PARAM_INT, "16", 1, 1 << 16, .offset = offsetof(struct self, rank)},
+    {"rank", "of the projection to the gates", SQA_PARAM_INT, "16", 1, 1 << 16,
+     .offset = offsetof(struct self, rank)},
     {"temperature", "gates are sigmoids to the power of one over it", SQA_PARAM_REAL, "16", 1e-3, 1e6,
      .offset = offsetof(struct self, temperature)},
     {"chunk", "positions done at a time; changes cost, not results", SQA_PARAM_INT, "64", 1, 1 << 16,
@@ -74,12 +76,22 @@ static struct sqa_tensor *log_gates(const struct self *s, struct sqa_context *c,
     return sqa_affine(c->g, -1 / s->temperature, z, 0);
 }
 
+static struct sqa_tensor *attend(const struct self *s, struct sqa_context *c, struct sqa_tensor *q,
+                                 struct sqa_tensor *k, struct sqa_tensor *v, struct sqa_tensor *log)
+{
+    const struct sqa_decay_spec spec = {.causal = !sees_future(s, c), .chunk = s->chunk};
+
+    if (c->position == NULL)
+        return sqa_decayed_attention(c->g, q, k, v, NULL, log, c->lengths, spec);
+    return sqa_matrix_step(c, "s", q, k, v, sqa_unary(c->g, SQA_UNARY_EXP, log));
+}
+
+/* With c->position the step form. */
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
     const int64_t D = c->frame.dim, H = c->frame.heads, d = key_width(s, &c->frame);
     const struct sqa_init one = {.kind = SQA_INIT_CONSTANT, .a = 1};
-    const struct sqa_decay_spec spec = {.causal = !sees_future(s, c), .chunk = s->chunk};
     struct sqa_tensor *gate = sqa_dense_layer_act(c, "wg", x, D, false, SQA_UNARY_SILU), *y[3], *o;
 
     sqa_dense_layers(c, 3,
@@ -88,9 +100,10 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
                                                {"wv", D, false, SQA_UNARY_N}},
                      x, y);
     y[0] = sqa_affine(c->g, 1 / sqrt((double)d), y[0], 0);
-    o = sqa_decayed_attention(c->g, heads_of(c, y[0], d), heads_of(c, y[1], d), heads_of(c, y[2], D / H), NULL,
-                              heads_of(c, log_gates(s, c, x, H * d), d), c->lengths, spec);
-    o = sqa_layernorm(c->g, o, sqa_param_tensor(c, "gain", SQA_GROUP_NO_DECAY, one, SQA_DIMS(D / H)), NULL, EPS, true);
+    o = attend(s, c, heads_of(c, y[0], d), heads_of(c, y[1], d), heads_of(c, y[2], D / H),
+               heads_of(c, log_gates(s, c, x, H * d), d));
+    o = sqa_layernorm(c->g, o, sqa_param_tensor(c, "gain", SQA_GROUP_NO_DECAY, one, SQA_DIMS(D / H)), NULL, EPS,
+                      true);
     o = sqa_mul(c->g, sqa_reshape(c->g, o, SQA_DIMS(c->batch, c->length, D)), gate);
     return sqa_dense_layer(c, "wo", o, D, false);
 }
@@ -125,9 +138,9 @@ static void hold(struct sqa_store *s, void *user)
     const struct {
         const char *name;
         double *to;
-    } entries[] = {{"mixer.wq.w", h->wq},   {"mixer.wk.w", h->wk},   {"mixer.wv.w", h->wv},
-                   {"mixer.wg.w", h->wg},   {"mixer.wo.w", h->wo},   {"mixer.wa1.w", h->wa1},
-                   {"mixer.wa2.w", h->wa2}, {"mixer.wa2.b", h->b},   {"mixer.gain", h->gain}};
+    } entries[] = {{"mixer.wq.w", h->wq},   {"mixer.wk.w", h->wk}, {"mixer.wv.w", h->wv},
+                   {"mixer.wg.w", h->wg},   {"mixer.wo.w", h->wo}, {"mixer.wa1.w", h->wa1},
+                   {"mixer.wa2.w", h->wa2}, {"mixer.wa2.b", h->b}, {"mixer.gain", h->gain}};
 
     sqa_probe_set_constant(s, "mixer.wa2.b", h->shift);
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
@@ -213,8 +226,8 @@ static enum sqa_status against_parallel(const char *item, double temperature, do
     status = sqa_probe_run(&p, x, y, err);
     for (int b = 0; b < B && status == SQA_OK; b++) {
         parallel(&h, x + b * L * D, temperature, ragged[b], both, expect);
-        status = sqa_probe_expect(item, sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-12,
-                                  err);
+        status =
+            sqa_probe_expect(item, sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-12, err);
     }
     return status;
 }
@@ -281,6 +294,7 @@ const struct sqa_variant sqa_variant_gla = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -3,24 +3,23 @@
  *
  * Computes  (x_1, ..., x_N, v) = conv(Win x + b_in) + b, depthwise, causal, N = order; for o = N down to 2:
  *           v = x_o v, v = k_o * v + b_o v, each channel by FFT; out = Wout (x_1 v) + b_out.
- *           k_o(t) = (W sin(f M3 ... )(t)) (exp(-|delta| t) + shift): an MLP of (t, cos w_j t, sin w_j t), its layers 1,
- *           2, 3 with sine f (.), f a frequency for each unit; t from 0 to 1 over the longest sequence of the task, so a
+ *           k_o(t) = (W sin(f M3 ... )(t)) (exp(-|delta| t) + shift): an MLP of (t, cos w_j t, sin w_j t), its layers
+ * 1, 2, 3 with sine f (.), f a frequency for each unit; t from 0 to 1 over the longest sequence of the task, so a
  *           shorter one has the first part of the same filters.
  *           Not causal: a second filter for the future, 1, 2, ... steps away; bidirectional=0: not
  * Shapes    x (B, L, D) -> (B, L, D); filters (order - 1) D, or twice that; z (longest, emb) features of positions
- * Cost      B L (2 (N + 1) D^2 + 2 D^2) for the projections, (N + 1) (2 conv + 2) + N + 1 for each of B L D numbers, and
- *           for each of N - 1 long convolutions two transforms and a spectral product a channel and sequence; a batch:
- *           L (2 emb w + 4 w^2 + 9 w) and for each of M = filters 2 w + 5 for the filters, and their transforms
- * Source    Poli et al. 2023, arXiv:2302.10866, section 3; initial values, window, features: HazyResearch/safari:
- *           src/models/sequence/hyena.py
- * Departs   features of positions are fixed there trainable at 1e-5; the paper has no form that sees the future. Long
- *           Range Arena has no setting of it: emb=5, width=64, frequency=10 are what its later code uses elsewhere
+ * Cost      B L (2 (N + 1) D^2 + 2 D^2) for the projections, (N + 1) (2 conv + 2) + N + 1 for each of B L D numbers,
+ * and for each of N - 1 long convolutions two transforms and a spectral product a channel and sequence; a batch: L (2
+ * emb w + 4 w^2 + 9 w) and for each of M = filters 2 w + 5 for the filters, and their transforms Step      none: the
+ * filters have no finite state Source    Poli et al. 2023, arXiv:2302.10866, section 3; initial values, window,
+ * features: HazyResearch/safari: src/models/sequence/hyena.py Departs   features of positions are fixed there
+ * trainable at 1e-5; the paper has no form that sees the future. Long Range Arena has no setting of it: emb=5,
+ * width=64, frequency=10 are what its later code uses elsewhere
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "models/conv1d_stub.h"
 #include "models/probe.h"
 
 #define PI 3.14159265358979323846
@@ -35,11 +34,13 @@ static const struct sqa_param params[] = {
      .offset = offsetof(struct self, order)},
     {"width", "of the network that writes the filters", SQA_PARAM_INT, "64", 1, 4096,
      .offset = offsetof(struct self, width)},
-    {"emb", "features of a position, an odd number", SQA_PARAM_INT, "5", 3, 255, .offset = offsetof(struct self, emb)},
+    {"emb", "features of a position, an odd number", SQA_PARAM_INT, "5", 3, 255,
+     .offset = offsetof(struct self, emb)},
     {"conv", "taps of the short convolution", SQA_PARAM_INT, "3", 1, 64, .offset = offsetof(struct self, conv)},
     {"frequency", "initial frequency of the sines in that network", SQA_PARAM_REAL, "10", 1e-3, 1e4,
      .offset = offsetof(struct self, frequency)},
-    {"shift", "added to the window of the filters", SQA_PARAM_REAL, "0", 0, 10, .offset = offsetof(struct self, shift)},
+    {"shift", "added to the window of the filters", SQA_PARAM_REAL, "0", 0, 10,
+     .offset = offsetof(struct self, shift)},
     {"bidirectional", "when not causal, add filters of the future", SQA_PARAM_INT, "1", 0, 1,
      .offset = offsetof(struct self, bidirectional)},
     {.name = NULL},
@@ -170,7 +171,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 {
     const struct self *s = self;
     const int64_t D = c->frame.dim, streams = (s->order + 1) * D;
-    struct sqa_tensor *w = sqa_param_tensor(c, "conv.w", SQA_GROUP_REGULAR, uniform(s->conv), SQA_DIMS(s->conv, streams));
+    struct sqa_tensor *w =
+        sqa_param_tensor(c, "conv.w", SQA_GROUP_REGULAR, uniform(s->conv), SQA_DIMS(s->conv, streams));
     struct sqa_tensor *b = sqa_param_tensor(c, "conv.b", SQA_GROUP_NO_DECAY, uniform(s->conv), SQA_DIMS(streams));
     struct sqa_tensor *k[2], *v;
 
@@ -201,8 +203,18 @@ static double flops(const void *self, const struct sqa_context *c)
 
 /* Identities */
 
-enum { B = 2, L = 23, LONGEST = 30, D = 3, WIDTH = 4, EMB = 5, TAPS = 3, ORDER = 3, STREAMS = (ORDER + 1) * D,
-       FILTERS = (ORDER - 1) * D };
+enum {
+    B = 2,
+    L = 23,
+    LONGEST = 30,
+    D = 3,
+    WIDTH = 4,
+    EMB = 5,
+    TAPS = 3,
+    ORDER = 3,
+    STREAMS = (ORDER + 1) * D,
+    FILTERS = (ORDER - 1) * D
+};
 
 static const int32_t ragged[B] = {L, 14};
 
@@ -218,10 +230,10 @@ static void hold(struct sqa_store *s, void *user)
     const struct {
         const char *name;
         double *to;
-    } entries[] = {{"win.w", h->win},        {"win.b", h->bin},       {"conv.w", h->conv},  {"conv.b", h->cb},
-                   {"wout.w", h->wout},      {"z", h->z},             {"delta", h->delta},  {"frequency", h->f},
-                   {"bias", h->bias},        {"filter1.w", h->w1},    {"filter1.b", h->b1}, {"filter2.w", h->w2},
-                   {"filter2.b", h->b2},     {"filter3.w", h->w3},    {"filter3.b", h->b3}, {"filter.w", h->last[0]},
+    } entries[] = {{"win.w", h->win},       {"win.b", h->bin},    {"conv.w", h->conv},  {"conv.b", h->cb},
+                   {"wout.w", h->wout},     {"z", h->z},          {"delta", h->delta},  {"frequency", h->f},
+                   {"bias", h->bias},       {"filter1.w", h->w1}, {"filter1.b", h->b1}, {"filter2.w", h->w2},
+                   {"filter2.b", h->b2},    {"filter3.w", h->w3}, {"filter3.b", h->b3}, {"filter.w", h->last[0]},
                    {"future.w", h->last[1]}};
 
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
@@ -293,8 +305,7 @@ static void direct(const struct held *h, const double *x, int valid, bool both, 
 
             y[i] = h->bias[filter] * v[i];
             for (int from = 0; from < (both ? valid : t + 1); from++)
-                y[i] += v[from * D + e] *
-                        (from <= t ? k[0][filter * L + t - from] : k[1][filter * L + from - t - 1]);
+                y[i] += v[from * D + e] * (from <= t ? k[0][filter * L + t - from] : k[1][filter * L + from - t - 1]);
         }
         memcpy(v, y, sizeof v);
     }
@@ -329,9 +340,8 @@ static enum sqa_status equals_direct(struct sqa_err *err)
         status = sqa_probe_run(&p, x, y, err);
         for (int b = 0; b < B && status == SQA_OK; b++) {
             direct(&h, x + b * L * D, ragged[b], i == 0, expect);
-            status = sqa_probe_expect(items[i / 2],
-                                      sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-11,
-                                      err);
+            status = sqa_probe_expect(
+                items[i / 2], sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-11, err);
         }
     }
     return status;
@@ -365,9 +375,9 @@ static enum sqa_status pointwise(struct sqa_err *err)
     if (status == SQA_OK && sqa_probe_difference(y + 9 * D, z + 9 * D, D) < 1e-6)
         return sqa_fail(err, SQA_NO, "hyena: position 9 did not change with its input; it must");
     memcpy(z + 9 * D, y + 9 * D, D * sizeof *z);
-    return status == SQA_OK ? sqa_probe_expect("positions beside a changed one", sqa_probe_difference(y, z, L * D),
-                                               1e-13, err)
-                            : status;
+    return status == SQA_OK
+               ? sqa_probe_expect("positions beside a changed one", sqa_probe_difference(y, z, L * D), 1e-13, err)
+               : status;
 }
 
 static const struct sqa_identity identities[] = {

@@ -5,11 +5,11 @@
  *           (delta, b_t, c_t) = Wp u; dt = softplus(Wdt delta + b_dt); A = -exp(a_log);
  *           h_t = exp(dt_t A) h_(t-1) + dt_t u_t b_t, y_t = c_t . h_t + d u_t for each channel, `state` numbers h;
  *           out = Wo (y silu(z)).
- *           Not causal: a second conv, Wp, Wdt, A and d see the sequence from its end; both y are added before the gate.
- *           bidirectional=0 keeps the one direction of the paper there too
- * Shapes    x (B, L, D) -> (B, L, D); conv.w (conv, E); a_log (state, E); dt.w (rank, E), rank = ceil(D / 16)
- * Cost      B L (6 D E + E) and, for each direction, B L E (2 conv + 2 + 2 (rank + 2 state) + 2 rank + 2 + 7 state + 3)
- * Source    Gu and Dao 2023, arXiv:2312.00752, algorithm 2 and section 3.4; initial values: state-spaces/mamba:
+ *           Not causal: a second conv, Wp, Wdt, A and d see the sequence from its end; both y are added before the
+ * gate. bidirectional=0 keeps the one direction of the paper there too Shapes    x (B, L, D) -> (B, L, D); conv.w
+ * (conv, E); a_log (state, E); dt.w (rank, E), rank = ceil(D / 16) Cost      B L (6 D E + E) and, for each direction,
+ * B L E (2 conv + 2 + 2 (rank + 2 state) + 2 rank + 2 + 7 state + 3) Step      E (state + conv - 1) numbers Source Gu
+ * and Dao 2023, arXiv:2312.00752, algorithm 2 and section 3.4; initial values: state-spaces/mamba:
  *           mamba_ssm/modules/mamba_simple.py
  * Departs   the paper has no form that sees the future; this one is ours. Wx and Wz, there one matrix, Wp and Wo have
  *           Xavier's deviations (Wo over the root of the number of layers)
@@ -19,9 +19,10 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "models/conv1d_stub.h"
 #include "models/probe.h"
 #include "models/selective_scan.h"
+#include "models/short_conv.h"
+#include "models/step.h"
 
 struct self {
     int64_t state, expand, conv, rank, chunk, bidirectional;
@@ -92,21 +93,43 @@ static struct sqa_init uniform(double bound)
     return (struct sqa_init){.kind = SQA_INIT_UNIFORM, .a = -bound, .b = bound};
 }
 
+/* h = exp(dt A) h + dt u b, c . h + d u for one position */
+static struct sqa_tensor *scan_step(struct sqa_context *c, struct sqa_selective_inputs in)
+{
+    const int64_t B = c->batch, N = in.a->dim[0], E = in.a->dim[1];
+    struct sqa_tensor *dt = sqa_reshape(c->g, in.dt, SQA_DIMS(B, 1, 1, E)), *h;
+    struct sqa_tensor *u = sqa_mul(c->g, dt, sqa_reshape(c->g, in.u, SQA_DIMS(B, 1, 1, E)));
+    struct sqa_tensor *decay = sqa_unary(c->g, SQA_UNARY_EXP, sqa_mul(c->g, dt, in.a));
+
+    u = sqa_mul(c->g, u, sqa_reshape(c->g, in.b, SQA_DIMS(B, 1, N, 1)));
+    h = sqa_diagonal_step(c, "h", sqa_reshape(c->g, decay, SQA_DIMS(B, 1, N * E)),
+                          sqa_reshape(c->g, u, SQA_DIMS(B, 1, N * E)), false);
+    h = sqa_mul(c->g, sqa_reshape(c->g, h, SQA_DIMS(B, 1, N, E)), sqa_reshape(c->g, in.c, SQA_DIMS(B, 1, N, 1)));
+    return sqa_add(c->g, sqa_sum(c->g, h, 1U << 2, false), sqa_mul(c->g, in.skip, in.u));
+}
+
+/* silu(conv(u)) */
+static struct sqa_tensor *shortly(const struct self *s, struct sqa_context *c, struct sqa_tensor *u, bool back)
+{
+    const int64_t E = s->expand * c->frame.dim;
+    const double tap = 1 / sqrt((double)s->conv);
+    struct sqa_tensor *w = sqa_param_tensor(c, "conv.w", SQA_GROUP_REGULAR, uniform(tap), SQA_DIMS(s->conv, E));
+    struct sqa_tensor *b = sqa_param_tensor(c, "conv.b", SQA_GROUP_NO_DECAY, uniform(tap), SQA_DIMS(E));
+
+    u = back ? sqa_conv1d(c->g, u, w, b, c->lengths, 0) : sqa_short_conv(c, "conv", u, w, b);
+    return sqa_unary(c->g, SQA_UNARY_SILU, u);
+}
+
 /* One direction in a scope of its own: y of u (B, L, E) before the convolution */
 static struct sqa_tensor *direction(const struct self *s, struct sqa_context *c, struct sqa_tensor *u, bool back)
 {
     const int64_t E = s->expand * c->frame.dim, N = s->state, R = rank_of(s, c);
     const struct sqa_init one = {.kind = SQA_INIT_CONSTANT, .a = 1}, steps = {SQA_INIT_CUSTOM, 0, 0, fill_steps, s};
     const struct sqa_init rows = {.kind = SQA_INIT_CUSTOM, .fill = fill_log_rows};
-    const double tap = 1 / sqrt((double)s->conv);
     const size_t mark = sqa_scope_push(c->g, back ? "back" : "forth");
-    struct sqa_tensor *w = sqa_param_tensor(c, "conv.w", SQA_GROUP_REGULAR, uniform(tap), SQA_DIMS(s->conv, E));
-    struct sqa_tensor *b = sqa_param_tensor(c, "conv.b", SQA_GROUP_NO_DECAY, uniform(tap), SQA_DIMS(E)), *p, *y;
-    struct sqa_selective_inputs in = {.lengths = c->lengths};
+    struct sqa_selective_inputs in = {.u = shortly(s, c, u, back), .lengths = c->lengths};
+    struct sqa_tensor *w, *b, *p = sqa_dense_layer(c, "wp", in.u, R + 2 * N, false), *y;
 
-    u = sqa_conv1d(c->g, u, w, b, c->lengths, back ? 0 : s->conv - 1);
-    in.u = sqa_unary(c->g, SQA_UNARY_SILU, u);
-    p = sqa_dense_layer(c, "wp", in.u, R + 2 * N, false);
     w = sqa_param_tensor(c, "dt.w", SQA_GROUP_REGULAR, uniform(1 / sqrt((double)R)), SQA_DIMS(R, E));
     b = sqa_param_tensor(c, "dt.b", SQA_GROUP_NO_DECAY, steps, SQA_DIMS(E));
     in.dt = sqa_linear_act(c->g, sqa_slice(c->g, p, 2, 0, R), w, b, SQA_UNARY_SOFTPLUS);
@@ -115,11 +138,15 @@ static struct sqa_tensor *direction(const struct self *s, struct sqa_context *c,
     in.a = sqa_param_tensor(c, "a_log", SQA_GROUP_NO_DECAY, rows, SQA_DIMS(N, E));
     in.a = sqa_affine(c->g, -1, sqa_unary(c->g, SQA_UNARY_EXP, in.a), 0);
     in.skip = sqa_param_tensor(c, "d", SQA_GROUP_NO_DECAY, one, SQA_DIMS(E));
-    y = sqa_selective_scan(c->g, in, s->chunk, back);
+    if (c->g->status != SQA_OK)
+        y = NULL;
+    else
+        y = c->position == NULL ? sqa_selective_scan(c->g, in, s->chunk, back) : scan_step(c, in);
     sqa_scope_pop(c->g, mark);
     return y;
 }
 
+/* With c->position the step form. */
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
@@ -184,7 +211,7 @@ static void hold(struct sqa_store *s, void *user)
         const struct {
             const char *name;
             double *to;
-        } entries[] = {{"conv.w", side->conv_w}, {"conv.b", side->conv_b}, {"wp.w", side->wp},  {"dt.w", side->dt_w},
+        } entries[] = {{"conv.w", side->conv_w}, {"conv.b", side->conv_b}, {"wp.w", side->wp}, {"dt.w", side->dt_w},
                        {"dt.b", side->dt_b},     {"a_log", side->a_log},   {"d", side->d}};
 
         for (size_t k = 0; k < sizeof entries / sizeof entries[0]; k++) {
@@ -308,13 +335,8 @@ static enum sqa_status chunk_gradients(struct sqa_err *err)
     enum sqa_status status = SQA_OK;
 
     for (int i = 0; i < 6 && status == SQA_OK; i++) {
-        const struct sqa_probe p = {.item = items[i / 2],
-                                    .batch = 2,
-                                    .length = L,
-                                    .dim = D,
-                                    .heads = 1,
-                                    .causal = i % 2,
-                                    .real = SQA_F64};
+        const struct sqa_probe p = {
+            .item = items[i / 2], .batch = 2, .length = L, .dim = D, .heads = 1, .causal = i % 2, .real = SQA_F64};
         double worst = 0;
 
         status = sqa_probe_gradient(&p, &worst, err);
@@ -344,9 +366,9 @@ static enum sqa_status memoryless(struct sqa_err *err)
         return sqa_fail(err, SQA_NO, "mamba: position 20 did not change with its input; it must");
     for (int i = 0; i < D && status == SQA_OK; i++)
         z[20 * D + i] = y[20 * D + i];
-    return status == SQA_OK ? sqa_probe_expect("positions beside a changed one", sqa_probe_difference(y, z, L * D),
-                                               0, err)
-                            : status;
+    return status == SQA_OK
+               ? sqa_probe_expect("positions beside a changed one", sqa_probe_difference(y, z, L * D), 0, err)
+               : status;
 }
 
 struct initial {
@@ -410,6 +432,7 @@ const struct sqa_variant sqa_variant_mamba = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

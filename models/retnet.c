@@ -8,10 +8,11 @@
  * Shapes    x (B, L, D) -> (B, L, D); q, k (B, L, H, d), v (B, L, H, expand d)
  * Cost      B L (4 D^2 + 6 expand D^2) for the projections, and 5 d + 9 for each of B L expand D numbers of o; not
  *           causal: decayed_attention.h
+ * Step      S of every head, expand D^2 / H numbers
  * Source    Sun et al. 2023, arXiv:2307.08621, equations (5) to (8); initial values and eps: microsoft/torchscale:
  *           torchscale/component/multiscale_retention.py, torchscale/architecture/retnet.py
- * Departs   the normalisers of the paper's equation (7) (rows of decays to unit length, scores to at least 1) are left
- *           out: the norm of each head divides them away. The paper has no form that sees the future
+ * Departs   the normalisers of the paper's equation (7) (rows of decays to unit length, scores to at least 1) are
+ * left out: the norm of each head divides them away. The paper has no form that sees the future
  */
 #include <math.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "models/decayed_attention.h"
 #include "models/probe.h"
 #include "models/rotary.h"
+#include "models/step.h"
 
 #define EPS 1e-6
 
@@ -41,8 +43,9 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 {
     (void)self, (void)task;
     if (frame->dim % (2 * frame->heads) != 0)
-        return sqa_fail(err, SQA_USAGE, "retnet: dim=%lld, heads=%lld; heads are rotated by pairs of channels, use a "
-                                        "dim that 2 heads divides",
+        return sqa_fail(err, SQA_USAGE,
+                        "retnet: dim=%lld, heads=%lld; heads are rotated by pairs of channels, use a "
+                        "dim that 2 heads divides",
                         (long long)frame->dim, (long long)frame->heads);
     return SQA_OK;
 }
@@ -69,26 +72,39 @@ static struct sqa_tensor *heads_of(struct sqa_context *c, struct sqa_tensor *x, 
     return sqa_reshape(c->g, x, SQA_DIMS(c->batch, c->length, c->frame.heads, width / c->frame.heads));
 }
 
+/* o of rotated q and k and v; a (H) */
+static struct sqa_tensor *retention(const struct self *s, struct sqa_context *c, struct sqa_tensor *const y[3],
+                                    struct sqa_tensor *a)
+{
+    const struct sqa_decay_spec spec = {.causal = !sees_future(s, c), .chunk = s->chunk};
+
+    if (c->position == NULL)
+        return sqa_decayed_attention(c->g, y[0], y[1], y[2], a, NULL, c->lengths, spec);
+    return sqa_matrix_step(c, "s", y[0], y[1], y[2], sqa_reshape(c->g, a, SQA_DIMS(1, 1, c->frame.heads, 1)));
+}
+
+/* With c->position the step form. */
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
     const int64_t D = c->frame.dim, E = s->expand * D, H = c->frame.heads;
     const struct sqa_init decays = {.kind = SQA_INIT_CUSTOM, .fill = fill_decays};
-    const struct sqa_init in = {.kind = SQA_INIT_XAVIER, .a = pow(2, -2.5)}, out = {.kind = SQA_INIT_XAVIER, .a = 0.5};
+    const struct sqa_init in = {.kind = SQA_INIT_XAVIER, .a = pow(2, -2.5)},
+                          out = {.kind = SQA_INIT_XAVIER, .a = 0.5};
     struct sqa_tensor *w[] = {sqa_param_tensor(c, "wq.w", SQA_GROUP_REGULAR, in, SQA_DIMS(D, D)),
                               sqa_param_tensor(c, "wk.w", SQA_GROUP_REGULAR, in, SQA_DIMS(D, D)),
                               sqa_param_tensor(c, "wv.w", SQA_GROUP_REGULAR, in, SQA_DIMS(D, E))};
     struct sqa_tensor *wg = sqa_param_tensor(c, "wg.w", SQA_GROUP_REGULAR, in, SQA_DIMS(D, E)), *none[3] = {NULL};
     struct sqa_entry *a = sqa_state_entry(c, "decay", decays, SQA_DIMS(H));
-    const struct sqa_decay_spec spec = {.causal = !sees_future(s, c), .chunk = s->chunk};
     struct sqa_tensor *y[3], *gate = sqa_linear_act(c->g, x, wg, NULL, SQA_UNARY_SILU);
 
     sqa_linear_n(c->g, x, 3, w, none, NULL, y);
     if (a == NULL)
         return NULL;
-    y[0] = sqa_rotary(c->g, heads_of(c, y[0], D), 1);
-    y[1] = sqa_rotary(c->g, heads_of(c, y[1], D), 1 / sqrt((double)(D / H)));
-    y[0] = sqa_decayed_attention(c->g, y[0], y[1], heads_of(c, y[2], E), sqa_value(c->g, a), NULL, c->lengths, spec);
+    y[0] = sqa_rotary(c->g, heads_of(c, y[0], D), 1, c->position);
+    y[1] = sqa_rotary(c->g, heads_of(c, y[1], D), 1 / sqrt((double)(D / H)), c->position);
+    y[2] = heads_of(c, y[2], E);
+    y[0] = retention(s, c, y, sqa_value(c->g, a));
     y[0] = sqa_layernorm(c->g, y[0], NULL, NULL, EPS, true);
     y[0] = sqa_mul(c->g, sqa_reshape(c->g, y[0], SQA_DIMS(c->batch, c->length, E)), gate);
     return sqa_linear(c->g, y[0], sqa_param_tensor(c, "wo.w", SQA_GROUP_REGULAR, out, SQA_DIMS(E, D)), NULL);
@@ -122,7 +138,10 @@ static void hold(struct sqa_store *s, void *user)
     const struct {
         const char *name;
         double *to;
-    } entries[] = {{"mixer.wq.w", h->wq}, {"mixer.wk.w", h->wk}, {"mixer.wv.w", h->wv}, {"mixer.wg.w", h->wg},
+    } entries[] = {{"mixer.wq.w", h->wq},
+                   {"mixer.wk.w", h->wk},
+                   {"mixer.wv.w", h->wv},
+                   {"mixer.wg.w", h->wg},
                    {"mixer.wo.w", h->wo}};
 
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
@@ -215,9 +234,8 @@ static enum sqa_status equals_parallel(struct sqa_err *err)
         status = sqa_probe_run(&p, x, y, err);
         for (int b = 0; b < B && status == SQA_OK; b++) {
             parallel(&h, x + b * L * D, ragged[b], i % 2 == 0 && i / 2 < 4, expect);
-            status = sqa_probe_expect(items[i / 2],
-                                      sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-12,
-                                      err);
+            status = sqa_probe_expect(
+                items[i / 2], sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)), 1e-12, err);
         }
     }
     return status;
@@ -262,6 +280,7 @@ const struct sqa_variant sqa_variant_retnet = {
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -18,7 +18,7 @@ static enum sqa_status shape(struct sqa_node *n, struct sqa_err *err)
     if (!sqa_is_real(x) || x->rank != 4 || x->dim[3] % 2 != 0)
         return sqa_shape_fail(n, err, "x is %s; give real (B, L, H, d) with an even d", sqa_shape_text(x, have));
     sqa_set_output(n, 0, x->dtype, 4, x->dim);
-    return SQA_OK;
+    return n->in[1] == NULL ? SQA_OK : sqa_check_lengths(n, 1, 1, err);
 }
 
 /* Workspace: a row of d / 2 cosines and d / 2 sines for each position; the angles' factors in double. */
@@ -40,6 +40,7 @@ static void fill_table(const struct sqa_node *n, void *table)
     const struct attr *p = n->attr;
     const struct sqa_tensor *x = n->in[0];
     const int64_t half = x->dim[3] / 2;
+    const double first = n->in[1] != NULL ? (double)*(const int32_t *)sqa_data(n->in[1]) : 0;
     double *z = sqa_at(table, (int64_t)table_bytes(n), 1), *w = z + 2 * half;
 
     for (int64_t j = 0; j < half; j++) {
@@ -47,8 +48,8 @@ static void fill_table(const struct sqa_node *n, void *table)
 
         z[j] = cos(theta);
         z[half + j] = sin(theta);
-        w[j] = 1;
-        w[half + j] = 0;
+        w[j] = cos(first * theta);
+        w[half + j] = sin(first * theta);
     }
     sqa_kernels_of(x->dtype)->powers(z, w, (size_t)half, (size_t)x->dim[1], p->scale, p->back ? -p->scale : p->scale,
                                      table, (size_t)x->dim[3]);
@@ -115,13 +116,14 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
     sqa_chunks(r, n->in[0]->dim[0] * n->in[0]->dim[1], 256, flops(n), rows, &j);
 }
 
-static struct sqa_tensor *rotate(struct sqa_graph *g, struct sqa_tensor *x, double scale, int back);
+static struct sqa_tensor *rotate(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *position, double scale,
+                                 int back);
 
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
     const struct attr *p = n->attr;
 
-    dx[0] = rotate(g, dy[0], p->scale, !p->back);
+    dx[0] = rotate(g, dy[0], n->in[1], p->scale, !p->back);
 }
 
 static const struct sqa_op op_rotary = {
@@ -136,17 +138,17 @@ static const struct sqa_op op_rotary = {
     .strided = 1,
 };
 
-static struct sqa_tensor *rotate(struct sqa_graph *g, struct sqa_tensor *x, double scale, int back)
+static struct sqa_tensor *rotate(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *position, double scale,
+                                 int back)
 {
     const struct attr p = {scale, back};
 
     if (!sqa_ready(g, "rotary", 1, &x))
         return NULL;
-    x = sqa_dense_rows(g, x);
-    return sqa_apply(g, &op_rotary, &p, sizeof p, 1, &x);
+    return sqa_apply(g, &op_rotary, &p, sizeof p, 2, (struct sqa_tensor *const[]){sqa_dense_rows(g, x), position});
 }
 
-struct sqa_tensor *sqa_rotary(struct sqa_graph *g, struct sqa_tensor *x, double scale)
+struct sqa_tensor *sqa_rotary(struct sqa_graph *g, struct sqa_tensor *x, double scale, struct sqa_tensor *position)
 {
-    return rotate(g, x, scale, 0);
+    return rotate(g, x, position, scale, 0);
 }

@@ -13,8 +13,8 @@
 
 #include "engine/graph.h"
 
-/* x (B, L, H, d), d even -> the same shape */
-struct sqa_tensor *sqa_rotary(struct sqa_graph *g, struct sqa_tensor *x, double scale);
+/* x (B, L, H, d), d even -> the same shape. position i32 (1): that of the first row of x, or NULL: 0. */
+struct sqa_tensor *sqa_rotary(struct sqa_graph *g, struct sqa_tensor *x, double scale, struct sqa_tensor *position);
 /* Its flops. */
 double sqa_rotary_flops(int64_t batch, int64_t length, int64_t heads, int64_t d);
 

@@ -26,7 +26,8 @@ static enum sqa_status check(const struct sqa_node *n, struct sqa_err *err)
     if (u->rank != 3 || b->rank != 3 || a->rank != 2 || !sqa_same_shape(u, n->in[DT]) ||
         !sqa_same_shape(b, n->in[C]) || b->dim[0] != u->dim[0] || b->dim[1] != u->dim[1] || a->dim[0] != b->dim[2] ||
         a->dim[1] != u->dim[2] || sqa_numel(n->in[SKIP]) != u->dim[2])
-        return sqa_shape_fail(n, err, "u %s, a %s, b %s; give u and dt (B, L, E), a (N, E), b and c (B, L, N), skip (E)",
+        return sqa_shape_fail(n, err,
+                              "u %s, a %s, b %s; give u and dt (B, L, E), a (N, E), b and c (B, L, N), skip (E)",
                               sqa_shape_text(u, one), sqa_shape_text(a, two), sqa_shape_text(b, three));
     for (int i = U; i <= SKIP; i++)
         if (!sqa_is_real(n->in[i]) || n->in[i]->dtype != u->dtype)
@@ -326,7 +327,8 @@ static const struct sqa_op op_forward = {
     .tolerance = 1e-4,
 };
 
-struct sqa_tensor *sqa_selective_scan(struct sqa_graph *g, struct sqa_selective_inputs in, int64_t chunk, bool reverse)
+struct sqa_tensor *sqa_selective_scan(struct sqa_graph *g, struct sqa_selective_inputs in, int64_t chunk,
+                                      bool reverse)
 {
     const struct attr p = {chunk, reverse};
     struct sqa_tensor *all[FORWARD_INPUTS] = {in.u, in.dt, in.a, in.b, in.c, in.skip, in.lengths};

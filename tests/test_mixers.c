@@ -15,10 +15,25 @@
 #include "engine/plan.h"
 #include "models/probe.h"
 
-static const char *const ids[] = {
-    "transformer", "local",       "linformer", "linear_transformer",   "performer",  "s4d",     "no_mixer",
-    "mean_mixer",  "synthesizer", "reformer",  "sinkhorn_transformer", "longformer", "bigbird", "sparse_transformer",
-    "mamba",       "retnet",      "gla",       "deltanet",             "hyena"};
+static const char *const ids[] = {"transformer",
+                                  "local",
+                                  "linformer",
+                                  "linear_transformer",
+                                  "performer",
+                                  "s4d",
+                                  "no_mixer",
+                                  "mean_mixer",
+                                  "synthesizer",
+                                  "reformer",
+                                  "sinkhorn_transformer",
+                                  "longformer",
+                                  "bigbird",
+                                  "sparse_transformer",
+                                  "mamba",
+                                  "retnet",
+                                  "gla",
+                                  "deltanet",
+                                  "hyena"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {

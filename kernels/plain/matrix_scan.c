@@ -52,14 +52,12 @@ void K(delta_scan)(const struct sqa_delta_scan *s)
             real *m = (real *)s->state + j;
             for (int64_t i = 0; i < s->rows; i++) {
                 if (s->x)
-                    m[i * s->columns] =
-                        (real)((double)m[i * s->columns] +
-                               get(s->x, t * s->x_stride + i) * get(s->z, t * s->z_stride + j));
+                    m[i * s->columns] = (real)((double)m[i * s->columns] +
+                                               get(s->x, t * s->x_stride + i) * get(s->z, t * s->z_stride + j));
                 e -= get(s->k, t * s->k_stride + i) * (double)m[i * s->columns];
             }
             for (int64_t i = 0; i < s->rows; i++) {
-                m[i * s->columns] =
-                    (real)((double)m[i * s->columns] + beta * e * get(s->k, t * s->k_stride + i));
+                m[i * s->columns] = (real)((double)m[i * s->columns] + beta * e * get(s->k, t * s->k_stride + i));
                 y += s->q ? get(s->q, t * s->q_stride + i) * (double)m[i * s->columns] : 0;
             }
             ((real *)s->e)[t * s->e_stride + j] = (real)e;

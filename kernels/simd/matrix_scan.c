@@ -146,8 +146,8 @@ V_INLINE void sweep_rows(const int N, const int first, const int last, struct sw
     }
 }
 
-/* N vectors of columns from j on. first: there is an update x z^T before each step; last: there is a q. Step t's sweep
- * brings the first update of step t + 1, and the sweep before step 0 that of step 0. */
+/* N vectors of columns from j on. first: there is an update x z^T before each step; last: there is a q. Step t's
+ * sweep brings the first update of step t + 1, and the sweep before step 0 that of step 0. */
 V_INLINE void delta_columns(const int N, const int first, const int last, const struct sqa_delta_scan *s, int64_t j,
                             size_t left)
 {
@@ -166,8 +166,8 @@ V_INLINE void delta_columns(const int N, const int first, const int last, const 
             v_store_part((float *)s->e + t * s->e_stride + j + n * W, left, e);
             p.w[n] = v_mul(v_set(beta[t * s->beta_stride]), e);
             if (first)
-                p.z[n] = after > t ? v_load_part((const float *)s->z + after * s->z_stride + j + n * W, left)
-                                   : v_zero();
+                p.z[n] =
+                    after > t ? v_load_part((const float *)s->z + after * s->z_stride + j + n * W, left) : v_zero();
         }
         p.k = k + t * s->k_stride;
         p.h = k + after * s->k_stride;

@@ -19,12 +19,12 @@ enum { FORWARD = 4, BACKWARD = 2 }; /* states in registers */
 
 /* Rows of one vector each */
 struct work {
-    float *dt, *u, *x, *y;      /* of a chunk: x = dt u; y is dy backward */
-    float *state, *a;           /* of the states; a in base 2 */
-    float *dx, *ddt;            /* of a chunk */
-    float *h, *decay;           /* BACKWARD states of a chunk, and of the row before it */
-    float *db, *dc;             /* of a chunk, a row for each state */
-    float *next, *da, *dskip;   /* of all channels: gradient states, rows of da; one row */
+    float *dt, *u, *x, *y;    /* of a chunk: x = dt u; y is dy backward */
+    float *state, *a;         /* of the states; a in base 2 */
+    float *dx, *ddt;          /* of a chunk */
+    float *h, *decay;         /* BACKWARD states of a chunk, and of the row before it */
+    float *db, *dc;           /* of a chunk, a row for each state */
+    float *next, *da, *dskip; /* of all channels: gradient states, rows of da; one row */
 };
 
 static float *take(void *base, size_t *at, int64_t rows)
@@ -141,8 +141,8 @@ void V(selective)(const struct sqa_selective *s, void *workspace)
             int64_t i = 0;
             open_chunk(s, &w, first, rows, e, left);
             if (s->keep)
-                store_rows(w.state, s->states, left,
-                           place(s->keep, first / s->chunk * s->states, s->keep_stride) + e, s->keep_stride);
+                store_rows(w.state, s->states, left, place(s->keep, first / s->chunk * s->states, s->keep_stride) + e,
+                           s->keep_stride);
             for (int64_t t = 0; t < rows; t++)
                 v_store(w.y + t * W, v_mul(skip, v_load(w.u + t * W)));
             for (; i + FORWARD <= s->states; i += FORWARD)
@@ -219,8 +219,8 @@ V_INLINE void back(const int S, const struct sqa_selective *s, const struct work
 }
 
 /* Channels e and on of a chunk */
-static void chunk_grad(const struct sqa_selective_grad *s, const struct work *w, int64_t first, int64_t rows, int64_t e,
-                       size_t left)
+static void chunk_grad(const struct sqa_selective_grad *s, const struct work *w, int64_t first, int64_t rows,
+                       int64_t e, size_t left)
 {
     const struct sqa_selective *f = &s->f;
     const vf skip = v_load_part((const float *)f->skip + e, left), ln2 = v_set(LN_2);
