@@ -155,6 +155,13 @@ struct sqa_tensor *sqa_glu(struct sqa_graph *g, struct sqa_tensor *x);
 struct sqa_tensor *sqa_fftconv(struct sqa_graph *g, struct sqa_tensor *u, struct sqa_tensor *k,
                                struct sqa_tensor *k2);
 
+/* Depthwise convolution over positions: y[b,t,c] = bias[c] + sum_{j<k} w[j,c] x[b, t + j - left, c], x 0 outside of
+ * 0 <= position < lengths[b]: x (B, L, D), w (k, D), bias (D) or NULL, lengths i32 (B) or NULL -> (B, L, D), at
+ * padding too. left = k - 1: causal, w[k - 1] is the tap of the position itself; left = k / 2: centred; 0 <= left <
+ * k. */
+struct sqa_tensor *sqa_conv1d(struct sqa_graph *g, struct sqa_tensor *x, struct sqa_tensor *w,
+                              struct sqa_tensor *bias, struct sqa_tensor *lengths, int64_t left);
+
 /* y_t = a_t y_(t-1) + x_t over axis 1, y_(-1) = 0: x (B, L, D), a broadcasts to it -> (B, L, D). pairs: complex
  * numbers, a row of D is D / 2 real parts, then as many imaginary ones. */
 struct sqa_tensor *sqa_scan(struct sqa_graph *g, struct sqa_tensor *a, struct sqa_tensor *x, bool pairs);

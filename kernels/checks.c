@@ -504,7 +504,8 @@ static struct sqa_kernel_attention kattn_case(int f64, uint64_t key, size_t n, i
                                          .dy_stride = dv,
                                          .dq_stride = d,
                                          .dk_stride = d,
-                                         .dv_stride = dv};
+                                         .dv_stride = dv,
+                                         .den_min = form / 2 == SQA_MAP_NONE ? 0.25 : 0};
 }
 
 static double kattn_error(const struct sqa_kernels *simd, uint64_t key, size_t n, int form)
@@ -540,7 +541,7 @@ static double kattn_error(const struct sqa_kernels *simd, uint64_t key, size_t n
 static double run_kattn(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
     double worst = 0;
-    for (int form = 0; form < 6; form++)
+    for (int form = 0; form < 8; form++)
         worst = larger(kattn_error(simd, key + (uint64_t)form, n, form), worst);
     return worst;
 }
@@ -830,6 +831,26 @@ static double run_gates(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
+/* Taps inside and over the ends; buffers 0 to 2: x, w, bias; 3: y, 4: dw */
+static double run_conv1d(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { LONG = 40, MOST = 19 };
+    const int64_t m = (int64_t)at_most(n, MAX / LONG), k = 1 + (int64_t)(key % MOST), left = (int64_t)(key / 7) % k;
+    const int64_t valid = (int64_t)(key / 3) % (LONG + 1), first = (int64_t)(key % 2) * 3;
+    const size_t all = (size_t)m * LONG;
+    for (int b = 0; b < 5; b++)
+        fill(b, key, all, b < 3 ? -1 : 0, b < 3 ? 1 : 0);
+#define CALLS(kernels, T)                                                                                 \
+    struct sqa_conv1d T##_c = {first,       LONG - first, valid,       m,           k, left, buffer[0].T, \
+                               buffer[1].T, buffer[2].T,  buffer[3].T, buffer[4].T, m, m,    m};          \
+    kernels->conv1d(&T##_c);                                                                              \
+    kernels->conv1d_taps(&T##_c);
+    CALLS(simd, f)
+    CALLS(plain(), d)
+#undef CALLS
+    return larger(error_over(3, all, 1), error_over(4, (size_t)(m * k), 1));
+}
+
 const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"gemm_panels", 2e-6, run_gemm_panels},
     {"unary", 2e-6, run_unary},
@@ -864,5 +885,6 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"state_step", 2e-6, run_state_step},
     {"attend", 4e-6, run_attend},
     {"gates", 4e-6, run_gates},
+    {"conv1d", 4e-6, run_conv1d},
     {NULL, 0, NULL},
 };

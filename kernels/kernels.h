@@ -137,8 +137,9 @@ struct sqa_gemm_panels {
  *
  *     y_t = sum_s (phi(q_t) . phi(k_s)) v_s / den_t,   den_t = sum_s phi(q_t) . phi(k_s) + den_eps
  *
+ * (with den_min > 0 den_t is at least that, and has no gradient where it would be less)
  * over keys s < keys, s <= t when causal. phi(x) has m numbers, of u = scale W x, or u = scale x without W (m = d):
- *     ELU1  elu(u) + 1        RELU  relu(u) + eps        EXP  exp(u - |scale x|^2 / 2 - c) + eps
+ *     ELU1  elu(u) + 1        RELU  relu(u) + eps        EXP  exp(u - |scale x|^2 / 2 - c) + eps        NONE  u
  * In EXP c is the largest u of a query; for keys the largest of all keys, or 0 when causal. Gradients go through c
  * (the first number among equals). Rows are strided, their numbers are dense.
  *
@@ -148,7 +149,7 @@ struct sqa_gemm_panels {
  * A state of several ranges is the sum of theirs, except with EXP and not causal, where kattn_keys leaves eps out and
  * sums are relative to the range's own c: the caller scales by exp(c - largest c), adds, then adds eps sum v to every
  * row of S and eps count to z. Gradient states hold dS, dz. */
-enum sqa_feature_map { SQA_MAP_ELU1, SQA_MAP_RELU, SQA_MAP_EXP };
+enum sqa_feature_map { SQA_MAP_ELU1, SQA_MAP_RELU, SQA_MAP_EXP, SQA_MAP_NONE };
 struct sqa_kernel_attention {
     enum sqa_feature_map map;
     int causal;
@@ -165,6 +166,7 @@ struct sqa_kernel_attention {
     const void *dy;
     void *dq, *dk, *dv_; /* rows of d, d, dv: written, dk and dv_ for valid keys */
     int64_t dy_stride, dq_stride, dk_stride, dv_stride;
+    double den_min;
 };
 /* Places in a state, after m (dv + 1) elements: sum of v (dv); number of keys; c; row and feature where it is (row
  * -1: none). The last five are used by EXP, not causal, only. */
@@ -285,6 +287,16 @@ struct sqa_gates {
     int64_t n;
     void *z, *state, *h, *carry;
     const void *before, *dh;
+};
+
+/* m channels side by side: y_t = bias + sum_{j<k} w_j x_(t+j-left) for t = first .. first + count - 1, where x is 0
+ * outside of rows 0 .. valid - 1. w: k rows of m; w_stride may be negative (the taps backwards). bias (m) or NULL.
+ * dw_j = sum over those t of y_t x_(t+j-left), y then the gradient of the output; dw has w's stride. */
+struct sqa_conv1d {
+    int64_t first, count, valid, m, k, left;
+    const void *x, *w, *bias;
+    void *y, *dw;
+    int64_t x_stride, w_stride, y_stride;
 };
 
 struct sqa_kernels {
@@ -426,6 +438,8 @@ struct sqa_kernels {
     void (*selective_grad)(const struct sqa_selective_grad *s, void *workspace);
     void (*matrix_scan)(const struct sqa_matrix_scan *s);
     void (*delta_scan)(const struct sqa_delta_scan *s);
+    void (*conv1d)(const struct sqa_conv1d *c);      /* y */
+    void (*conv1d_taps)(const struct sqa_conv1d *c); /* dw */
 
     /* m complex numbers side by side, in double: m real parts, then m imaginary ones.
      * powers: row j of y, for j < n, becomes m numbers re * Re(w z^j), then m numbers im * Im(w z^j); w becomes w

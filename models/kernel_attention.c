@@ -65,6 +65,7 @@ static struct sqa_kernel_attention sizes_of(const struct sqa_node *n)
                                          .scale = a->scale,
                                          .eps = a->eps,
                                          .den_eps = a->den_eps,
+                                         .den_min = a->den_min,
                                          .w = n->in[W]};
 }
 
@@ -425,7 +426,8 @@ static void run_causal(const struct sqa_run *r, struct job *j, double work)
     sqa_chunks(r, pieces, 1, work, causal_ranges, j);
 }
 
-/* Cost. The maps count 1 a number for each of: elu + 1; relu, eps; scale, |x|^2 (2), and largest, subtract, exp, eps.
+/* Cost. The maps count 1 a number for each of: elu + 1; relu, eps; none of NONE; scale, |x|^2 (2), and largest,
+ * subtract, exp, eps.
  */
 
 static double features_flops(const struct sqa_kernel_attention_shape *s, const struct sqa_kernel_attention_spec *a,
@@ -435,7 +437,7 @@ static double features_flops(const struct sqa_kernel_attention_shape *s, const s
 
     if (a->map == SQA_MAP_EXP)
         return projection + 2 * d + 2 + (stabilised ? 4 : 3) * m;
-    return projection + (a->map == SQA_MAP_ELU1 ? 1 : 2) * m;
+    return projection + (a->map == SQA_MAP_ELU1 ? 1 : a->map == SQA_MAP_NONE ? 0 : 2) * m;
 }
 
 /* Sum over chunks of size^2, the rows after the first chunk, and the rows before the last. */

@@ -23,6 +23,7 @@ struct sqa_kernel_attention_spec {
     double scale;   /* of q and k */
     double eps;     /* added to features (not ELU1) */
     double den_eps; /* added to denominators */
+    double den_min; /* > 0: denominators are at least that, without a gradient where they would be less */
 };
 
 /* y (B, L, H, dv). lengths: i32 (B) or NULL. w (m, d) or NULL: no projection, m = d; it gets no gradient. Queries at

@@ -146,6 +146,7 @@ static struct sqa_kernel_attention call_of(const struct shape *s, const struct s
                                          .scale = s->map == SQA_MAP_EXP ? pow((double)s->d, -0.25) : 1,
                                          .eps = s->map == SQA_MAP_EXP ? 1e-2 : 1e-3,
                                          .den_eps = 1e-6,
+                                         .den_min = s->map == SQA_MAP_NONE ? 0.5 : 0,
                                          .w = s->projected ? x->at[PHI_W] : NULL,
                                          .q = x->at[Q],
                                          .k = x->at[K],
@@ -293,7 +294,7 @@ static void test_shapes(void **state)
     (void)state;
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
         for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
-            for (int form = 0; form < 12; form++) {
+            for (int form = 0; form < 16; form++) {
                 struct shape s = {.map = (enum sqa_feature_map)(form / 4),
                                   .causal = form % 2,
                                   .projected = form / 2 % 2,
@@ -344,16 +345,22 @@ struct form {
 };
 
 static const struct form forms[] = {
-    {SQA_MAP_ELU1, false, false, true}, {SQA_MAP_ELU1, true, false, true}, {SQA_MAP_RELU, false, true, false},
-    {SQA_MAP_EXP, false, true, true},   {SQA_MAP_EXP, true, true, true},   {SQA_MAP_EXP, false, false, false},
-    {SQA_MAP_EXP, true, false, false},
+    {SQA_MAP_ELU1, false, false, true}, {SQA_MAP_ELU1, true, false, true},  {SQA_MAP_RELU, false, true, false},
+    {SQA_MAP_EXP, false, true, true},   {SQA_MAP_EXP, true, true, true},    {SQA_MAP_EXP, false, false, false},
+    {SQA_MAP_EXP, true, false, false},  {SQA_MAP_NONE, false, false, true}, {SQA_MAP_NONE, true, true, true},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 static struct sqa_tensor *build(void *user, struct sqa_graph *g, struct sqa_tensor *const *in)
 {
     const struct form *f = user;
-    const struct sqa_kernel_attention_spec spec = {f->map, f->causal, 50, 0.7, 1e-2, 1e-6};
+    const struct sqa_kernel_attention_spec spec = {.map = f->map,
+                                                   .causal = f->causal,
+                                                   .chunk = 50,
+                                                   .scale = 0.7,
+                                                   .eps = 1e-2,
+                                                   .den_eps = 1e-6,
+                                                   .den_min = f->map == SQA_MAP_NONE ? 0.5 : 0};
 
     return sqa_kernel_attention(g, in[0], in[1], in[2], f->lengths ? in[3] : NULL, f->projected ? in[4] : NULL, spec);
 }
@@ -470,7 +477,8 @@ static void bench(const struct sqa_kernels *k, enum sqa_feature_map map, int cau
                                      d,
                                      d,
                                      d,
-                                     d};
+                                     d,
+                                     0};
 
     for (int i = 0; i < 8; i++)
         for (int e = 0; e < LENGTH * 64; e++)

@@ -176,7 +176,7 @@ static void test_long_delay(void **state)
 /* What verify checks, in the 16-wide forms */
 static void test_pair(void **state)
 {
-    static const char *const names[] = {"fft", "glu", "powers", "scan"};
+    static const char *const names[] = {"fft", "glu", "powers", "scan", "conv1d"};
     (void)state;
     for (const struct sqa_kernel_check *c = sqa_kernel_checks; pair.isa && c->kernel; c++)
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -211,6 +211,8 @@ static int setup(void **state)
         pair.polynomials = sqa_k_polynomials_f32_pair;
         pair.scan = sqa_k_scan_f32_pair;
         pair.scan_grad = sqa_k_scan_grad_f32_pair;
+        pair.conv1d = sqa_k_conv1d_f32_pair;
+        pair.conv1d_taps = sqa_k_conv1d_taps_f32_pair;
         table[tables++] = &pair;
     }
     return 0;

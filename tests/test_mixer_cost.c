@@ -47,6 +47,14 @@ static const struct {
     {"gla", true, 1.1, 0.95, 1.05},
     {"deltanet", true, 1.1, 0.95, 1.05},
     {"hyena", true, 1.1, 0.95, 1.1},
+    {"nystromformer:landmarks=16", false, 1.1, 0.9, 1.1},
+    {"nystromformer:landmarks=16,form=lra", false, 1.1, 0.9, 1.1},
+    {"cosformer", true, 1.1, 0.95, 1.1},
+    {"flowformer", true, 1.1, 0.95, 1.1},
+    {"flowformer:form=lra", false, 1.1, 0.95, 1.1},
+    {"rfa", true, 1.1, 0.95, 1.1},
+    {"rfa:kernel=arccos", true, 1.1, 0.95, 1.1},
+    {"skyformer:landmarks=16", false, 1.1, 0.9, 1.1},
 };
 
 /* The slope of y over x. */

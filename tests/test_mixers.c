@@ -33,7 +33,12 @@ static const char *const ids[] = {"transformer",
                                   "retnet",
                                   "gla",
                                   "deltanet",
-                                  "hyena"};
+                                  "hyena",
+                                  "nystromformer",
+                                  "cosformer",
+                                  "flowformer",
+                                  "rfa",
+                                  "skyformer"};
 
 /* Settings beyond the defaults, and whether they have a causal form. */
 static const struct {
@@ -107,6 +112,23 @@ static const struct {
     {"hyena:width=6,frequency=1", true},
     {"hyena:order=4,width=3,emb=3,conv=1,frequency=2,shift=0.1", true},
     {"hyena:width=5,bidirectional=0", true},
+    {"nystromformer", false},
+    {"nystromformer:landmarks=3", false},
+    {"nystromformer:landmarks=4,conv=2,iterations=2", false},
+    {"nystromformer:landmarks=1,conv=0", false},
+    {"nystromformer:landmarks=3,conv=3,form=lra", false},
+    {"cosformer", true},
+    {"cosformer:chunk=4", true},
+    {"cosformer:chunk=1,horizon=100", true},
+    {"flowformer", true},
+    {"flowformer:chunk=4", true},
+    {"flowformer:form=lra", false},
+    {"rfa:features=3", true},
+    {"rfa:features=5,chunk=4,least=0.1", true},
+    {"rfa:features=6,kernel=arccos,chunk=4", true},
+    {"skyformer:landmarks=5", false},
+    {"skyformer:landmarks=2,iterations=2,jitter=0.3", false},
+    {"skyformer:landmarks=4,form=lra", false},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0], B = 2, L = 11, D = 8, H = 2, MORE = 17 };
 
@@ -348,6 +370,9 @@ static void test_refusals(void **state)
         {"mamba:dt_min=0.2", "dt_max", false},
         {"gla:expand_k=0.01", "raise it", false},
         {"hyena:emb=4", "odd", false},
+        {"nystromformer", "causal", true},
+        {"skyformer", "causal", true},
+        {"flowformer:form=lra", "causal=0", true},
     };
     double x[B * L * D], y[B * L * D];
 

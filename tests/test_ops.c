@@ -204,6 +204,9 @@ BUILD(count_before, sqa_add(g,
 BUILD(scan, sqa_scan(g, in[0], in[1], false))
 BUILD(scan_complex, sqa_scan(g, in[0], in[1], true))
 BUILD(scan_strided, sqa_scan(g, in[0], t01(g, in[1]), true))
+BUILD(conv1d, sqa_conv1d(g, in[0], in[1], in[2], NULL, 1))
+BUILD(conv1d_causal, sqa_square(g, sqa_conv1d(g, in[0], in[1], NULL, in[2], in[1]->dim[0] - 1)))
+BUILD(conv1d_ahead, sqa_square(g, sqa_conv1d(g, t01(g, in[0]), in[1], in[2], in[3], 0)))
 BUILD(glu, sqa_glu(g, in[0]))
 BUILD(fftconv, sqa_fftconv(g, in[0], in[1], NULL))
 BUILD(fftconv_two, sqa_fftconv(g, t01(g, in[0]), in[1], in[2]))
@@ -231,6 +234,7 @@ BUILD(second_shape, gradient_of(g,
                                 in[0]))
 
 static const int32_t lengths3[] = {5, 0, 3}, lengths2[] = {2, 9}, length1[] = {1050}, labels[] = {3, 0, -1, 2, 7};
+static const int32_t lengths_long[] = {1400, 0, 1500};
 static const int32_t starts[] = {0, 2, 2, 5}, keys[] = {0, 2, 0, 1, 2}; /* block list: three query blocks */
 /* a list for each row and head of two query blocks */
 static const int32_t starts_each[] = {0, 2, 3, 3, 3, 5, 5, 6, 7, 7, 9, 10};
@@ -437,6 +441,10 @@ static const struct op_case cases[] = {
     {"scan wide", scan, {R(1, 3, 37), R(2, 3, 37)}, 2, "scan", 0},
     {"scan complex", scan_complex, {R(2, 4, 6), R(2, 4, 6)}, 2, "scan scan_bwd", 0},
     {"scan complex constant", scan_strided, {R(6), R(5, 2, 6)}, 2, "scan", 0},
+    {"conv1d", conv1d, {R(2, 6, 3), R(3, 3), R(3)}, 3, "conv1d conv1d_bwd", 0},
+    {"conv1d causal", conv1d_causal, {R(3, 6, 5), R(4, 5), L(lengths3)}, 3, "conv1d conv1d_bwd", 0},
+    {"conv1d one tap", conv1d_causal, {R(3, 4, 2), R(1, 2), L(lengths3)}, 3, "conv1d", 0},
+    {"conv1d long", conv1d_ahead, {R(5, 2, 9), R(11, 9), R(9), L(lengths2)}, 4, "conv1d conv1d_bwd", 0},
     {"glu", glu, {R(2, 5, 6)}, 1, "glu glu_bwd", 0},
     {"glu wide", glu, {R(3, 40)}, 1, "glu", 0},
     {"fftconv", fftconv, {R(2, 7, 3), R(3, 7)}, 2, "fftconv fftconv_bwd", 1e-4},
@@ -707,6 +715,7 @@ static const struct op_case large[] = {
     {"attention local", attention_local, {R(3, 40, 2, 8), R(3, 40, 2, 8), R(3, 40, 2, 8), L(lengths3)}, 4, "", 0},
     {"fftconv", fftconv_two, {R(300, 3, 20), R(20, 300), R(20, 300)}, 3, "", 0},
     {"scan", scan_complex, {R(3, 100, 200), R(3, 100, 200)}, 2, "", 0},
+    {"conv1d", conv1d_ahead, {R(1500, 3, 40), R(9, 40), R(40), L(lengths_long)}, 4, "", 0},
     {"glu", glu, {R(300, 200)}, 1, "", 0},
 };
 

@@ -70,6 +70,8 @@ static void map(const struct sqa_kernel_attention *a, const real *x, double c, d
         case SQA_MAP_RELU:
             u[f] = (u[f] <= 0 ? 0 : u[f]) + eps;
             break;
+        case SQA_MAP_NONE:
+            break;
         default:
             u[f] = exp(u[f] - half - c) + eps;
             break;
@@ -103,7 +105,7 @@ static double features_grad(const struct sqa_kernel_attention *a, const real *x,
             dphi[f] *= phi[f] < 1 ? phi[f] : 1;
         else if (a->map == SQA_MAP_RELU)
             dphi[f] *= phi[f] > a->eps;
-        else
+        else if (a->map == SQA_MAP_EXP)
             dphi[f] *= phi[f] - a->eps;
         sum += dphi[f];
     }
@@ -206,6 +208,8 @@ static void answer(const struct sqa_kernel_attention *a, const struct work *w, c
         for (int64_t j = 0; j < a->dv; j++)
             w->g[j] += w->phi[f] * (double)state[f * a->dv + j];
     }
+    if (a->den_min > 0 && !(den > a->den_min))
+        den = a->den_min;
     for (int64_t j = 0; j < a->dv; j++)
         y[j] = (real)(w->g[j] / den);
     *row_of(a->den, 1, t) = (real)den;
@@ -228,6 +232,8 @@ static void output_gradient(const struct sqa_kernel_attention *a, struct work *w
     for (int64_t j = 0; j < a->dv; j++)
         w->g[j] = (double)dy[j] / den;
     w->gden = -dot(dy, row(a->y, a->y_stride, t), a->dv) / den;
+    if (a->den_min > 0 && den <= (double)(real)a->den_min)
+        w->gden = 0;
 }
 
 static void query_gradient(const struct sqa_kernel_attention *a, const struct work *w, const real *state, int64_t at,

@@ -233,7 +233,16 @@ V_INLINE vf kattn_map(enum sqa_feature_map map, vf u, vf sub, vf eps)
     }
     if (map == SQA_MAP_RELU)
         return v_add(v_max(v_zero(), u), eps);
+    if (map == SQA_MAP_NONE)
+        return u;
     return v_add(v_exp2_neg(v_min(v_set(127.0f), v_sub(u, sub))), eps);
+}
+
+/* A denominator, not less than den_min where there is one */
+static inline float kattn_limit(const struct kattn *p, float den)
+{
+    const float least = (float)p->a->den_min;
+    return least > 0 && !(den > least) ? least : den;
 }
 
 /* What makes the features of a tile: u lies at x in rows of stride, times unit. add: z += phi. Else z is NULL, or
@@ -289,6 +298,8 @@ V_INLINE void kattn_map_some(const struct kattn *p, enum sqa_feature_map map, co
                      count);
     for (int r = 0; r < count && z && !add; r++) {
         k->den[t + r] = (float)p->a->den_eps + v_sum(sum[r]);
+        if (!p->a->causal)
+            k->den[t + r] = kattn_limit(p, k->den[t + r]);
         k->inverse[t + r] = 1 / k->den[t + r];
     }
 }
@@ -311,6 +322,8 @@ static inline void kattn_map_tile(const struct kattn *p, ptrdiff_t rows, const s
         kattn_map_rows(p, SQA_MAP_ELU1, rows, k);
     else if (p->a->map == SQA_MAP_RELU)
         kattn_map_rows(p, SQA_MAP_RELU, rows, k);
+    else if (p->a->map == SQA_MAP_NONE)
+        kattn_map_rows(p, SQA_MAP_NONE, rows, k);
     else
         kattn_map_rows(p, SQA_MAP_EXP, rows, k);
 }
@@ -387,6 +400,8 @@ static inline void kattn_output_gradient(const struct kattn *p, ptrdiff_t t, ptr
             v_store(p->g + i * p->vp + j, v_mul(dyj, v_set(inverse)));
         }
         p->coef[i] = -v_sum(sum) * inverse;
+        if (a->den_min > 0 && ((const float *)a->den)[t + i] <= (float)a->den_min)
+            p->coef[i] = 0;
     }
 }
 
@@ -413,7 +428,7 @@ V_INLINE void kattn_slope_at(enum sqa_feature_map map, const float *phi, ptrdiff
             du = v_mul(du, v_min(v_set(1.0f), y));
         else if (map == SQA_MAP_RELU)
             du = v_select(v_gt(y, eps), du, v_zero());
-        else
+        else if (map == SQA_MAP_EXP)
             du = v_mul(du, v_sub(y, eps));
         if (map == SQA_MAP_EXP)
             sum[r] = v_add(sum[r], du);
@@ -464,6 +479,8 @@ static inline void kattn_slope_of(const struct kattn *p, ptrdiff_t rows, const s
         kattn_slope_rows(p, SQA_MAP_ELU1, rows, k);
     else if (p->a->map == SQA_MAP_RELU)
         kattn_slope_rows(p, SQA_MAP_RELU, rows, k);
+    else if (p->a->map == SQA_MAP_NONE)
+        kattn_slope_rows(p, SQA_MAP_NONE, rows, k);
     else
         kattn_slope_rows(p, SQA_MAP_EXP, rows, k);
 }

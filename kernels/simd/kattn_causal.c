@@ -48,7 +48,7 @@ void V(kattn_causal)(const struct sqa_kernel_attention *a, int64_t first, int64_
             vf sum = v_zero();
             for (ptrdiff_t j = 0; j <= i; j += W)
                 sum = v_add(sum, v_load(p.att + i * p.cols + j));
-            den[i] += v_sum(sum);
+            den[i] = kattn_limit(&p, den[i] + v_sum(sum));
             const vf inverse = v_set(1 / den[i]);
             float *y = (float *)a->y + (t + i) * a->y_stride;
             for (ptrdiff_t j = 0; j < p.dv; j += W)
