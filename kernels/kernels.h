@@ -245,8 +245,9 @@ struct sqa_matrix_scan {
 
 /* The delta rule on a matrix M (rows x columns), for t = 0 .. n-1:
  *     M = M + x_t z_t^T,   e_t = v_t - k_t^T M,   M = M + beta_t k_t e_t^T,   y_t = q_t^T M
- * x, k and q have `rows` numbers at each t, z, v, e and y `columns`, beta one. x NULL: no first update; v NULL: zeros;
- * q NULL: no y; not both x and q. Strides are elements between times, of any sign. M, dense, is read and written. */
+ * x, k and q have `rows` numbers at each t, z, v, e and y `columns`, beta one. x NULL: no first update; v NULL:
+ * zeros; q NULL: no y; not both x and q. Strides are elements between times, of any sign. M, dense, is read and
+ * written. */
 struct sqa_delta_scan {
     int64_t n, rows, columns;
     const void *x, *z, *k, *v, *beta, *q;
