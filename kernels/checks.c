@@ -701,6 +701,142 @@ static double run_cauchy(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
+/* Forward and backward. Buffers 0 to 4: u, dt, b, c, dy; 5: a, then skip; 6: y, then da and dskip; 7: what is kept;
+ * 8 to 11: du, ddt, db, dc */
+static double run_selective(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { LONG = 45, CHUNK = 16, CHUNKS = 3 };
+    const int64_t m = (int64_t)at_most(n, 150), states = 1 + (int64_t)(key % 7), da = LONG * m;
+    for (int b = 0; b < 5; b++)
+        fill(b, key, MAX, b == 1 ? 0 : -1, 1);
+    fill(5, key, MAX, -3, 0);
+    for (int b = 6; b < BUFFERS; b++)
+        fill(b, key, MAX, 0, 0);
+#define CALLS(k, T, ws)                                                                                              \
+    {                                                                                                                \
+        const struct sqa_selective f = {LONG,                                                                        \
+                                        m,                                                                           \
+                                        states,                                                                      \
+                                        CHUNK,                                                                       \
+                                        buffer[0].T,                                                                 \
+                                        buffer[1].T,                                                                 \
+                                        buffer[5].T,                                                                 \
+                                        buffer[2].T,                                                                 \
+                                        buffer[3].T,                                                                 \
+                                        buffer[5].T + states * m,                                                    \
+                                        m,                                                                           \
+                                        m,                                                                           \
+                                        m,                                                                           \
+                                        states,                                                                      \
+                                        states,                                                                      \
+                                        buffer[6].T,                                                                 \
+                                        buffer[7].T,                                                                 \
+                                        m,                                                                           \
+                                        m};                                                                          \
+        k->selective(&f, ws);                                                                                        \
+        k->selective_grad(&(struct sqa_selective_grad){f, buffer[4].T, buffer[8].T, buffer[9].T, buffer[6].T + da,   \
+                                                       buffer[10].T, buffer[11].T, buffer[6].T + da + states * m, m, \
+                                                       m, m, m, states, states},                                     \
+                          ws);                                                                                       \
+    }
+    if (CHUNKS * states * m > MAX || da + (states + 1) * m > MAX)
+        return HUGE_VAL;
+    CALLS(simd, f, workspace_f)
+    CALLS(plain(), d, workspace_d)
+#undef CALLS
+    double worst =
+        larger(error_over(6, (size_t)(da + (states + 1) * m), 1), error_over(7, (size_t)(CHUNKS * states * m), 1));
+    for (int b = 8; b < BUFFERS; b++)
+        worst = larger(error_over(b, (size_t)(LONG * (b < 10 ? m : states)), 1), worst);
+    return worst;
+}
+
+/* Every kind of decay, two updates, two readings. Buffers 0 to 6: decay, x, z, r, x2, z2, r2; 7: y; 8: y2; 9: M */
+static double run_matrix_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { LONG = 40 };
+    const int64_t columns = (int64_t)at_most(n, 90), rows = 5 + (int64_t)(key % 13);
+    double worst = 0;
+    for (int form = 0; form < 6; form++) {
+        fill(0, key, MAX, 0.5, 1);
+        for (int b = 1; b < 10; b++)
+            fill(b, key, MAX, b == 9 ? 0 : -0.5, 0.5);
+#define CALLS(k, T)                                                                 \
+    k->matrix_scan(&(struct sqa_matrix_scan){LONG,                                  \
+                                             rows,                                  \
+                                             columns,                               \
+                                             (enum sqa_decay)(form < 4 ? form : 0), \
+                                             form % 2,                              \
+                                             buffer[0].T,                           \
+                                             buffer[1].T,                           \
+                                             buffer[2].T,                           \
+                                             buffer[3].T,                           \
+                                             form == 4 ? buffer[4].T : NULL,        \
+                                             buffer[5].T,                           \
+                                             form == 5 ? buffer[6].T : NULL,        \
+                                             form == 1   ? 0                        \
+                                             : form == 2 ? rows                     \
+                                                         : columns,                 \
+                                             rows,                                  \
+                                             columns,                               \
+                                             rows,                                  \
+                                             rows,                                  \
+                                             columns,                               \
+                                             rows,                                  \
+                                             buffer[7].T,                           \
+                                             buffer[8].T,                           \
+                                             buffer[9].T,                           \
+                                             columns,                               \
+                                             columns});
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        for (int b = 7; b < 10; b++)
+            worst = larger(error_over(b, (size_t)((b < 9 ? LONG : rows) * columns), 1), worst);
+    }
+    return worst;
+}
+
+/* With a first update, with readings, with neither; backward in time. Buffers 0 to 5: x, z, k, v, q, beta; 6: e; 7:
+ * y; 8: M */
+static double run_delta_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { LONG = 40 };
+    const int64_t columns = (int64_t)at_most(n, 90), rows = 5 + (int64_t)(key % 13), last = LONG - 1;
+    double worst = 0;
+    for (int form = 0; form < 3; form++) {
+        for (int b = 0; b < 9; b++)
+            fill(b, key, MAX, b == 5 ? 0 : -0.4, b == 5 ? 1 : 0.4);
+#define CALLS(k, T)                                                                         \
+    k->delta_scan(&(struct sqa_delta_scan){LONG,                                            \
+                                           rows,                                            \
+                                           columns,                                         \
+                                           form == 1 ? buffer[0].T + last * rows : NULL,    \
+                                           buffer[1].T + last * columns,                    \
+                                           buffer[2].T + last * rows,                       \
+                                           form == 1 ? NULL : buffer[3].T + last * columns, \
+                                           buffer[5].T + last,                              \
+                                           form == 2 ? buffer[4].T + last * rows : NULL,    \
+                                           -rows,                                           \
+                                           -columns,                                        \
+                                           -rows,                                           \
+                                           -columns,                                        \
+                                           -1,                                              \
+                                           -rows,                                           \
+                                           buffer[6].T + last * columns,                    \
+                                           buffer[7].T + last * columns,                    \
+                                           buffer[8].T,                                     \
+                                           -columns,                                        \
+                                           -columns});
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        for (int b = 6; b < 9; b++)
+            worst = larger(error_over(b, (size_t)((b < 8 ? LONG : rows) * columns), 1), worst);
+    }
+    return worst;
+}
+
 /* buffers 0 to 3: a, q, k, v; 4: s; 5: o. Three steps, so that errors of s show. */
 static double run_state_step(const struct sqa_kernels *simd, uint64_t key, size_t n)
 {
@@ -790,5 +926,8 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"state_step", 2e-6, run_state_step},
     {"attend", 4e-6, run_attend},
     {"gates", 4e-6, run_gates},
+    {"selective", 4e-6, run_selective},
+    {"matrix_scan", 4e-6, run_matrix_scan},
+    {"delta_scan", 4e-6, run_delta_scan},
     {NULL, 0, NULL},
 };

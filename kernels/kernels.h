@@ -229,6 +229,57 @@ struct sqa_cauchy {
     const void *v;             /* (poles, sums, 2) */
 };
 
+/* Selective state space: m channels side by side with `states` states each, for t = 0 .. n-1
+ *     h_t[i] = exp(dt_t a[i]) h_(t-1)[i] + dt_t u_t b_t[i],   y_t = sum_i c_t[i] h_t[i] + skip u_t,   h_(-1) = 0
+ * with a <= 0 and dt >= 0. u, dt and y have rows of channels; b and c rows of `states` numbers, the same for every
+ * channel; a has a row of channels for each state; skip (m). Strides are elements between rows, of any sign.
+ * keep, or NULL: gets the states before t = 0, chunk, 2 chunk, ..., for each a row of channels for each state;
+ * keep_stride: between those rows. Workspace: selective_workspace() bytes. */
+struct sqa_selective {
+    int64_t n, m, states, chunk;
+    const void *u, *dt, *a, *b, *c, *skip;
+    int64_t u_stride, dt_stride, a_stride, b_stride, c_stride;
+    void *y, *keep;
+    int64_t y_stride, keep_stride;
+};
+/* Gradients from what the forward kept (f.y is not read): du, ddt, da (rows of a), dskip; db and dc are the sums over
+ * these m channels. All are written. */
+struct sqa_selective_grad {
+    struct sqa_selective f;
+    const void *dy;
+    void *du, *ddt, *da, *db, *dc, *dskip;
+    int64_t dy_stride, du_stride, ddt_stride, da_stride, db_stride, dc_stride;
+};
+
+/* A matrix M (rows x columns) that changes with t = 0 .. n-1:
+ *     M = decay_t M + x_t z_t^T + x2_t z2_t^T,   y_t = r_t^T M,   y2_t = r2_t^T M
+ * x and r have `rows` numbers at each t, z and y `columns`. Two updates (x2, z2) or two readings (r2, y2) go without
+ * decay only, and not together; NULL: one. decay_t is one number, or one for each row or column of M. Strides are
+ * elements between times, of any sign. M, dense, is read and written; y and y2 are added to when accumulate. */
+enum sqa_decay { SQA_DECAY_NONE, SQA_DECAY_ONE, SQA_DECAY_ROWS, SQA_DECAY_COLUMNS };
+struct sqa_matrix_scan {
+    int64_t n, rows, columns;
+    enum sqa_decay kind;
+    int accumulate;
+    const void *decay, *x, *z, *r, *x2, *z2, *r2;
+    int64_t decay_stride, x_stride, z_stride, r_stride, x2_stride, z2_stride, r2_stride;
+    void *y, *y2, *state;
+    int64_t y_stride, y2_stride;
+};
+
+/* The delta rule on a matrix M (rows x columns), for t = 0 .. n-1:
+ *     M = M + x_t z_t^T,   e_t = v_t - k_t^T M,   M = M + beta_t k_t e_t^T,   y_t = q_t^T M
+ * x, k and q have `rows` numbers at each t, z, v, e and y `columns`, beta one. x NULL: no first update; v NULL:
+ * zeros; q NULL: no y; not both x and q. Strides are elements between times, of any sign. M, dense, is read and
+ * written. */
+struct sqa_delta_scan {
+    int64_t n, rows, columns;
+    const void *x, *z, *k, *v, *beta, *q;
+    int64_t x_stride, z_stride, k_stride, v_stride, beta_stride, q_stride;
+    void *e, *y, *state;
+    int64_t e_stride, y_stride;
+};
+
 /* One step of a recurrence whose state is a matrix: s_ij = a_i s_ij + k_i v_j, then o_j = sum_i q_i s_ij. s (m, n) is
  * dense. a (m) with a_each 1; a_each 0: one number for all; a NULL: 1. */
 struct sqa_state_step {
@@ -398,6 +449,12 @@ struct sqa_kernels {
     void (*gru_gates_grad)(const struct sqa_gates *g);
     void (*state_step)(const struct sqa_state_step *s);
     void (*attend)(struct sqa_attend *a);
+
+    size_t (*selective_workspace)(const struct sqa_selective *s, int grad); /* bytes */
+    void (*selective)(const struct sqa_selective *s, void *workspace);
+    void (*selective_grad)(const struct sqa_selective_grad *s, void *workspace);
+    void (*matrix_scan)(const struct sqa_matrix_scan *s);
+    void (*delta_scan)(const struct sqa_delta_scan *s);
 
     /* m complex numbers side by side, in double: m real parts, then m imaginary ones.
      * powers: row j of y, for j < n, becomes m numbers re * Re(w z^j), then m numbers im * Im(w z^j); w becomes w

@@ -89,6 +89,11 @@
     void sqa_k_gru_gates_grad_##T(const struct sqa_gates *g); \
     void sqa_k_scan_##T(const struct sqa_scan *s); \
     void sqa_k_scan_grad_##T(const struct sqa_scan_grad *s); \
+    size_t sqa_k_selective_workspace_##T(const struct sqa_selective *s, int grad); \
+    void sqa_k_selective_##T(const struct sqa_selective *s, void *workspace); \
+    void sqa_k_selective_grad_##T(const struct sqa_selective_grad *s, void *workspace); \
+    void sqa_k_matrix_scan_##T(const struct sqa_matrix_scan *s); \
+    void sqa_k_delta_scan_##T(const struct sqa_delta_scan *s); \
     void sqa_k_conv1d_##T(const struct sqa_conv1d *c); \
     void sqa_k_conv1d_taps_##T(const struct sqa_conv1d *c); \
     void sqa_k_powers_##T(const double *z, double *w, size_t m, size_t n, double re, double im, void *y, \
@@ -136,6 +141,7 @@
     X(glu, isa) X(glu_grad, isa) X(scan, isa) X(scan_grad, isa) X(state_step, isa) X(attend, isa) \
     X(lstm_gates, isa) X(lstm_gates_grad, isa) X(gru_gates, isa) X(gru_gates_grad, isa) X(powers, isa) X(polynomials, isa) \
     X(cauchy, isa) X(cauchy_grad, isa) \
+    X(selective_workspace, isa) X(selective, isa) X(selective_grad, isa) X(matrix_scan, isa) X(delta_scan, isa) \
     X(kattn_workspace, isa) X(kattn_keys, isa) X(kattn_queries, isa) X(kattn_queries_bwd, isa) \
     X(kattn_keys_bwd, isa) X(kattn_causal, isa) X(kattn_causal_bwd_q, isa) X(kattn_causal_bwd_k, isa) \
     X(gemm_bf16, isa) SQA_BF16_LIST(X, isa)
