@@ -47,6 +47,7 @@ struct sqa_signature {
     int64_t length;                     /* largest number of positions */
     int64_t channels, outputs, horizon; /* real inputs and forecasts */
     int64_t season;
+    int64_t marks; /* features of a row's time (models/forecast.h); 0: rows have no times */
 };
 
 /* Parameters that belong to every model of the frame (and the ones a `model` variant may use). */
@@ -57,7 +58,11 @@ struct sqa_frame {
     int64_t bias; /* sqa_project_heads and sqa_merge_heads add biases (the lite protocol: yes; the LRA paper: no) */
     int64_t qkv;  /* width of q, k and v, all heads together; 0: dim */
     double embed_deviation; /* of the normal numbers token embeddings begin as */
+    const char *instance;   /* how each window to forecast from is normalised, SQA_INSTANCE_CHOICES of forecast.h */
 };
+/* Parameters that came when rows had been recorded: full forms leave them out where they have their default, so that
+ * the keys of those rows stay. */
+extern const struct sqa_param sqa_frame_later[];
 extern const struct sqa_param
     sqa_frame_params[]; /* defaults are the lite protocol's: 2, 64, 2, 128, 0.1, 0.1, 0, 1, 0, 0.02 */
 
@@ -87,6 +92,7 @@ struct sqa_context {
     int64_t max_length;         /* length-tied parameters are made for this many positions and sliced */
     int layer;                  /* 0 .. layers - 1 */
     struct sqa_tensor *lengths; /* i32 (B): valid positions, or NULL when all are */
+    struct sqa_tensor *marks, *calendar; /* made by sqa_marks and sqa_calendar (forecast.h) */
     struct sqa_tensor *aux[4];
 };
 
