@@ -12,10 +12,18 @@
 
 enum { LOOKBACK = 96, LOOKBACK_MAX = 512, PANELS = 6 };
 
-/* What trains where no row of the recipe speaks of tables of one's own. */
-static const char own_settings[] =
-    "batch=32,epochs=10,optimizer=adam,rate=1e-3,decay=0,schedule=step,step_decay=0.5,every=1,hold=2,eval_every=0,"
-    "eval_examples=0,patience=3,select=best_valid,drop_last=0,warmup=0";
+/* What trains where no row of the recipe speaks of tables of one's own: ten epochs, of small files 1000 steps. */
+static const char *own_settings(const char *model, int64_t windows, const char *more, struct sqa_arena *arena)
+{
+    enum { BATCH = 32, EPOCHS = 10, LEAST = 1000, EVALUATIONS = 20 };
+    const int64_t epoch = (windows + BATCH - 1) / BATCH, all = EPOCHS * epoch, steps = all > LEAST ? all : LEAST;
+    const char *linear = strstr(model, "linear"); /* linear, nlinear, dlinear */
+    return sqa_arena_printf(arena,
+                            "batch=%d,steps=%lld,optimizer=adam,rate=%s,decay=0,schedule=cosine,warmup=0,eval_every="
+                            "%lld,eval_examples=0,patience=6,select=best_valid,drop_last=0%s%s",
+                            BATCH, (long long)steps, linear && linear - model < 2 ? "5e-3" : "1e-3",
+                            (long long)(steps / EVALUATIONS), *more ? "," : "", more);
+}
 
 static enum sqa_status no_memory(struct sqa_err *err)
 {
@@ -30,7 +38,8 @@ static const char *make_spec(const struct sqa_ahead_options *o, int64_t lookback
 }
 
 /* 96 rows, or two seasons, but at most half of what trains. */
-static enum sqa_status choose_lookback(const struct sqa_ahead_options *o, int64_t *lookback, struct sqa_err *err)
+static enum sqa_status choose_lookback(const struct sqa_ahead_options *o, int64_t *lookback, int64_t *windows,
+                                       struct sqa_err *err)
 {
     struct sqa_arena arena = {0};
     struct sqa_dataset *ds = NULL;
@@ -38,8 +47,9 @@ static enum sqa_status choose_lookback(const struct sqa_ahead_options *o, int64_
     enum sqa_status status = spec ? sqa_dataset_open(spec, NULL, &ds, err) : no_memory(err);
     if (status == SQA_OK) {
         const int64_t most = ds->count[SQA_TRAIN] / 2, seasons = 2 * ds->season;
-        *lookback = seasons > LOOKBACK && seasons <= LOOKBACK_MAX ? seasons : LOOKBACK;
-        *lookback = *lookback < most ? *lookback : most > 1 ? most : 1;
+        const int64_t usual = seasons > LOOKBACK && seasons <= LOOKBACK_MAX ? seasons : LOOKBACK;
+        *lookback = o->lookback ? o->lookback : usual < most ? usual : most > 1 ? most : 1;
+        *windows = ds->count[SQA_TRAIN] - *lookback + 1;
     }
     sqa_dataset_close(ds);
     sqa_arena_clear(&arena);
@@ -53,7 +63,8 @@ static void tell(void *user, const struct sqa_trainer *t)
 }
 
 static enum sqa_status resolve(const struct sqa_ahead_options *o, const char *model, const char *task,
-                               struct sqa_arena *arena, struct sqa_recipe *r, const char **text, struct sqa_err *err)
+                               int64_t windows, struct sqa_arena *arena, struct sqa_recipe *r, const char **text,
+                               struct sqa_err *err)
 {
     const char *defaults;
     struct sqa_model *m;
@@ -66,7 +77,7 @@ static enum sqa_status resolve(const struct sqa_ahead_options *o, const char *mo
     status = short_form ? sqa_recipe_resolve(o->scale, short_form, task, o->train, arena, r, &defaults, err)
                         : no_memory(err);
     if (status == SQA_OK && !r->matched) {
-        const char *all = sqa_arena_printf(arena, "%s%s%s", own_settings, *o->train ? "," : "", o->train);
+        const char *all = own_settings(short_form, windows, o->train, arena);
         status = all ? sqa_recipe_resolve(o->scale, short_form, task, all, arena, r, &defaults, err) : no_memory(err);
         r->source = "seqarena forecast's own settings";
     }
@@ -119,13 +130,13 @@ static enum sqa_status look_ahead(struct sqa_trainer *t, struct sqa_ahead *a, st
 }
 
 /* Trains what can be trained, and tests. ahead: also the forecast, and the data stay in a. */
-static enum sqa_status one_model(const struct sqa_ahead_options *o, const char *model, const char *spec, bool ahead,
-                                 struct sqa_ahead *a, struct sqa_err *err)
+static enum sqa_status one_model(const struct sqa_ahead_options *o, const char *model, const char *spec,
+                                 int64_t windows, bool ahead, struct sqa_ahead *a, struct sqa_err *err)
 {
     struct sqa_recipe r;
     struct sqa_trainer *t = NULL;
     const char *text;
-    enum sqa_status status = resolve(o, model, spec, &a->arena, &r, &text, err);
+    enum sqa_status status = resolve(o, model, spec, windows, &a->arena, &r, &text, err);
     if (status != SQA_OK)
         return status;
     const struct sqa_trainer_options to = {.model = text,
@@ -166,17 +177,17 @@ static enum sqa_status one_model(const struct sqa_ahead_options *o, const char *
 
 enum sqa_status sqa_ahead_run(const struct sqa_ahead_options *o, struct sqa_ahead *a, struct sqa_err *err)
 {
-    int64_t lookback = o->lookback;
+    int64_t lookback = 0, windows = 0;
     *a = (struct sqa_ahead){.valid = sqa_no_scores};
-    enum sqa_status status = lookback ? SQA_OK : choose_lookback(o, &lookback, err);
+    enum sqa_status status = choose_lookback(o, &lookback, &windows, err);
     if (status != SQA_OK)
         return status;
     const char *spec = make_spec(o, lookback, &a->arena);
-    status = spec ? one_model(o, o->model, spec, true, a, err) : no_memory(err);
+    status = spec ? one_model(o, o->model, spec, windows, true, a, err) : no_memory(err);
     for (const char *const *f = sqa_forecast_floors; *f && status == SQA_OK; f++)
         if (strcmp(*f, a->name[0]) != 0) {
             struct sqa_err ignored = {0};
-            const enum sqa_status floor = one_model(o, *f, spec, false, a, &ignored);
+            const enum sqa_status floor = one_model(o, *f, spec, windows, false, a, &ignored);
             if (floor == SQA_NOMEM || floor == SQA_INTERRUPTED) {
                 *err = ignored;
                 status = floor;

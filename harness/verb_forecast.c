@@ -24,7 +24,7 @@ static const struct sqa_option table[] = {
      0, 0},
     {"reading", 0, SQA_OPTION_TEXT, "K=V,...", "more parameters of task csv, such as dates=dmy,gaps=any", AT(reading),
      0, 0},
-    {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file (default lite; without a row for it: 10 epochs of Adam)",
+    {"scale", 0, SQA_OPTION_TEXT, "NAME", "recipe file (default lite; without a row for it: Adam, 10 epochs)",
      AT(scale), 0, 0},
     {"train", 0, SQA_OPTION_TEXT, "K=V,...", "overrides of the recipe, such as rate=1e-3,epochs=30", AT(train), 0, 0},
     {"seed", 0, SQA_OPTION_INT, "K", "training seed (default 1)", AT(seed), 0, 1e15},
