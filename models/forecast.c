@@ -110,5 +110,5 @@ double sqa_instance_flops(const struct sqa_context *c, enum sqa_instance_kind ki
         return 0;
     const double rows = kind == SQA_INSTANCE_LAST ? 6 : 5; /* sum, minus, square, sum, by; LAST: minus twice */
     const double affine = kind == SQA_INSTANCE_AFFINE ? 2 * b * l * x + 2 * b * h * k + 2 * k : 0;
-    return b * x * (rows * l + 5) + 2 * b * h * k + affine;
+    return b * x * (rows * l + 7) + 2 * b * h * k + affine;
 }

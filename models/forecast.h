@@ -41,7 +41,7 @@ struct sqa_tensor *sqa_instance_norm(struct sqa_context *c, struct sqa_tensor *x
                                      struct sqa_instance *n);
 /* y (B, rows, k), the last k channels, back in the units of x. */
 struct sqa_tensor *sqa_instance_undo(struct sqa_context *c, struct sqa_tensor *y, const struct sqa_instance *n);
-/* Forward flops of both for rows L and H: B C (6 L + 3) + B k 2 H, affine 2 L C B and 2 H k B + k more. */
+/* Forward flops of both, as the graph counts them, with the task's outputs as k. */
 double sqa_instance_flops(const struct sqa_context *c, enum sqa_instance_kind kind);
 
 #endif

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { WIDTH = 880, PANEL = 170, LEFT = 84, RIGHT = 24, TOP = 64, GAP = 34, BOTTOM = 40 };
+enum { WIDTH = 880, PANEL = 170, LEFT = 84, RIGHT = 24, TOP = 76, GAP = 34, BOTTOM = 40 };
 
 struct frame {
     const struct sqa_lines *l;
