@@ -12,17 +12,44 @@
 
 enum { LOOKBACK = 96, LOOKBACK_MAX = 512, PANELS = 6 };
 
-/* What trains where no row of the recipe speaks of tables of one's own: ten epochs, of small files 1000 steps. */
-static const char *own_settings(const char *model, int64_t windows, const char *more, struct sqa_arena *arena)
+/* Whether the overrides set this name. */
+static bool is_given(const char *train, const char *name)
+{
+    const size_t n = strlen(name);
+    for (const char *p = train; *p; p += strcspn(p, ","), p += *p == ',')
+        if (strncmp(p, name, n) == 0 && p[n] == '=')
+            return true;
+    return false;
+}
+
+/* What trains where no row of the recipe speaks of tables of one's own, and the overrides: ten epochs, of small files
+ * 1000 steps. */
+static const char *own_settings(const char *model, int64_t windows, const char *train, struct sqa_arena *arena)
 {
     enum { BATCH = 32, EPOCHS = 10, LEAST = 1000, EVALUATIONS = 20 };
     const int64_t epoch = (windows + BATCH - 1) / BATCH, all = EPOCHS * epoch, steps = all > LEAST ? all : LEAST;
     const char *linear = strstr(model, "linear"); /* linear, nlinear, dlinear */
-    return sqa_arena_printf(arena,
-                            "batch=%d,steps=%lld,optimizer=adam,rate=%s,decay=0,schedule=cosine,warmup=0,eval_every="
-                            "%lld,eval_examples=0,patience=6,select=best_valid,drop_last=0%s%s",
-                            BATCH, (long long)steps, linear && linear - model < 2 ? "5e-3" : "1e-3",
-                            (long long)(steps / EVALUATIONS), *more ? "," : "", more);
+    char counted[2][32];
+    snprintf(counted[0], sizeof counted[0], "%lld", (long long)steps);
+    snprintf(counted[1], sizeof counted[1], "%lld", (long long)(steps / EVALUATIONS));
+    const char *const settings[][2] = {{"batch", "32"},        {"steps", counted[0]},  {"optimizer", "adam"},
+                                       {"schedule", "cosine"}, {"decay", "0"},         {"eval_every", counted[1]},
+                                       {"warmup", "0"},        {"eval_examples", "0"}, {"select", "best_valid"},
+                                       {"patience", "6"},      {"drop_last", "0"},     {"rate", "1e-3"}};
+    struct sqa_text t = {0};
+    sqa_text_add(&t, train);
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        const char *name = settings[i][0], *value = settings[i][1];
+        const bool rate = strcmp(name, "rate") == 0;
+        if (is_given(train, name) || (rate && is_given(train, "lr")) ||
+            (strcmp(name, "steps") == 0 && is_given(train, "epochs")))
+            continue;
+        sqa_text_printf(&t, "%s%s=%s", t.length ? "," : "", name,
+                        rate && linear && linear - model < 2 ? "5e-3" : value);
+    }
+    const char *text = t.failed ? NULL : sqa_arena_strdup(arena, sqa_text_get(&t));
+    sqa_text_clear(&t);
+    return text;
 }
 
 static enum sqa_status no_memory(struct sqa_err *err)

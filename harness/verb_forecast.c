@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/ahead.h"
 #include "harness/verbs.h"
@@ -148,6 +149,7 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
                         !o->csv      ? "--csv"
                         : !o->output ? "-o"
                                      : "--horizon");
+    const bool progress = !o->quiet && isatty(STDERR_FILENO);
     struct sigaction act = {.sa_handler = on_signal};
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
@@ -163,9 +165,9 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
                                             .seed = o->seed,
                                             .threads = o->threads,
                                             .interrupted = &interrupted,
-                                            .progress = o->quiet ? NULL : show_progress};
+                                            .progress = progress ? show_progress : NULL};
     enum sqa_status status = sqa_ahead_run(&ahead, &a, err);
-    if (!o->quiet)
+    if (progress)
         fprintf(stderr, "\r\033[K");
     if (status != SQA_OK)
         return status;
