@@ -55,7 +55,8 @@ static enum sqa_status unpack(const char *file, zip_t *z, zip_uint64_t index, co
     return status;
 }
 
-static enum sqa_status read_member(const char *file, const char *name, zip_t *z, struct sqa_npy *a,
+/* whole: bytes of the file, which the packed size that the archive states cannot pass. */
+static enum sqa_status read_member(const char *file, const char *name, zip_t *z, size_t whole, struct sqa_npy *a,
                                    struct sqa_err *err)
 {
     char member[256], where[512];
@@ -68,7 +69,7 @@ static enum sqa_status read_member(const char *file, const char *name, zip_t *z,
     if (zip_stat_index(z, (zip_uint64_t)index, 0, &st) != 0 || !(st.valid & ZIP_STAT_SIZE) ||
         !(st.valid & ZIP_STAT_COMP_SIZE))
         return damaged(file, "an array without a size", err);
-    if (st.size > member_limit || st.size / RATIO_MAX > st.comp_size + 64)
+    if (st.size > member_limit || st.comp_size > whole || st.size / RATIO_MAX > st.comp_size + 64)
         return damaged(file, "an array larger than can be", err);
     char *bytes = sqa_alloc(st.size + 1);
     if (!bytes)
@@ -91,7 +92,7 @@ enum sqa_status sqa_npz_parse(const char *file, const void *bytes, size_t size, 
     zip_t *z = source ? zip_open_from_source(source, ZIP_RDONLY, &e) : NULL;
     enum sqa_status status;
     if (z) {
-        status = read_member(file, name, z, a, err);
+        status = read_member(file, name, z, size, a, err);
         zip_discard(z);
     } else {
         status = damaged(file, zip_error_strerror(&e), err);
