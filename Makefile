@@ -24,6 +24,7 @@ libxxhash-dev            keys of cells, plans and builds
 libpng-dev               pictures: released Pathfinder sets, contact sheets
 libssl-dev               SHA-256 of data files
 zlib1g-dev               images that are packed with gzip (MNIST)
+libzip-dev               arrays in .npz files (PEMS)
 libcmocka-dev            unit tests
 endef
 export PACKAGES
@@ -36,7 +37,7 @@ endif
 OPT     ?= -O2 -g
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) $(CFLAGS)
-LIBS    = -lopenblas -ldnnl -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lpng -lxxhash -lcrypto -lz -lm
+LIBS    = -lopenblas -ldnnl -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lpng -lxxhash -lcrypto -lzip -lz -lm
 LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
 PLAIN   := $(sort $(wildcard kernels/plain/*.c))

@@ -16,6 +16,8 @@ enum sqa_task_kind {
     SQA_PAIR,     /* two sequences of tokens, lengths -> labels */
 };
 
+enum { SQA_CALENDAR = 5 }; /* numbers of a row's date: month, day, weekday, hour, quarter of the hour */
+
 enum sqa_split { SQA_TRAIN, SQA_VALID, SQA_TEST, SQA_SPLITS };
 
 struct sqa_batch {
@@ -29,6 +31,11 @@ struct sqa_batch {
     int32_t *labels;     /* (n), or (n, length) for tags: 0 .. classes - 1; tags: -1 where a position has none */
     double *x;           /* (n, length, channels): look-back window, standardised; to classify: 0 in padding */
     double *y;           /* (n, horizon, outputs): what to forecast, standardised */
+    int64_t mark_count;  /* features of a row's time; 0: the rows have none */
+    double *marks;       /* (n, length + horizon, mark_count): of the rows of x, then of y */
+    int32_t *calendar;   /* (n, length + horizon, SQA_CALENDAR): likewise; NULL without times */
+    double *units;       /* (n, outputs, 3): a standardised value v is v * [1] + [0] in the units of the data; [2] is
+                            the mean absolute error there of the seasonal naive forecast within the rows to train on */
     const double *past;  /* see floors: NULL, or for row i the `past_length` rows before the end of x[i] start at
                             past + past_start[i] * channels (history longer than the look-back) */
     int64_t *past_start; /* (n): row in past where the history of row i begins */

@@ -163,6 +163,10 @@ static void put_scores(json_t *o, const struct sqa_scores *valid, const struct s
     sqa_cell_set_number(o, SQA_CELLS_test_accuracy, test->accuracy);
     sqa_cell_set_number(o, SQA_CELLS_test_mse, test->mse);
     sqa_cell_set_number(o, SQA_CELLS_test_mae, test->mae);
+    sqa_cell_set_number(o, SQA_CELLS_test_rmse, test->rmse);
+    sqa_cell_set_number(o, SQA_CELLS_test_mape, test->mape);
+    sqa_cell_set_number(o, SQA_CELLS_test_smape, test->smape);
+    sqa_cell_set_number(o, SQA_CELLS_test_mase, test->mase);
 }
 
 static void put_padding(json_t *o, const char *padding, double share)
@@ -236,13 +240,41 @@ static enum sqa_status keep_weights(const struct sqa_child *c, const struct sqa_
     return sqa_trainer_write_weights(t, path, err);
 }
 
+/* Tests; of forecasts also the error of each step, as horizon.csv. */
+static enum sqa_status test_and_write(const struct sqa_child *c, struct sqa_trainer *t, sqa_example_fn *each,
+                                      struct sqa_example_rows *examples, struct sqa_scores *test, struct sqa_err *err)
+{
+    struct sqa_text rows = {0};
+    const int64_t steps = t->task.kind == SQA_FORECAST ? t->task.horizon : 0;
+    t->by_step = steps ? sqa_alloc_array((size_t)steps, 2 * sizeof *t->by_step) : NULL;
+    if (steps && !t->by_step)
+        return sqa_fail(err, SQA_NOMEM, "test: no memory; free some memory and run again");
+    enum sqa_status status = sqa_trainer_evaluate(t, SQA_TEST, 0, each, examples, test, err);
+    for (int64_t k = 0; k < steps && status == SQA_OK; k++) {
+        char step[32], mse[32], mae[32];
+        const double n = (double)(test->n * t->task.outputs);
+        snprintf(step, sizeof step, "%lld", (long long)k + 1);
+        const char *row[SQA_HORIZON_N] = {[SQA_HORIZON_key] = c->cell->key,
+                                          [SQA_HORIZON_step] = step,
+                                          [SQA_HORIZON_mse] = sqa_format_real(mse, t->by_step[2 * k] / n),
+                                          [SQA_HORIZON_mae] = sqa_format_real(mae, t->by_step[2 * k + 1] / n)};
+        sqa_table_row(&rows, SQA_FILE_HORIZON, row);
+    }
+    if (status == SQA_OK && steps)
+        status = write_rows(c, "horizon.csv", SQA_FILE_HORIZON, &rows, err);
+    sqa_text_clear(&rows);
+    sqa_free(t->by_step);
+    t->by_step = NULL;
+    return status;
+}
+
 enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
 {
     const int64_t start = sqa_clock_wall();
     struct sqa_arena arena = {0};
     struct sqa_trainer *t = NULL;
     struct sqa_example_rows examples = {.key = c->cell->key};
-    struct sqa_scores valid = {.loss = SQA_NAN, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN}, test;
+    struct sqa_scores valid = sqa_no_scores, test;
     char checkpoint[4096];
     json_t *o = json_object();
     set_up(c->plan);
@@ -259,8 +291,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
         status = sqa_trainer_evaluate(t, SQA_VALID, 0, NULL, NULL, &valid, err);
     }
     if (status == SQA_OK)
-        status = sqa_trainer_evaluate(t, SQA_TEST, 0, c->plan->examples ? sqa_cell_add_example : NULL, &examples,
-                                      &test, err);
+        status = test_and_write(c, t, c->plan->examples ? sqa_cell_add_example : NULL, &examples, &test, err);
     if (status == SQA_OK) {
         put_scores(o, &valid, &test);
         put_model(o, t);

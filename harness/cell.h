@@ -3,7 +3,7 @@
  *
  * Work directory of a cell: DIR/parts/KEY.part/. Files appear there whole (written aside and renamed):
  *   trained.json                scores and training facts: {column: text}
- *   curves.csv, examples.csv    rows of the training child
+ *   curves.csv, examples.csv, horizon.csv   rows of the training child
  *   measure-PHASE.json, samples-PHASE.csv, ops-PHASE.csv   of a measuring child
  *   checkpoint                  while training
  * sqa_cell_finish joins them into rows and renames KEY.part to KEY, the mark of a finished cell.

@@ -77,6 +77,9 @@ static int list_arrays(const struct sqa_dataset *ds, const struct sqa_batch *b, 
                                   tags,     {tags ? ds->length : 1, 1}};
     if (b->y)
         out[n++] = (struct array){"y", "f4", offsetof(struct sqa_batch, y), false, 2, {ds->horizon, ds->outputs}};
+    if (b->marks)
+        out[n++] = (struct array){"marks", "f4", offsetof(struct sqa_batch, marks),
+                                  false,   2,    {ds->length + ds->horizon, ds->marks}};
     return n;
 }
 

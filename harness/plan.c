@@ -217,7 +217,8 @@ static bool suits(const char *model, const struct sqa_task *task)
                                     .channels = 7,
                                     .outputs = 7,
                                     .horizon = 24,
-                                    .season = 24};
+                                    .season = 24,
+                                    .marks = 4};
     if (sqa_model_parse(model, &m, NULL) != SQA_OK)
         return true; /* a registered id fails only for lack of memory, which making the cell will tell */
     bool ok = sqa_model_check(m, &s, NULL) == SQA_OK;

@@ -204,7 +204,7 @@ static enum sqa_status write_cost(const struct scoring *s, const struct sqa_chil
 
 static enum sqa_status write_pair(const struct scoring *s, const char *dir, int at, struct sqa_err *err)
 {
-    const struct sqa_scores none = {.loss = SQA_NAN, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
+    const struct sqa_scores none = sqa_no_scores;
     const struct scored *x = &s->scored[at];
     const struct sqa_child c = {.dir = dir, .plan = &s->plan, .cell = sqa_plan_find(&s->plan, x->key)};
     char path[4096];

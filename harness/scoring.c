@@ -1,6 +1,15 @@
 /* scoring.c - see scoring.h */
 #include "harness/scoring.h"
 
+const struct sqa_scores sqa_no_scores = {.loss = SQA_NAN,
+                                         .accuracy = SQA_NAN,
+                                         .mse = SQA_NAN,
+                                         .mae = SQA_NAN,
+                                         .rmse = SQA_NAN,
+                                         .mape = SQA_NAN,
+                                         .smape = SQA_NAN,
+                                         .mase = SQA_NAN};
+
 static void add_example(struct sqa_scoring *s, const struct sqa_example_score *x)
 {
     s->n++;
@@ -36,6 +45,24 @@ void sqa_score_tags(struct sqa_scoring *s, const struct sqa_batch *b, int64_t i,
     add_example(s, &x);
 }
 
+/* One number and its forecast, standardised; unit as in base/batch.h. */
+static void add_in_units(struct sqa_scoring *s, double y, double forecast, const double *unit)
+{
+    const double value = y * unit[1] + unit[0], guess = forecast * unit[1] + unit[0];
+    const double error = fabs(forecast - y) * unit[1], size = fabs(value) + fabs(guess);
+    s->square += error * error;
+    s->symmetric += size > 0 ? 200 * error / size : 0;
+    s->cells++;
+    if (fabs(value) > 0) {
+        s->percent += 100 * error / fabs(value);
+        s->percents++;
+    }
+    if (unit[2] > 0) {
+        s->scaled += error / unit[2];
+        s->scaleds++;
+    }
+}
+
 void sqa_score_forecast(struct sqa_scoring *s, const struct sqa_batch *b, int64_t i, const double *forecast)
 {
     const int64_t width = b->horizon * b->outputs;
@@ -44,6 +71,12 @@ void sqa_score_forecast(struct sqa_scoring *s, const struct sqa_batch *b, int64_
         const double d = forecast[k] - b->y[i * width + k];
         square += d * d;
         absolute += fabs(d);
+        if (s->by_step) {
+            s->by_step[k / b->outputs * 2] += d * d;
+            s->by_step[k / b->outputs * 2 + 1] += fabs(d);
+        }
+        if (b->units)
+            add_in_units(s, b->y[i * width + k], forecast[k], b->units + (i * b->outputs + k % b->outputs) * 3);
     }
     const double loss = square / (double)width;
     s->mse += loss;
@@ -56,12 +89,21 @@ void sqa_score_forecast(struct sqa_scoring *s, const struct sqa_batch *b, int64_
 void sqa_scoring_finish(const struct sqa_scoring *s, enum sqa_task_kind kind, struct sqa_scores *out)
 {
     const double n = (double)s->n, labels = (double)s->labels;
-    *out =
-        (struct sqa_scores){.n = s->n, .loss = s->loss / labels, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
+    *out = sqa_no_scores;
+    out->n = s->n;
+    out->loss = s->loss / labels;
     if (kind != SQA_FORECAST) {
         out->accuracy = (double)s->hits / labels;
     } else {
         out->mse = s->mse / n;
         out->mae = s->mae / n;
+        if (s->cells > 0) {
+            out->rmse = sqrt(s->square / (double)s->cells);
+            out->smape = s->symmetric / (double)s->cells;
+        }
+        if (s->percents > 0)
+            out->mape = s->percent / (double)s->percents;
+        if (s->scaleds > 0)
+            out->mase = s->scaled / (double)s->scaleds;
     }
 }

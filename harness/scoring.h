@@ -13,7 +13,12 @@
 struct sqa_scores {
     int64_t n;
     double loss, accuracy, mse, mae; /* NaN where the task has none */
+    /* Of forecasts, in the units of the data: flat means over windows, horizon and outputs. MAPE leaves out values
+     * that are 0, sMAPE is 0 where value and forecast are; both in per cent. MASE: the absolute error by that of the
+     * seasonal naive forecast within the rows to train on (Hyndman and Koehler 2006). */
+    double rmse, mape, smape, mase;
 };
+extern const struct sqa_scores sqa_no_scores; /* NaN, of no examples */
 
 /* What came of one example. */
 struct sqa_example_score {
@@ -26,8 +31,12 @@ typedef void sqa_example_fn(void *user, const struct sqa_example_score *e);
 
 struct sqa_scoring { /* sums so far; all zero but each and user to begin */
     double loss, mse, mae;
-    int64_t hits, labels, n; /* labels: what loss and hits are over; the rows when each has one */
-    sqa_example_fn *each;    /* called once an example; may be NULL */
+    double square, percent, symmetric, scaled; /* of forecasts, in the units of the data */
+    int64_t cells, percents, scaleds;          /* numbers that those are over: of square and symmetric, the others */
+    double *by_step;                           /* (horizon, 2): sums of squares and of absolute errors, standardised;
+                                                  NULL: not wanted */
+    int64_t hits, labels, n;                   /* labels: what loss and hits are over; the rows when each has one */
+    sqa_example_fn *each;                      /* called once an example; may be NULL */
     void *user;
 };
 

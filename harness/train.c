@@ -31,6 +31,7 @@ void sqa_signature_of(const struct sqa_dataset *ds, struct sqa_signature *s)
         .horizon = ds->horizon,
         .season = ds->season,
         .blank = ds->blank,
+        .marks = ds->marks,
     };
 }
 
@@ -105,7 +106,7 @@ enum sqa_status sqa_trainer_open(const struct sqa_trainer_options *o, struct sqa
     sqa_recipe_optim(&t->recipe, &t->optim);
     sqa_recipe_schedule(&t->recipe, t->steps_per_epoch, t->steps, &t->schedule);
     t->batch = sqa_batch_create(t->data, t->recipe.batch, t->length > t->data->length ? t->length : t->data->length);
-    t->best_valid = (struct sqa_scores){.loss = SQA_NAN, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN};
+    t->best_valid = sqa_no_scores;
     t->last_train_loss = SQA_NAN;
     if (o->trainable)
         t->order = sqa_alloc_array((size_t)t->data->count[SQA_TRAIN] + 1, sizeof *t->order);
@@ -170,6 +171,8 @@ void sqa_feed(struct sqa_plan *plan, const struct sqa_batch *b)
     feed_ints(plan, "labels", b->labels);
     feed_reals(plan, "x", b->x);
     feed_reals(plan, "y", b->y);
+    feed_reals(plan, "marks", b->marks);
+    feed_ints(plan, "calendar", b->calendar);
 }
 
 /* n examples into t->batch, padded as the recipe says. */
@@ -196,6 +199,9 @@ static struct sqa_batch rows_of(const struct sqa_batch *b, enum sqa_task_kind ki
     part.labels = b->labels ? b->labels + first * sqa_labels_a_row(kind, b->length) : NULL;
     part.x = b->x ? b->x + first * b->length * b->channels : NULL;
     part.y = b->y ? b->y + first * b->horizon * b->outputs : NULL;
+    part.marks = b->marks ? b->marks + first * (b->length + b->horizon) * b->mark_count : NULL;
+    part.calendar = b->calendar ? b->calendar + first * (b->length + b->horizon) * SQA_CALENDAR : NULL;
+    part.units = b->units ? b->units + first * b->outputs * 3 : NULL;
     return part;
 }
 
@@ -361,7 +367,7 @@ enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split
     const bool floor = sqa_model_is_floor(t->model);
     const int64_t count = t->data->count[split], n = limit > 0 && limit < count ? limit : count;
     const int64_t rows = floor ? 256 : sqa_trainer_rows(t);
-    struct sqa_scoring e = {.each = each, .user = user};
+    struct sqa_scoring e = {.each = each, .user = user, .by_step = t->by_step};
     uint32_t *order = NULL;
     struct answers a = {0};
     enum sqa_status status = floor ? prepare_floor(t, err) : SQA_OK;
@@ -682,10 +688,10 @@ enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, d
 enum sqa_status sqa_trainer_write_weights(const struct sqa_trainer *t, const char *path, struct sqa_err *err)
 {
     char signature[256];
-    snprintf(signature, sizeof signature, "%d %lld %lld %lld %lld %lld %lld %lld %lld", (int)t->task.kind,
+    snprintf(signature, sizeof signature, "%d %lld %lld %lld %lld %lld %lld %lld %lld %lld", (int)t->task.kind,
              (long long)t->task.vocab, (long long)t->task.classes, (long long)t->task.length,
              (long long)t->task.channels, (long long)t->task.outputs, (long long)t->task.horizon,
-             (long long)t->task.season, (long long)t->task.blank);
+             (long long)t->task.season, (long long)t->task.blank, (long long)t->task.marks);
     const struct sqa_metadata meta[] = {{"seqarena.model", t->model->full_form},
                                         {"seqarena.task", t->data->full_spec},
                                         {"seqarena.signature", signature}};

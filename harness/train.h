@@ -37,6 +37,7 @@ struct sqa_trainer {
     void *best;               /* snapshot of the store with the best validation score; made by sqa_trainer_run */
     int64_t best_step, worse; /* evaluations since the last better one */
     struct sqa_scores best_valid;
+    double *by_step; /* the caller's: sums of errors of each step of the horizon (scoring.h) over what is evaluated */
     double train_loss_sum;
     int64_t train_loss_n;
     double last_train_loss; /* mean over the last interval */

@@ -321,6 +321,7 @@ static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
     if (v->slot == SQA_SLOT_MIXER) {
         sqa_text_add(t, "\nparameters of the frame\n");
         print_params(sqa_frame_params, t);
+        print_params(sqa_frame_later, t);
     }
     sqa_text_add(t, v->traits ? "\npromises (checked by seqarena verify)\n" : "");
     for (size_t i = 0; i < sizeof traits / sizeof traits[0]; i++)
@@ -346,6 +347,7 @@ static void describe_task(const struct sqa_task *k, struct sqa_text *t)
     }
     sqa_text_add(t, "\nparameters\n");
     print_params(k->params, t);
+    print_params(k->later, t);
     sqa_text_add(t, "\nfloors beside every result\n");
     for (const char *const *f = k->floors; f && *f; f++)
         sqa_text_printf(t, "  %s\n", *f);

@@ -155,11 +155,11 @@ static enum sqa_status build(void *user, const struct sqa_plan_key *key, struct 
 static bool read_signature(const char *text, struct sqa_signature *s)
 {
     int kind;
-    long long v[8] = {0}; /* the last is missing in older files */
-    if (!text || sscanf(text, "%d %lld %lld %lld %lld %lld %lld %lld %lld", &kind, &v[0], &v[1], &v[2], &v[3], &v[4],
-                        &v[5], &v[6], &v[7]) < 8)
+    long long v[9] = {0}; /* blank and marks are missing in older files */
+    if (!text || sscanf(text, "%d %lld %lld %lld %lld %lld %lld %lld %lld %lld", &kind, &v[0], &v[1], &v[2], &v[3],
+                        &v[4], &v[5], &v[6], &v[7], &v[8]) < 8)
         return false;
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 9; i++)
         if (v[i] < 0 || v[i] > (long long)1 << 32)
             return false;
     if (kind != SQA_CLASSIFY && kind != SQA_FORECAST && kind != SQA_TAG && kind != SQA_PAIR)
@@ -172,7 +172,8 @@ static bool read_signature(const char *text, struct sqa_signature *s)
                                 .outputs = v[4],
                                 .horizon = v[5],
                                 .season = v[6],
-                                .blank = v[7]};
+                                .blank = v[7],
+                                .marks = v[8]};
     return kind == SQA_FORECAST ? v[4] > 0 && v[5] > 0 : v[1] > 0;
 }
 
@@ -262,6 +263,10 @@ static enum sqa_status predict_rows(struct predictor *p, const struct sqa_npy *x
     enum sqa_status status = sqa_plans_get(&p->plans, (struct sqa_plan_key){SQA_MODE_INFER, n, length}, &plan, err);
     if (status != SQA_OK)
         return status;
+    if (sqa_plan_input(plan, "marks", NULL) || sqa_plan_input(plan, "calendar", NULL))
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "predict: the model reads the times of rows, which an array does not hold; see seqarena "
+                        "forecast");
     int32_t *tokens = sqa_plan_input(plan, "tokens", NULL), *lengths = sqa_plan_input(plan, "lengths", NULL);
     float *reals = sqa_plan_input(plan, "x", NULL);
     for (int64_t i = 0; i < n * each; i++) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/plan.h"
+#include "models/forecast.h"
 #include "models/holes.h"
 #include "models/spec.h"
 
@@ -246,6 +247,10 @@ enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_sign
                         name);
     if (task->kind == SQA_PAIR && m->preset.variant->slot == SQA_SLOT_MODEL)
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: a whole model has no towers for pairs; take a mixer", name);
+    if (task->kind != SQA_FORECAST && sqa_spec_takes_frame(m->preset.variant) &&
+        sqa_instance_find(m->frame.instance) != SQA_INSTANCE_NONE)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: instance=%s on a task that is no forecast; leave it out", name,
+                        m->frame.instance);
     if (m->preset.variant->slot != SQA_SLOT_MIXER)
         return check_item(m, &m->preset, task, err);
     if (task->kind != SQA_PAIR &&
@@ -326,6 +331,9 @@ static struct sqa_tensor *join(struct sqa_context *c, struct sqa_tensor *x)
 
 static struct sqa_tensor *frame(struct sqa_context *c, struct sqa_tensor *in)
 {
+    struct sqa_instance instance;
+    const bool forecast = c->task->kind == SQA_FORECAST;
+    in = sqa_instance_norm(c, in, forecast ? sqa_instance_find(c->frame.instance) : SQA_INSTANCE_NONE, &instance);
     struct sqa_tensor *x = put_in_front(c, embed(c, in));
     x = build_same(c, &c->model->slot[SQA_SLOT_POSITION], "position", x);
     x = sqa_dropout(c->g, x, c->frame.dropout);
@@ -339,7 +347,7 @@ static struct sqa_tensor *frame(struct sqa_context *c, struct sqa_tensor *in)
         x = build_item(c, SQA_SLOT_POOL, x);
     if (c->task->kind == SQA_PAIR)
         x = join(c, x);
-    return build_item(c, SQA_SLOT_HEAD, x);
+    return sqa_instance_undo(c, build_item(c, SQA_SLOT_HEAD, x), &instance);
 }
 
 /* Losses of the rows, of tags (B, L); *mean is what is trained on, made when mean is given. */

@@ -55,10 +55,10 @@ static inline const char *sqa_output_name(enum sqa_task_kind kind)
     return kind == SQA_FORECAST ? "forecast" : "logits";
 }
 /* Appends the graph of one batch. Inputs: "tokens" i32 (B, L), or "x" (B, L, C) where the task has no vocabulary;
- * "lengths" i32 (B) unless it forecasts; both of 2 B rows for pairs; TRAIN and EVAL also "labels" i32 (B), for tags
- * (B, L), or "y" (B, H, C). The loss is the mean over the batch of cross-entropy, for tags over all labelled
- * positions of the batch, or of squared error over horizon and outputs. The first call fills the store's
- * declarations. */
+ * "lengths" i32 (B) unless it forecasts; both of 2 B rows for pairs; "marks", "calendar" where the model reads times;
+ * TRAIN and EVAL also "labels" i32 (B), for tags (B, L), or "y" (B, H, C). The loss is the mean over the batch of
+ * cross-entropy, for tags over all labelled positions of the batch, or of squared error over horizon and outputs. The
+ * first call fills the store's declarations. */
 enum sqa_status sqa_model_graph(const struct sqa_model *m, const struct sqa_signature *task, struct sqa_store *store,
                                 enum sqa_mode mode, int64_t batch, int64_t length, struct sqa_graph *g,
                                 struct sqa_err *err) SQA_MUST_CHECK;

@@ -26,7 +26,7 @@ struct rig {
     bool untouched; /* the output is the input itself */
     uint64_t seed;
     const int32_t *lengths, *tokens;
-    const double *x, *valid;
+    const double *x, *valid, *marks;
 };
 
 static void close_rig(struct rig *r)
@@ -101,6 +101,18 @@ static void put_ids(struct rig *r, const char *name, const int32_t *given, int64
             given ? given[i] : (int32_t)(low + (int64_t)sqa_random_below(key, (uint64_t)i, (uint64_t)(high - low)));
 }
 
+/* Dates that rise by an hour a row. */
+static void put_calendar(struct rig *r)
+{
+    const struct sqa_tensor *t;
+    int32_t *to = input_of(r, "calendar", &t);
+    for (int64_t i = 0; to && i < sqa_numel(t) / SQA_CALENDAR; i++) {
+        const int32_t row[SQA_CALENDAR] = {1 + (int32_t)(i / 672 % 12), 1 + (int32_t)(i / 24 % 28),
+                                           (int32_t)(i / 24 % 7), (int32_t)(i % 24), (int32_t)(i % 4)};
+        memcpy(to + i * SQA_CALENDAR, row, sizeof row);
+    }
+}
+
 /* Inputs are written before each run: their place is taken by others during it. */
 static enum sqa_status run(struct rig *r, struct sqa_err *err)
 {
@@ -111,6 +123,9 @@ static enum sqa_status run(struct rig *r, struct sqa_err *err)
         status = put_reals(r, "w", NULL, err);
     if (status == SQA_OK)
         status = put_reals(r, "y", NULL, err);
+    if (status == SQA_OK)
+        status = put_reals(r, "marks", r->marks, err);
+    put_calendar(r);
     put_ids(r, "tokens", r->tokens, r->task.vocab > 1 ? 1 : 0, r->task.vocab);
     put_ids(r, "lengths", r->lengths, r->c.length, r->c.length + 1);
     put_ids(r, "labels", NULL, r->task.kind == SQA_TAG ? -1 : 0, r->task.classes);
@@ -384,7 +399,8 @@ static enum sqa_status open_whole(const struct sqa_probe_whole *p, enum sqa_mode
                                   struct rig *r, struct sqa_err *err)
 {
     struct sqa_graph g;
-    *r = (struct rig){.seed = p->seed, .task = p->task, .lengths = p->lengths, .tokens = p->tokens, .x = p->x};
+    *r = (struct rig){
+        .seed = p->seed, .task = p->task, .lengths = p->lengths, .tokens = p->tokens, .x = p->x, .marks = p->marks};
     const enum sqa_status status = sqa_model_parse(p->model, &r->model, err);
     if (status != SQA_OK)
         return status;

@@ -64,8 +64,8 @@ struct sqa_probe_whole {
     int64_t batch, length; /* length 0: task.length */
     uint64_t seed;
     enum sqa_dtype real;
-    int threads; /* 0: 1 */
-    const double *x;
+    int threads;             /* 0: 1 */
+    const double *x, *marks; /* marks: (batch, length + horizon, task.marks); NULL: normal numbers */
     const int32_t *tokens, *lengths;
     void (*edit)(struct sqa_store *store, void *user);
     void *user;

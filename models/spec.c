@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "models/forecast.h"
 #include "models/spec.h"
 
 enum { SPEC_MAX = 65536, WORD_MAX = 64, SEEN_MAX = 128, STACK_COUNT_MAX = SQA_MAX_LAYERS };
@@ -28,6 +29,11 @@ const struct sqa_param sqa_frame_params[] = {
     FRAME(SQA_PARAM_BOOL, bias, "1: biases in the q, k, v and output projections", "1", 0, 0),
     FRAME(SQA_PARAM_INT, qkv, "width of q, k and v, all heads together; 0: dim", "0", 0, 65536),
     FRAME(SQA_PARAM_REAL, embed_deviation, "deviation of token embeddings at the start", "0.02", 0, 1000),
+    {.name = NULL}};
+const struct sqa_param sqa_frame_later[] = {
+    {"instance",
+     "normalisation of each window of a forecast, undone behind the head: none, norm, affine, last (RevIN)",
+     SQA_PARAM_CHOICE, "none", 0, 0, offsetof(struct sqa_frame, instance), SQA_INSTANCE_CHOICES},
     {.name = NULL}};
 
 struct parser {
@@ -117,15 +123,16 @@ static enum sqa_status unknown_param(struct parser *p, size_t at, const struct s
     const char *names[SEEN_MAX];
     size_t n = 0;
     struct sqa_text list = {0};
-    const struct sqa_param *tables[2] = {v->params, preset && sqa_spec_takes_frame(v) ? sqa_frame_params : NULL};
-    for (int t = 0; t < 2; t++) {
+    const bool frame = preset && sqa_spec_takes_frame(v);
+    const struct sqa_param *tables[3] = {v->params, frame ? sqa_frame_params : NULL, frame ? sqa_frame_later : NULL};
+    for (int t = 0; t < 3; t++) {
         for (const struct sqa_param *q = tables[t]; q && q->name && n < SEEN_MAX; q++) {
             sqa_text_printf(&list, "%s%s", n ? ", " : "", q->name);
             names[n++] = q->name;
         }
     }
     const char *near = sqa_nearest(name, names, n);
-    if (!preset && sqa_params_find(sqa_frame_params, name))
+    if (!preset && (sqa_params_find(sqa_frame_params, name) || sqa_params_find(sqa_frame_later, name)))
         bad(p, at, "'%s' belongs to the model, not to %s; write it after the preset, as in transformer:%s=...", name,
             v->id, name);
     else if (n == 0)
@@ -162,7 +169,7 @@ static enum sqa_status read_param(struct parser *p, size_t end, struct sqa_item 
     void *self = item->self;
     const struct sqa_param *table = v->params;
     if (!q && preset && sqa_spec_takes_frame(v)) {
-        table = sqa_frame_params;
+        table = sqa_params_find(sqa_frame_later, name) ? sqa_frame_later : sqa_frame_params;
         self = &p->m->frame;
         q = sqa_params_find(table, name);
         p->layers_given |= strcmp(name, "layers") == 0;
@@ -387,6 +394,8 @@ static enum sqa_status parse(struct parser *p)
                 "model, character %zu: byte 0x%02x; write the text in printable ASCII without line breaks", i + 1,
                 (unsigned)(unsigned char)p->text[i]);
     enum sqa_status status = sqa_params_defaults("model", sqa_frame_params, &m->frame, &m->arena, p->err);
+    if (status == SQA_OK)
+        status = sqa_params_defaults("model", sqa_frame_later, &m->frame, &m->arena, p->err);
     if (status == SQA_OK)
         status = read_item(p, segment_end(p), SQA_SLOT_MIXER, true, &m->preset);
     for (int s = 0; s < SQA_SLOTS && status == SQA_OK && !sqa_spec_whole(m); s++) {

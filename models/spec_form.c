@@ -92,8 +92,10 @@ const char *sqa_spec_form(struct sqa_model *m, bool all)
     sqa_text_add(&out, v->id);
     if (sqa_spec_whole(m) || m->mixers == 1)
         print_own(&m->preset, all, &out, &printed);
-    if (sqa_spec_takes_frame(v))
+    if (sqa_spec_takes_frame(v)) {
         sqa_params_print(sqa_frame_params, &m->frame, all, &out, &printed);
+        sqa_params_print(sqa_frame_later, &m->frame, false, &out, &printed);
+    }
     if (!sqa_spec_whole(m) && m->mixers > 1)
         print_stack(m, all, &out);
     for (int s = 0; s < SQA_SLOTS && !sqa_spec_whole(m); s++) {

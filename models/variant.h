@@ -49,6 +49,7 @@ struct sqa_signature {
     int64_t season;
     /* Tokens up to this one count as padding wherever they stand (form=lra of images); 0: padding stands behind. */
     int64_t blank;
+    int64_t marks; /* features of a row's time (models/forecast.h); 0: rows have no times */
 };
 
 /* Parameters that belong to every model of the frame (and the ones a `model` variant may use). */
@@ -59,7 +60,11 @@ struct sqa_frame {
     int64_t bias; /* sqa_project_heads and sqa_merge_heads add biases (the lite protocol: yes; the LRA paper: no) */
     int64_t qkv;  /* width of q, k and v, all heads together; 0: dim */
     double embed_deviation; /* of the normal numbers token embeddings begin as */
+    const char *instance;   /* how each window to forecast from is normalised, SQA_INSTANCE_CHOICES of forecast.h */
 };
+/* Parameters that came when rows had been recorded: full forms leave them out where they have their default, so that
+ * the keys of those rows stay. */
+extern const struct sqa_param sqa_frame_later[];
 extern const struct sqa_param
     sqa_frame_params[]; /* defaults are the lite protocol's: 2, 64, 2, 128, 0.1, 0.1, 0, 1, 0, 0.02 */
 
@@ -104,6 +109,7 @@ struct sqa_context {
      * length is 1, max_length the number of positions that may come. */
     struct sqa_tensor *position;
     struct sqa_store *states;
+    struct sqa_tensor *marks, *calendar; /* made by sqa_marks and sqa_calendar (forecast.h) */
 };
 
 /* Makes t what later parts and blocks get under that name (of any shape; it replaces what was there). get: NULL where

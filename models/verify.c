@@ -340,7 +340,7 @@ static void check_mixer(struct verify *v)
 /* Whole models on a small task of each kind. */
 static const struct sqa_signature tokens = {.kind = SQA_CLASSIFY, .vocab = 7, .classes = 3, .length = 9};
 static const struct sqa_signature series = {
-    .kind = SQA_FORECAST, .length = 12, .channels = 3, .outputs = 2, .horizon = 5, .season = 4};
+    .kind = SQA_FORECAST, .length = 12, .channels = 3, .outputs = 2, .horizon = 5, .season = 4, .marks = 4};
 static const struct sqa_signature signals = {.kind = SQA_CLASSIFY, .classes = 3, .length = 9, .channels = 2};
 static const struct sqa_signature tags = {.kind = SQA_TAG, .vocab = 7, .classes = 3, .length = 9};
 static const struct sqa_signature pairs = {.kind = SQA_PAIR, .vocab = 7, .classes = 3, .length = 9};

@@ -16,6 +16,14 @@ const char *sqa_metric_title(int metric)
         return "test MSE";
     case SQA_VALUE_test_mae:
         return "test MAE";
+    case SQA_VALUE_test_rmse:
+        return "RMSE";
+    case SQA_VALUE_test_mape:
+        return "MAPE %";
+    case SQA_VALUE_test_smape:
+        return "sMAPE %";
+    case SQA_VALUE_test_mase:
+        return "MASE";
     case SQA_VALUE_valid_accuracy:
         return "valid accuracy %";
     case SQA_VALUE_valid_mse:

@@ -126,6 +126,34 @@ static void quality_table(struct sqa_text *out, const struct sqa_pool_group *gro
     sqa_grid_end(&grid, out);
 }
 
+/* Errors of forecasts in the units of the data. */
+static void units_table(struct sqa_text *out, const struct sqa_pool_group *group)
+{
+    static const int values[] = {SQA_VALUE_test_rmse, SQA_VALUE_test_mape, SQA_VALUE_test_smape, SQA_VALUE_test_mase};
+    enum { N = sizeof values / sizeof values[0] };
+    char buf[SQA_FIGURE_SIZE];
+    struct sqa_grid grid;
+    bool any = false;
+    for (size_t i = 0; i < group->n; i++)
+        any = any || !isnan(group->entries[i]->value[SQA_VALUE_test_rmse].mean);
+    if (!any)
+        return;
+    sqa_text_add(out,
+                 "In the units of the data, over all windows, steps and outputs (where these have several units, "
+                 "the largest rule RMSE); MASE 1 is the seasonal naive forecast within the training rows.\n\n");
+    sqa_grid_begin(&grid, "lrrrr");
+    sqa_grid_cell(&grid, "model");
+    for (int k = 0; k < N; k++)
+        sqa_grid_cell(&grid, sqa_metric_title(values[k]));
+    for (size_t i = 0; i < group->n; i++) {
+        const struct sqa_pool_entry *e = group->entries[i];
+        sqa_grid_code(&grid, e->label, mark(e));
+        for (int k = 0; k < N; k++)
+            sqa_grid_cell(&grid, sqa_figure_metric(buf, &e->value[values[k]], values[k], false));
+    }
+    sqa_grid_end(&grid, out);
+}
+
 /* usual: the n that stands above the table and is not repeated. */
 static void difference_cell(struct sqa_grid *grid, const struct sqa_estimate *d, int metric,
                             const struct sqa_estimate *usual)
@@ -209,6 +237,7 @@ void sqa_markdown_quality(struct sqa_text *out, const struct sqa_pool *pool)
         if (group->metric != SQA_VALUE_test_mse) /* windows of series all have one length */
             write_padding(out, pool, group);
         quality_table(out, group);
+        units_table(out, group);
         external_footnote(out, group);
         difference_table(out, group);
     }

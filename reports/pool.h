@@ -28,6 +28,10 @@ enum sqa_entry_class { SQA_CLASS_FLOOR, SQA_CLASS_CONTROL, SQA_CLASS_MODEL };
     X(test_accuracy, test_accuracy, SQA_PHASE_ANY, SQA_BY_LABELS)                   \
     X(test_mse, test_mse, SQA_PHASE_ANY, SQA_BY_WINDOWS)                            \
     X(test_mae, test_mae, SQA_PHASE_ANY, SQA_BY_SEEDS)                              \
+    X(test_rmse, test_rmse, SQA_PHASE_ANY, SQA_BY_SEEDS)                            \
+    X(test_mape, test_mape, SQA_PHASE_ANY, SQA_BY_SEEDS)                            \
+    X(test_smape, test_smape, SQA_PHASE_ANY, SQA_BY_SEEDS)                          \
+    X(test_mase, test_mase, SQA_PHASE_ANY, SQA_BY_SEEDS)                            \
     X(test_loss, test_loss, SQA_PHASE_ANY, SQA_BY_SEEDS)                            \
     X(train_accuracy, train_accuracy, SQA_PHASE_ANY, SQA_BY_SEEDS)                  \
     X(valid_accuracy, valid_accuracy, SQA_PHASE_ANY, SQA_BY_SEEDS)                  \

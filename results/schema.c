@@ -9,6 +9,7 @@ static const struct sqa_schema_column samples[] = {SQA_SAMPLES_COLUMNS(COLUMN)};
 static const struct sqa_schema_column curves[] = {SQA_CURVES_COLUMNS(COLUMN)};
 static const struct sqa_schema_column ops[] = {SQA_OPS_COLUMNS(COLUMN)};
 static const struct sqa_schema_column examples[] = {SQA_EXAMPLES_COLUMNS(COLUMN)};
+static const struct sqa_schema_column horizon[] = {SQA_HORIZON_COLUMNS(COLUMN)};
 
 const struct sqa_schema sqa_schemas[SQA_FILES] = {
     [SQA_FILE_CELLS] = {"cells.csv", "a row a cell and phase", SQA_CELLS_N, cells},
@@ -16,6 +17,7 @@ const struct sqa_schema sqa_schemas[SQA_FILES] = {
     [SQA_FILE_CURVES] = {"curves.csv", "a row an evaluation", SQA_CURVES_N, curves},
     [SQA_FILE_OPS] = {"ops.csv", "a row an op, when profiled", SQA_OPS_N, ops},
     [SQA_FILE_EXAMPLES] = {"examples.csv", "a row a test example, with --examples", SQA_EXAMPLES_N, examples},
+    [SQA_FILE_HORIZON] = {"horizon.csv", "a row a step of a forecast, over all test windows", SQA_HORIZON_N, horizon},
 };
 
 const char *const sqa_phase_names[SQA_PHASE_N] = {

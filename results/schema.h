@@ -1,8 +1,8 @@
 /*
  * schema.h - the result files and their columns: one table read by writer, reader, docs and reports
  *
- * Files of a run directory: run.json, cells.csv, samples.csv, curves.csv, ops.csv, examples.csv. A missing value is
- * an empty field, never 0. The unit is in the column's name. The first column is always `schema`.
+ * Files of a run directory: run.json, cells.csv, samples.csv, curves.csv, ops.csv, examples.csv, horizon.csv. A
+ * missing value is an empty field, never 0. The unit is in the column's name. The first column is always `schema`.
  * Adding a column is adding one line here; readers find columns by name.
  */
 #ifndef SQA_RESULTS_SCHEMA_H
@@ -63,6 +63,10 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(test_accuracy, "accuracy on test, 0 to 1; of tags over all labelled positions")                                \
     X(test_mse, "mean squared error on test, standardised values")                                                   \
     X(test_mae, "mean absolute error on test, standardised values")                                                  \
+    X(test_rmse, "root of the mean squared error on test, in the units of the data")                                 \
+    X(test_mape, "mean absolute error by the value on test, per cent; values of 0 are left out")                     \
+    X(test_smape, "mean of 200 |error| / (|value| + |forecast|) on test, per cent")                                  \
+    X(test_mase, "mean absolute error on test by that of the seasonal naive in training")                            \
     X(train_loss, "mean training loss over the last evaluation interval")                                            \
     X(train_accuracy, "accuracy of the tested weights on as many training examples as test has")                     \
     X(train_seconds, "seconds of training steps, data and evaluation left out")                                      \
@@ -125,6 +129,13 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(labels, "tags: labelled positions of this example, else empty")                                      \
     X(right, "tags: how many of them are right, else empty")
 
+#define SQA_HORIZON_COLUMNS(X)                               \
+    X(schema, "version of this table")                       \
+    X(key, "cell")                                           \
+    X(step, "row of the horizon, 1 is the first")            \
+    X(mse, "mean squared error of it on test, standardised") \
+    X(mae, "mean absolute error of it on test, standardised")
+
 /* Enums: SQA_CELLS_key, ..., SQA_CELLS_N and so on. */
 #define SQA_SCHEMA_ENUM(TABLE) enum { TABLE##_COLUMNS(TABLE##_ENUM_ENTRY) TABLE##_N };
 #define SQA_CELLS_ENUM_ENTRY(name, help) SQA_CELLS_##name,
@@ -132,11 +143,13 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
 #define SQA_CURVES_ENUM_ENTRY(name, help) SQA_CURVES_##name,
 #define SQA_OPS_ENUM_ENTRY(name, help) SQA_OPS_##name,
 #define SQA_EXAMPLES_ENUM_ENTRY(name, help) SQA_EXAMPLES_##name,
+#define SQA_HORIZON_ENUM_ENTRY(name, help) SQA_HORIZON_##name,
 SQA_SCHEMA_ENUM(SQA_CELLS)
 SQA_SCHEMA_ENUM(SQA_SAMPLES)
 SQA_SCHEMA_ENUM(SQA_CURVES)
 SQA_SCHEMA_ENUM(SQA_OPS)
 SQA_SCHEMA_ENUM(SQA_EXAMPLES)
+SQA_SCHEMA_ENUM(SQA_HORIZON)
 
 struct sqa_schema_column {
     const char *name, *help;
@@ -147,7 +160,15 @@ struct sqa_schema {
     size_t n;
     const struct sqa_schema_column *columns;
 };
-enum { SQA_FILE_CELLS, SQA_FILE_SAMPLES, SQA_FILE_CURVES, SQA_FILE_OPS, SQA_FILE_EXAMPLES, SQA_FILES };
+enum {
+    SQA_FILE_CELLS,
+    SQA_FILE_SAMPLES,
+    SQA_FILE_CURVES,
+    SQA_FILE_OPS,
+    SQA_FILE_EXAMPLES,
+    SQA_FILE_HORIZON,
+    SQA_FILES
+};
 extern const struct sqa_schema sqa_schemas[SQA_FILES];
 
 #endif

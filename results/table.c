@@ -11,7 +11,8 @@
 enum { PATH_SIZE = 4096, JSON_MAX = 64 << 20, COLUMNS_MAX = SQA_CELLS_N };
 
 _Static_assert((int)SQA_SAMPLES_N <= (int)COLUMNS_MAX && (int)SQA_CURVES_N <= (int)COLUMNS_MAX &&
-                   (int)SQA_OPS_N <= (int)COLUMNS_MAX && (int)SQA_EXAMPLES_N <= (int)COLUMNS_MAX,
+                   (int)SQA_OPS_N <= (int)COLUMNS_MAX && (int)SQA_EXAMPLES_N <= (int)COLUMNS_MAX &&
+                   (int)SQA_HORIZON_N <= (int)COLUMNS_MAX,
                "cells.csv is the widest table");
 
 /* Columns without which a file tells nothing. */
@@ -21,6 +22,7 @@ static const char *const required[SQA_FILES][6] = {
     [SQA_FILE_CURVES] = {"key", "step", "split"},
     [SQA_FILE_OPS] = {"key", "phase", "op"},
     [SQA_FILE_EXAMPLES] = {"key", "index"},
+    [SQA_FILE_HORIZON] = {"key", "step", "mse"},
 };
 
 void sqa_table_begin(struct sqa_text *out, int file)

@@ -11,54 +11,76 @@
 struct state {
     struct sqa_series series;
     int64_t first[SQA_SPLITS]; /* row where window 0 of a split begins */
+    double *marks;             /* (rows, ds->marks), or NULL */
+    int32_t *calendar;         /* (rows, SQA_CALENDAR), or NULL */
+    double *units;             /* (outputs, 3), see base/batch.h */
+    enum sqa_freq freq;
+};
+
+/* Rows [begin, end) of the parts. */
+struct borders {
+    int64_t begin[SQA_SPLITS], end[SQA_SPLITS];
+    int borrow; /* validation and test take their history from the part before */
 };
 
 /* The published loaders compute int(n * 0.7) in double precision; so does this. */
-static struct sqa_forecast_parts ratio_parts(int64_t n)
+static struct borders borders_of(const struct sqa_forecast_parts *p, int64_t n)
 {
-    struct sqa_forecast_parts p;
-    p.rows[SQA_TRAIN] = (int64_t)((double)n * 0.7);
-    p.rows[SQA_TEST] = (int64_t)((double)n * 0.2);
-    p.rows[SQA_VALID] = n - p.rows[SQA_TRAIN] - p.rows[SQA_TEST];
-    return p;
+    int64_t train = p->rows[SQA_TRAIN], valid = p->rows[SQA_VALID], test = p->rows[SQA_TEST];
+    if (p->rule == SQA_PARTS_622) {
+        const int64_t a = (int64_t)((double)n * 0.6), b = (int64_t)((double)n * 0.8);
+        return (struct borders){{0, a, b}, {a, b, n}, 0};
+    }
+    if (train > 0)
+        return (struct borders){{0, train, train + valid}, {train, train + valid, train + valid + test}, 1};
+    train = (int64_t)((double)n * 0.7);
+    test = (int64_t)((double)n * 0.2);
+    valid = p->rule == SQA_PARTS_SOLAR ? (int64_t)((double)n * 0.1) : n - train - test;
+    return (struct borders){{0, train, n - test}, {train, train + valid, n}, 1};
 }
 
-static int64_t windows(const struct sqa_forecast_parts *p, int split, const struct sqa_forecast_options *o)
+static int64_t windows(const struct borders *b, int split, const struct sqa_forecast_options *o)
 {
-    return p->rows[split] - o->horizon + 1 - (split == SQA_TRAIN ? o->lookback : 0);
+    const int own = split == SQA_TRAIN || !b->borrow;
+    return b->end[split] - b->begin[split] - o->horizon + 1 - (own ? o->lookback : 0);
 }
 
-static int enough(const struct sqa_forecast_parts *p, const struct sqa_forecast_options *o)
+static int enough(const struct borders *b, const struct sqa_forecast_options *o)
 {
-    return windows(p, SQA_TRAIN, o) > 0 && windows(p, SQA_VALID, o) > 0 && windows(p, SQA_TEST, o) > 0;
+    return windows(b, SQA_TRAIN, o) > 0 && windows(b, SQA_VALID, o) > 0 && windows(b, SQA_TEST, o) > 0 &&
+           (!b->borrow || b->begin[SQA_VALID] >= o->lookback);
 }
 
-static enum sqa_status choose_parts(const char *where, const struct sqa_forecast_options *o,
-                                    const struct sqa_series *series, struct sqa_forecast_parts *p,
-                                    struct sqa_err *err)
+static const char *rule_name(const struct sqa_forecast_parts *p)
 {
-    const int64_t fixed = p->rows[SQA_TRAIN] + p->rows[SQA_VALID] + p->rows[SQA_TEST], n = series->rows;
+    return p->rule == SQA_PARTS_622 ? "6:2:2" : "7:1:2";
+}
+
+static enum sqa_status choose_borders(const char *where, const struct sqa_forecast_options *o,
+                                      const struct sqa_forecast_parts *p, int64_t n, struct borders *b,
+                                      struct sqa_err *err)
+{
+    const int64_t fixed = p->rows[SQA_TRAIN] + p->rows[SQA_VALID] + p->rows[SQA_TEST];
     if (fixed > n)
         return sqa_fail(err, SQA_INPUT, "%s: %lld rows, its split needs %lld; get the whole file", where,
                         (long long)n, (long long)fixed);
-    if (fixed && !enough(p, o))
+    *b = borders_of(p, n);
+    if (enough(b, o))
+        return SQA_OK;
+    if (fixed)
         return sqa_fail(err, SQA_INPUT,
                         "%s: lookback %lld and horizon %lld do not fit into its %lld rows to train on "
                         "(horizon: %lld to test on); lower them",
                         where, (long long)o->lookback, (long long)o->horizon, (long long)p->rows[SQA_TRAIN],
                         (long long)p->rows[SQA_TEST]);
-    if (fixed)
-        return SQA_OK;
-    *p = ratio_parts(n);
-    if (enough(p, o))
-        return SQA_OK;
     int64_t need = n + 1;
-    for (*p = ratio_parts(need); !enough(p, o); *p = ratio_parts(need))
+    for (*b = borders_of(p, need); !enough(b, o); *b = borders_of(p, need))
         need++;
     return sqa_fail(err, SQA_INPUT,
-                    "%s: %lld rows are too few for lookback %lld and horizon %lld in a 7:1:2 split; "
+                    "%s: %lld rows are too few for lookback %lld and horizon %lld in a %s split; "
                     "give at least %lld rows or lower them",
-                    where, (long long)n, (long long)o->lookback, (long long)o->horizon, (long long)need);
+                    where, (long long)n, (long long)o->lookback, (long long)o->horizon, rule_name(p),
+                    (long long)need);
 }
 
 /* Mean and population deviation of each channel over the first n rows. A constant channel keeps its scale. */
@@ -113,11 +135,75 @@ static void hash_splits(struct sqa_dataset *ds, const struct sqa_forecast_option
     }
 }
 
+/* Mean absolute error of repeating the last season (period 0, or longer than the rows: the last value) over rows
+ * 0 .. n - 1 of a channel, in the units of v. */
+static double naive_error(const double *v, int64_t n, int64_t channels, int64_t season)
+{
+    const int64_t m = season > 0 && season < n ? season : 1;
+    double sum = 0;
+    for (int64_t t = m; t < n; t++)
+        sum += fabs(v[t * channels] - v[(t - m) * channels]);
+    return n > m ? sum / (double)(n - m) : 0;
+}
+
+static enum sqa_status make_units(struct sqa_dataset *ds, struct state *state, int64_t train, struct sqa_err *err)
+{
+    state->units = sqa_alloc_array((size_t)ds->outputs, 3 * sizeof *state->units);
+    if (!state->units)
+        return sqa_task_nomem(ds->task, err);
+    for (int64_t o = 0; o < ds->outputs; o++) {
+        const int64_t c = ds->channels - ds->outputs + o;
+        double *u = state->units + 3 * o;
+        u[0] = ds->mean[c];
+        u[1] = ds->deviation[c];
+        u[2] = u[1] * naive_error(state->series.values + c, train, ds->channels, ds->season);
+    }
+    return SQA_OK;
+}
+
+static enum sqa_status make_marks(struct sqa_dataset *ds, struct state *state, const char *freq, struct sqa_err *err)
+{
+    const struct sqa_series *s = &state->series;
+    if (!s->times)
+        return SQA_OK;
+    const enum sqa_freq f = state->freq = sqa_freq_find(freq, s);
+    ds->marks = sqa_freq_marks(f);
+    state->marks = sqa_alloc_array((size_t)s->rows, (size_t)ds->marks * sizeof *state->marks);
+    state->calendar = sqa_alloc_array((size_t)s->rows, SQA_CALENDAR * sizeof *state->calendar);
+    if (!state->marks || !state->calendar)
+        return sqa_task_nomem(ds->task, err);
+    for (int64_t i = 0; i < s->rows; i++) {
+        sqa_time_marks(f, s->times[i], state->marks + i * ds->marks);
+        sqa_time_calendar(s->times[i], state->calendar + i * SQA_CALENDAR);
+    }
+    return SQA_OK;
+}
+
+enum sqa_status sqa_forecast_note(struct sqa_dataset *ds, const char *note, struct sqa_err *err)
+{
+    ds->note = sqa_arena_printf(&ds->arena, "%s%s%s", ds->note, *ds->note ? "; " : "", note);
+    return ds->note ? SQA_OK : sqa_task_nomem(ds->task, err);
+}
+
+static enum sqa_status drop_last(struct sqa_dataset *ds, const char *where, int64_t batch, struct sqa_err *err)
+{
+    char note[160];
+    const int64_t all = ds->count[SQA_TEST];
+    ds->count[SQA_TEST] = all / batch * batch;
+    if (ds->count[SQA_TEST] == 0)
+        return sqa_fail(err, SQA_INPUT, "%s: drop_last_batch=%lld leaves none of %lld test windows; lower it", where,
+                        (long long)batch, (long long)all);
+    snprintf(note, sizeof note, "the last %lld of %lld test windows are left out (drop_last_batch)",
+             (long long)(all - ds->count[SQA_TEST]), (long long)all);
+    return sqa_forecast_note(ds, note, err);
+}
+
 enum sqa_status sqa_forecast_open(struct sqa_dataset *ds, const char *where, const struct sqa_forecast_options *o,
-                                  const struct sqa_forecast_parts *given, struct sqa_series *series,
+                                  const struct sqa_forecast_parts *parts, struct sqa_series *series,
                                   struct sqa_err *err)
 {
     struct state *state = sqa_alloc(sizeof *state);
+    struct borders b;
     if (!state) {
         sqa_series_clear(series);
         return sqa_task_nomem(ds->task, err);
@@ -126,25 +212,17 @@ enum sqa_status sqa_forecast_open(struct sqa_dataset *ds, const char *where, con
     state->series = *series;
     *series = (struct sqa_series){0};
     struct sqa_series *const s = &state->series;
-    struct sqa_forecast_parts parts = *given;
-    const enum sqa_status status = choose_parts(where, o, s, &parts, err);
+    enum sqa_status status = choose_borders(where, o, parts, s->rows, &b, err);
     if (status != SQA_OK)
         return status;
-    const int ratio = given->rows[SQA_TRAIN] == 0;
-    const int64_t test_begin = ratio ? s->rows - parts.rows[SQA_TEST] : parts.rows[SQA_TRAIN] + parts.rows[SQA_VALID];
-    state->first[SQA_VALID] = parts.rows[SQA_TRAIN] - o->lookback;
-    state->first[SQA_TEST] = test_begin - o->lookback;
-    for (int i = 0; i < SQA_SPLITS; i++)
-        ds->count[i] = windows(&parts, i, o);
-    if (o->drop_last_batch > 0) {
-        const int64_t all = ds->count[SQA_TEST];
-        ds->count[SQA_TEST] = all / o->drop_last_batch * o->drop_last_batch;
-        if (ds->count[SQA_TEST] == 0)
-            return sqa_fail(err, SQA_INPUT, "%s: drop_last_batch=%lld leaves none of %lld test windows; lower it",
-                            where, (long long)o->drop_last_batch, (long long)all);
-        ds->note = sqa_arena_printf(&ds->arena, "the last %lld of %lld test windows are left out (drop_last_batch)",
-                                    (long long)(all - ds->count[SQA_TEST]), (long long)all);
+    for (int i = 0; i < SQA_SPLITS; i++) {
+        state->first[i] = b.begin[i] - (i != SQA_TRAIN && b.borrow ? o->lookback : 0);
+        ds->count[i] = windows(&b, i, o);
     }
+    if (o->drop_last_batch > 0)
+        status = drop_last(ds, where, o->drop_last_batch, err);
+    if (status != SQA_OK)
+        return status;
     ds->channels = s->channels;
     ds->outputs = strcmp(o->mode, "MS") == 0 ? 1 : s->channels;
     ds->length = o->lookback;
@@ -152,50 +230,24 @@ enum sqa_status sqa_forecast_open(struct sqa_dataset *ds, const char *where, con
     ds->channel_names = s->names + (ds->channels - ds->outputs);
     double *mean = sqa_arena_alloc(&ds->arena, (size_t)s->channels * sizeof *mean);
     double *deviation = sqa_arena_alloc(&ds->arena, (size_t)s->channels * sizeof *deviation);
-    if (!mean || !deviation || !ds->note)
+    if (!mean || !deviation)
         return sqa_task_nomem(ds->task, err);
     ds->mean = mean;
     ds->deviation = deviation;
     hash_splits(ds, o, state);
-    return scale(where, s, parts.rows[SQA_TRAIN], mean, deviation, err);
-}
-
-const char *const sqa_forecast_floors[] = {"repeat_last", "seasonal_naive", NULL};
-
-const struct sqa_param sqa_ett_params[] = {SQA_FORECAST_WINDOW_PARAMS(struct sqa_ett, "96", "96"),
-                                           SQA_FORECAST_CHANNEL_PARAMS(struct sqa_ett, "OT"),
-                                           {.name = NULL}};
-
-enum sqa_status sqa_forecast_open_ett(struct sqa_dataset *ds, const struct sqa_task_env *env, const char *name,
-                                      const char *sha256, const struct sqa_forecast_options *options,
-                                      struct sqa_err *err)
-{
-    static const struct sqa_forecast_parts hourly = {{12 * 30 * 24, 4 * 30 * 24, 4 * 30 * 24}};
-    char path[4096], hex[65];
-    struct sqa_series series;
-    enum sqa_status status =
-        sqa_data_find(env, name, "github.com/zhouhaoyi/ETDataset (ETT-small)", sha256, path, err);
+    status = scale(where, s, b.end[SQA_TRAIN], mean, deviation, err);
     if (status == SQA_OK)
-        status = sqa_series_read(path, options, 0, env, &ds->arena, &series, err);
-    if (status != SQA_OK)
-        return status;
-    status = sqa_forecast_open(ds, path, options, &hourly, &series, err);
-    if (status == SQA_OK)
-        status = sqa_file_sha256(path, hex, err);
-    if (status == SQA_OK && strcmp(hex, sha256) != 0) {
-        ds->note = sqa_arena_printf(&ds->arena, "%s%s%s is not the published file (SHA-256 %s)", ds->note,
-                                    *ds->note ? "; " : "", path, hex);
-        if (!ds->note)
-            return sqa_task_nomem(ds->task, err);
-    }
-    ds->season = 24;
-    return status;
+        status = make_units(ds, state, b.end[SQA_TRAIN], err);
+    return status == SQA_OK ? make_marks(ds, state, o->freq, err) : status;
 }
 
 void sqa_forecast_close(struct sqa_dataset *ds)
 {
     struct state *state = ds->state;
     sqa_series_clear(&state->series);
+    sqa_free(state->marks);
+    sqa_free(state->calendar);
+    sqa_free(state->units);
     sqa_free(state);
     ds->state = NULL;
 }
@@ -204,6 +256,23 @@ const struct sqa_series *sqa_forecast_series(const struct sqa_dataset *ds)
 {
     const struct state *state = ds->state;
     return &state->series;
+}
+
+/* The times of the window that begins at row `start`, into row i of the batch. Rows of padding have none. */
+static void fetch_times(const struct sqa_dataset *ds, const struct state *state, int64_t start, int64_t i,
+                        struct sqa_batch *b)
+{
+    const int64_t parts[2][3] = {{0, start, ds->length}, {b->length, start + ds->length, ds->horizon}};
+    const int64_t row = i * (b->length + ds->horizon), f = ds->marks;
+    memset(b->marks + row * f, 0, (size_t)((b->length + ds->horizon) * f) * sizeof *b->marks);
+    memset(b->calendar + row * SQA_CALENDAR, 0,
+           (size_t)((b->length + ds->horizon) * SQA_CALENDAR) * sizeof *b->calendar);
+    for (int p = 0; p < 2; p++) {
+        const int64_t to = row + parts[p][0], from = parts[p][1], n = parts[p][2];
+        memcpy(b->marks + to * f, state->marks + from * f, (size_t)(n * f) * sizeof *b->marks);
+        memcpy(b->calendar + to * SQA_CALENDAR, state->calendar + from * SQA_CALENDAR,
+               (size_t)(n * SQA_CALENDAR) * sizeof *b->calendar);
+    }
 }
 
 enum sqa_status sqa_forecast_fetch(const struct sqa_dataset *ds, enum sqa_split split, const uint32_t *index,
@@ -226,8 +295,33 @@ enum sqa_status sqa_forecast_fetch(const struct sqa_dataset *ds, enum sqa_split 
                    (size_t)outputs * sizeof *y);
         b->past_start[i] = 0;
         b->past_count[i] = end;
+        memcpy(b->units + i * outputs * 3, state->units, (size_t)(outputs * 3) * sizeof *b->units);
+        if (ds->marks > 0)
+            fetch_times(ds, state, start, i, b);
     }
     return SQA_OK;
+}
+
+void sqa_forecast_ahead(const struct sqa_dataset *ds, struct sqa_batch *b, int64_t *times)
+{
+    const struct state *state = ds->state;
+    const struct sqa_series *s = &state->series;
+    const int64_t first = s->rows - ds->length, width = ds->channels;
+    memcpy(b->x, s->values + first * width, (size_t)(ds->length * width) * sizeof *b->x);
+    memcpy(b->units, state->units, (size_t)(ds->outputs * 3) * sizeof *b->units);
+    b->n = 1;
+    b->length = ds->length;
+    b->past = s->values;
+    b->past_start[0] = 0;
+    b->past_count[0] = s->rows;
+    for (int64_t t = 0; s->times && t < ds->length + ds->horizon; t++) {
+        const int64_t ahead = t - ds->length + 1;
+        const int64_t time = ahead > 0 ? sqa_series_time(s, s->times[s->rows - 1], ahead) : s->times[first + t];
+        sqa_time_marks(state->freq, time, b->marks + t * ds->marks);
+        sqa_time_calendar(time, b->calendar + t * SQA_CALENDAR);
+        if (ahead > 0)
+            times[ahead - 1] = time;
+    }
 }
 
 static void show_row(const struct sqa_dataset *ds, int64_t row, const char *what, struct sqa_text *out)

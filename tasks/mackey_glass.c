@@ -77,7 +77,7 @@ static enum sqa_status integrate(const struct self *self, const struct sqa_task_
 static enum sqa_status open_mackey_glass(const void *parsed, const struct sqa_task_env *env, struct sqa_dataset *ds,
                                          struct sqa_err *err)
 {
-    static const struct sqa_forecast_parts ratio = {{0, 0, 0}};
+    static const struct sqa_forecast_parts ratio = {.rule = SQA_PARTS_712};
     static const char *const names[] = {"x"};
     const struct self *self = parsed;
     struct sqa_forecast_options options = self->forecast;

@@ -88,15 +88,16 @@ static enum sqa_status parse_item(const struct sqa_task *task, char *text, size_
                         sqa_quote(shown, name), *at + name_length + 2 + bad);
     const int more = value[value_length] == ',';
     value[value_length] = '\0';
-    const struct sqa_param *p = sqa_params_find(task->params, name);
+    const struct sqa_param *later = task->later ? sqa_params_find(task->later, name) : NULL;
+    const struct sqa_param *table = later ? task->later : task->params, *p = sqa_params_find(table, name);
     if (p) {
-        const uint64_t bit = (uint64_t)1 << ((p - task->params) & 63);
+        const uint64_t bit = (uint64_t)1 << ((p - table + (later ? 32 : 0)) & 63);
         if (*seen & bit)
             return sqa_fail(err, SQA_USAGE, "task %s: %s is given twice, again at character %zu; give it once",
                             task->id, name, *at + 1);
         *seen |= bit;
     }
-    const enum sqa_status status = sqa_params_set(task->id, task->params, self, name, value, arena, err);
+    const enum sqa_status status = sqa_params_set(task->id, table, self, name, value, arena, err);
     if (status != SQA_OK)
         return status;
     *at += name_length + 1 + value_length + (size_t)more;
@@ -136,6 +137,8 @@ static enum sqa_status parse(const char *spec, struct sqa_arena *arena, const st
     if (!*self)
         return no_memory(err);
     enum sqa_status status = sqa_params_defaults((*task)->id, (*task)->params, *self, arena, err);
+    if (status == SQA_OK && (*task)->later)
+        status = sqa_params_defaults((*task)->id, (*task)->later, *self, arena, err);
     if (status == SQA_OK && more && text[++at] == '\0')
         status = sqa_fail(err, SQA_USAGE,
                           "task %s: nothing follows the ':' at character %zu; remove it or write "
@@ -153,6 +156,7 @@ static const char *spell(const struct sqa_task *task, const void *self, int all,
     int printed = 0;
     sqa_text_add(&text, task->id);
     sqa_params_print(task->params, self, all, &text, &printed);
+    sqa_params_print(task->later, self, 0, &text, &printed);
     const char *copy = text.failed ? NULL : sqa_arena_strdup(arena, sqa_text_get(&text));
     sqa_text_clear(&text);
     return copy;
@@ -228,7 +232,15 @@ struct sqa_batch *sqa_batch_create(const struct sqa_dataset *ds, int64_t n, int6
         b->y = sqa_alloc_array(rows * (size_t)ds->horizon, (size_t)ds->outputs * sizeof *b->y);
         b->past_start = sqa_alloc_array(rows, sizeof *b->past_start);
         b->past_count = sqa_alloc_array(rows, sizeof *b->past_count);
-        ok = ok && b->x && b->y && b->past_start && b->past_count;
+        b->units = sqa_alloc_array(rows * (size_t)ds->outputs, 3 * sizeof *b->units);
+        b->mark_count = ds->marks;
+        const size_t times = rows * (size_t)(length + ds->horizon);
+        if (ds->marks > 0) {
+            b->marks = sqa_alloc_array(times, (size_t)ds->marks * sizeof *b->marks);
+            b->calendar = sqa_alloc_array(times, SQA_CALENDAR * sizeof *b->calendar);
+        }
+        ok = ok && b->x && b->y && b->past_start && b->past_count && b->units &&
+             (ds->marks == 0 || (b->marks && b->calendar));
     }
     if (!ok) {
         sqa_batch_free(b);
@@ -241,7 +253,8 @@ void sqa_batch_free(struct sqa_batch *b)
 {
     if (!b)
         return;
-    void *const arrays[] = {b->tokens, b->lengths, b->labels, b->x, b->y, b->past_start, b->past_count, b->index};
+    void *const arrays[] = {b->tokens,     b->lengths, b->labels, b->x,        b->y,    b->past_start,
+                            b->past_count, b->index,   b->marks,  b->calendar, b->units};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         sqa_free(arrays[i]);
     sqa_free(b);

@@ -35,6 +35,8 @@ struct sqa_task {
     const char *help;   /* a paragraph for `describe` */
     enum sqa_task_kind kind;
     const struct sqa_param *params; /* ends with { .name = NULL } */
+    const struct sqa_param *later;  /* more of them, which came when rows had been recorded: full forms leave them out
+                                       where they have their default, so that the keys of those rows stay; or NULL */
     size_t self_size;               /* struct that params fill in */
     const char *const
         *files; /* data files it reads, as sqa_data_find is asked for them; ends with NULL; NULL: none */
@@ -66,6 +68,7 @@ struct sqa_dataset {
     int64_t channels, outputs; /* of x and y */
     int64_t horizon;
     int64_t blank;  /* tokens up to this one count as padding wherever they stand; 0: padding stands behind */
+    int64_t marks;  /* features of a row's time; 0: rows have no times */
     int64_t season; /* natural period in steps (24 for hourly data), 0 unknown */
     int64_t count[SQA_SPLITS];        /* examples */
     const char *const *channel_names; /* outputs names, or NULL */

@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report table export predict data score doctor completion; do
+for verb in list describe run bench explain kernels verify report table export predict data score forecast doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -211,7 +211,31 @@ refused empty '' 'empty.csv: empty'
 refused header 'date,a\n' 'a header but no rows'
 refused short "date,a,b\n$rows" 'short.csv: .*rows'
 refused control "date,a,b\n2020-01-01,\\\\001\\\\033[31m,3\n" "line 2: column 'a'"
+refused hole "date,a,b\n${rows}2020-01-06,1,2\n" 'line 5: 2 rows are missing between 2020-01-03 .*gaps=fill'
+refused order 'date,a\n01/02/2020,1\n' 'the day or the month may stand first; give dates=dmy'
+refused comma 'date;a\n2020-01-01;1,5\n' 'decimal=comma'
+refused left "date,a,b\n${rows}2020-01-04,x,2\n" 'leave_out=NAME'
 fails 3 'missing.csv: No such file' data verify csv:file=missing.csv
+
+# A table continued
+
+for i in $(seq 0 59); do printf '20%02d-%02d,%d,%d\n' $((10 + i / 12)) $((1 + i % 12)) $((i % 12 + i)) $((3 * i)); done |
+    (echo 'Month,a,b' && cat) >months.csv
+works 'ahead.csv: 4 rows from 2015-01-01 to 2015-04-01; figure ahead.svg' forecast --csv months.csv --reading date=Month \
+    --horizon 4 --train steps=20 -o ahead.csv
+is 'rows of a forecast' test "$(cut -d, -f 1 ahead.csv | tr '\n' ' ')" = 'date 2015-01-01 2015-02-01 2015-03-01 2015-04-01 '
+is 'columns of a forecast' test "$(head -n 1 ahead.csv)" = date,a,b
+is 'a figure of a forecast' grep -q '</svg>' ahead.svg
+works 'repeat_last' forecast --csv months.csv --reading date=Month --horizon 4 --mode MS --target a --model seasonal_naive \
+    --no-plot -o season.csv
+is 'the last season again' test "$(tail -n +2 season.csv | cut -d, -f 2 | tr '\n' ' ')" = '48 50 52 54 '
+cut -d, -f 2 months.csv | tail -n +2 >plain.txt
+works 'plain.csv: 2 rows;' forecast --csv plain.txt --horizon 2 --train steps=20 -o plain.csv
+is 'rows without times' test "$(cut -d, -f 1 plain.csv | tr '\n' ' ')" = 'row 61 62 '
+fails 2 '--horizon is missing' forecast --csv months.csv -o x.csv
+fails 3 'no column named date' forecast --csv months.csv --horizon 4 -o x.csv
+fails 3 'too few for lookback 1 and horizon 400' forecast --csv plain.txt --horizon 400 -o x.csv
+fails 2 "no model 'nlinera'; did you mean 'nlinear'" forecast --csv plain.txt --horizon 2 --model nlinera -o x.csv
 fails 3 'Is a directory' data verify csv:file=/
 fails 2 'no file; write csv:file=PATH' data verify csv
 truncate -s 2G sparse.csv

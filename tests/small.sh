@@ -22,6 +22,8 @@ echo '{"name": "the labels"}' >m.json
 works 'accuracy 100.00 %' score $small --pred arrays/test_labels.npy --meta m.json -o scored
 works 'the labels' report scored
 works 'examples' data verify $small
+for i in $(seq 0 79); do echo $((i % 8 + i)); done >series.txt
+works 'repeat_last' forecast --csv series.txt --horizon 3 --train steps=4 -o ahead.csv
 works '' explain s4d --length 64 --batch 2
 works '' list models
 works '' describe listops

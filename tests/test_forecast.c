@@ -59,11 +59,16 @@ static const char *spec_of(const char *dataset, const char *lookback, const char
 {
     static char spec[8400];
     char path[4096];
-    if (strncmp(dataset, "ETTh", 4) == 0)
-        snprintf(spec, sizeof spec, "etth%s:lookback=%s,horizon=%s%s", dataset + 4, lookback, horizon, rest);
-    else
-        snprintf(spec, sizeof spec, "csv:file=%s/%s.csv,lookback=%s,horizon=%s%s%s", shared("data", path), dataset,
-                 lookback, horizon, rest, strncmp(dataset, "weather", 7) == 0 ? ",times=any" : ""); /* one twice */
+    static const char *const tasks[][2] = {
+        {"ETTh1", "etth1"}, {"ETTh2", "etth2"}, {"exchange_rate", "exchange"}, {"national_illness", "ili"}};
+    for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
+        if (strcmp(dataset, tasks[i][0]) == 0) {
+            snprintf(spec, sizeof spec, "%s:lookback=%s,horizon=%s%s", tasks[i][1], lookback, horizon, rest);
+            return spec;
+        }
+    /* Weather: one time stands twice, some are missing. */
+    snprintf(spec, sizeof spec, "csv:file=%s/%s.csv,lookback=%s,horizon=%s%s,times=any,gaps=any",
+             shared("data", path), dataset, lookback, horizon, rest);
     return spec;
 }
 
@@ -135,8 +140,17 @@ static void test_forecast_published(void **state)
                                           {"ILI", "national_illness", "36"}};
     char path[4096];
     struct sqa_sheet sheet;
-    size_t agreed = 0;
+    char name[64];
+    size_t agreed = 0, missing = 0;
+    int absent[4] = {0};
     need("data/ETTh1.csv", path);
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, "data/%s.csv", sets[i][1]);
+        absent[i] = !sqa_file_exists(shared(name, path));
+        missing += absent[i] != 0;
+        if (absent[i])
+            print_message("skipped: %s is not here\n", path);
+    }
     need("published/forecast_ltsf.csv", path);
     assert_int_equal(sqa_sheet_read(path, &sheet, &err), SQA_OK);
     const int table = sqa_sheet_column(&sheet, "table"), model = sqa_sheet_column(&sheet, "model"),
@@ -147,7 +161,7 @@ static void test_forecast_published(void **state)
         if (strcmp(row[table], "Table 2") != 0 || strcmp(row[model], "Repeat") != 0)
             continue;
         for (size_t i = 0; i < 4; i++) {
-            if (strcmp(row[dataset], sets[i][0]) != 0)
+            if (absent[i] || strcmp(row[dataset], sets[i][0]) != 0)
                 continue;
             const char *spec = spec_of(sets[i][1], sets[i][2], row[horizon], ",drop_last_batch=32");
             struct sqa_dataset *ds = open_spec(spec);
@@ -158,7 +172,8 @@ static void test_forecast_published(void **state)
             agreed++;
         }
     }
-    assert_int_equal(agreed, 32);
+    assert_int_equal(agreed, 32 - 8 * missing);
+    print_message("forecast: %zu of 32 published values of Repeat agree to every digit\n", agreed);
     sqa_sheet_clear(&sheet);
 }
 
@@ -201,7 +216,8 @@ static void test_forecast_windows(void **state)
         struct sqa_dataset *ds = open_spec(spec_of(rows[i].dataset, rows[i].lookback, rows[i].horizon, ""));
         for (int s = 0; s < SQA_SPLITS; s++)
             assert_int_equal(ds->count[s], rows[i].count[s]);
-        assert_string_equal(ds->note, "");
+        const int weather = strncmp(rows[i].dataset, "weather", 7) == 0;
+        assert_true(weather ? strstr(ds->note, "in its times") != NULL : *ds->note == '\0');
         sqa_dataset_close(ds);
     }
 }
@@ -333,7 +349,27 @@ static void test_csv_errors(void **state)
         {"\n\n", "", "empty", "header"},
         {"date,x\n", "", "no rows", "add"},
         {"time,x,y\n", "", "no column named date", "time, x, y"},
-        {"2020-01-01,1\n2020-01-02,2\n", "", "no column named date", "2020-01-01"},
+        {"a,b\n1,2\n", "", "no column named date", "dates=none"},
+        {"2020-01-01,1\n2020-01-02,2\n", "", "2 rows are too few", "at least"},
+        {"2020-01-01,1\n2020-01-02,2\n", ",target=z", "no column named 'z'", "1, 2"},
+        {"2020-01-01,1\n2020-01-02,2\n", ",header=yes", "no column named date", "2020-01-01"},
+        {"day,x\n2020-01-01,1\n", ",header=no", "header=no", "header=yes"},
+        {"day,x\n2020-01-01,1\n", ",date=week", "no column named 'week'", "day, x"},
+        {"y,m,d,x\n2020,2,30,1\n", ",date=y/m/d", "line 2: '2020-02-30", "not a date"},
+        {"y,m,d,x\n2020,2,a,1\n", ",date=y/m/d", "line 2: 'a'", "not a date"},
+        {"date,x\n01/02/2020,1\n", "", "line 2: in '01/02/2020'", "dates=dmy or dates=mdy"},
+        {"date,x\n13/02/2020,1\n", ",dates=mdy", "line 2: '13/02/2020' is not a date", "dmy"},
+        {"date,x\n2020-01-01,1\n2020-01-02,1\n2020-01-05,1\n2020-01-06,2\n2020-01-08,2\n", "",
+         "line 4: 2 rows are missing between 2020-01-02 00:00:00 and 2020-01-05 00:00:00, the first of several",
+         "gaps=fill"},
+        {"date,x\n2020-01-31,1\n2020-02-29,1\n2020-03-31,1\n2020-05-31,1\n2020-06-30,1\n", "",
+         "line 5: 1 row is missing", "gaps=any"},
+        {"date,x\n2020-01-02,1\n2020-01-03,1\n2020-01-06,1\n2020-01-07,1\n2020-01-09,1\n2020-01-10,2\n", "",
+         "line 6: 1 row is missing between 2020-01-07", "gaps=any"},
+        {"date;x\n2020-01-01;1,5\n", "", "line 2: column 'x': '1,5' is not a finite", "decimal=comma"},
+        {"date,x,y\n2020-01-01,,1\n2020-01-02,?,1\n", ",missing=fill", "column 'x' has no number", "remove"},
+        {"date,x,s\n2020-01-01,1,NE\n", "", "line 2: column 's': 'NE' is not a finite", "leave_out=NAME"},
+        {"date,s\n2020-01-01,NE\n", ",leave_out=s", "no column but the date", "add"},
         {"date\n2020-01-01\n", "", "no column but the date", "add"},
         {"date,DATE,x\n", "", "two columns named date", "rename"},
         {"date,x,y\n2020-01-01,1,2\n", ",target=z", "no column named 'z'", "date, x, y"},
@@ -349,7 +385,7 @@ static void test_csv_errors(void **state)
         {"date,x\n2020-01-01,-inf\n", "", "line 2: column 'x' is -inf", "finite"},
         {"date,x\n2020-01-01,NA\n", "", "line 2: column 'x' is NA", "finite"},
         {"date,x\n2020-01-01,1\n2020-01-02,\n", "", "line 3: column 'x' is empty", "fill"},
-        {"date,x\n01.02.2020,1\n", "", "line 2: '01.02.2020' is not a date", "YYYY-MM-DD"},
+        {"date,x\n32.02.2020,1\n", "", "line 2: '32.02.2020' is not a date", "YYYY-MM-DD"},
         {"date,x\n,1\n", "", "line 2: '' is not a date", "YYYY-MM-DD"},
         {"date,x\n2020-01-02,1\n2020-01-01,1\n", "", "line 3", "2020-01-02 on line 2"},
         {"date,x\n\n2020-01-01,1\n\n2020-01-01 00:00,1\n", "", "line 5", "line 3"},

@@ -1,0 +1,35 @@
+/* electricity.c - hourly consumption of 321 clients */
+#include "tasks/forecast.h"
+
+static const char *const files[] = {"electricity.csv", "electricity.txt.gz", "electricity.txt", NULL};
+
+static enum sqa_status open_set(const void *parsed, const struct sqa_task_env *env, struct sqa_dataset *ds,
+                                struct sqa_err *err)
+{
+    static const struct sqa_forecast_set set = {
+        .files = files,
+        .published_at = "github.com/thuml/Autoformer (its README: all_six_datasets), as electricity.txt.gz at "
+                        "github.com/laiguokun/multivariate-time-series-data",
+        .rows = 26304,
+        .channels = 321,
+        .season = 24,
+        .target_last = 1,
+        .parts = {.rule = SQA_PARTS_712}};
+    const struct sqa_forecast_self *self = parsed;
+    return sqa_forecast_open_set(ds, env, &set, &self->forecast, err);
+}
+
+const struct sqa_task sqa_task_electricity = {
+    .id = "electricity",
+    .title = "Electricity (321 clients, hourly)",
+    .source = "UCI ElectricityLoadDiagrams20112014; Lai et al. 2018, arXiv 1703.07015; as cut by Wu et al. 2021, "
+              "arXiv 2106.13008",
+    .help =
+        "Hourly consumption of 321 clients in kWh, 2012 to 2014 (ECL). Split 7:1:2 by rows. The text file without "
+        "dates that LSTNet published is read too; features of time are then missing.",
+    .params = sqa_forecast_params,
+    .self_size = sizeof(struct sqa_forecast_self),
+    .files = files,
+    .open = open_set,
+    SQA_FORECAST_TASK,
+};
