@@ -515,7 +515,7 @@ static double kattn_error(const struct sqa_kernels *simd, uint64_t key, size_t n
     if (simd->kattn_workspace(&f) > sizeof workspace_f)
         return HUGE_VAL;
     for (int b = 0; b < 7; b++)
-        fill(b, key, MAX, -1, 1);
+        fill(b, key, MAX, b < 2 && form / 2 == SQA_MAP_NONE ? 0 : -1, 1); /* features are not negative */
     fill(10, key, state, 0, 0);
     fill(11, key, state, 0, 0);
 #define CALLS(k, a, T, ws)                                                      \

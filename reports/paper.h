@@ -14,6 +14,7 @@
  *     scale                recipe file that --plan runs
  *     published_scale      the one that is the published setting (else `scale`): a cell of another one says so
  *     seeds                of --plan (else 1)
+ *     metric               accuracy: what the published table calls its scores (else accuracy)
  *     baseline             model that sizes and speeds are held against; speed: again for a second one
  *     size_rule            per cent more parameters than the baseline at most, else a cell is marked; 0: no rule
  *     score, speed, at     bubbles: two other tables and a column of the second
@@ -74,7 +75,7 @@ struct sqa_paper {
     const char *name, *title, *source, *scale, *published_scale;
     enum sqa_paper_kind kind;
     const char *published[SQA_PAPER_PUBLISHED], *baseline[SQA_PAPER_BASELINES], *note[SQA_PAPER_NOTES];
-    const char *score, *speed, *at;
+    const char *score, *speed, *at, *metric;
     size_t n_published, n_baselines, n_notes;
     int64_t seeds;
     double size_rule;

@@ -224,9 +224,10 @@ static void printed_accuracy(struct sqa_paper_fill *f, struct sqa_paper_panel *p
                              const struct sqa_paper_row *row)
 {
     for (size_t c = 0; c < p->n_tasks; c++)
-        sqa_paper_put_printed(
-            &l->cells[c],
-            sqa_published_find(f->published, l->id, row->label, f->paper->columns[c].published, "accuracy"), 1);
+        sqa_paper_put_printed(&l->cells[c],
+                              sqa_published_find(f->published, l->id, row->label, f->paper->columns[c].published,
+                                                 f->paper->metric ? f->paper->metric : "accuracy"),
+                              1);
     averages(f, p, l);
     check_average(f, l, p->n_tasks, row->label);
 }

@@ -93,7 +93,7 @@ static enum sqa_status set_table(struct parser *p, const char *name, const char 
         const char *name, **to;
     } texts[] = {
         {"title", &t->title}, {"source", &t->source}, {"scale", &t->scale}, {"published_scale", &t->published_scale},
-        {"score", &t->score}, {"speed", &t->speed},   {"at", &t->at}};
+        {"score", &t->score}, {"speed", &t->speed},   {"at", &t->at},       {"metric", &t->metric}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(texts[i].name, name) == 0)
             return put_text(p, texts[i].to, name, value);

@@ -12,7 +12,7 @@ trap 'rm -rf "$out"' EXIT
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} TERM=dumb
 unset SEQARENA_ALLOC_FAIL_AT SEQARENA_DATA SEQARENA_RECIPES SEQARENA_RESULTS MAKEFLAGS MFLAGS MAKELEVEL
 passed=0 failed=0 skipped=0
-limit=${CHECK_TIMEOUT:-180} # seconds a unit test program
+limit=${CHECK_TIMEOUT:-300} # seconds a unit test program
 [ "$mode" = sanitizer ] && limit=$((4 * limit))
 progress() { [ -t 2 ] && printf '\r\033[K%s' "$1" >&2; }
 

@@ -563,7 +563,7 @@ static void test_short_forms(void **state)
     const char *names[SQA_TABLE_NAMES];
     struct sqa_err err = {0};
     const size_t n = sqa_table_names(&arena, names);
-    assert_int_equal(n, 6);
+    assert_int_equal(n, 13);
     for (size_t i = 0; i < n; i++) {
         struct sqa_paper p;
         if (sqa_table_load(names[i], &p, &err) != SQA_OK)
