@@ -174,6 +174,12 @@ struct sqa_variant {
      * x: what the slot's line says; slot model: the real input (B, L, C) or token ids i32 (B, L). NULL after failure.
      */
     struct sqa_tensor *(*build)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
+    /* Slot model with blocks of its own (sqa_build_blocks): the items of mixer, channel, norm and residual, in their
+     * short form, that stand when the text names none. Without a mixer here it takes no +slot=. `tokens` is how many
+     * positions the blocks see (mixers are checked for it). */
+    const char *slots[SQA_SLOTS];
+    int64_t (*tokens)(const void *self, const struct sqa_signature *task);
+    const char *small; /* slot model: parameters for checks on a dozen rows: "patch=4,stride=2"; NULL: none */
     /* True: with these parameters the model's answers depend on how many positions of padding a row has; NULL: never,
      * but for mixers and models without SQA_TRAIT_PADDING. */
     bool (*padded)(const void *self);
