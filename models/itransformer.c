@@ -44,7 +44,8 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
         return sqa_fail(err, SQA_UNSUPPORTED,
                         "itransformer: it forecasts series; take a forecasting task such as etth1");
     if (sqa_instance_find(frame->instance) != SQA_INSTANCE_NONE)
-        return sqa_fail(err, SQA_UNSUPPORTED, "itransformer: instance=%s; its own parameter is norm=", frame->instance);
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "itransformer: instance=%s; its own parameter is norm=", frame->instance);
     return SQA_OK;
 }
 
@@ -81,8 +82,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
 static double flops(const void *self, const struct sqa_context *c)
 {
     const struct self *s = self;
-    const double b = (double)c->batch, l = (double)c->length, d = (double)c->frame.dim,
-                 h = (double)c->task->horizon, o = (double)c->task->outputs;
+    const double b = (double)c->batch, l = (double)c->length, d = (double)c->frame.dim, h = (double)c->task->horizon,
+                 o = (double)c->task->outputs;
     struct sqa_context in = *c;
     in.length = in.max_length = tokens(self, c->task);
     return sqa_instance_flops(c, sqa_instance_find(s->instance)) + b * (double)in.length * (2 * l * d + d) +
@@ -157,8 +158,9 @@ static enum sqa_status any_number_of_channels(struct sqa_err *err)
     enum sqa_status status = forecast(any_order[0], C, x, y, &few, err);
     if (status == SQA_OK)
         status = forecast(any_order[0], 2 * C, x, y, &many, err);
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("parameters with twice the channels", fabs((double)(many - few)), 0, err);
+    return status != SQA_OK
+               ? status
+               : sqa_probe_expect("parameters with twice the channels", fabs((double)(many - few)), 0, err);
 }
 
 static enum sqa_status parameter_count(struct sqa_err *err)

@@ -99,9 +99,8 @@ static enum sqa_status chosen_rows(struct sqa_err *err)
     for (int i = 0; i < OUT; i++)
         want[i] = x[(i / (H * C) * L + L - 1 - i / C % H) * C + i % C] + 0.5;
     const enum sqa_status status = forecast("linear", x, mirror, y, NULL, err);
-    return status != SQA_OK
-               ? status
-               : sqa_probe_expect("rows read backwards", sqa_probe_difference(y, want, OUT), 1e-15, err);
+    return status != SQA_OK ? status
+                            : sqa_probe_expect("rows read backwards", sqa_probe_difference(y, want, OUT), 1e-15, err);
 }
 
 static enum sqa_status channels_alone(struct sqa_err *err)

@@ -27,7 +27,8 @@ enum { MOST_PARTS = 12 }; /* of a patch, each `stride` values */
 
 static const struct sqa_param params[] = {
     {"patch", "values of a patch", SQA_PARAM_INT, "16", 1, 4096, offsetof(struct self, patch), NULL},
-    {"stride", "from patch to patch; divides patch", SQA_PARAM_INT, "8", 1, 4096, offsetof(struct self, stride), NULL},
+    {"stride", "from patch to patch; divides patch", SQA_PARAM_INT, "8", 1, 4096, offsetof(struct self, stride),
+     NULL},
     {"norm", "instance normalisation: none, norm, affine (RevIN), last", SQA_PARAM_CHOICE, "norm", 0, 0,
      offsetof(struct self, instance), SQA_INSTANCE_CHOICES},
     {"head_dropout", "share of the forecast's values dropped in training", SQA_PARAM_REAL, "0", 0, 0.99,
@@ -51,9 +52,10 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
                         "patchtst: patch=%lld, stride=%lld; give a stride that divides patch, at most %d times",
                         (long long)s->patch, (long long)s->stride, (int)MOST_PARTS);
     if (s->patch > task->length)
-        return sqa_fail(err, SQA_UNSUPPORTED,
-                        "patchtst: patch=%lld of a look-back of %lld rows; give a shorter patch or a longer look-back",
-                        (long long)s->patch, (long long)task->length);
+        return sqa_fail(
+            err, SQA_UNSUPPORTED,
+            "patchtst: patch=%lld of a look-back of %lld rows; give a shorter patch or a longer look-back",
+            (long long)s->patch, (long long)task->length);
     if (sqa_instance_find(frame->instance) != SQA_INSTANCE_NONE)
         return sqa_fail(err, SQA_UNSUPPORTED, "patchtst: instance=%s; its own parameter is norm=", frame->instance);
     return SQA_OK;
@@ -221,8 +223,9 @@ const struct sqa_variant sqa_variant_patchtst = {
     .title = "PatchTST",
     .source = "Nie et al. 2022, arXiv:2211.14730",
     .complexity = "O(C (N^2 D + N D^2 + N D H)) time, N = L / stride",
-    .help = "PatchTST/42 is a look-back of 336, PatchTST/64 of 512, both of patches of 16 with stride 8. +mixer= puts "
-            "any mixer of the registry on the patches.",
+    .help =
+        "PatchTST/42 is a look-back of 336, PatchTST/64 of 512, both of patches of 16 with stride 8. +mixer= puts "
+        "any mixer of the registry on the patches.",
     .traits = SQA_TRAIT_FRAME,
     .params = params,
     .self_size = sizeof(struct self),

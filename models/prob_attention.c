@@ -1,8 +1,8 @@
 /*
  * prob_attention.c - see prob_attention.h
  *
- * prob_pick measures and chooses; gather_rows takes the chosen queries, the attention op does the rest, and place_rows
- * puts its rows over the default. Chosen queries stand in ascending order.
+ * prob_pick measures and chooses; gather_rows takes the chosen queries, the attention op does the rest, and
+ * place_rows puts its rows over the default. Chosen queries stand in ascending order.
  */
 #include "models/prob_attention.h"
 
@@ -38,16 +38,16 @@ struct pick_job {
 };
 
 /* Partial sums in a fixed order that vector units can follow. */
-#define DEFINE(T, name)                                       \
-    static double name(const T *a, const T *b, int64_t d)     \
-    {                                                         \
-        T part[8] = {0};                                      \
-        int64_t i = 0;                                        \
-        for (; i + 8 <= d; i += 8)                            \
-            for (int j = 0; j < 8; j++)                       \
-                part[j] += a[i + j] * b[i + j];               \
-        for (; i < d; i++)                                    \
-            part[0] += a[i] * b[i];                           \
+#define DEFINE(T, name)                                                                                         \
+    static double name(const T *a, const T *b, int64_t d)                                                       \
+    {                                                                                                           \
+        T part[8] = {0};                                                                                        \
+        int64_t i = 0;                                                                                          \
+        for (; i + 8 <= d; i += 8)                                                                              \
+            for (int j = 0; j < 8; j++)                                                                         \
+                part[j] += a[i + j] * b[i + j];                                                                 \
+        for (; i < d; i++)                                                                                      \
+            part[0] += a[i] * b[i];                                                                             \
         return (double)((part[0] + part[4]) + (part[1] + part[5]) + (part[2] + part[6]) + (part[3] + part[7])); \
     }
 DEFINE(float, dot_f32)
@@ -130,7 +130,8 @@ static void pick_run(const struct sqa_node *n, const struct sqa_run *r)
     j.measure = (double *)(void *)sqa_take(r->workspace, &at, (size_t)(pairs * q->dim[1]) * sizeof(double));
     j.sample = (uint32_t *)(void *)sqa_take(r->workspace, &at, (size_t)(r->threads * a->samples) * sizeof(uint32_t));
     const double work = (double)(pairs * q->dim[1] * a->samples * q->dim[3]);
-    sqa_chunks(r, q->dim[1], sqa_max64(1, SQA_CHUNK / sqa_max64(1, pairs * a->samples * q->dim[3])), work, measure, &j);
+    sqa_chunks(r, q->dim[1], sqa_max64(1, SQA_CHUNK / sqa_max64(1, pairs * a->samples * q->dim[3])), work, measure,
+               &j);
     sqa_chunks(r, pairs, sqa_max64(1, SQA_CHUNK / sqa_max64(1, q->dim[1])), (double)(pairs * q->dim[1]), choose, &j);
 }
 
@@ -182,8 +183,7 @@ static enum sqa_status gather_shape(struct sqa_node *n, struct sqa_err *err)
 {
     const struct sqa_tensor *x = n->in[1];
     (void)err;
-    sqa_set_output(n, 0, x->dtype, 4,
-                   (const int64_t[]){x->dim[0], n->in[INDEX]->dim[2], x->dim[2], x->dim[3]});
+    sqa_set_output(n, 0, x->dtype, 4, (const int64_t[]){x->dim[0], n->in[INDEX]->dim[2], x->dim[2], x->dim[3]});
     return SQA_OK;
 }
 
@@ -368,14 +368,16 @@ struct sqa_tensor *sqa_prob_attention(struct sqa_graph *g, struct sqa_tensor *q,
     struct sqa_attention_masks masks = {.lengths = lengths};
     if (spec.causal && index)
         masks.bias = sqa_apply(g, &not_after, &m, sizeof m, 1, &index);
-    struct sqa_tensor *o = sqa_attention_masked(
-        g, gather(g, index, q), k, v, masks, (struct sqa_attention_spec){.scale = spec.scale, .dropout = spec.dropout});
+    struct sqa_tensor *o =
+        sqa_attention_masked(g, gather(g, index, q), k, v, masks,
+                             (struct sqa_attention_spec){.scale = spec.scale, .dropout = spec.dropout});
     return place(g, index, fallback(g, q, v, lengths, spec.causal), o, q->dim[1]);
 }
 
-double sqa_prob_attention_flops(const struct sqa_prob_attention_spec *spec, int64_t batch, int64_t heads, int64_t length,
-                                int64_t d)
+double sqa_prob_attention_flops(const struct sqa_prob_attention_spec *spec, int64_t batch, int64_t heads,
+                                int64_t length, int64_t d)
 {
     const double n = (double)sqa_prob_attention_count(spec->factor, length), l = (double)length, w = (double)d;
-    return (double)(batch * heads) * (l * n * (2 * w + 2) + n * l * (4 * w + 5 + (spec->causal ? 1 : 0)) + (spec->causal ? l : l + 1) * w);
+    return (double)(batch * heads) *
+           (l * n * (2 * w + 2) + n * l * (4 * w + 5 + (spec->causal ? 1 : 0)) + (spec->causal ? l : l + 2) * w);
 }

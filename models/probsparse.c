@@ -4,7 +4,7 @@
  * Computes  models/prob_attention.h: the u queries whose sampled scores are least even attend to all valid keys, the
  *           others get the mean of the valid values; heads merged by Wo
  * Shapes    x (B, L, D) -> (B, L, D); u = U = min(factor ceil(ln L), L)
- * Cost      projections + B H (L U (2 d + 2) + u L (4 d + 5) + (L + 1) d) flops
+ * Cost      projections + B H (L U (2 d + 2) + u L (4 d + 5) + (L + 2) d) flops
  * Source    Zhou et al. 2021, arXiv:2012.07436; zhouhaoyi/Informer2020, models/attn.py
  * Departs   keys are drawn among the valid ones; evaluation draws the same keys every time (there: anew). U and u are
  *           of the padded length, so padding changes answers. No causal form: which queries attend depends on later
@@ -67,9 +67,9 @@ static enum sqa_status every_query(struct sqa_err *err)
         status = sqa_probe_run(&p, x, z, err);
     for (int i = 31 * D; i < L * D; i++) /* padding */
         y[L * D + i] = z[L * D + i] = 0;
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("u = L against softmax attention", sqa_probe_difference(y, z, X), 1e-12,
-                                               err);
+    return status != SQA_OK
+               ? status
+               : sqa_probe_expect("u = L against softmax attention", sqa_probe_difference(y, z, X), 1e-12, err);
 }
 
 static void open_values(struct sqa_store *s, void *user)
@@ -149,8 +149,9 @@ const struct sqa_variant sqa_variant_probsparse = {
     .title = "ProbSparse attention (Informer)",
     .source = "Zhou et al. 2021, arXiv:2012.07436",
     .complexity = "O(L log L D) time, O(L D) memory",
-    .help = "Each query is measured on a few drawn keys; the few queries whose scores stand out attend to all keys, the "
-            "rest get the mean of the values.",
+    .help =
+        "Each query is measured on a few drawn keys; the few queries whose scores stand out attend to all keys, the "
+        "rest get the mean of the values.",
     .traits = SQA_TRAIT_SUM_TO_ONE | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
