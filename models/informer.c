@@ -1,15 +1,15 @@
 /*
  * informer.c - ProbSparse attention, distilling between encoder layers, and the horizon in one pass
  *
- * Computes  models/seq2seq.h with models/prob_attention.h: in the encoder as the mixer probsparse (another with +mixer=),
- *           in the decoder masked, with heads and time exchanged before they are merged when mix=1; attention to the
+ * Computes  models/seq2seq.h with models/prob_attention.h: in the encoder as the mixer probsparse (another with
+ * +mixer=), in the decoder masked, with heads and time exchanged before they are merged when mix=1; attention to the
  *           encoder is full
  * Shapes    x (B, L, C) and times of L + H rows -> y (B, H, outputs)
  * Cost      in closed form (sqa_seq2seq_flops); O(L ln L D) for attention of the first encoder layer
  * Source    Zhou et al. 2021, arXiv:2012.07436; zhouhaoyi/Informer2020, models/. Its embeddings have biases
- *           (embed_bias=1); those of LTSF-Linear and Time-Series-Library, which print 14.39M parameters, have not. Their
- *           distilling pads by 2 (padding=2; 96 rows become 49), Informer2020's by 1 (48)
- * Departs   linear weights begin Xavier-uniform and biases 0; evaluation draws the same keys every time
+ *           (embed_bias=1); those of LTSF-Linear and Time-Series-Library, which print 14.39M parameters, have not.
+ * Their distilling pads by 2 (padding=2; 96 rows become 49), Informer2020's by 1 (48) Departs   linear weights begin
+ * Xavier-uniform and biases 0; evaluation draws the same keys every time
  */
 #include <math.h>
 
@@ -23,15 +23,16 @@ struct self {
 };
 
 static const struct sqa_param params[] = {
-    {"label", "known rows that the decoder begins with", SQA_PARAM_INT, "48", 0, 1 << 24, offsetof(struct self, label),
+    {"label", "known rows that the decoder begins with", SQA_PARAM_INT, "48", 0, 1 << 24,
+     offsetof(struct self, label), NULL},
+    {"decoder_layers", "layers of the decoder", SQA_PARAM_INT, "1", 1, 64, offsetof(struct self, decoder_layers),
      NULL},
-    {"decoder_layers", "layers of the decoder", SQA_PARAM_INT, "1", 1, 64, offsetof(struct self, decoder_layers), NULL},
     {"factor", "c of c ceil(ln L) in the decoder; the encoder's is +mixer=probsparse:factor=", SQA_PARAM_INT, "5", 1,
      1 << 20, offsetof(struct self, factor), NULL},
     {"distil", "1: the encoder halves its length between layers", SQA_PARAM_BOOL, "1", 0, 0,
      offsetof(struct self, distil), NULL},
-    {"padding", "rows that distilling's convolution pads by", SQA_PARAM_INT, "1", 1, 2, offsetof(struct self, padding),
-     NULL},
+    {"padding", "rows that distilling's convolution pads by", SQA_PARAM_INT, "1", 1, 2,
+     offsetof(struct self, padding), NULL},
     {"mix", "1: the decoder exchanges heads and time before it merges heads, as published", SQA_PARAM_BOOL, "1", 0, 0,
      offsetof(struct self, mix), NULL},
     {"embed_bias", "1: biases in the embeddings of values and times", SQA_PARAM_BOOL, "0", 0, 0,
@@ -105,7 +106,8 @@ static double flops(const void *self, const struct sqa_context *c)
 
 enum { L = 12, H = 5, B = 2, C = 3, F = 4, ROWS = B * L * C, OUT = B * H * C, TIMES = B * (L + H) * F };
 
-static enum sqa_status forecast(const char *spec, const double *x, const double *marks, double *y, struct sqa_err *err)
+static enum sqa_status forecast(const char *spec, const double *x, const double *marks, double *y,
+                                struct sqa_err *err)
 {
     const struct sqa_probe_whole p = {
         .model = spec,
@@ -124,9 +126,9 @@ static enum sqa_status all_queries(struct sqa_err *err)
     double x[ROWS], marks[TIMES], y[OUT], z[OUT];
     sqa_probe_normal(1, x, ROWS);
     sqa_probe_normal(2, marks, TIMES);
-    enum sqa_status status = forecast(
-        "informer:dim=8,heads=2,ffn=6,layers=2,label=4,factor=9,distil=0,mix=0+mixer=probsparse:factor=9", x, marks, y,
-        err);
+    enum sqa_status status =
+        forecast("informer:dim=8,heads=2,ffn=6,layers=2,label=4,factor=9,distil=0,mix=0+mixer=probsparse:factor=9", x,
+                 marks, y, err);
     if (status == SQA_OK)
         status = forecast("transformer_ed:dim=8,heads=2,ffn=6,layers=2,label=4", x, marks, z, err);
     return status != SQA_OK ? status
@@ -180,8 +182,9 @@ const struct sqa_variant sqa_variant_informer = {
     .title = "Informer",
     .source = "Zhou et al. 2021, arXiv:2012.07436",
     .complexity = "O((L + S + H) ln(L + S + H) D + (S + H) L D) time, S = label",
-    .help = "Which queries attend follows from sampled keys: training draws anew each step, evaluation always the same. "
-            "The decoder's masked form still sees later positions through that choice.",
+    .help =
+        "Which queries attend follows from sampled keys: training draws anew each step, evaluation always the same. "
+        "The decoder's masked form still sees later positions through that choice.",
     .traits = SQA_TRAIT_FRAME,
     .params = params,
     .self_size = sizeof(struct self),

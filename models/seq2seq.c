@@ -42,7 +42,8 @@ static struct sqa_tensor *embed(const struct sqa_seq2seq *s, struct sqa_context 
     const struct sqa_init normal = {.kind = SQA_INIT_NORMAL, .b = deviation}, zero = {.kind = SQA_INIT_ZERO};
     const size_t mark = sqa_scope_push(c->g, "%s", scope);
     struct sqa_tensor *w = sqa_param_tensor(c, "value.w", SQA_GROUP_REGULAR, normal, SQA_DIMS(KERNEL * channels, d));
-    struct sqa_tensor *b = s->embed_bias ? sqa_param_tensor(c, "value.b", SQA_GROUP_NO_DECAY, zero, SQA_DIMS(d)) : NULL;
+    struct sqa_tensor *b =
+        s->embed_bias ? sqa_param_tensor(c, "value.b", SQA_GROUP_NO_DECAY, zero, SQA_DIMS(d)) : NULL;
     x = plain_part(c, "sinusoid", "position", sqa_linear(c->g, neighbours(c, x, 1), w, b));
     if (marks)
         x = sqa_add(c->g, x, sqa_dense_layer(c, "time", sqa_dense(c->g, marks), d, s->embed_bias));
@@ -51,8 +52,8 @@ static struct sqa_tensor *embed(const struct sqa_seq2seq *s, struct sqa_context 
     return x;
 }
 
-/* Largest of rows 2 i - 1, 2 i, 2 i + 1: (B, L, D) -> (B, ceil(L / 2), D). A row beyond an end repeats that end, which
- * is in its window anyhow. */
+/* Largest of rows 2 i - 1, 2 i, 2 i + 1: (B, L, D) -> (B, ceil(L / 2), D). A row beyond an end repeats that end,
+ * which is in its window anyhow. */
 static struct sqa_tensor *halve(struct sqa_context *c, struct sqa_tensor *x)
 {
     if (!x)
@@ -84,7 +85,8 @@ static struct sqa_tensor *distil(const struct sqa_seq2seq *s, struct sqa_context
 }
 
 /* x + dropout(y) under a norm */
-static struct sqa_tensor *sum_norm(struct sqa_context *c, const char *norm, struct sqa_tensor *x, struct sqa_tensor *y)
+static struct sqa_tensor *sum_norm(struct sqa_context *c, const char *norm, struct sqa_tensor *x,
+                                   struct sqa_tensor *y)
 {
     return sqa_build_norm(c, norm, sqa_add(c->g, x, y));
 }

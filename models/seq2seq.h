@@ -1,8 +1,8 @@
 /*
  * seq2seq.h - encoder and decoder of forecasts made in one pass, which transformer_ed and informer share
  *
- * Embedding: a circular convolution of kernel 3 over time without bias, Kaiming-normal, plus sines of the position, plus
- * a linear map of the rows' time features where the task has times (all else goes without), then dropout.
+ * Embedding: a circular convolution of kernel 3 over time without bias, Kaiming-normal, plus sines of the position,
+ * plus a linear map of the rows' time features where the task has times (all else goes without), then dropout.
  * Encoder: blocks of the model's own slots, a layer norm; with `distil` between two blocks a circular convolution of
  * kernel 3 (D -> D), BatchNorm, ELU and max-pooling of kernel 3, stride 2, padding 1: L -> ceil(L / 2).
  * Decoder: the last `label` rows of x, then H rows of zeros, embedded; layers of self-attention, attention to the

@@ -1,13 +1,11 @@
 /*
  * transformer_ed.c - the Transformer with encoder and decoder, forecasting the whole horizon in one pass
  *
- * Computes  models/seq2seq.h with softmax attention: any mixer of the registry in the encoder (+mixer=), causal softmax
- *           attention, then attention to the encoder in the decoder
- * Shapes    x (B, L, C) and times of L + H rows -> y (B, H, outputs)
- * Cost      in closed form (sqa_seq2seq_flops); O(L^2 D + (S + H) (S + H + L) D) for attention, S = label
- * Source    Vaswani et al. 2017, arXiv:1706.03762; forecasting as thuml/Time-Series-Library, models/Transformer.py and
- *           cure-lab/LTSF-Linear have it
- * Departs   linear weights begin Xavier-uniform and biases 0
+ * Computes  models/seq2seq.h with softmax attention: any mixer of the registry in the encoder (+mixer=), causal
+ * softmax attention, then attention to the encoder in the decoder Shapes    x (B, L, C) and times of L + H rows -> y
+ * (B, H, outputs) Cost      in closed form (sqa_seq2seq_flops); O(L^2 D + (S + H) (S + H + L) D) for attention, S =
+ * label Source    Vaswani et al. 2017, arXiv:1706.03762; forecasting as thuml/Time-Series-Library,
+ * models/Transformer.py and cure-lab/LTSF-Linear have it Departs   linear weights begin Xavier-uniform and biases 0
  */
 #include <math.h>
 
@@ -19,22 +17,22 @@ struct self {
     const char *instance;
 };
 
-static const struct sqa_param params[] = {
-    {"label", "known rows that the decoder begins with", SQA_PARAM_INT, "48", 0, 1 << 24, offsetof(struct self, label),
-     NULL},
-    {"decoder_layers", "layers of the decoder", SQA_PARAM_INT, "1", 1, 64, offsetof(struct self, decoder_layers), NULL},
-    {"embed_bias", "1: biases in the embeddings of values and times", SQA_PARAM_BOOL, "0", 0, 0,
-     offsetof(struct self, embed_bias), NULL},
-    {"norm", "instance normalisation: none, norm, affine (RevIN), last", SQA_PARAM_CHOICE, "none", 0, 0,
-     offsetof(struct self, instance), SQA_INSTANCE_CHOICES},
-    {.name = NULL}};
+static const struct sqa_param params[] = {{"label", "known rows that the decoder begins with", SQA_PARAM_INT, "48", 0,
+                                           1 << 24, offsetof(struct self, label), NULL},
+                                          {"decoder_layers", "layers of the decoder", SQA_PARAM_INT, "1", 1, 64,
+                                           offsetof(struct self, decoder_layers), NULL},
+                                          {"embed_bias", "1: biases in the embeddings of values and times",
+                                           SQA_PARAM_BOOL, "0", 0, 0, offsetof(struct self, embed_bias), NULL},
+                                          {"norm", "instance normalisation: none, norm, affine (RevIN), last",
+                                           SQA_PARAM_CHOICE, "none", 0, 0, offsetof(struct self, instance),
+                                           SQA_INSTANCE_CHOICES},
+                                          {.name = NULL}};
 
 static struct sqa_tensor *attend(const void *self, struct sqa_context *c, struct sqa_heads h)
 {
     (void)self;
-    const struct sqa_attention_spec spec = {.scale = 1 / sqrt((double)sqa_head_dim(&c->frame)),
-                                            .causal = true,
-                                            .dropout = c->frame.attention_dropout};
+    const struct sqa_attention_spec spec = {
+        .scale = 1 / sqrt((double)sqa_head_dim(&c->frame)), .causal = true, .dropout = c->frame.attention_dropout};
     return sqa_attention(c->g, h.q, h.k, h.v, NULL, spec);
 }
 
@@ -172,8 +170,9 @@ const struct sqa_variant sqa_variant_transformer_ed = {
     .title = "Transformer, encoder and decoder",
     .source = "Vaswani et al. 2017, arXiv:1706.03762; thuml/Time-Series-Library, models/Transformer.py",
     .complexity = "O((L^2 + (S + H) (S + H + L)) D) time, S = label",
-    .help = "The decoder sees the last `label` rows and zeros for the horizon: nothing of what is to be forecast is in "
-            "it, and the horizon comes out in one pass.",
+    .help =
+        "The decoder sees the last `label` rows and zeros for the horizon: nothing of what is to be forecast is in "
+        "it, and the horizon comes out in one pass.",
     .traits = SQA_TRAIT_FRAME,
     .params = params,
     .self_size = sizeof(struct self),
