@@ -116,7 +116,9 @@ static void every_variant_survives_poison_and_recomputation(void **state)
             continue;
         n[slot]++;
         if (slot == SQA_SLOT_MODEL) {
-            snprintf(model, sizeof model, "%s%s%s", (*v)->id, (*v)->small ? ":" : "", (*v)->small ? (*v)->small : "");
+            const bool frame = (*v)->traits & SQA_TRAIT_FRAME;
+            snprintf(model, sizeof model, "%s%s%s%s", (*v)->id, frame ? ":dim=8,ffn=12,layers=3" : "",
+                     (*v)->small ? "," : "", (*v)->small ? (*v)->small : "");
             all_ways_agree(model, &series, SQA_F64);
             all_ways_agree(model, &series, SQA_F32);
             continue;
