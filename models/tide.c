@@ -1,17 +1,16 @@
 /*
  * tide.c - a perceptron of one channel's look-back and the times of look-back and horizon
  *
- * Computes  block(x) = norm(relu(x W1 + b1) W2 + b2 + x W3 + b3). For each channel: times of the L + H rows by a block
- *           to 2 numbers each; x and all of them by `layers` blocks to D numbers; by `decoder_layers` blocks to
- *           `decode` numbers for each step; these with the step's own 2 by a last block without norm to the forecast,
- *           plus x W + b over time. x by instance norm before, undone after
- * Shapes    x (B, L, C) and times (B, L + H, F) -> y (B, H, outputs): the last `outputs` channels. Hidden widths: dim of
- *           the frame, ffn in the last block. Tasks without times go without
+ * Computes  block(x) = norm(relu(x W1 + b1) W2 + b2 + x W3 + b3). For each channel: times of the L + H rows by a
+ * block to 2 numbers each; x and all of them by `layers` blocks to D numbers; by `decoder_layers` blocks to `decode`
+ * numbers for each step; these with the step's own 2 by a last block without norm to the forecast, plus x W + b over
+ * time. x by instance norm before, undone after Shapes    x (B, L, C) and times (B, L + H, F) -> y (B, H, outputs):
+ * the last `outputs` channels. Hidden widths: dim of the frame, ffn in the last block. Tasks without times go without
  * Cost      in closed form; O(outputs (L + H) D) for each row of the batch
  * Source    Das et al. 2023, arXiv:2304.08424; thuml/Time-Series-Library, models/TiDE.py
- * Departs   the last block has no norm: the published codes norm its single number, which leaves 0 and only W and b of
- *           the sum (temporal_norm=1 does so). Layers of encoder and decoder have weights of their own (the library
- *           repeats one). Weights begin Xavier-uniform and biases 0
+ * Departs   the last block has no norm: the published codes norm its single number, which leaves 0 and only W and b
+ * of the sum (temporal_norm=1 does so). Layers of encoder and decoder have weights of their own (the library repeats
+ * one). Weights begin Xavier-uniform and biases 0
  */
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +26,8 @@ struct self {
 enum { FEATURES = 2 };
 
 static const struct sqa_param params[] = {
-    {"decoder_layers", "blocks of the decoder", SQA_PARAM_INT, "2", 1, 64, offsetof(struct self, decoder_layers), NULL},
+    {"decoder_layers", "blocks of the decoder", SQA_PARAM_INT, "2", 1, 64, offsetof(struct self, decoder_layers),
+     NULL},
     {"decode", "numbers of each step that the decoder makes", SQA_PARAM_INT, "8", 1, 4096,
      offsetof(struct self, decode), NULL},
     {"temporal_norm", "1: a norm over the single number of the last block, as published code", SQA_PARAM_BOOL, "0", 0,

@@ -5,10 +5,9 @@
  *           relu(x W1 + b1) W2 + b2 of hidden width D; then y = x W + b over time
  * Shapes    x (B, L, C) -> y (B, H, outputs): the last `outputs` channels
  * Cost      layers B (C (4 L D + 2 D + L) + L (4 C D + 2 D + C) + 2 L C) + B outputs (2 L H + H) flops
- * Source    Chen et al. 2023, arXiv:2303.06053; in the form of thuml/Time-Series-Library, models/TSMixer.py, which has
- *           no normalisation (the paper has one over time and channels). layers (2 L D + L + 2 C D + C + 2 D) +
- *           H (L + 1) parameters
- * Departs   weights begin Xavier-uniform and biases 0
+ * Source    Chen et al. 2023, arXiv:2303.06053; in the form of thuml/Time-Series-Library, models/TSMixer.py, which
+ * has no normalisation (the paper has one over time and channels). layers (2 L D + L + 2 C D + C + 2 D) + H (L + 1)
+ * parameters Departs   weights begin Xavier-uniform and biases 0
  */
 #include <math.h>
 
@@ -19,10 +18,10 @@ struct self {
     const char *instance;
 };
 
-static const struct sqa_param params[] = {
-    {"norm", "instance normalisation: none, norm, affine (RevIN), last", SQA_PARAM_CHOICE, "none", 0, 0,
-     offsetof(struct self, instance), SQA_INSTANCE_CHOICES},
-    {.name = NULL}};
+static const struct sqa_param params[] = {{"norm", "instance normalisation: none, norm, affine (RevIN), last",
+                                           SQA_PARAM_CHOICE, "none", 0, 0, offsetof(struct self, instance),
+                                           SQA_INSTANCE_CHOICES},
+                                          {.name = NULL}};
 
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
@@ -84,8 +83,8 @@ enum { L = 12, H = 5, B = 2, C = 3, D = 8, LAYERS = 2, ROWS = B * L * C, OUT = B
 
 #define SIZES "tsmixer:dim=8,layers=2"
 
-static enum sqa_status forecast(const char *spec, const double *x, void (*edit)(struct sqa_store *, void *), double *y,
-                                int64_t *parameters, struct sqa_err *err)
+static enum sqa_status forecast(const char *spec, const double *x, void (*edit)(struct sqa_store *, void *),
+                                double *y, int64_t *parameters, struct sqa_err *err)
 {
     const struct sqa_probe_whole p = {
         .model = spec,
