@@ -1,4 +1,5 @@
-/* test_forecast_models.c - forecasting models: published parameter counts, slots of models, shapes for many channels, recipes */
+/* test_forecast_models.c - forecasting models: published parameter counts, slots of models, shapes for many channels,
+ * recipes */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,8 @@
 
 static struct sqa_err err;
 
-static struct sqa_signature forecast(int64_t length, int64_t channels, int64_t outputs, int64_t horizon, int64_t marks)
+static struct sqa_signature forecast(int64_t length, int64_t channels, int64_t outputs, int64_t horizon,
+                                     int64_t marks)
 {
     return (struct sqa_signature){.kind = SQA_FORECAST,
                                   .length = length,
@@ -37,15 +39,16 @@ static int64_t parameters(const char *model, struct sqa_signature task)
     return n;
 }
 
-/* DLinear as printed in LTSF-Linear's table 8 (139.7K), iTransformer in Time-Series-Library issue 283 (4.83M), Informer
- * and Transformer in LTSF-Linear's table 8 (14.39M, 13.61M: 862 channels). */
+/* DLinear as printed in LTSF-Linear's table 8 (139.7K), iTransformer in Time-Series-Library issue 283 (4.83M),
+ * Informer and Transformer in LTSF-Linear's table 8 (14.39M, 13.61M: 862 channels). */
 static void published_parameter_counts(void **state)
 {
     (void)state;
     const struct sqa_signature wide = forecast(96, 862, 862, 720, 4);
     assert_int_equal(parameters("dlinear", forecast(96, 321, 321, 720, 4)), 139680);
     assert_int_equal(parameters("linear", forecast(96, 321, 321, 720, 4)), 720 * 97);
-    assert_int_equal(parameters("itransformer:dim=512,ffn=512,heads=8,layers=3", forecast(96, 21, 21, 96, 4)), 4833888);
+    assert_int_equal(parameters("itransformer:dim=512,ffn=512,heads=8,layers=3", forecast(96, 21, 21, 96, 4)),
+                     4833888);
     assert_int_equal(parameters("informer:dim=512,ffn=2048,heads=8,layers=2", wide), 14393182);
     assert_int_equal(parameters("transformer_ed:dim=512,ffn=2048,heads=8,layers=2", wide), 13605214);
     /* with biases in both embeddings, as Informer2020 */
@@ -85,7 +88,8 @@ static void forms_and_refusals(void **state)
     } forms[] = {
         {"itransformer", "itransformer"},
         {"itransformer+mixer=transformer", "itransformer"},
-        {"itransformer:dim=32,norm=none+mixer=performer:features=8", "itransformer:norm=none,dim=32+mixer=performer:features=8"},
+        {"itransformer:dim=32,norm=none+mixer=performer:features=8",
+         "itransformer:norm=none,dim=32+mixer=performer:features=8"},
         {"patchtst+mixer=realformer:projection_dropout=1", "patchtst"},
         {"patchtst+mixer=realformer", "patchtst+mixer=realformer"},
         {"patchtst+norm=layernorm", "patchtst+norm=layernorm"},
@@ -144,18 +148,19 @@ static void unfit_tasks_are_refused(void **state)
  * one output of many channels, label 0 and horizons beyond the look-back. */
 static void every_mode_builds(void **state)
 {
-    static const char *const models[] = {"linear",  "itransformer:dim=8,ffn=6", "patchtst:dim=8,ffn=6,patch=4,stride=2",
-                                         "tsmixer:dim=8", "tide:dim=8,ffn=6", "informer:dim=8,ffn=6,label=0",
-                                         "transformer_ed:dim=8,ffn=6,label=0"};
+    static const char *const models[] = {
+        "linear",           "itransformer:dim=8,ffn=6",     "patchtst:dim=8,ffn=6,patch=4,stride=2", "tsmixer:dim=8",
+        "tide:dim=8,ffn=6", "informer:dim=8,ffn=6,label=0", "transformer_ed:dim=8,ffn=6,label=0"};
     (void)state;
     for (size_t i = 0; i < COUNT(models); i++) {
-        const struct sqa_signature tasks[] = {forecast(24, 1, 1, 5, 4), forecast(24, 7, 1, 5, 4), forecast(24, 7, 7, 1, 0),
-                                              forecast(24, 2, 2, 30, 6)};
+        const struct sqa_signature tasks[] = {forecast(24, 1, 1, 5, 4), forecast(24, 7, 1, 5, 4),
+                                              forecast(24, 7, 7, 1, 0), forecast(24, 2, 2, 30, 6)};
         for (size_t k = 0; k < COUNT(tasks); k++) {
             double y[7 * 30 * 2], flops = 0, closed = 0;
             const struct sqa_probe_whole p = {
                 .model = models[i], .task = tasks[k], .batch = 2, .seed = 3, .real = SQA_F64};
-            if (sqa_probe_whole(&p, y, NULL, &err) != SQA_OK || sqa_probe_whole_cost(&p, &flops, &closed, &err) != SQA_OK)
+            if (sqa_probe_whole(&p, y, NULL, &err) != SQA_OK ||
+                sqa_probe_whole_cost(&p, &flops, &closed, &err) != SQA_OK)
                 fail_msg("%s, task %zu: %s", models[i], k, err.text);
             if (!(fabs(flops - closed) <= 1e-9 * flops))
                 fail_msg("%s, task %zu: closed form %.0f, graph %.0f", models[i], k, closed, flops);
@@ -197,7 +202,8 @@ static void recipes_follow_the_task(void **state)
             fail_msg("%s", err.text);
         const char *built = sqa_recipe_model(&arena, rows[i].model, defaults);
         struct sqa_model *m;
-        if (!strstr(built, rows[i].holds) || sqa_model_parse(rows[i].holds[0] ? built : rows[i].model, &m, &err) != SQA_OK)
+        if (!strstr(built, rows[i].holds) ||
+            sqa_model_parse(rows[i].holds[0] ? built : rows[i].model, &m, &err) != SQA_OK)
             fail_msg("%s on %s: %s", rows[i].model, rows[i].task, built);
         sqa_model_free(m);
         assert_float_equal(r.rate, rows[i].rate, 1e-12);
