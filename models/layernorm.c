@@ -3,7 +3,7 @@
  *
  * Computes  y = (x - mean) / sqrt(variance + eps) * gain + bias over the last axis, population variance
  * Shapes    x (B, L, D) -> y (B, L, D); gain, bias (D)
- * Cost      O(B L D) flops, counted by the op
+ * Cost      7 B L D flops
  * Source    Ba et al. 2016, arXiv:1607.06450
  * Departs   nothing
  */
@@ -26,6 +26,12 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     return sqa_layernorm(c->g, x, gain, bias, s->eps, false);
 }
 
+static double flops(const void *self, const struct sqa_context *c)
+{
+    (void)self;
+    return 7 * (double)c->batch * (double)c->length * (double)c->frame.dim;
+}
+
 const struct sqa_variant sqa_variant_layernorm = {
     .id = "layernorm",
     .slot = SQA_SLOT_NORM,
@@ -35,4 +41,5 @@ const struct sqa_variant sqa_variant_layernorm = {
     .params = params,
     .self_size = sizeof(struct self),
     .build = build,
+    .flops = flops,
 };

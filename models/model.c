@@ -5,6 +5,7 @@
  * the residual variant's; one that needs a norm after the last block adds it there (prenorm). Rows of padding run
  * through the blocks; mixers and pools leave them out by c->lengths.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -175,6 +176,47 @@ struct sqa_tensor *sqa_build_norm(struct sqa_context *c, const char *name, struc
     return build_same(c, &c->model->slot[SQA_SLOT_NORM], name, x);
 }
 
+struct sqa_tensor *sqa_build_block(struct sqa_context *c, struct sqa_tensor *x)
+{
+    const struct sqa_item *residual = &c->model->slot[SQA_SLOT_RESIDUAL];
+    const size_t mark = sqa_scope_push(c->g, "blocks.%d", c->layer);
+    x = x ? residual->variant->build(residual->self, c, x) : NULL;
+    sqa_scope_pop(c->g, mark);
+    return x;
+}
+
+struct sqa_tensor *sqa_build_blocks(struct sqa_context *c, struct sqa_tensor *x)
+{
+    for (c->layer = 0; c->layer < c->frame.layers; c->layer++)
+        x = sqa_build_block(c, x);
+    return x;
+}
+
+double sqa_item_flops(const struct sqa_item *item, const struct sqa_context *c)
+{
+    return !item->variant->build ? 0 : item->variant->flops ? item->variant->flops(item->self, c) : (double)NAN;
+}
+
+double sqa_block_flops(const struct sqa_context *c)
+{
+    const struct sqa_model *m = c->model;
+    const double channel = sqa_item_flops(&m->slot[SQA_SLOT_CHANNEL], c);
+    const double sum = (double)c->batch * (double)c->length * (double)c->frame.dim;
+    const double part = sqa_item_flops(&m->slot[SQA_SLOT_NORM], c) + sum;
+    if (strcmp(m->slot[SQA_SLOT_RESIDUAL].variant->id, "postnorm") != 0)
+        return (double)NAN;
+    return sqa_item_flops(&m->mixer[c->layer % m->mixers], c) + channel + part * (sqa_has_channel(c) ? 2 : 1);
+}
+
+double sqa_blocks_flops(const struct sqa_context *c)
+{
+    struct sqa_context at = *c;
+    double flops = 0;
+    for (at.layer = 0; at.layer < c->frame.layers; at.layer++)
+        flops += sqa_block_flops(&at);
+    return flops;
+}
+
 static bool is_padded(const struct sqa_item *item)
 {
     const struct sqa_variant *v = item->variant;
@@ -227,6 +269,19 @@ static enum sqa_status check_item(const struct sqa_model *m, const struct sqa_it
     return v->check ? v->check(item->self, &m->frame, task, err) : SQA_OK;
 }
 
+/* The items of a model's own blocks, which see its tokens. */
+static enum sqa_status check_blocks(const struct sqa_model *m, const struct sqa_signature *task, struct sqa_err *err)
+{
+    struct sqa_signature inside = *task;
+    enum sqa_status status = SQA_OK;
+    inside.length = m->preset.variant->tokens(m->preset.self, task);
+    for (int i = 0; i < m->mixers && status == SQA_OK; i++)
+        status = check_item(m, &m->mixer[i], &inside, err);
+    for (int s = 0; s < SQA_SLOTS && status == SQA_OK; s++)
+        status = check_item(m, &m->slot[s], &inside, err);
+    return status;
+}
+
 enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_signature *task, struct sqa_err *err)
 {
     const char *name = m->preset.variant->id;
@@ -251,8 +306,10 @@ enum sqa_status sqa_model_check(const struct sqa_model *m, const struct sqa_sign
         sqa_instance_find(m->frame.instance) != SQA_INSTANCE_NONE)
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: instance=%s on a task that is no forecast; leave it out", name,
                         m->frame.instance);
-    if (m->preset.variant->slot != SQA_SLOT_MIXER)
-        return check_item(m, &m->preset, task, err);
+    if (m->preset.variant->slot != SQA_SLOT_MIXER) {
+        const enum sqa_status status = check_item(m, &m->preset, task, err);
+        return status == SQA_OK && sqa_spec_has_slots(m->preset.variant) ? check_blocks(m, task, err) : status;
+    }
     if (task->kind != SQA_PAIR &&
         strcmp(m->slot[SQA_SLOT_PAIR].variant->id, sqa_spec_slot_default[SQA_SLOT_PAIR]) != 0)
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: pair=%s on a task without pairs; leave +pair= out", name,
@@ -337,12 +394,7 @@ static struct sqa_tensor *frame(struct sqa_context *c, struct sqa_tensor *in)
     struct sqa_tensor *x = put_in_front(c, embed(c, in));
     x = build_same(c, &c->model->slot[SQA_SLOT_POSITION], "position", x);
     x = sqa_dropout(c->g, x, c->frame.dropout);
-    for (c->layer = 0; c->layer < c->frame.layers; c->layer++) {
-        const size_t mark = sqa_scope_push(c->g, "blocks.%d", c->layer);
-        const struct sqa_item *residual = &c->model->slot[SQA_SLOT_RESIDUAL];
-        x = x ? residual->variant->build(residual->self, c, x) : NULL;
-        sqa_scope_pop(c->g, mark);
-    }
+    x = sqa_build_blocks(c, x);
     if (c->task->kind != SQA_TAG)
         x = build_item(c, SQA_SLOT_POOL, x);
     if (c->task->kind == SQA_PAIR)

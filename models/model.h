@@ -25,7 +25,7 @@ struct sqa_model {
     struct sqa_item preset;
     struct sqa_frame frame;
     struct sqa_item
-        slot[SQA_SLOTS]; /* channel, norm, residual, position, pool, pair, head; unset for model and floor presets */
+        slot[SQA_SLOTS]; /* channel, norm, residual, position, pool, pair, head; of models those of variant->slots */
     int mixers;          /* 1, or the length of the stack */
     struct sqa_item mixer[SQA_MAX_LAYERS];
     const char *short_form, *full_form;
@@ -77,5 +77,14 @@ struct sqa_tensor *sqa_build_mixer(struct sqa_context *c, struct sqa_tensor *x);
 struct sqa_tensor *sqa_build_channel(struct sqa_context *c, struct sqa_tensor *x); /* scope "channel" */
 bool sqa_has_channel(const struct sqa_context *c); /* false: the block ends with its mixer */
 struct sqa_tensor *sqa_build_norm(struct sqa_context *c, const char *name, struct sqa_tensor *x);
+/* For models with blocks of their own: the block of c->layer, scope "blocks.LAYER", and all frame.layers of them;
+ * x (c->batch, c->length, frame.dim). */
+struct sqa_tensor *sqa_build_block(struct sqa_context *c, struct sqa_tensor *x);
+struct sqa_tensor *sqa_build_blocks(struct sqa_context *c, struct sqa_tensor *x);
+/* Forward flops of the mixer of c->layer, of channel and norm, and of the block of c->layer when its residual is
+ * postnorm; NaN where a part states none. */
+double sqa_item_flops(const struct sqa_item *item, const struct sqa_context *c);
+double sqa_block_flops(const struct sqa_context *c);
+double sqa_blocks_flops(const struct sqa_context *c);
 
 #endif

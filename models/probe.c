@@ -408,7 +408,8 @@ static enum sqa_status open_whole(const struct sqa_probe_whole *p, enum sqa_mode
     sqa_store_init(&r->store, real, p->seed);
     sqa_graph_init(&g, real, false);
     const int64_t length = p->length ? p->length : p->task.length;
-    r->c = (struct sqa_context){.task = &r->task,
+    r->c = (struct sqa_context){.model = r->model,
+                                .task = &r->task,
                                 .frame = r->model->frame,
                                 .batch = p->batch,
                                 .length = length,

@@ -325,8 +325,11 @@ static enum sqa_status read_slot(struct parser *p, size_t end)
                    "no slot '%s'; %s%s%sslots are mixer, channel, norm, residual, position, pool, pair, head", name,
                    near ? "did you mean '" : "", near ? near : "", near ? "'? " : "");
     }
-    if (sqa_spec_whole(p->m))
-        return bad(p, start, "%s is a whole model and has no slots; leave +%s out", p->m->preset.variant->id, name);
+    const struct sqa_variant *preset = p->m->preset.variant;
+    if (!sqa_spec_has_slots(preset))
+        return bad(p, start, "%s is a whole model and has no slots; leave +%s out", preset->id, name);
+    if (preset->slot != SQA_SLOT_MIXER && !preset->slots[slot])
+        return bad(p, start, "%s has no slot %s; it takes mixer, channel, norm and residual", preset->id, name);
     if (p->slot_given[slot])
         return bad(p, start, "slot %s is given twice; keep one", name);
     p->slot_given[slot] = true;
@@ -355,11 +358,12 @@ static enum sqa_status settle_mixers(struct parser *p)
 {
     struct sqa_model *m = p->m;
     if (!p->mixer_given) {
-        m->mixer[0] = m->preset;
+        if (!sqa_spec_whole(m))
+            m->mixer[0] = m->preset;
         m->mixers = 1;
         return SQA_OK;
     }
-    if (p->own_at)
+    if (p->own_at && !sqa_spec_whole(m))
         return bad(p, p->own_at, "a parameter of mixer %s, which +mixer= replaces; write it on the item of +mixer=",
                    m->preset.variant->id);
     if (m->mixers == 0)
@@ -380,8 +384,30 @@ static enum sqa_status settle_mixers(struct parser *p)
             break;
     }
     m->mixers = period;
-    m->preset = m->mixer[0];
+    if (!sqa_spec_whole(m))
+        m->preset = m->mixer[0];
     return failed ? nomem(p->err) : SQA_OK;
+}
+
+/* The items of slots that nothing is said about. */
+static enum sqa_status default_slots(struct parser *p)
+{
+    struct sqa_model *m = p->m;
+    enum sqa_status status = SQA_OK;
+    for (int s = 0; s < SQA_SLOTS && status == SQA_OK; s++) {
+        const char *text = sqa_spec_default(m->preset.variant, s);
+        struct parser inner = {.m = m, .text = text, .err = p->err};
+        char id[WORD_MAX];
+        if (!text)
+            continue;
+        snprintf(id, sizeof id, "%.*s", (int)strcspn(text, ":"), text);
+        if (!sqa_variant_find(id))
+            return sqa_fail(p->err, SQA_UNSUPPORTED, "model: this build has no %s '%s'; build it with models/%s.c",
+                            sqa_slot_name((enum sqa_slot)s), id, id);
+        status = read_item(&inner, strlen(text), (enum sqa_slot)s, false,
+                           s == SQA_SLOT_MIXER ? &m->mixer[0] : &m->slot[s]);
+    }
+    return status;
 }
 
 static enum sqa_status parse(struct parser *p)
@@ -398,19 +424,13 @@ static enum sqa_status parse(struct parser *p)
         status = sqa_params_defaults("model", sqa_frame_later, &m->frame, &m->arena, p->err);
     if (status == SQA_OK)
         status = read_item(p, segment_end(p), SQA_SLOT_MIXER, true, &m->preset);
-    for (int s = 0; s < SQA_SLOTS && status == SQA_OK && !sqa_spec_whole(m); s++) {
-        const struct sqa_variant *v = sqa_spec_slot_default[s] ? sqa_variant_find(sqa_spec_slot_default[s]) : NULL;
-        if (sqa_spec_slot_default[s] && !v)
-            return sqa_fail(p->err, SQA_UNSUPPORTED, "model: this build has no %s '%s'; build it with models/%s.c",
-                            sqa_slot_name((enum sqa_slot)s), sqa_spec_slot_default[s], sqa_spec_slot_default[s]);
-        if (v)
-            status = make_item(p, v, &m->slot[s]);
-    }
+    if (status == SQA_OK)
+        status = default_slots(p);
     while (status == SQA_OK && p->text[p->at] == '+') {
         p->at++;
         status = read_slot(p, segment_end(p));
     }
-    if (status == SQA_OK && !sqa_spec_whole(m))
+    if (status == SQA_OK && sqa_spec_has_slots(m->preset.variant))
         status = settle_mixers(p);
     if (status != SQA_OK)
         return status;

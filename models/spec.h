@@ -9,8 +9,13 @@
 /* The item a slot has when nothing is said; NULL for mixer, model and floor. */
 extern const char *const sqa_spec_slot_default[SQA_SLOTS];
 
-/* The preset is a model or a floor: it has no slots. */
+/* The preset is a model or a floor: it stands for itself, whatever its slots hold. */
 bool sqa_spec_whole(const struct sqa_model *m);
+/* A mixer, or a model with blocks of its own. */
+bool sqa_spec_has_slots(const struct sqa_variant *v);
+/* The text of a slot of a preset of v when nothing is said; NULL: it has no such slot, or, of a mixer, is that slot.
+ */
+const char *sqa_spec_default(const struct sqa_variant *v, int slot);
 /* A preset of v takes the frame's parameters. */
 bool sqa_spec_takes_frame(const struct sqa_variant *v);
 /* Its parameter form is lra. */

@@ -14,6 +14,16 @@ bool sqa_spec_whole(const struct sqa_model *m)
     return m->preset.variant->slot != SQA_SLOT_MIXER;
 }
 
+bool sqa_spec_has_slots(const struct sqa_variant *v)
+{
+    return v->slot == SQA_SLOT_MIXER || v->slots[SQA_SLOT_MIXER];
+}
+
+const char *sqa_spec_default(const struct sqa_variant *v, int slot)
+{
+    return v->slot == SQA_SLOT_MIXER ? sqa_spec_slot_default[slot] : v->slots[slot];
+}
+
 bool sqa_spec_takes_frame(const struct sqa_variant *v)
 {
     return v->slot == SQA_SLOT_MIXER || (v->traits & SQA_TRAIT_FRAME);
@@ -96,15 +106,16 @@ const char *sqa_spec_form(struct sqa_model *m, bool all)
         sqa_params_print(sqa_frame_params, &m->frame, all, &out, &printed);
         sqa_params_print(sqa_frame_later, &m->frame, false, &out, &printed);
     }
-    if (!sqa_spec_whole(m) && m->mixers > 1)
+    if (sqa_spec_has_slots(v) && m->mixers > 1)
         print_stack(m, all, &out);
-    for (int s = 0; s < SQA_SLOTS && !sqa_spec_whole(m); s++) {
-        if (!sqa_spec_slot_default[s])
+    for (int s = 0; s < SQA_SLOTS; s++) {
+        const char *fallback = sqa_spec_default(v, s);
+        if (!fallback || (s == SQA_SLOT_MIXER && m->mixers > 1))
             continue;
         struct sqa_text item = {0};
-        print_item(&m->slot[s], all, &item);
+        print_item(s == SQA_SLOT_MIXER ? &m->mixer[0] : &m->slot[s], all, &item);
         /* Few tasks have pairs, and rows from before there were any keep their full form. */
-        if ((all && s != SQA_SLOT_PAIR) || strcmp(sqa_text_get(&item), sqa_spec_slot_default[s]) != 0)
+        if ((all && s != SQA_SLOT_PAIR) || strcmp(sqa_text_get(&item), fallback) != 0)
             sqa_text_printf(&out, "+%s=%s", sqa_slot_name((enum sqa_slot)s), sqa_text_get(&item));
         out.failed |= item.failed;
         sqa_text_clear(&item);

@@ -196,10 +196,15 @@ struct sqa_variant {
      */
     struct sqa_tensor *(*build)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
     /* mixer, pool; NULL: none. One position of what build makes with frame.causal: x (B, 1, D) of position
-     * c->position
-     * -> (B, 1, D); a pool (B, D), of the positions so far. Parameters have build's names and shapes; what is kept
+     * c->position -> (B, 1, D); a pool (B, D), of the positions so far. Parameters have build's names and shapes; what is kept
      * from position to position is state (step.h). Other slots work on each position alone: build does for them. */
     struct sqa_tensor *(*step)(const void *self, struct sqa_context *c, struct sqa_tensor *x);
+    /* Slot model with blocks of its own (sqa_build_blocks): the items of mixer, channel, norm and residual, in their
+     * short form, that stand when the text names none. Without a mixer here it takes no +slot=. `tokens` is how many
+     * positions the blocks see (mixers are checked for it). */
+    const char *slots[SQA_SLOTS];
+    int64_t (*tokens)(const void *self, const struct sqa_signature *task);
+    const char *small; /* slot model: parameters for checks on a dozen rows: "patch=4,stride=2"; NULL: none */
     /* True: with these parameters the model's answers depend on how many positions of padding a row has; NULL: never,
      * but for mixers and models without SQA_TRAIT_PADDING. */
     bool (*padded)(const void *self);

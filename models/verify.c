@@ -337,6 +337,8 @@ static void check_mixer(struct verify *v)
     v->lra = false;
 }
 
+static const char *const small_frame = "dim=8,heads=2,ffn=6,layers=2";
+
 /* Whole models on a small task of each kind. */
 static const struct sqa_signature tokens = {.kind = SQA_CLASSIFY, .vocab = 7, .classes = 3, .length = 9};
 static const struct sqa_signature series = {
@@ -368,10 +370,15 @@ static void check_whole(struct verify *v, const char *model, const struct sqa_si
 static void check_model(struct verify *v)
 {
     struct sqa_err err = {0};
-    check_whole(v, v->variant->id, &series);
-    check_whole(v, v->variant->id, &tokens);
+    const bool frame = v->variant->traits & SQA_TRAIT_FRAME;
+    const char *own = v->variant->small;
+    char model[256];
+    snprintf(model, sizeof model, "%s%s%s%s%s", v->variant->id, frame || own ? ":" : "", frame ? small_frame : "",
+             frame && own ? "," : "", own ? own : "");
+    check_whole(v, model, &series);
+    check_whole(v, model, &tokens);
     double counted = 0, closed = 0;
-    struct sqa_probe_whole p = {.model = v->variant->id, .task = series, .batch = 2, .real = SQA_F64};
+    struct sqa_probe_whole p = {.model = model, .task = series, .batch = 2, .real = SQA_F64};
     enum sqa_status status = sqa_probe_whole_cost(&p, &counted, &closed, &err);
     if (status == SQA_UNSUPPORTED) {
         p.task = tokens;
@@ -410,12 +417,12 @@ static void check_whole_steps(struct verify *v)
 
 static void check_frame(struct verify *v)
 {
-    static const char *const sizes = "dim=8,heads=2,ffn=6,layers=2";
     char model[256];
     if (v->variant->slot == SQA_SLOT_MIXER)
-        snprintf(model, sizeof model, "%s:%s", v->variant->id, sizes);
+        snprintf(model, sizeof model, "%s:%s", v->variant->id, small_frame);
     else
-        snprintf(model, sizeof model, "transformer:%s+%s=%s", sizes, sqa_slot_name(v->variant->slot), v->variant->id);
+        snprintf(model, sizeof model, "transformer:%s+%s=%s", small_frame, sqa_slot_name(v->variant->slot),
+                 v->variant->id);
     check_whole(v, model, &pairs);
     if (v->variant->slot == SQA_SLOT_PAIR)
         return;
