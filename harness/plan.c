@@ -8,6 +8,7 @@
 #include <pcre2.h>
 
 #include "base/file.h"
+#include "harness/train.h"
 #include "models/model.h"
 #include "tasks/task.h"
 
@@ -206,33 +207,55 @@ static bool has_step(const char *model)
     return has;
 }
 
-/* Whether a model chosen by a pattern makes sense on a kind of task; a typed one is tried and answers for itself. */
-static bool suits(const char *model, const struct sqa_task *task)
+/* Whether the model is a floor that the task does not name */
+static bool foreign_floor(const char *model, const struct sqa_task *task)
 {
     struct sqa_model *m;
-    const struct sqa_signature s = {.kind = task->kind,
-                                    .vocab = task->kind == SQA_FORECAST ? 0 : 32,
-                                    .classes = 10,
-                                    .length = 512,
-                                    .channels = 7,
-                                    .outputs = 7,
-                                    .horizon = 24,
-                                    .season = 24,
-                                    .marks = 4};
+    if (sqa_model_parse(model, &m, NULL) != SQA_OK)
+        return false; /* as in `suits` */
+    bool foreign = sqa_model_is_floor(m);
+    for (const char *const *f = task->floors; foreign && f && *f; f++)
+        foreign = strcmp(*f, m->preset.variant->id) != 0;
+    sqa_model_free(m);
+    return foreign;
+}
+
+/* Whether a model chosen by a pattern makes sense on a task, as far as its sizes are known before it is opened; a typed
+ * one is tried and answers for itself. */
+static bool suits(const char *model, const struct sqa_signature *task)
+{
+    struct sqa_model *m;
     if (sqa_model_parse(model, &m, NULL) != SQA_OK)
         return true; /* a registered id fails only for lack of memory, which making the cell will tell */
-    bool ok = sqa_model_check(m, &s, NULL) == SQA_OK;
-    if (ok && sqa_model_is_floor(m)) {
-        ok = false;
-        for (const char *const *f = task->floors; f && *f; f++)
-            ok = ok || strcmp(*f, m->preset.variant->id) == 0;
-    }
+    const bool ok = sqa_model_check(m, task, NULL) == SQA_OK;
     sqa_model_free(m);
     return ok;
 }
 
+/* Sizes that a task does not know before it is opened are supposed. */
+static enum sqa_status supposed(const char *task, struct sqa_arena *arena, struct sqa_signature *s,
+                                struct sqa_err *err)
+{
+    struct sqa_dataset ds = {.vocab = 32,
+                             .classes = 10,
+                             .length = 512,
+                             .channels = 7,
+                             .outputs = 7,
+                             .horizon = 24,
+                             .season = 24,
+                             .marks = 4};
+    const enum sqa_status status = sqa_task_sizes(task, arena, &ds, err);
+    if (status != SQA_OK)
+        return status;
+    if (ds.task->kind == SQA_FORECAST)
+        ds.vocab = 0;
+    sqa_signature_of(&ds, s);
+    return SQA_OK;
+}
+
 static enum sqa_status cells_of_pair(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
-                                     struct sqa_cell c, const char *overrides, struct sqa_err *err)
+                                     const struct sqa_signature *by_pattern, struct sqa_cell c, const char *overrides,
+                                     struct sqa_err *err)
 {
     struct sqa_model *m;
     enum sqa_status status = sqa_model_parse(c.model, &m, err);
@@ -248,7 +271,9 @@ static enum sqa_status cells_of_pair(struct sqa_run_plan *p, const struct sqa_se
         cell.seed = s->seed + i;
         cell.dtype = floor || !s->dtype ? f32 : s->dtype;
         status = complete(p, &cell, overrides, err);
-        if (status == SQA_OK)
+        if (status == SQA_OK && by_pattern && !suits(cell.model_text, by_pattern))
+            p->left_out++;
+        else if (status == SQA_OK)
             status = sqa_plan_add(p, &cell, err);
     }
     return status;
@@ -326,16 +351,20 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
                          .step = s->step,
                          .train_accuracy = !bench,
                          .seed = s->seed};
+    struct sqa_signature sizes;
     enum sqa_status status = sqa_task_canonical(task_text, &p->arena, &task, &c.task, &c.task_full, err);
+    if (status == SQA_OK)
+        status = supposed(task_text, &p->arena, &sizes, err);
     if (status != SQA_OK)
         return status;
     if (!bench)
         add_baselines(&models, task);
     for (int i = 0; i < models.n && status == SQA_OK; i++) {
-        if (models.by_pattern[i] && (!suits(models.text[i], task) || (s->step && !has_step(models.text[i]))))
+        const int by_pattern = models.by_pattern[i];
+        if (by_pattern && (foreign_floor(models.text[i], task) || (s->step && !has_step(models.text[i]))))
             continue;
         c.model = models.text[i];
-        status = cells_of_pair(p, s, bench, c, overrides, err);
+        status = cells_of_pair(p, s, bench, by_pattern ? &sizes : NULL, c, overrides, err);
     }
     return status;
 }

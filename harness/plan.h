@@ -37,6 +37,7 @@ struct sqa_run_plan {
     int examples, profile, keep_weights;
     const char *counters, *data_dir;
     const char *recompute; /* cheap, off or blocks (engine/graph.h); "" is cheap */
+    int left_out;          /* cells of models chosen by a pattern that do not take the task; not in run.json */
     int n, capacity;
     struct sqa_cell *cells;
 };

@@ -114,6 +114,8 @@ static void bench_defaults(void *options)
     o->s.scale = "bench";
 }
 
+static const char left_out[] = "%d left out: their models do not take the task (--model MODEL says why)\n";
+
 static enum sqa_status dry_run(const struct sqa_run_plan *p, struct sqa_err *err)
 {
     struct sqa_columns c = {.n = 6, .right = 8};
@@ -128,6 +130,8 @@ static enum sqa_status dry_run(const struct sqa_run_plan *p, struct sqa_err *err
     }
     sqa_columns_print(&c, &t);
     sqa_text_printf(&t, "%d cells\n", p->n);
+    if (p->left_out > 0)
+        sqa_text_printf(&t, left_out, p->left_out);
     return sqa_print(&t, NULL, err);
 }
 
@@ -186,6 +190,8 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
         p.cells[i].train = wanted[SQA_PHASE_TRAIN];
         p.cells[i].infer = wanted[SQA_PHASE_INFER];
     }
+    if (status == SQA_OK && p.left_out > 0 && !o->dry_run && !o->quiet)
+        fprintf(stderr, left_out, p.left_out);
     if (status == SQA_OK)
         status = o->dry_run ? dry_run(&p, err) : sqa_drive(&p, &drive, err);
     sqa_run_plan_clear(&p);

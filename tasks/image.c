@@ -262,6 +262,18 @@ static enum sqa_status choose_norm(struct state *state, const struct self *self,
     return SQA_OK;
 }
 
+/* Of CIFAR's pictures unless files are named, which say theirs */
+static void sizes(const void *parsed, struct sqa_dataset *ds)
+{
+    const struct self *self = parsed;
+    const bool reals = strcmp(self->input, "reals") == 0;
+    ds->vocab = reals ? 0 : 257;
+    ds->blank = !reals && strcmp(self->form, "lra") == 0; /* token 1 is black */
+    ds->channels = reals ? self->rgb ? 3 : 1 : 0;
+    ds->classes = self->classes;
+    ds->length = *self->train ? ds->length : 1024;
+}
+
 static enum sqa_status open_image(const void *parsed, const struct sqa_task_env *env, struct sqa_dataset *ds,
                                   struct sqa_err *err)
 {
@@ -279,10 +291,8 @@ static enum sqa_status open_image(const void *parsed, const struct sqa_task_env 
         return status;
     const bool reals = strcmp(self->input, "reals") == 0;
     state->positions = state->images.rows * state->images.columns;
-    ds->vocab = reals ? 0 : 257;
-    ds->blank = !reals && strcmp(self->form, "lra") == 0; /* token 1 is black */
+    sizes(self, ds);
     ds->channels = reals ? state->images.channels : 0;
-    ds->classes = self->classes;
     ds->length = state->positions;
     if (!reals) {
         ds->picture_rows = state->images.rows;
@@ -393,6 +403,7 @@ const struct sqa_task sqa_task_image = {
     .self_size = sizeof(struct self),
     .floors = floors,
     .files = files,
+    .sizes = sizes,
     .open = open_image,
     .close = close_image,
     .fetch = fetch,

@@ -160,6 +160,18 @@ static enum sqa_status read_files(const struct self *self, const struct sqa_task
     return ds->note ? SQA_OK : sqa_task_nomem(ds->task, err);
 }
 
+static void sizes(const void *self_, struct sqa_dataset *ds)
+{
+    const struct self *self = self_;
+    const bool reals = strcmp(self->input, "reals") == 0;
+    const int64_t side = atoi(self->size);
+    ds->length = side * side;
+    ds->vocab = reals ? 0 : 257;
+    ds->blank = !reals && strcmp(self->form, "lra") == 0; /* token 1 is black */
+    ds->channels = reals;
+    ds->classes = 2;
+}
+
 static enum sqa_status open_pathfinder(const void *self_, const struct sqa_task_env *env, struct sqa_dataset *ds,
                                        struct sqa_err *err)
 {
@@ -167,14 +179,9 @@ static enum sqa_status open_pathfinder(const void *self_, const struct sqa_task_
     struct state *state = ds->state = sqa_alloc(sizeof *state);
     if (!state)
         return sqa_task_nomem(ds->task, err);
-    const bool reals = strcmp(self->input, "reals") == 0;
+    sizes(self, ds);
     state->size = atoi(self->size);
     ds->picture_rows = ds->picture_columns = state->size;
-    ds->length = (int64_t)state->size * state->size;
-    ds->vocab = reals ? 0 : 257;
-    ds->blank = !reals && strcmp(self->form, "lra") == 0; /* token 1 is black */
-    ds->channels = reals;
-    ds->classes = 2;
     ds->count[SQA_TRAIN] = self->train;
     ds->count[SQA_VALID] = self->valid;
     ds->count[SQA_TEST] = self->test;
@@ -267,6 +274,7 @@ const struct sqa_task sqa_task_pathfinder = {
     .params = params,
     .self_size = sizeof(struct self),
     .floors = floors,
+    .sizes = sizes,
     .open = open_pathfinder,
     .close = close_pathfinder,
     .fetch = fetch,

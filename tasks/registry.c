@@ -174,6 +174,15 @@ enum sqa_status sqa_task_canonical(const char *spec, struct sqa_arena *arena, co
     return *short_form && *full_form ? SQA_OK : no_memory(err);
 }
 
+enum sqa_status sqa_task_sizes(const char *spec, struct sqa_arena *arena, struct sqa_dataset *ds, struct sqa_err *err)
+{
+    void *self = NULL;
+    const enum sqa_status status = parse(spec, arena, &ds->task, &self, err);
+    if (status == SQA_OK && ds->task->sizes)
+        ds->task->sizes(self, ds);
+    return status;
+}
+
 enum sqa_status sqa_dataset_open(const char *spec, const struct sqa_task_env *env, struct sqa_dataset **out,
                                  struct sqa_err *err)
 {

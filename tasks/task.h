@@ -41,6 +41,9 @@ struct sqa_task {
     const char *const
         *files; /* data files it reads, as sqa_data_find is asked for them; ends with NULL; NULL: none */
     const char *const *floors; /* ids of floor models shown beside every report; ends with NULL */
+    /* Fills those of vocab, classes, length, channels and blank that parameters alone decide, as open will; reads and
+     * makes nothing. NULL: none is known before open. */
+    void (*sizes)(const void *self, struct sqa_dataset *ds);
     /* Fills ds (sizes, counts, state) for the parameters in self. */
     enum sqa_status (*open)(const void *self, const struct sqa_task_env *env, struct sqa_dataset *ds,
                             struct sqa_err *err);
@@ -93,6 +96,10 @@ enum sqa_status sqa_dataset_open(const char *spec, const struct sqa_task_env *en
 enum sqa_status sqa_task_canonical(const char *spec, struct sqa_arena *arena, const struct sqa_task **task,
                                    const char **short_form, const char **full_form,
                                    struct sqa_err *err) SQA_MUST_CHECK;
+/* What a task that is not opened says of its sizes: sets ds->task and what task->sizes knows, leaves the rest of *ds as
+ * it is. Parameters are allocated in arena. */
+enum sqa_status sqa_task_sizes(const char *spec, struct sqa_arena *arena, struct sqa_dataset *ds,
+                               struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_dataset_close(struct sqa_dataset *ds);
 
 /* Arrays for up to n examples of up to `length` positions. */

@@ -170,6 +170,11 @@ fails 2 "'32M' is no length" bench --model transformer --lengths 32M
 
 works 'cells' run -n --model=local --task=$small
 works 'cells' run --dry-run --model local --task $small --train lr=1e-3,batch=4
+works ' dot_distance  *pathfinder' run --dry-run --model s4d --task pathfinder:level=intermediate --scale lite
+works ' brightness  *pathfinder' run --dry-run --model s4d --task pathfinder:input=reals --scale lite
+works '^4 cells' run --dry-run --model s4d --task image --scale lite
+works '^[0-9]* left out: ' run --dry-run --models '^(transformer|longformer|bigbird)$' --task image:form=lra
+works 'longformer:form=lra ' run --dry-run --models '^transformer$' --model longformer:form=lra --task pathfinder:form=lra
 works '^label [0-9]' data show -n2 $small
 works '^label [0-9]' data show --n=2 -- $small
 fails 3 -- '-o: no such run directory' report -- -o
@@ -473,9 +478,9 @@ is 'a measured row says its training accuracy' awk -F, 'NR == 1 { for (i = 1; i 
 works '^\| Transformer +\| published +\| +36.37 .* 54.39 \| +53.66 \|' table lra-1 papers
 works '^1,lra-1,"Test accuracy, %",local,|^1,lra-1,"Test accuracy, %",Local Attention,measured,ListOps' table lra-1 papers --format csv
 works '^No run was named: these are the recorded runs' table lra-1
-works 'not run, so nothing measured is held against it' table lra-2
+works '^\| `transformer:kernel=dense` +\| measured +\|' table lra-2
 works '^  seqarena run --model transformer .*--task listops --scale lite --seeds 3 -o results/runs/lite-ListOps$' table lite papers --plan
-works '^  seqarena bench --model transformer .*--task random:vocab=257,classes=2 --phase train' table lra-2 papers --plan
+works '^  seqarena bench --model transformer .*--task random:vocab=257,classes=2 --scale lra-speed --phase train' table lra-2 papers --plan
 works '<svg ' table lra-figure --format svg
 works '' table lra-3 papers -o t.md
 is 'a table in a file' grep -q '^## Accuracy on Image' t.md

@@ -8,7 +8,7 @@
 
 #include "engine/ops/support.h"
 
-enum { PARTS = 4, CHUNK = 64, LANES = 16 };
+enum { PARTS = 4, TILE = 64, LANES = 16, LOWEST = -10000 }; /* exp(LOWEST) is 0 */
 
 struct attr {
     int parts;
@@ -59,122 +59,171 @@ static enum sqa_status bwd_shape(struct sqa_node *n, struct sqa_err *err)
     return check(n, err);
 }
 
-/* Row (b, t, h) of a tensor (B, L, H, d), and its number in one (B, H, L) */
-static void *row_at(const struct sqa_tensor *x, const int64_t at[3])
+/* Rows t .. t + count - 1 of a head of a row of the batch: of inputs and outputs of one shape (B, L, H, d), and their
+ * numbers in one (B, H, L) */
+struct tile {
+    const struct sqa_node *n;
+    int64_t b, h, t, count;
+};
+
+static struct tile tile_of(const struct sqa_node *n, int64_t i)
 {
-    return sqa_at(sqa_data(x), at[0] * x->stride[0] + at[1] * x->stride[1] + at[2] * x->stride[2],
+    const int64_t L = n->in[0]->dim[1], H = n->in[0]->dim[2], tiles = (L + TILE - 1) / TILE, t = i / H % tiles * TILE;
+
+    return (struct tile){n, i / H / tiles, i % H, t, sqa_min64(TILE, L - t)};
+}
+
+static void *rows_at(const struct tile *p, const struct sqa_tensor *x)
+{
+    return sqa_at(sqa_data(x), p->b * x->stride[0] + p->t * x->stride[1] + p->h * x->stride[2],
                   sqa_dtype_size(x->dtype));
 }
 
-static void *lse_at(const struct sqa_tensor *x, const int64_t at[3])
+static void *lse_at(const struct tile *p, const struct sqa_tensor *x)
 {
-    return row_at(x, (const int64_t[]){at[0], at[2], at[1]});
+    return sqa_at(sqa_data(x), p->b * x->stride[0] + p->h * x->stride[1] + p->t * x->stride[2],
+                  sqa_dtype_size(x->dtype));
 }
 
-static void place_of(const struct sqa_node *n, int64_t row, int64_t at[3])
-{
-    const int64_t *dim = n->in[0]->dim;
-
-    at[0] = row / dim[2] / dim[1];
-    at[1] = row / dim[2] % dim[1];
-    at[2] = row % dim[2];
-}
-
-/* For each real type: the weights, softmax of lse with +inf as if it were -inf, zeros when all are, and the log sum
- * exp; y (+)= w x; x . y as LANES sums side by side, added in order; and rows first .. first + count - 1 of both ops.
- */
-#define FORMS(T, EXP, LOG, NAME)                                                                           \
-    static T weights_##NAME(const struct sqa_node *n, const int64_t at[3], T w[PARTS])                     \
-    {                                                                                                      \
-        const int parts = parts_of(n);                                                                     \
-        T top = -(T)HUGE_VAL, sum = 0;                                                                     \
-                                                                                                           \
-        for (int k = 0; k < parts; k++) {                                                                  \
-            memcpy(&w[k], lse_at(n->in[parts + k], at), sizeof w[k]);                                      \
-            w[k] = w[k] == (T)HUGE_VAL ? -(T)HUGE_VAL : w[k];                                              \
-            top = w[k] > top ? w[k] : top;                                                                 \
-        }                                                                                                  \
-        for (int k = 0; k < parts; k++) {                                                                  \
-            w[k] = w[k] == -(T)HUGE_VAL ? 0 : w[k] == top ? 1 : EXP(w[k] - top);                           \
-            sum += w[k];                                                                                   \
-        }                                                                                                  \
-        for (int k = 0; k < parts && sum > 0; k++)                                                         \
-            w[k] /= sum;                                                                                   \
-        return sum > 0 ? top + LOG(sum) : (T)HUGE_VAL;                                                     \
-    }                                                                                                      \
-    static void scaled_##NAME(T w, const T *restrict x, bool add, T *restrict y, int64_t d)                \
-    {                                                                                                      \
-        if (add) {                                                                                         \
-            _Pragma("omp simd") for (int64_t c = 0; c < d; c++) y[c] += w * x[c];                          \
-        } else {                                                                                           \
-            _Pragma("omp simd") for (int64_t c = 0; c < d; c++) y[c] = w * x[c];                           \
-        }                                                                                                  \
-    }                                                                                                      \
-    static T dot_##NAME(const T *x, const T *y, int64_t d)                                                 \
-    {                                                                                                      \
-        T lane[LANES] = {0}, sum = 0;                                                                      \
-        int64_t c = 0;                                                                                     \
-                                                                                                           \
-        for (; c + LANES <= d; c += LANES)                                                                 \
-            for (int l = 0; l < LANES; l++)                                                                \
-                lane[l] += x[c + l] * y[c + l];                                                            \
-        for (; c < d; c++)                                                                                 \
-            sum += x[c] * y[c];                                                                            \
-        for (int l = 0; l < LANES; l++)                                                                    \
-            sum += lane[l];                                                                                \
-        return sum;                                                                                        \
-    }                                                                                                      \
-    static void rows_##NAME(void *ctx, int64_t first, int64_t count, int thread)                           \
-    {                                                                                                      \
-        const struct sqa_node *n = ctx;                                                                    \
-                                                                                                           \
-        (void)thread;                                                                                      \
-        for (int64_t i = first; i < first + count; i++) {                                                  \
-            int64_t at[3];                                                                                 \
-            T w[PARTS], lse;                                                                               \
-                                                                                                           \
-            place_of(n, i, at);                                                                            \
-            lse = weights_##NAME(n, at, w);                                                                \
-            if (n->nout > 1)                                                                               \
-                memcpy(lse_at(n->out[1], at), &lse, sizeof lse);                                           \
-            for (int k = 0; k < parts_of(n); k++)                                                          \
-                scaled_##NAME(w[k], row_at(n->in[k], at), k > 0, row_at(n->out[0], at), n->in[0]->dim[3]); \
-        }                                                                                                  \
-    }                                                                                                      \
-    static void bwd_rows_##NAME(void *ctx, int64_t first, int64_t count, int thread)                       \
-    {                                                                                                      \
-        const struct sqa_node *n = ctx;                                                                    \
-        const int64_t d = n->in[0]->dim[3];                                                                \
-        const struct sqa_tensor *dlse = n->in[2 * parts_of(n) + 1];                                        \
-        const int parts = parts_of(n);                                                                     \
-                                                                                                           \
-        (void)thread;                                                                                      \
-        for (int64_t i = first; i < first + count; i++) {                                                  \
-            int64_t at[3];                                                                                 \
-            T w[PARTS], along[PARTS], mean = 0, of_all = 0;                                                \
-                                                                                                           \
-            place_of(n, i, at);                                                                            \
-            const T *dy = row_at(n->in[2 * parts], at);                                                    \
-            if (dlse != NULL)                                                                              \
-                memcpy(&of_all, lse_at(dlse, at), sizeof of_all);                                          \
-            weights_##NAME(n, at, w);                                                                      \
-            for (int k = 0; k < parts; k++) {                                                              \
-                along[k] = dot_##NAME(dy, row_at(n->in[k], at), d);                                        \
-                mean += w[k] * along[k];                                                                   \
-                scaled_##NAME(w[k], dy, false, row_at(n->out[k], at), d);                                  \
-            }                                                                                              \
-            for (int k = 0; k < parts; k++)                                                                \
-                *(T *)lse_at(n->out[parts + k], at) = w[k] * (along[k] - mean + of_all);                   \
-        }                                                                                                  \
+/* For each real type: the weights of a tile, softmax of lse with +inf as if it were -inf, zeros when all are, and the
+ * log sum exp, when asked for; y = sum of w x; x . y as LANES sums side by side, added in order; and tiles first ..
+ * first + count - 1 of both ops. */
+#define FORMS(T, NAME)                                                                                               \
+    static void weights_##NAME(const struct tile *p, T w[PARTS][TILE], T *all)                                       \
+    {                                                                                                                \
+        const struct sqa_kernels *kernels = sqa_kernels_of(p->n->in[0]->dtype);                                      \
+        const int parts = parts_of(p->n);                                                                            \
+        T top[TILE], sum[TILE] = {0};                                                                                \
+                                                                                                                     \
+        _Pragma("omp simd") for (int64_t i = 0; i < p->count; i++) top[i] = -(T)HUGE_VAL;                            \
+        for (int k = 0; k < parts; k++) {                                                                            \
+            const struct sqa_tensor *x = p->n->in[parts + k];                                                        \
+            const T *lse = lse_at(p, x);                                                                             \
+                                                                                                                     \
+            _Pragma("omp simd") for (int64_t i = 0; i < p->count; i++)                                               \
+            {                                                                                                        \
+                w[k][i] = lse[i * x->stride[2]];                                                                     \
+                w[k][i] = w[k][i] == (T)HUGE_VAL ? -(T)HUGE_VAL : w[k][i];                                           \
+                top[i] = w[k][i] > top[i] ? w[k][i] : top[i];                                                        \
+            }                                                                                                        \
+        }                                                                                                            \
+        _Pragma("omp simd") for (int64_t i = 0; i < p->count; i++) top[i] = top[i] == -(T)HUGE_VAL ? 0 : top[i];     \
+        for (int k = 0; k < parts; k++) {                                                                            \
+            _Pragma("omp simd") for (int64_t i = 0; i < p->count; i++) w[k][i] =                                     \
+                w[k][i] - top[i] < LOWEST ? LOWEST : w[k][i] - top[i];                                               \
+            kernels->unary(SQA_UNARY_EXP, w[k], w[k], (size_t)p->count);                                             \
+            _Pragma("omp simd") for (int64_t i = 0; i < p->count; i++) sum[i] += w[k][i];                            \
+        }                                                                                                            \
+        for (int k = 0; k < parts; k++)                                                                              \
+            _Pragma("omp simd") for (int64_t i = 0; i < p->count; i++) w[k][i] = sum[i] == 0 ? 0 : w[k][i] / sum[i]; \
+        if (all != NULL) {                                                                                           \
+            kernels->unary(SQA_UNARY_LOG, sum, all, (size_t)p->count);                                               \
+            _Pragma("omp simd") for (int64_t i = 0; i < p->count; i++) all[i] =                                      \
+                sum[i] == 0 ? (T)HUGE_VAL : all[i] + top[i];                                                         \
+        }                                                                                                            \
+    }                                                                                                                \
+    static void sum_##NAME(int parts, const T *w, const T *const *x, T *restrict y, int64_t d)                       \
+    {                                                                                                                \
+        if (parts == 1)                                                                                              \
+            _Pragma("omp simd") for (int64_t c = 0; c < d; c++) y[c] = w[0] * x[0][c];                               \
+        else if (parts == 2)                                                                                         \
+            _Pragma("omp simd") for (int64_t c = 0; c < d; c++) y[c] = w[0] * x[0][c] + w[1] * x[1][c];              \
+        else                                                                                                         \
+            _Pragma("omp simd") for (int64_t c = 0; c < d; c++) y[c] =                                               \
+                w[0] * x[0][c] + w[1] * x[1][c] + w[2] * x[2][c];                                                    \
+        for (int64_t c = 0; c < d && parts == PARTS; c++)                                                            \
+            y[c] += w[PARTS - 1] * x[PARTS - 1][c];                                                                  \
+    }                                                                                                                \
+    static T dot_##NAME(const T *x, const T *y, int64_t d)                                                           \
+    {                                                                                                                \
+        T lane[LANES] = {0}, sum = 0;                                                                                \
+        int64_t c = 0;                                                                                               \
+                                                                                                                     \
+        for (; c + LANES <= d; c += LANES)                                                                           \
+            for (int l = 0; l < LANES; l++)                                                                          \
+                lane[l] += x[c + l] * y[c + l];                                                                      \
+        for (; c < d; c++)                                                                                           \
+            sum += x[c] * y[c];                                                                                      \
+        for (int l = 0; l < LANES; l++)                                                                              \
+            sum += lane[l];                                                                                          \
+        return sum;                                                                                                  \
+    }                                                                                                                \
+    static void scale_##NAME(T w, const T *restrict x, T *restrict y, int64_t d)                                     \
+    {                                                                                                                \
+        _Pragma("omp simd") for (int64_t c = 0; c < d; c++) y[c] = w * x[c];                                         \
+    }                                                                                                                \
+    static void tiles_##NAME(void *ctx, int64_t first, int64_t count, int thread)                                    \
+    {                                                                                                                \
+        const struct sqa_node *n = ctx;                                                                              \
+        const int parts = parts_of(n);                                                                               \
+                                                                                                                     \
+        (void)thread;                                                                                                \
+        for (int64_t number = first; number < first + count; number++) {                                             \
+            const struct tile p = tile_of(n, number);                                                                \
+            const T *x[PARTS] = {NULL};                                                                              \
+            T w[PARTS][TILE] = {{0}}, *y = rows_at(&p, n->out[0]);                                                   \
+                                                                                                                     \
+            weights_##NAME(&p, w, n->nout > 1 ? lse_at(&p, n->out[1]) : NULL);                                       \
+            for (int k = 0; k < parts; k++)                                                                          \
+                x[k] = rows_at(&p, n->in[k]);                                                                        \
+            for (int64_t i = 0; i < p.count; i++, y += n->out[0]->stride[1]) {                                       \
+                const T each[PARTS] = {w[0][i], w[1][i], w[2][i], w[3][i]};                                          \
+                sum_##NAME(parts, each, x, y, n->in[0]->dim[3]);                                                     \
+                for (int k = 0; k < parts; k++)                                                                      \
+                    x[k] += n->in[k]->stride[1];                                                                     \
+            }                                                                                                        \
+        }                                                                                                            \
+    }                                                                                                                \
+    static void bwd_tiles_##NAME(void *ctx, int64_t first, int64_t count, int thread)                                \
+    {                                                                                                                \
+        const struct sqa_node *n = ctx;                                                                              \
+        const int parts = parts_of(n);                                                                               \
+        const int64_t d = n->in[0]->dim[3];                                                                          \
+                                                                                                                     \
+        (void)thread;                                                                                                \
+        for (int64_t number = first; number < first + count; number++) {                                             \
+            const struct tile p = tile_of(n, number);                                                                \
+            const struct sqa_tensor *of_all = n->in[2 * parts + 1];                                                  \
+            const T *all = of_all != NULL ? lse_at(&p, of_all) : NULL;                                               \
+            const T *dy = rows_at(&p, n->in[2 * parts]), *x[PARTS] = {NULL};                                         \
+            T w[PARTS][TILE] = {{0}}, *dx[PARTS] = {NULL}, *dlse[PARTS] = {NULL};                                    \
+                                                                                                                     \
+            weights_##NAME(&p, w, NULL);                                                                             \
+            for (int k = 0; k < parts; k++) {                                                                        \
+                x[k] = rows_at(&p, n->in[k]);                                                                        \
+                dx[k] = rows_at(&p, n->out[k]);                                                                      \
+                dlse[k] = lse_at(&p, n->out[parts + k]);                                                             \
+            }                                                                                                        \
+            for (int64_t i = 0; i < p.count; i++, dy += n->in[2 * parts]->stride[1]) {                               \
+                T along[PARTS], mean = 0, more = all != NULL ? all[i * of_all->stride[2]] : 0;                       \
+                                                                                                                     \
+                for (int k = 0; k < parts; k++) {                                                                    \
+                    along[k] = dot_##NAME(dy, x[k], d);                                                              \
+                    mean += w[k][i] * along[k];                                                                      \
+                    scale_##NAME(w[k][i], dy, dx[k], d);                                                             \
+                    x[k] += n->in[k]->stride[1];                                                                     \
+                    dx[k] += n->out[k]->stride[1];                                                                   \
+                }                                                                                                    \
+                for (int k = 0; k < parts; k++)                                                                      \
+                    dlse[k][i] = w[k][i] * (along[k] - mean + more);                                                 \
+            }                                                                                                        \
+        }                                                                                                            \
     }
-FORMS(float, expf, logf, f32)
-FORMS(double, exp, log, f64)
+FORMS(float, f32)
+FORMS(double, f64)
 
 static int64_t row_count(const struct sqa_node *n)
 {
     const int64_t *dim = n->in[0]->dim;
 
     return dim[0] * dim[1] * dim[2];
+}
+
+static int64_t tile_count(const struct sqa_node *n)
+{
+    const int64_t *dim = n->in[0]->dim;
+
+    return dim[0] * ((dim[1] + TILE - 1) / TILE) * dim[2];
 }
 
 /* Of a row and part: 2 d, and 5 for the weight */
@@ -191,13 +240,13 @@ static double bwd_flops(const struct sqa_node *n)
 
 static void run(const struct sqa_node *n, const struct sqa_run *r)
 {
-    sqa_chunks(r, row_count(n), CHUNK, flops(n), n->in[0]->dtype == SQA_F64 ? rows_f64 : rows_f32,
+    sqa_chunks(r, tile_count(n), 1, flops(n), n->in[0]->dtype == SQA_F64 ? tiles_f64 : tiles_f32,
                (void *)(uintptr_t)n);
 }
 
 static void bwd_run(const struct sqa_node *n, const struct sqa_run *r)
 {
-    sqa_chunks(r, row_count(n), CHUNK, bwd_flops(n), n->in[0]->dtype == SQA_F64 ? bwd_rows_f64 : bwd_rows_f32,
+    sqa_chunks(r, tile_count(n), 1, bwd_flops(n), n->in[0]->dtype == SQA_F64 ? bwd_tiles_f64 : bwd_tiles_f32,
                (void *)(uintptr_t)n);
 }
 
