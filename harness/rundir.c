@@ -34,8 +34,8 @@ static json_t *titles(void)
     }
     for (int i = 0; sqa_tasks[i]; i++)
         json_object_set_new(tasks, sqa_tasks[i]->id, json_string(sqa_tasks[i]->title));
-    return json_pack("{s:o,s:o,s:o,s:o,s:o}", "models", models, "tasks", tasks, "controls", controls, "floors", floors,
-                     "complexity", complexity);
+    return json_pack("{s:o,s:o,s:o,s:o,s:o}", "models", models, "tasks", tasks, "controls", controls, "floors",
+                     floors, "complexity", complexity);
 }
 
 static enum sqa_status write_run_json(const struct sqa_rundir *d, struct sqa_err *err)
