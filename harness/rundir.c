@@ -21,9 +21,12 @@
 static json_t *titles(void)
 {
     json_t *models = json_object(), *tasks = json_object(), *controls = json_array(), *floors = json_array();
+    json_t *complexity = json_object();
     for (int i = 0; sqa_variants[i]; i++) {
         const struct sqa_variant *v = sqa_variants[i];
         json_object_set_new(models, v->id, json_string(v->title));
+        if (v->complexity)
+            json_object_set_new(complexity, v->id, json_string(v->complexity));
         if (v->traits & SQA_TRAIT_CONTROL)
             json_array_append_new(controls, json_string(v->id));
         if (v->slot == SQA_SLOT_FLOOR)
@@ -31,7 +34,8 @@ static json_t *titles(void)
     }
     for (int i = 0; sqa_tasks[i]; i++)
         json_object_set_new(tasks, sqa_tasks[i]->id, json_string(sqa_tasks[i]->title));
-    return json_pack("{s:o,s:o,s:o,s:o}", "models", models, "tasks", tasks, "controls", controls, "floors", floors);
+    return json_pack("{s:o,s:o,s:o,s:o,s:o}", "models", models, "tasks", tasks, "controls", controls, "floors",
+                     floors, "complexity", complexity);
 }
 
 static enum sqa_status write_run_json(const struct sqa_rundir *d, struct sqa_err *err)

@@ -11,6 +11,7 @@
 #include "harness/measure/measure.h"
 #include "harness/settings.h"
 #include "harness/verbs.h"
+#include "harness/weights.h"
 
 struct export_options {
     const char *task, *scale, *train, *output, *data;
@@ -152,47 +153,10 @@ static enum sqa_status build(void *user, const struct sqa_plan_key *key, struct 
     return sqa_model_graph(p->model, &p->task, &p->store, SQA_MODE_INFER, key->batch, key->length, g, err);
 }
 
-static bool read_signature(const char *text, struct sqa_signature *s)
-{
-    int kind;
-    long long v[9] = {0}; /* blank and marks are missing in older files */
-    if (!text || sscanf(text, "%d %lld %lld %lld %lld %lld %lld %lld %lld %lld", &kind, &v[0], &v[1], &v[2], &v[3],
-                        &v[4], &v[5], &v[6], &v[7], &v[8]) < 8)
-        return false;
-    for (int i = 0; i < 9; i++)
-        if (v[i] < 0 || v[i] > (long long)1 << 32)
-            return false;
-    if (kind != SQA_CLASSIFY && kind != SQA_FORECAST && kind != SQA_TAG && kind != SQA_PAIR)
-        return false;
-    *s = (struct sqa_signature){.kind = (enum sqa_task_kind)kind,
-                                .vocab = v[0],
-                                .classes = v[1],
-                                .length = v[2],
-                                .channels = v[3],
-                                .outputs = v[4],
-                                .horizon = v[5],
-                                .season = v[6],
-                                .blank = v[7],
-                                .marks = v[8]};
-    return kind == SQA_FORECAST ? v[4] > 0 && v[5] > 0 : v[1] > 0;
-}
-
 static enum sqa_status open_predictor(struct predictor *p, const struct predict_options *o, struct sqa_err *err)
 {
-    struct sqa_safetensors f = {0};
     struct sqa_graph g;
-    enum sqa_status status = sqa_safetensors_read(o->weights, &f, err);
-    if (status != SQA_OK)
-        return status;
-    const char *model = sqa_safetensors_meta(&f, "seqarena.model");
-    if (!model || !read_signature(sqa_safetensors_meta(&f, "seqarena.signature"), &p->task))
-        status = sqa_fail(err, SQA_INPUT,
-                          "%s: no seqarena.model and seqarena.signature in its metadata; write it with "
-                          "seqarena export",
-                          o->weights);
-    if (status == SQA_OK)
-        status = sqa_model_parse(model, &p->model, err);
-    sqa_safetensors_clear(&f);
+    enum sqa_status status = sqa_weights_model(o->weights, &p->model, &p->task, NULL, err);
     if (status == SQA_OK)
         status = sqa_model_check(p->model, &p->task, err);
     if (status != SQA_OK)

@@ -6,10 +6,13 @@
  * line, not of longer sequences. The last column is the slope between the two longest alone.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/random.h"
+#include "reports/crossover.h"
 #include "reports/grid.h"
 #include "reports/markdown.h"
 #include "reports/stats.h"
@@ -22,6 +25,7 @@ static const int columns[MEASURES] = {SQA_CELLS_latency_ns_median, SQA_CELLS_mem
 
 struct point {
     double length, y[MEASURES];
+    const struct sqa_pool_cell *cell;
 };
 
 struct series {
@@ -43,16 +47,23 @@ static bool same_but_length(const char *a, const char *b)
     return *a == *b;
 }
 
-static bool same_series(const struct sqa_pool *pool, const struct sqa_pool_cell *a, const struct sqa_pool_cell *b,
-                        int phase)
+static bool same_settings(const struct sqa_pool *pool, const struct sqa_pool_cell *a, const struct sqa_pool_cell *b,
+                          int phase)
 {
-    static const int same[] = {SQA_CELLS_model_full, SQA_CELLS_batch, SQA_CELLS_dtype, SQA_CELLS_threads,
-                               SQA_CELLS_scale};
+    static const int same[] = {SQA_CELLS_batch, SQA_CELLS_dtype, SQA_CELLS_threads, SQA_CELLS_scale};
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
         if (strcmp(sqa_pool_text(pool, a, phase, same[i]), sqa_pool_text(pool, b, phase, same[i])) != 0)
             return false;
     return same_but_length(sqa_pool_text(pool, a, phase, SQA_CELLS_task_full),
                            sqa_pool_text(pool, b, phase, SQA_CELLS_task_full));
+}
+
+static bool same_series(const struct sqa_pool *pool, const struct sqa_pool_cell *a, const struct sqa_pool_cell *b,
+                        int phase)
+{
+    return strcmp(sqa_pool_text(pool, a, phase, SQA_CELLS_model_full),
+                  sqa_pool_text(pool, b, phase, SQA_CELLS_model_full)) == 0 &&
+           same_settings(pool, a, b, phase);
 }
 
 static int by_length(const void *a, const void *b)
@@ -68,7 +79,7 @@ static void gather(const struct sqa_pool *pool, size_t first, int phase, bool *d
     s->n = 0;
     for (size_t i = first; i < pool->n_cells; i++) {
         const struct sqa_pool_cell *c = &pool->cells[i];
-        struct point p = {.length = sqa_pool_number(pool, c, phase, SQA_CELLS_length)};
+        struct point p = {.length = sqa_pool_number(pool, c, phase, SQA_CELLS_length), .cell = c};
         bool known = done[i] || isnan(p.length) || !same_series(pool, s->first, c, phase);
         if (known)
             continue;
@@ -163,15 +174,126 @@ static void phase_table(struct sqa_text *out, const struct sqa_pool *pool, int p
         sqa_grid_end(&grid, out);
 }
 
+/* Crossover */
+
+static bool is_reference(const struct sqa_pool_cell *c)
+{
+    static const char id[] = "transformer";
+    return sqa_pool_id_length(c->model) == sizeof id - 1 && strncmp(c->model, id, sizeof id - 1) == 0;
+}
+
+/* The first transformer with the settings of cell c; false: there is none. */
+static bool gather_reference(const struct sqa_pool *pool, const struct sqa_pool_cell *c, int phase, bool *done,
+                             struct series *to)
+{
+    memset(done, 0, pool->n_cells * sizeof *done);
+    for (size_t i = 0; i < pool->n_cells; i++) {
+        const struct sqa_pool_cell *other = &pool->cells[i];
+        if (!other->external && other->ok[phase] && is_reference(other) && same_settings(pool, other, c, phase)) {
+            gather(pool, i, phase, done, to);
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct sqa_crossover_side side_of(const struct point *p, int measure, int phase)
+{
+    const struct sqa_pool_cell *c = p->cell;
+    const bool sampled = measure == 0 && c->n_ns[phase] > 0;
+    return (struct sqa_crossover_side){p->y[measure], sampled ? c->ns[phase] : NULL, sampled ? c->n_ns[phase] : 0};
+}
+
+static void length_text(char text[32], double at, double shortest, double longest, bool words)
+{
+    if (isinf(at))
+        snprintf(text, 32, "%s%.0f", words ? "not up to " : "> ", longest);
+    else if (at > 0)
+        snprintf(text, 32, "%.0f", at);
+    else
+        snprintf(text, 32, "%s%.0f", words ? "below " : "< ", shortest);
+}
+
+static enum sqa_status crossover_cell(struct sqa_grid *grid, const struct series *s, const struct series *reference,
+                                      int measure, int phase, struct sqa_err *err)
+{
+    struct sqa_crossover_point at[MAX_POINTS];
+    struct sqa_interval interval;
+    char text[3][32];
+    double found;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; k < reference->n; k++)
+            if (s->at[i].length == reference->at[k].length && s->at[i].y[measure] > 0 &&
+                reference->at[k].y[measure] > 0)
+                at[n++] = (struct sqa_crossover_point){s->at[i].length, side_of(&s->at[i], measure, phase),
+                                                       side_of(&reference->at[k], measure, phase)};
+    if (n < 2) {
+        sqa_grid_cell(grid, "");
+        return SQA_OK;
+    }
+    const enum sqa_status status =
+        sqa_crossover(at, n, sqa_random_key(1, (uint64_t)phase, "report/crossover"), &found, &interval, err);
+    if (status != SQA_OK)
+        return status;
+    const double ends[3] = {found, interval.low, interval.high};
+    for (int i = 0; i < 3; i++)
+        length_text(text[i], ends[i], at[0].length, at[n - 1].length, i == 0);
+    if (isnan(interval.low))
+        sqa_grid_cell(grid, text[0]);
+    else
+        sqa_grid_printf(grid, "%s [%s, %s]", text[0], text[1], text[2]);
+    return SQA_OK;
+}
+
+static enum sqa_status crossover_table(struct sqa_text *out, const struct sqa_pool *pool, int phase, bool *done,
+                                       struct series *s, struct sqa_err *err)
+{
+    static const char *const names[] = {"model", "claimed", "less time from", "less planned memory from"};
+    struct series *reference = s + 1;
+    struct sqa_grid grid;
+    enum sqa_status status = SQA_OK;
+    size_t rows = 0;
+    memset(done, 0, pool->n_cells * sizeof *done);
+    for (size_t i = 0; i < pool->n_cells && status == SQA_OK; i++) {
+        const struct sqa_pool_cell *c = &pool->cells[i];
+        if (done[i] || c->external || !c->ok[phase])
+            continue;
+        gather(pool, i, phase, done, s);
+        if (s->n < 3 || is_reference(c) || !gather_reference(pool, c, phase, done + pool->n_cells, reference))
+            continue;
+        if (rows++ == 0) {
+            sqa_text_add(out, "Length from which on, to the longest measured, a model takes less than ");
+            sqa_markdown_code(out, reference->first->model, false);
+            sqa_text_add(out, "; between measured lengths on a straight line in logarithms. In brackets 95 % by "
+                              "resampling the timing samples.\n\n");
+            sqa_grid_begin(&grid, "llrr");
+            for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+                sqa_grid_cell(&grid, names[k]);
+        }
+        const char *claimed = sqa_pool_title(pool, "complexity", c->model);
+        sqa_grid_code(&grid, c->model, "");
+        sqa_grid_cell(&grid, claimed ? claimed : "");
+        status = crossover_cell(&grid, s, reference, 0, phase, err);
+        if (status == SQA_OK)
+            status = crossover_cell(&grid, s, reference, 2, phase, err);
+    }
+    if (rows > 0)
+        sqa_grid_end(&grid, out);
+    return status;
+}
+
 enum sqa_status sqa_markdown_scaling(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err)
 {
-    bool *done = sqa_alloc_array(pool->n_cells + 1, sizeof *done), begun = false;
-    struct series *s = sqa_alloc(sizeof *s);
+    bool *done = sqa_alloc_array(2 * pool->n_cells + 1, sizeof *done), begun = false;
+    struct series *s = sqa_alloc_array(2, sizeof *s); /* a model's, and the one it is compared with */
     enum sqa_status status = SQA_OK;
     if (!done || !s)
         status = sqa_fail(err, SQA_NOMEM, "report: no memory for the scaling tables; report fewer runs");
-    for (int phase = 0; phase < SQA_PHASE_N && status == SQA_OK; phase++)
+    for (int phase = 0; phase < SQA_PHASE_N && status == SQA_OK; phase++) {
         phase_table(out, pool, phase, done, s, &begun);
+        status = crossover_table(out, pool, phase, done, s, err);
+    }
     sqa_free(done);
     sqa_free(s);
     return status;

@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report table export predict data score forecast doctor completion; do
+for verb in list describe run bench explain kernels verify report table export predict data score forecast fidelity doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -286,6 +286,7 @@ is 'floors of pairs' sh -c 'grep -q ",majority," pairs/cells.csv && grep -q ",ba
 works 'parameters$' export transformer:dim=8,layers=1 --task retrieval:file=documents.tsv,length=16 --init-only -o pairs.w
 works '' data export retrieval:file=documents.tsv,length=16 --split test -o pairs.d
 works '' predict --weights pairs.w --input pairs.d/test_tokens.npy -o pairs.npy
+works '`local:window=16` *. *16 . 0.000 ' fidelity --weights pairs.w local:window=16 performer
 fails 3 'not an array \(n, 2, length\)' predict --weights pairs.w --input pairs.d/test_labels.npy -o pairs.npy
 is 'examples of pairs' test "$(csv_columns pairs/examples.csv index | wc -l)" -gt 4
 
@@ -336,6 +337,9 @@ reals=image:train=./i-images-idx3-ubyte,input=reals,classes=2
 works '' run --model local --model transformer "${quick[@]}" --task $reals -o reals
 is 'floors stand beside reals' grep -q ',majority,' reals/cells.csv
 works '' export transformer --task $reals --init-only -o reals.safetensors
+works '' fidelity --weights reals.safetensors local performer:features=8 skyformer -o fidelity
+is 'rows of fidelity' test "$(grep -c ',ok,,' fidelity/fidelity.csv) $(grep -c unsupported fidelity/fidelity.csv)" = '6 1'
+fails 2 'weights is missing' fidelity local
 works '' data export $reals --split test -o pixels
 works '' predict --weights reals.safetensors --input pixels/test_x.npy -o y.npy
 npy() { # FILE SHAPE BYTES: float32

@@ -450,6 +450,47 @@ static void test_scaling(void **state)
     sqa_free(md);
 }
 
+/* 1000 L against L^2 / 4: even at 4000. b is always dearer, c always cheaper; two samples of four alike. */
+static void test_crossover(void **state)
+{
+    (void)state;
+    struct sqa_err err = {0};
+    struct sqa_text t = {0}, samples = {0};
+    const char *json = "{\"titles\": {\"complexity\": {\"a\": \"O(L) time\"}}}";
+    sqa_text_add(&t, "schema,key,phase,model,task,scale,length,batch,dtype,status,latency_ns_median,"
+                     "mem_planned_bytes,model_full,task_full\n");
+    sqa_text_add(&samples, "schema,key,phase,round,index,ns\n");
+    for (int i = 0; i < 4; i++) {
+        const double L = 1024 << i, even = L * L / 4;
+        const struct {
+            const char *model;
+            double ns, bytes;
+        } rows[] = {{"transformer:layers=1", even, 100 * L},
+                    {"a", 1000 * L, 200 * L},
+                    {"b", 2 * even, 100 * L},
+                    {"c", even / 2, 50 * L}};
+        for (int r = 0; r < 4; r++) {
+            sqa_text_printf(
+                &t, "1,k%d%d,train,%s,random:length=%.0f,bench,%.0f,4,f32,ok,%.0f,%.0f,%s,random:length=%.0f\n", r, i,
+                rows[r].model, L, L, rows[r].ns, rows[r].bytes, rows[r].model, L);
+            for (int k = -4; k <= 4 && r < 2; k++)
+                sqa_text_printf(&samples, "1,k%d%d,train,1,%d,%.0f\n", r, i, k + 4, rows[r].ns * (1 + 0.01 * k));
+        }
+    }
+    assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
+    assert_int_equal(sqa_file_write("run/cells.csv", sqa_text_get(&t), t.length, &err), SQA_OK);
+    assert_int_equal(sqa_file_write("run/samples.csv", sqa_text_get(&samples), samples.length, &err), SQA_OK);
+    assert_int_equal(sqa_file_write("run/run.json", json, strlen(json), &err), SQA_OK);
+    sqa_text_clear(&t);
+    sqa_text_clear(&samples);
+    char *md = report("md", 1, (const char *const[]){"run"}), *from = strstr(md, "less time from");
+    if (!from || !strstr(from, " 4000 [3860, 4158] |           not up to 8192 |") ||
+        !strstr(from, "not up to 8192 |") || !strstr(from, "not up to 8192 [> 8192, > 8192]") ||
+        !strstr(from, "below 1024 [\\< 1024, \\< 1024]"))
+        fail_msg("%s", from ? from : md);
+    sqa_free(md);
+}
+
 static void refused(const char *format, size_t n, const char *directory, enum sqa_status status, const char *what)
 {
     struct sqa_text out = {0};
@@ -617,9 +658,10 @@ static void test_external(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_DIR(test_small),    IN_DIR(test_csv),       IN_DIR(test_json),    IN_DIR(test_figures),
-        IN_DIR(test_two_runs), IN_DIR(test_settings),  IN_DIR(test_scaling), IN_DIR(test_full_forms),
-        IN_DIR(test_odd),      IN_DIR(test_no_memory), IN_DIR(test_tags),    IN_DIR(test_external),
+        IN_DIR(test_small),      IN_DIR(test_csv),      IN_DIR(test_json),      IN_DIR(test_figures),
+        IN_DIR(test_two_runs),   IN_DIR(test_settings), IN_DIR(test_scaling),   IN_DIR(test_crossover),
+        IN_DIR(test_full_forms), IN_DIR(test_odd),      IN_DIR(test_no_memory), IN_DIR(test_tags),
+        IN_DIR(test_external),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
