@@ -241,7 +241,8 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     struct sqa_arena arena = {0};
     struct sqa_trainer *t = NULL;
     struct sqa_example_rows examples = {.key = c->cell->key};
-    struct sqa_scores valid = {.loss = SQA_NAN, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN}, test;
+    struct sqa_scores valid = {.loss = SQA_NAN, .accuracy = SQA_NAN, .mse = SQA_NAN, .mae = SQA_NAN}, test = valid;
+    const bool trial = sqa_cell_is_trial(c->cell), each = c->plan->examples && !trial;
     char checkpoint[4096];
     json_t *o = json_object();
     set_up(c->plan);
@@ -257,9 +258,8 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     } else if (status == SQA_OK) {
         status = sqa_trainer_evaluate(t, SQA_VALID, 0, NULL, NULL, &valid, err);
     }
-    if (status == SQA_OK)
-        status = sqa_trainer_evaluate(t, SQA_TEST, 0, c->plan->examples ? sqa_cell_add_example : NULL, &examples,
-                                      &test, err);
+    if (status == SQA_OK && !trial)
+        status = sqa_trainer_evaluate(t, SQA_TEST, 0, each ? sqa_cell_add_example : NULL, &examples, &test, err);
     if (status == SQA_OK) {
         put_scores(o, &valid, &test);
         put_model(o, t);
@@ -272,9 +272,9 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
                 status = write_rows(c, "curves.csv", SQA_FILE_CURVES, &t->curves, err);
         }
     }
-    if (status == SQA_OK && c->plan->examples)
+    if (status == SQA_OK && each)
         status = write_rows(c, "examples.csv", SQA_FILE_EXAMPLES, &examples.text, err);
-    if (status == SQA_OK && c->plan->keep_weights && !c->cell->floor)
+    if (status == SQA_OK && c->plan->keep_weights && !c->cell->floor && !trial)
         status = keep_weights(c, t, err);
     if (status == SQA_OK)
         status = write_json(c, "trained.json", o, err);
