@@ -46,7 +46,7 @@ struct sqa_recipe {
     const char *source;    /* of the last row that matched */
     const char *file;      /* "lite": the recipe file; "generic" when no row matched */
     int64_t matched;
-    const char *search; /* setting to be searched, NULL: none; not among sqa_recipe_params, as the two below */
+    const char *search;        /* setting to be searched, NULL: none; not among sqa_recipe_params, as the two below */
     const char *search_values; /* separated by blanks */
     double search_share;
     int64_t search_seed;

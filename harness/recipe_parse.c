@@ -96,8 +96,7 @@ static enum sqa_status set_search(struct sqa_recipe_parser *p, const char *name,
     const struct sqa_param *setting = sqa_params_find(sqa_recipe_params, strcmp(name, "lr") == 0 ? "rate" : name);
     char one[64], owner[256];
     if (p->set & bit)
-        return bad(p, "%s is given twice; give it once",
-                   share || seed ? name : "a setting to be searched");
+        return bad(p, "%s is given twice; give it once", share || seed ? name : "a setting to be searched");
     p->set |= bit;
     if (share)
         return sqa_parse_real(value, &r->search_share) && r->search_share > 0 && r->search_share <= 1
@@ -108,7 +107,8 @@ static enum sqa_status set_search(struct sqa_recipe_parser *p, const char *name,
                    ? SQA_OK
                    : bad(p, "search.seed = %.60s; give a whole number", value);
     if (!setting)
-        return bad(p, "search.%.60s: no setting of that name; search.share, search.seed, or a training setting", name);
+        return bad(p, "search.%.60s: no setting of that name; search.share, search.seed, or a training setting",
+                   name);
     snprintf(owner, sizeof owner, "%.200s, line %d", p->name, p->line);
     const struct sqa_recipe list = {.search_values = value};
     for (size_t i = 0; sqa_recipe_value(&list, i, one) || i < 2; i++) {

@@ -22,8 +22,8 @@ struct sqa_recipe_parser {
     struct sqa_err *err;
     /* the parser's own */
     struct sqa_recipe checked, scratch; /* take the settings of rows that do not match, and values to be tried */
-    const char *at;            /* next line */
-    int line, row;             /* numbers of this line and of its row's header; row 0: before the first */
+    const char *at;                     /* next line */
+    int line, row;                      /* numbers of this line and of its row's header; row 0: before the first */
     bool match;
     uint64_t set; /* settings of this row, by index; from bit 60: search.share, search.seed, search.SETTING, source */
     struct sqa_recipe_frame frame[SQA_RECIPE_FRAMES];

@@ -17,8 +17,8 @@ enum sqa_status sqa_search_plan(struct sqa_run_plan *p, struct sqa_cell *c, cons
                                 struct sqa_err *err) SQA_MUST_CHECK;
 /* Sets the recipe of a searched cell (others: nothing) by the trials in DIR/parts/. When one of them ended otherwise
  * than ok or diverged, so does the cell: *row_status is its status, else "failed", of what goes wrong here. */
-enum sqa_status sqa_search_settle(const char *dir, struct sqa_run_plan *p, struct sqa_cell *c,
-                                  char row_status[32], struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_search_settle(const char *dir, struct sqa_run_plan *p, struct sqa_cell *c, char row_status[32],
+                                  struct sqa_err *err) SQA_MUST_CHECK;
 /* Number of its trials. */
 size_t sqa_search_trials(const struct sqa_cell *c);
 

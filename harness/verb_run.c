@@ -249,8 +249,7 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
         const char *data = operands->n > 3 ? operands->at[3] : "";
         p.data_dir = *data ? data : NULL;
         struct sqa_cell *cell = sqa_plan_find(&p, operands->at[1]);
-        const struct sqa_child c = {
-            .dir = operands->at[0], .plan = &p, .cell = cell, .in = stdin, .out = stdout};
+        const struct sqa_child c = {.dir = operands->at[0], .plan = &p, .cell = cell, .in = stdin, .out = stdout};
         char row[32];
         if (!cell)
             status = sqa_fail(err, SQA_INPUT, "%s: no cell %s; see cells.csv", c.dir, operands->at[1]);
