@@ -29,6 +29,22 @@ struct series { /* a value a seed */
     size_t n;
 };
 
+static bool is_causal(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e)
+{
+    return strstr(sqa_paper_field(f->pool, e, "model_full"), "causal=1") != NULL;
+}
+
+/* A recipe may make all models causal but those that have no such form. */
+static void say_causal(struct sqa_paper_fill *f, struct sqa_paper_cell *cell)
+{
+    if (!cell->base || is_causal(f, cell->base) == is_causal(f, cell->entry))
+        return;
+    const char *how = sqa_arena_printf(f->arena, "%s%s%s", cell->how, *cell->how ? ", " : "",
+                                       is_causal(f, cell->entry) ? "causal" : "not causal");
+    f->failed = f->failed || !how;
+    cell->how = how ? how : "";
+}
+
 static void fair_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struct sqa_paper_line *l,
                       const struct sqa_paper_row *row)
 {
@@ -36,9 +52,12 @@ static void fair_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p, struc
     for (size_t c = 0; c < p->n_tasks; c++) {
         const struct sqa_pool_entry *e =
             sqa_paper_put_entry(f, &l->cells[c], l->model, l->kind == SQA_LINE_EXTERNAL, c);
-        if (e)
-            l->cells[c].x = sqa_paper_scaled(e->value[SQA_VALUE_test_accuracy], 100);
         l->cells[c].large = l->cells[c].large && l->kind != SQA_LINE_FLOOR;
+        if (!e)
+            continue;
+        l->cells[c].x = sqa_paper_scaled(e->value[SQA_VALUE_test_accuracy], 100);
+        if (l->kind != SQA_LINE_FLOOR)
+            say_causal(f, &l->cells[c]);
     }
 }
 
@@ -236,8 +255,7 @@ static void fill_column(struct sqa_paper_fill *f, struct sqa_paper_panel *p, siz
 static struct sqa_paper_panel *copy_panel(struct sqa_paper_fill *f, const struct sqa_paper_panel *from,
                                           const char *title, const char *metric)
 {
-    struct sqa_paper_panel *p =
-        sqa_paper_add_panel(f, title, metric, SQA_UNIT_PERCENT, NULL, from->n_columns);
+    struct sqa_paper_panel *p = sqa_paper_add_panel(f, title, metric, SQA_UNIT_PERCENT, NULL, from->n_columns);
     for (size_t i = 0; p && i < from->n_lines; i++) {
         const size_t bytes = from->n_columns * sizeof(struct sqa_paper_cell);
         p->lines[i] = from->lines[i];
@@ -287,11 +305,12 @@ static void note_budgets(struct sqa_paper_fill *f, const struct sqa_paper_panel 
     if (!isnan(least[FLOPS]))
         sqa_format_count(flops, least[FLOPS]);
     sqa_paper_add_note(
-        f, sqa_arena_printf(f->arena, "%s: equal flops are %s FLOPs (all of %s), equal time is %.3g s (all of %s; %s).",
-                            p->columns[c], flops, of[FLOPS] ? of[FLOPS] : "-", least[TIME],
-                            of[TIME] ? of[TIME] : "-",
-                            timed ? "steps times the measured step" : "steps as they took in training, which other "
-                                                                      "work on the machine prolongs"));
+        f,
+        sqa_arena_printf(f->arena, "%s: equal flops are %s FLOPs (all of %s), equal time is %.3g s (all of %s; %s).",
+                         p->columns[c], flops, of[FLOPS] ? of[FLOPS] : "-", least[TIME], of[TIME] ? of[TIME] : "-",
+                         timed ? "steps times the measured step"
+                               : "steps as they took in training, which other "
+                                 "work on the machine prolongs"));
 }
 
 void sqa_paper_fill_fair(struct sqa_paper_fill *f)

@@ -52,13 +52,32 @@ static void write_file(const char *name, struct sqa_text *t)
 
 static void make_run(size_t first, size_t n)
 {
-    static const char *const cells[] = {"schema",        "key",        "phase", "model",
-                                        "task",          "scale",      "length", "batch",
-                                        "dtype",         "threads",    "seed",  "status",
-                                        "params",        "steps",      "flops", "flops_optimizer",
-                                        "latency_ns_median", "train_seconds", "test_n", "test_accuracy",
-                                        "valid_accuracy", "floor",     "padding", "recipe",
-                                        "trial",         "trials"},
+    static const char *const cells[] = {"schema",
+                                        "key",
+                                        "phase",
+                                        "model",
+                                        "task",
+                                        "scale",
+                                        "length",
+                                        "batch",
+                                        "dtype",
+                                        "threads",
+                                        "seed",
+                                        "status",
+                                        "params",
+                                        "steps",
+                                        "flops",
+                                        "flops_optimizer",
+                                        "latency_ns_median",
+                                        "train_seconds",
+                                        "test_n",
+                                        "test_accuracy",
+                                        "valid_accuracy",
+                                        "floor",
+                                        "padding",
+                                        "recipe",
+                                        "trial",
+                                        "trials"},
                              *const curves[] = {"schema", "key", "step", "split", "metric"};
     enum { CELLS = sizeof cells / sizeof cells[0] };
     struct sqa_text t = {0}, u = {0};
@@ -70,11 +89,32 @@ static void make_run(size_t first, size_t n)
         char key[32], accuracy[32], step[32], metric[32];
         snprintf(key, sizeof key, "k%zu", i);
         snprintf(accuracy, sizeof accuracy, "%g", m->accuracy);
-        const char *row[CELLS] = {"1",      key,      "train", m->model,  "reverse", "fair", "64",
-                                  "8",      "f32",    "1",     m->seed,   "ok",      m->params, "100",
-                                  m->flops, m->flops ? "10" : NULL, m->ns, "0.002", "2000",  m->trial ? NULL : accuracy,
-                                  accuracy, m->floor, m->floor ? NULL : "longest", "batch=8;rate=0.003",
-                                  m->trial, m->floor || m->trial ? NULL : "3"};
+        const char *row[CELLS] = {"1",
+                                  key,
+                                  "train",
+                                  m->model,
+                                  "reverse",
+                                  "fair",
+                                  "64",
+                                  "8",
+                                  "f32",
+                                  "1",
+                                  m->seed,
+                                  "ok",
+                                  m->params,
+                                  "100",
+                                  m->flops,
+                                  m->flops ? "10" : NULL,
+                                  m->ns,
+                                  "0.002",
+                                  "2000",
+                                  m->trial ? NULL : accuracy,
+                                  accuracy,
+                                  m->floor,
+                                  m->floor ? NULL : "longest",
+                                  "batch=8;rate=0.003",
+                                  m->trial,
+                                  m->floor || m->trial ? NULL : "3"};
         sqa_csv_add_row(&t, CELLS, row);
         for (int p = 0; p < 4 && !m->floor; p++) {
             snprintf(step, sizeof step, "%d", 25 * (p + 1));
