@@ -214,7 +214,7 @@ failures() {
 # A rate chosen by trials: the trials run first, the best validation is what the cells of every seed have, a run killed
 # anywhere goes on to the same, and a trial that cannot run is told in every cell that waits for it.
 searches() {
-    local pid i small=listops:min=16,max=48,train=150,valid=40,test=50 command
+    local pid i moment small=listops:min=16,max=48,train=150,valid=40,test=50 command
     mkdir -p recipes
     printf '%s\n' '[*]' 'batch = 8' 'steps = 80' 'warmup = 8' 'eval_every = 20' 'frame.layers = 1' 'frame.dim = 16' \
         'frame.ffn = 32' 'search.rate = 3e-4 1e-3 3e-3' 'search.share = 0.25' 'search.seed = 1000' >recipes/tried.ini
@@ -236,19 +236,22 @@ searches() {
     works 'transformer' report searched
     works '' "${command[@]}" --train rate=1e-3 -o given
     is 'a rate that is given is not searched' test -z "$(csv_columns given/cells.csv trial trials | sed 1d | tr -d '\t\n')"
-    for i in 0.15 0.4 0.8; do
+    for i in 1 8 12; do # among the trials, at their end, among the cells that waited
         rm -rf resumed
         "$program" "${command[@]}" -o resumed >out 2>err </dev/null &
         pid=$!
-        sleep $i
+        for moment in $(seq 2000); do
+            [ "$(ls resumed/parts 2>/dev/null | grep -vc part)" -ge $i ] && break
+            sleep 0.01
+        done
         kill -9 $pid 2>/dev/null
         wait $pid 2>/dev/null
         sleep 0.2
         seqarena "${command[@]}" -o resumed
-        same "a search killed after $i s and continued, to the same bits" searched resumed
+        same "a search killed after $i cells and continued, to the same bits" searched resumed
     done
-    works '' "${command[@]}" --threads 2 --jobs 2 -o searched2
-    same 'a search: whatever the threads and jobs' searched searched2
+    works '' "${command[@]}" --rounds 0 --jobs 2 -o searched2
+    same 'a search: whatever the jobs' searched searched2
     fails 5 'did not finish.*causal' run --model linformer:causal=1 --task $small --scale tried --seeds 2 \
         --rounds 0 -q -o untried
     is 'trials that cannot run: told in the cells that wait for them' test "$(csv_columns untried/cells.csv trials status message |
