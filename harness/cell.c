@@ -274,7 +274,8 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     struct sqa_arena arena = {0};
     struct sqa_trainer *t = NULL;
     struct sqa_example_rows examples = {.key = c->cell->key};
-    struct sqa_scores valid = sqa_no_scores, test;
+    struct sqa_scores valid = sqa_no_scores, test = sqa_no_scores;
+    const bool trial = sqa_cell_is_trial(c->cell), each = c->plan->examples && !trial;
     char checkpoint[4096];
     json_t *o = json_object();
     set_up(c->plan);
@@ -290,8 +291,8 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     } else if (status == SQA_OK) {
         status = sqa_trainer_evaluate(t, SQA_VALID, 0, NULL, NULL, &valid, err);
     }
-    if (status == SQA_OK)
-        status = test_and_write(c, t, c->plan->examples ? sqa_cell_add_example : NULL, &examples, &test, err);
+    if (status == SQA_OK && !trial)
+        status = test_and_write(c, t, each ? sqa_cell_add_example : NULL, &examples, &test, err);
     if (status == SQA_OK) {
         put_scores(o, &valid, &test);
         put_model(o, t);
@@ -304,9 +305,9 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
                 status = write_rows(c, "curves.csv", SQA_FILE_CURVES, &t->curves, err);
         }
     }
-    if (status == SQA_OK && c->plan->examples)
+    if (status == SQA_OK && each)
         status = write_rows(c, "examples.csv", SQA_FILE_EXAMPLES, &examples.text, err);
-    if (status == SQA_OK && c->plan->keep_weights && !c->cell->floor)
+    if (status == SQA_OK && c->plan->keep_weights && !c->cell->floor && !trial)
         status = keep_weights(c, t, err);
     if (status == SQA_OK)
         status = write_json(c, "trained.json", o, err);

@@ -17,6 +17,7 @@
 #include "harness/cell.h"
 #include "harness/measure/measure.h"
 #include "harness/rundir.h"
+#include "harness/search.h"
 #include "results/table.h"
 
 enum { LIVE_MAX = 24, LINE = 1400 };
@@ -335,7 +336,7 @@ static enum sqa_status after_training(struct drive *d, struct child *c, bool mea
 static bool is_measured(const struct drive *d, int cell)
 {
     const struct sqa_cell *c = &d->p->cells[cell];
-    if (d->p->rounds == 0 || c->floor)
+    if (d->p->rounds == 0 || c->floor || sqa_cell_is_trial(c))
         return false;
     for (int i = 0; i < cell; i++) {
         const struct sqa_cell *o = &d->p->cells[i];
@@ -346,7 +347,8 @@ static bool is_measured(const struct drive *d, int cell)
     return true;
 }
 
-static enum sqa_status train_cells(struct drive *d, struct sqa_err *err)
+/* Trials of searches, or all other cells. */
+static enum sqa_status train_cells(struct drive *d, bool trials, struct sqa_err *err)
 {
     enum sqa_status status = SQA_OK;
     int next = 0, live = 0;
@@ -355,7 +357,8 @@ static enum sqa_status train_cells(struct drive *d, struct sqa_err *err)
         for (int i = 0; i < d->p->jobs && i < LIVE_MAX && !stop && status == SQA_OK; i++) {
             if (d->children[i].pid)
                 continue;
-            while (next < d->p->n && (d->state[next] != PENDING || !d->p->cells[next].train_accuracy))
+            while (next < d->p->n && (d->state[next] != PENDING || !d->p->cells[next].train_accuracy ||
+                                      sqa_cell_is_trial(&d->p->cells[next]) != trials))
                 next++;
             if (next == d->p->n)
                 break;
@@ -390,6 +393,22 @@ static enum sqa_status train_cells(struct drive *d, struct sqa_err *err)
     }
     if (status != SQA_OK)
         kill_all(d, SIGKILL);
+    return status;
+}
+
+/* Puts what the trials chose into the recipes; a cell whose trials did not end well ends as they did. */
+static enum sqa_status settle_cells(struct drive *d, struct sqa_err *err)
+{
+    char row[32];
+    enum sqa_status status = SQA_OK;
+    for (int i = 0; i < d->p->n && status == SQA_OK; i++) {
+        struct sqa_err why = {0};
+        const enum sqa_status settled = sqa_search_settle(d->dir, d->p, &d->p->cells[i], row, &why);
+        if (settled == SQA_NOMEM)
+            status = sqa_fail(err, SQA_NOMEM, "%s", why.text);
+        else if (settled != SQA_OK && d->state[i] != FINISHED)
+            status = finish(d, i, settled, row, why.text, err);
+    }
     return status;
 }
 
@@ -532,11 +551,12 @@ static void find_states(struct drive *d)
     }
 }
 
-static enum sqa_status finish_unmeasured(struct drive *d, struct sqa_err *err)
+/* Trained before an interruption, nothing left to be done. */
+static enum sqa_status finish_unmeasured(struct drive *d, bool trials, struct sqa_err *err)
 {
     enum sqa_status status = SQA_OK;
     for (int i = 0; i < d->p->n && status == SQA_OK; i++)
-        if (d->state[i] == TRAINED && !is_measured(d, i))
+        if (d->state[i] == TRAINED && sqa_cell_is_trial(&d->p->cells[i]) == trials && !is_measured(d, i))
             status = finish(d, i, SQA_OK, "ok", "", err);
     return status;
 }
@@ -570,9 +590,15 @@ enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options
     find_states(d);
     d->start = sqa_clock_wall();
     d->fraction_start = training_fraction(d);
-    status = train_cells(d, err);
+    status = train_cells(d, true, err);
     if (status == SQA_OK && !stop)
-        status = finish_unmeasured(d, err);
+        status = finish_unmeasured(d, true, err);
+    if (status == SQA_OK && !stop)
+        status = settle_cells(d, err);
+    if (status == SQA_OK && !stop)
+        status = train_cells(d, false, err);
+    if (status == SQA_OK && !stop)
+        status = finish_unmeasured(d, false, err);
     if (status == SQA_OK && !stop)
         status = measure_cells(d, err);
     if (status == SQA_OK)

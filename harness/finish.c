@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "harness/cell.h"
+#include "harness/search.h"
 #include "results/table.h"
 
 enum { PART_LIMIT = 1 << 30 };
@@ -39,7 +40,7 @@ static void add_row(struct sqa_text *out, const struct sqa_run_plan *plan, const
                     const char *phase, const json_t *trained, const json_t *measured, const char *status,
                     const char *message)
 {
-    char seed[32], threads[32] = "";
+    char seed[32], threads[32] = "", trials[32];
     snprintf(seed, sizeof seed, "%lld", (long long)c->seed);
     if (c->threads > 0)
         snprintf(threads, sizeof threads, "%lld", (long long)c->threads);
@@ -61,6 +62,9 @@ static void add_row(struct sqa_text *out, const struct sqa_run_plan *plan, const
     row[SQA_CELLS_task_full] = c->task_full;
     row[SQA_CELLS_recipe] = c->floor ? "" : c->recipe;
     row[SQA_CELLS_recipe_source] = c->floor ? "" : c->recipe_source;
+    snprintf(trials, sizeof trials, "%zu", sqa_search_trials(c));
+    row[SQA_CELLS_trial] = c->trial;
+    row[SQA_CELLS_trials] = sqa_cell_is_searched(c) ? trials : "";
     (void)plan;
     sqa_table_row(out, SQA_FILE_CELLS, row);
 }

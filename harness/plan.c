@@ -8,6 +8,7 @@
 #include <pcre2.h>
 
 #include "base/file.h"
+#include "harness/search.h"
 #include "harness/train.h"
 #include "models/model.h"
 #include "tasks/task.h"
@@ -141,6 +142,16 @@ enum sqa_status sqa_plan_add(struct sqa_run_plan *p, const struct sqa_cell *c, s
     return SQA_OK;
 }
 
+bool sqa_cell_is_trial(const struct sqa_cell *c)
+{
+    return c->trial && *c->trial;
+}
+
+bool sqa_cell_is_searched(const struct sqa_cell *c)
+{
+    return c->trials && *c->trials;
+}
+
 const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c)
 {
     struct sqa_text t = {0};
@@ -148,6 +159,10 @@ const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c)
                     (long long)c->seed, (long long)c->length, c->scale, c->train_accuracy);
     if (strcmp(c->dtype, f32) != 0)
         sqa_text_printf(&t, "|%s", c->dtype);
+    if (sqa_cell_is_trial(c))
+        sqa_text_add(&t, "|trial");
+    if (sqa_cell_is_searched(c))
+        sqa_text_printf(&t, "|%s", c->trials);
     const char *key =
         t.failed ? NULL
                  : sqa_arena_printf(arena, "%016llx", (unsigned long long)sqa_hash(sqa_text_get(&t), t.length, 1));
@@ -193,6 +208,11 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
     c->recipe_source = r.source ? r.source : "";
     const bool failed = t.failed || !c->model_full || !c->recipe;
     sqa_text_clear(&t);
+    if (!failed && r.search && c->train_accuracy && !c->floor) {
+        status = sqa_search_plan(p, c, &r, err);
+        if (status != SQA_OK)
+            return status;
+    }
     c->key = failed ? NULL : sqa_cell_key(&p->arena, c);
     return c->key ? SQA_OK : no_memory(err);
 }
@@ -465,6 +485,8 @@ static const struct member cell_members[] = {
     {"infer", 'n', offsetof(struct sqa_cell, infer)},
     {"step", 'z', offsetof(struct sqa_cell, step)},
     {"train_accuracy", 'n', offsetof(struct sqa_cell, train_accuracy)},
+    {"trial", 'o', offsetof(struct sqa_cell, trial)},
+    {"trials", 'o', offsetof(struct sqa_cell, trials)},
 };
 static const struct member plan_members[] = {
     {"verb", 't', offsetof(struct sqa_run_plan, verb)},
@@ -588,7 +610,7 @@ void sqa_run_plan_clear(struct sqa_run_plan *p)
     *p = (struct sqa_run_plan){0};
 }
 
-const struct sqa_cell *sqa_plan_find(const struct sqa_run_plan *p, const char *key)
+struct sqa_cell *sqa_plan_find(const struct sqa_run_plan *p, const char *key)
 {
     for (int i = 0; i < p->n; i++)
         if (strcmp(p->cells[i].key, key) == 0)

@@ -21,8 +21,9 @@ struct sqa_cell {
     const char *dtype;             /* compute type: f32, bf16 or bf16-emulated; floors have f32 */
     int64_t seed, threads, length; /* length 0: the task's */
     int floor;
-    int train, infer, step; /* phases to be measured; train: also trained when steps > 0 */
-    int train_accuracy;     /* run: train and test; bench: only time */
+    int train, infer, step;     /* phases to be measured; train: also trained when steps > 0 */
+    int train_accuracy;         /* run: train and test; bench: only time */
+    const char *trial, *trials; /* see search.h: "rate=0.001" of a trial; its trials' keys; else "" or NULL */
 };
 
 struct sqa_run_plan {
@@ -58,6 +59,8 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
 /* For plans made otherwise (score): the key of a cell whose texts are filled in (NULL: no memory); adds a cell unless
  * its key is there; sets p->hash, kind keeps plans of different verbs apart. */
 const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c);
+bool sqa_cell_is_trial(const struct sqa_cell *c);
+bool sqa_cell_is_searched(const struct sqa_cell *c); /* its recipe waits for trials, sqa_search_settle */
 enum sqa_status sqa_plan_add(struct sqa_run_plan *p, const struct sqa_cell *c, struct sqa_err *err) SQA_MUST_CHECK;
 enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct sqa_err *err) SQA_MUST_CHECK;
 /* The plan as the member "plan" of run.json, and back. */
@@ -65,7 +68,7 @@ json_t *sqa_plan_json(const struct sqa_run_plan *p);
 enum sqa_status sqa_plan_read(const char *dir, struct sqa_run_plan *p, json_t **document,
                               struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_run_plan_clear(struct sqa_run_plan *p);
-const struct sqa_cell *sqa_plan_find(const struct sqa_run_plan *p, const char *key);
+struct sqa_cell *sqa_plan_find(const struct sqa_run_plan *p, const char *key);
 /* Compute type of that name; NULL is f32. USAGE when there is none of that name, MACHINE when this processor cannot.
  */
 enum sqa_status sqa_compute_parse(const char *where, const char *name, enum sqa_compute *c,

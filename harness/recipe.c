@@ -1,6 +1,7 @@
 /* recipe.c - see recipe.h */
 #include "harness/recipe.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -98,6 +99,18 @@ static enum sqa_status resolve_file(struct sqa_recipe_parser *p, const char *pat
     return status;
 }
 
+const char *sqa_recipe_value(const struct sqa_recipe *r, size_t n, char value[64])
+{
+    static const char blanks[] = " \t";
+    const char *s = r->search_values + strspn(r->search_values, blanks);
+    for (; n > 0 && *s; n--) {
+        s += strcspn(s, blanks);
+        s += strspn(s, blanks);
+    }
+    snprintf(value, 64, "%.*s", (int)strcspn(s, blanks), s);
+    return *s ? value : NULL;
+}
+
 static enum sqa_status override(struct sqa_recipe *r, const char *overrides, struct sqa_arena *arena,
                                 struct sqa_err *err)
 {
@@ -119,6 +132,9 @@ static enum sqa_status override(struct sqa_recipe *r, const char *overrides, str
         if (status != SQA_OK)
             return status;
     }
+    const struct sqa_param *searched = r->search ? sqa_params_find(sqa_recipe_params, r->search) : NULL;
+    if (searched && set & (uint64_t)1 << (searched - sqa_recipe_params))
+        r->search = NULL; /* given: nothing to be searched */
     return SQA_OK;
 }
 
@@ -148,7 +164,7 @@ enum sqa_status sqa_recipe_resolve(const char *scale, const char *model, const c
     char path[4096];
     struct sqa_recipe_parser p = {
         .name = scale, .model = model, .task = task, .resolved = r, .arena = arena, .err = err};
-    *r = (struct sqa_recipe){0};
+    *r = (struct sqa_recipe){.search_share = 0.25, .search_seed = 1000};
     enum sqa_status status = sqa_params_defaults("recipe", sqa_recipe_params, r, arena, err);
     if (status == SQA_OK)
         status = sqa_recipe_path(scale, path, err);

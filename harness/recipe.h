@@ -12,6 +12,9 @@
  *     frame.dim = 64               ; defaults for what the model text leaves open: parameters of the frame,
  *     mixer.window = 64            ; the mixer's own (a mixer that has none of that name is refused)
  *     slot.pool = cls              ; and items of slots
+ *     search.rate = 3e-4 1e-3 3e-3 ; the training setting `rate` is the one of these that validates best:
+ *     search.share = 0.25          ; each is tried once with this share of the steps,
+ *     search.seed = 1000           ; and this seed (harness/search.h)
  */
 #ifndef SQA_HARNESS_RECIPE_H
 #define SQA_HARNESS_RECIPE_H
@@ -43,8 +46,12 @@ struct sqa_recipe {
     const char *source;    /* of the last row that matched */
     const char *file;      /* "lite": the recipe file; "generic" when no row matched */
     int64_t matched;
+    const char *search;        /* setting to be searched, NULL: none; not among sqa_recipe_params, as the two below */
+    const char *search_values; /* separated by blanks */
+    double search_share;
+    int64_t search_seed;
 };
-extern const struct sqa_param sqa_recipe_params[]; /* every field above but the last three: --train, help, rows */
+extern const struct sqa_param sqa_recipe_params[]; /* every field up to drop_last: --train, help, rows */
 
 /* Reads recipes/SCALE.ini (looked for in $SEQARENA_RECIPES, beside the program, ./recipes) and resolves it for the
  * pair of short forms; then applies overrides ("rate=1e-3,batch=32,steps=500"; lr is an alias of rate). Texts live in
@@ -64,6 +71,8 @@ void sqa_recipe_list(struct sqa_text *out);
 const char *sqa_recipe_model(struct sqa_arena *arena, const char *spec, const char *defaults);
 /* "batch=32;rate=0.001;..." of every setting, for the row and the key. */
 void sqa_recipe_text(const struct sqa_recipe *r, struct sqa_text *out);
+/* The n-th value of a search, counted from 0; NULL when there are no more. */
+const char *sqa_recipe_value(const struct sqa_recipe *r, size_t n, char value[64]);
 void sqa_recipe_optim(const struct sqa_recipe *r, struct sqa_optim *o);
 void sqa_recipe_schedule(const struct sqa_recipe *r, int64_t steps_per_epoch, int64_t total, struct sqa_schedule *c);
 

@@ -87,6 +87,43 @@ static enum sqa_status set_frame(struct sqa_recipe_parser *p, const char *key, c
     return SQA_OK;
 }
 
+/* search.share, search.seed, and search.SETTING with the values to be tried. */
+static enum sqa_status set_search(struct sqa_recipe_parser *p, const char *name, const char *value)
+{
+    const bool share = strcmp(name, "share") == 0, seed = strcmp(name, "seed") == 0;
+    const uint64_t bit = (uint64_t)1 << (share ? 60 : seed ? 61 : 62);
+    struct sqa_recipe *r = p->match ? p->resolved : &p->checked;
+    const struct sqa_param *setting = sqa_params_find(sqa_recipe_params, strcmp(name, "lr") == 0 ? "rate" : name);
+    char one[64], owner[256];
+    if (p->set & bit)
+        return bad(p, "%s is given twice; give it once", share || seed ? name : "a setting to be searched");
+    p->set |= bit;
+    if (share)
+        return sqa_parse_real(value, &r->search_share) && r->search_share > 0 && r->search_share <= 1
+                   ? SQA_OK
+                   : bad(p, "search.share = %.60s; give a number above 0, at most 1", value);
+    if (seed)
+        return sqa_parse_int(value, &r->search_seed) && r->search_seed >= 0
+                   ? SQA_OK
+                   : bad(p, "search.seed = %.60s; give a whole number", value);
+    if (!setting)
+        return bad(p, "search.%.60s: no setting of that name; search.share, search.seed, or a training setting",
+                   name);
+    snprintf(owner, sizeof owner, "%.200s, line %d", p->name, p->line);
+    const struct sqa_recipe list = {.search_values = value};
+    for (size_t i = 0; sqa_recipe_value(&list, i, one) || i < 2; i++) {
+        if (i == SQA_RECIPE_VALUES || !sqa_recipe_value(&list, i, one))
+            return bad(p, "search.%.60s has %s values; give 2 to %d", name, i < 2 ? "too few" : "too many",
+                       SQA_RECIPE_VALUES);
+        p->status = sqa_params_set(owner, sqa_recipe_params, &p->scratch, setting->name, one, p->arena, p->err);
+        if (p->status != SQA_OK)
+            return p->status;
+    }
+    r->search = setting->name;
+    r->search_values = sqa_arena_strdup(p->arena, value);
+    return r->search_values ? SQA_OK : nomem(p);
+}
+
 static int handle(void *user, const char *section, const char *name, const char *value)
 {
     struct sqa_recipe_parser *p = user;
@@ -102,15 +139,17 @@ static int handle(void *user, const char *section, const char *name, const char 
         set_source(p, value);
     else if (strncmp(name, "frame.", 6) == 0 || strncmp(name, "mixer.", 6) == 0 || strncmp(name, "slot.", 5) == 0)
         set_frame(p, name, value);
+    else if (strncmp(name, "search.", 7) == 0)
+        set_search(p, name + 7, value);
     else {
         snprintf(owner, sizeof owner, "%.200s, line %d", p->name, p->line);
         p->status =
             sqa_recipe_set(owner, p->match ? p->resolved : &p->checked, &p->set, name, value, p->arena, p->err);
-        if (p->status == SQA_USAGE) {
-            p->status = SQA_INPUT;
-            if (p->err)
-                p->err->code = SQA_INPUT;
-        }
+    }
+    if (p->status == SQA_USAGE) {
+        p->status = SQA_INPUT;
+        if (p->err)
+            p->err->code = SQA_INPUT;
     }
     return p->status == SQA_OK;
 }

@@ -6,7 +6,7 @@
 
 #include "harness/recipe.h"
 
-enum { SQA_RECIPE_FRAMES = 64 };
+enum { SQA_RECIPE_FRAMES = 64, SQA_RECIPE_VALUES = 16 };
 
 struct sqa_recipe_frame {     /* NAME of frame.NAME, or all of mixer.NAME and slot.NAME */
     const char *name, *value; /* value NULL: no row that matched has it */
@@ -21,11 +21,11 @@ struct sqa_recipe_parser {
     struct sqa_arena *arena;
     struct sqa_err *err;
     /* the parser's own */
-    struct sqa_recipe checked; /* takes the settings of rows that do not match */
-    const char *at;            /* next line */
-    int line, row;             /* numbers of this line and of its row's header; row 0: before the first */
+    struct sqa_recipe checked, scratch; /* take the settings of rows that do not match, and values to be tried */
+    const char *at;                     /* next line */
+    int line, row;                      /* numbers of this line and of its row's header; row 0: before the first */
     bool match;
-    uint64_t set; /* settings of this row, by index; bit 63: source */
+    uint64_t set; /* settings of this row, by index; from bit 60: search.share, search.seed, search.SETTING, source */
     struct sqa_recipe_frame frame[SQA_RECIPE_FRAMES];
     size_t frames;
     enum sqa_status status;

@@ -37,14 +37,21 @@ static void duration(struct sqa_text *out, double s)
         sqa_text_printf(out, "%.1f days", s / 86400);
 }
 
-/* Examples that a recipe trains on: NaN when it counts in epochs, or is not there. */
-static double examples_of(const struct sqa_paper_want *w, const char *scale)
+/* Examples that a recipe trains on, with so many seeds and its trials: NaN when it counts in epochs, or is not there.
+ */
+static double examples_of(const struct sqa_paper_want *w, const char *scale, double seeds, size_t *trials)
 {
+    char value[64];
     struct sqa_arena arena = {0};
     struct sqa_recipe r;
     const char *frame;
     const enum sqa_status status = sqa_recipe_resolve(scale, w->model, w->column->task, "", &arena, &r, &frame, NULL);
-    const double n = status == SQA_OK && r.matched && r.steps > 0 ? (double)r.steps * (double)r.batch : (double)NAN;
+    double n = (double)NAN;
+    *trials = 0;
+    while (status == SQA_OK && r.search && sqa_recipe_value(&r, *trials, value))
+        ++*trials;
+    if (status == SQA_OK && r.matched && r.steps > 0)
+        n = (double)r.steps * (double)r.batch * (seeds + (double)*trials * r.search_share);
     sqa_arena_clear(&arena);
     return n;
 }
@@ -73,13 +80,17 @@ static void write_column(const struct sqa_paper *paper, const struct sqa_paper_p
             sqa_text_printf(&cannot, "%s%s", cannot.length ? ", " : "", w->model);
             continue;
         }
-        const double s = bench ? (double)NAN : w->seconds_per_example * examples_of(w, scale) * (double)paper->seeds;
+        size_t trials;
+        const double examples = examples_of(w, scale, (double)paper->seeds, &trials),
+                     s = bench ? (double)NAN : w->seconds_per_example * examples;
         costs->n++;
         costs->unknown += isnan(s) ? 1 : 0;
         costs->known += isnan(s) ? 0 : s;
         sqa_text_printf(&models, " --model %s", w->model);
         sqa_text_printf(&lines, "    %-28s ", w->model);
         duration(&lines, s);
+        if (trials && !bench)
+            sqa_text_printf(&lines, ", %zu trials first", trials);
         sqa_text_add(&lines, "\n");
     }
     if (models.length || cannot.length)

@@ -6,6 +6,7 @@
 #include "harness/cell.h"
 #include "harness/drive.h"
 #include "harness/measure/measure.h"
+#include "harness/search.h"
 #include "harness/verbs.h"
 #include "results/schema.h"
 #include "models/model.h"
@@ -125,8 +126,15 @@ static enum sqa_status dry_run(const struct sqa_run_plan *p, struct sqa_err *err
         char seed[32];
         snprintf(seed, sizeof seed, "%lld", (long long)p->cells[i].seed);
         const struct sqa_cell *cell = &p->cells[i];
+        const bool trial = sqa_cell_is_trial(cell), searched = sqa_cell_is_searched(cell);
+        char recipe[1200];
+        snprintf(recipe, sizeof recipe, "%s%s%s%s",
+                 trial      ? "(trial of "
+                 : searched ? "(what its trials choose) "
+                            : "",
+                 trial ? cell->trial : "", trial ? ") " : "", cell->floor ? "(floor)" : cell->recipe);
         sqa_columns_add(&c, (const char *const[]){cell->key, cell->model, cell->task, cell->floor ? "-" : seed,
-                                                  cell->model_text, cell->floor ? "(floor)" : cell->recipe});
+                                                  cell->model_text, recipe});
     }
     sqa_columns_print(&c, &t);
     sqa_text_printf(&t, "%d cells\n", p->n);
@@ -259,16 +267,16 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
     if (status == SQA_OK) {
         const char *data = operands->n > 3 ? operands->at[3] : "";
         p.data_dir = *data ? data : NULL;
-        const struct sqa_child c = {.dir = operands->at[0],
-                                    .plan = &p,
-                                    .cell = sqa_plan_find(&p, operands->at[1]),
-                                    .in = stdin,
-                                    .out = stdout};
-        if (!c.cell)
+        struct sqa_cell *cell = sqa_plan_find(&p, operands->at[1]);
+        const struct sqa_child c = {.dir = operands->at[0], .plan = &p, .cell = cell, .in = stdin, .out = stdout};
+        char row[32];
+        if (!cell)
             status = sqa_fail(err, SQA_INPUT, "%s: no cell %s; see cells.csv", c.dir, operands->at[1]);
-        else if (strcmp(operands->at[2], "fit") == 0)
-            status = sqa_cell_train(&c, err);
         else
+            status = sqa_search_settle(c.dir, &p, cell, row, err);
+        if (status == SQA_OK && strcmp(operands->at[2], "fit") == 0)
+            status = sqa_cell_train(&c, err);
+        else if (status == SQA_OK)
             status = sqa_cell_measure(&c, operands->at[2], err);
     }
     if (status != SQA_OK) {

@@ -10,13 +10,15 @@
  *                          speed: training speed and peak memory, columns are lengths
  *                          bubbles: a figure of two tables
  *                          audit: a model as its paper defines it, as the published code ran it, and the difference
+ *                          fair: models x tasks at equal steps, flops and time, with ranks; published is not needed
  *     published            table_id of results/published/ to stand beside; again for more (4 at most)
  *     scale                recipe file that --plan runs
  *     published_scale      the one that is the published setting (else `scale`): a cell of another one says so
  *     seeds                of --plan (else 1)
  *     metric               accuracy: what the published table calls its scores (else accuracy)
  *     baseline             model that sizes and speeds are held against; speed: again for a second one
- *     size_rule            per cent more parameters than the baseline at most, else a cell is marked; 0: no rule
+ *     size_rule            per cent more parameters than the baseline at most, else a cell is marked; 0: no rule;
+ *                          fair: more or fewer, else the model stands in a block of its own
  *     score, speed, at     bubbles: two other tables and a column of the second
  *     note                 a sentence below the table; again for more
  *     [column LABEL]
@@ -49,6 +51,7 @@ enum sqa_paper_kind {
     SQA_PAPER_SPEED,
     SQA_PAPER_BUBBLES,
     SQA_PAPER_AUDIT,
+    SQA_PAPER_FAIR,
     SQA_PAPER_KINDS
 };
 enum {
@@ -110,8 +113,9 @@ struct sqa_paper_cell {
     const char *how; /* in what the row differs from the published setting; "" when in nothing */
     size_t left_out; /* other entries that could stand here */
     bool best,
-        large;     /* not to be told from the best, of a difference: its interval excludes 0; breaks the size rule */
-    bool on_floor; /* not told from the best floor of its task and scale, or below it */
+        large; /* not to be told from the best, of a difference: its interval excludes 0; breaks the size rule */
+    size_t rank_low, rank_high; /* fair: best and worst rank that paired intervals leave open; 0: none */
+    bool on_floor;              /* not told from the best floor of its task and scale, or below it */
 };
 struct sqa_paper_line {
     enum sqa_paper_line_kind kind;
@@ -143,7 +147,7 @@ struct sqa_paper_options {
     const char *scale, *padding; /* only rows of this recipe, of this mode; NULL: any */
 };
 
-/* Fills an accuracy, gap, speed or audit table. pool is summarised and outlives out, as paper and published do. SQA_INPUT
+/* Fills an accuracy, gap, speed, audit or fair table. pool is summarised and outlives out, as paper and published do. SQA_INPUT
  * when rows ran in two padding modes and the options name none. */
 enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_published *published,
                                const struct sqa_pool *pool, const struct sqa_paper_options *options,

@@ -36,6 +36,12 @@
     X(batch)             \
     X(padding)           \
     X(real_share)        \
+    X(rank_low)          \
+    X(rank_high)         \
+    X(steps)             \
+    X(train_latency_ns)  \
+    X(trials)            \
+    X(recipe)            \
     X(source)
 enum {
 #define X(name) C_##name,
@@ -88,6 +94,12 @@ static void measured(struct row *r, const struct sqa_paper_filled *t, const stru
     r->field[C_real_share] = sqa_paper_field(t->pool, e, "real_share");
     const char *source = sqa_paper_field(t->pool, e, "recipe_source");
     r->field[C_source] = source;
+    whole(r, C_rank_low, cell->rank_low);
+    whole(r, C_rank_high, cell->rank_high);
+    real(r, C_steps, e->value[SQA_VALUE_steps].mean);
+    real(r, C_train_latency_ns, e->value[SQA_VALUE_train_latency_ns].mean);
+    r->field[C_trials] = sqa_paper_field(t->pool, e, "trials");
+    r->field[C_recipe] = sqa_paper_field(t->pool, e, "recipe");
 }
 
 static void write_cell(struct sqa_text *out, const struct sqa_paper_filled *t, const struct sqa_paper_panel *p,

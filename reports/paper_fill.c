@@ -10,8 +10,9 @@ static const struct sqa_estimate nothing = {(double)NAN, (double)NAN, (double)NA
 static bool too_large(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e,
                       const struct sqa_pool_entry *base)
 {
-    return f->paper->size_rule > 0 && base &&
-           e->value[SQA_VALUE_params].mean > base->value[SQA_VALUE_params].mean * (1 + f->paper->size_rule / 100);
+    const double times = base ? e->value[SQA_VALUE_params].mean / base->value[SQA_VALUE_params].mean : 1,
+                 most = f->paper->size_rule / 100;
+    return most > 0 && (times > 1 + most || (f->paper->kind == SQA_PAPER_FAIR && times < 1 - most));
 }
 
 static bool stands_out(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e)
@@ -374,6 +375,7 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
         (paper->kind == SQA_PAPER_GAP     ? fill_gap
          : paper->kind == SQA_PAPER_SPEED ? sqa_paper_fill_speed
          : paper->kind == SQA_PAPER_AUDIT ? sqa_paper_fill_audit
+         : paper->kind == SQA_PAPER_FAIR  ? sqa_paper_fill_fair
                                           : fill_accuracy)(&f);
     if (status == SQA_OK && f.left_out)
         sqa_paper_add_note(

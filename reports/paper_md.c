@@ -68,6 +68,12 @@ static void remarks(struct sqa_text *out, const struct sqa_paper_panel *p, const
         sqa_text_printf(out, "%sn %zu", separator, cell->x.n_examples);
         separator = ", ";
     }
+    if (cell->rank_low) {
+        sqa_text_printf(out, "%srank %zu", separator, cell->rank_low);
+        if (cell->rank_high > cell->rank_low)
+            sqa_text_printf(out, "-%zu", cell->rank_high);
+        separator = ", ";
+    }
     if (*cell->how) {
         sqa_text_add(out, separator);
         letter(out, how_index(hows, cell->how));
@@ -119,17 +125,17 @@ static void figures_cell(struct sqa_grid *grid, const struct sqa_paper_filled *t
 static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, const struct sqa_paper_panel *p,
                         struct hows *hows)
 {
-    const bool audit = t->paper->kind == SQA_PAPER_AUDIT;
+    const bool bare = t->paper->kind == SQA_PAPER_AUDIT || t->paper->kind == SQA_PAPER_FAIR; /* measured lines only */
     char align[SQA_PAPER_COLUMNS + 8] = "ll";
     struct sqa_grid grid;
-    memset(align + (audit ? 1 : 2), 'r', p->n_columns);
-    align[(audit ? 1 : 2) + p->n_columns] = '\0';
+    memset(align + (bare ? 1 : 2), 'r', p->n_columns);
+    align[(bare ? 1 : 2) + p->n_columns] = '\0';
     sqa_text_add(out, "## ");
     sqa_markdown_text(out, p->title);
     sqa_text_add(out, "\n\n");
     sqa_grid_begin(&grid, align);
     sqa_grid_cell(&grid, "model");
-    if (!audit)
+    if (!bare)
         sqa_grid_cell(&grid, "figures");
     for (size_t c = 0; c < p->n_columns; c++)
         sqa_grid_cell(&grid, p->columns[c]);
@@ -139,7 +145,7 @@ static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, 
             sqa_grid_code(&grid, l->model, class_of(l->kind));
         else
             sqa_grid_cell(&grid, l->label);
-        if (!audit)
+        if (!bare)
             figures_cell(&grid, t, l);
         for (size_t c = 0; c < p->n_columns; c++) {
             struct sqa_text text = {0};
@@ -171,7 +177,7 @@ static bool any(const struct sqa_paper_filled *t, enum mark mark)
 
 static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t, const struct hows *hows)
 {
-    const bool speed = t->paper->kind == SQA_PAPER_SPEED;
+    const bool speed = t->paper->kind == SQA_PAPER_SPEED, fair = t->paper->kind == SQA_PAPER_FAIR;
     if (!any(t, MARK_MEASURED))
         sqa_text_add(out, "- Nothing of this table is in the runs: every measured cell is \"-\".\n");
     else if (speed)
@@ -182,13 +188,24 @@ static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t,
         sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples; differences are paired "
                           "by seed and example. Bold: a difference whose interval excludes 0. none: that code ran "
                           "the paper's form.\n");
+    else if (fair)
+        sqa_text_add(out,
+                     "- Mean over seeds, 95 % interval, seeds x test examples. Ranks are among the matched models of "
+                     "a column and leave open what a 95 % interval of the difference paired by seed (and test "
+                     "example) does not exclude, pair by pair; bold: rank 1 is not excluded. At equal flops and "
+                     "time: the best validation accuracy so far, linear between validations; -: it had spent "
+                     "less, or was not validated yet. A model that is cut there is in the middle of its "
+                     "schedule.\n");
     else
         sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples. Bold: the best of one "
                           "task and scale, and what cannot be told from it.\n");
     if (!speed && any(t, MARK_FLOOR))
         sqa_text_add(out, "- ‡: no more than the best floor of its task and scale, which needs no training; on "
                           "ListOps: no more than the first token.\n");
-    if (any(t, MARK_LARGE))
+    if (fair && any(t, MARK_LARGE))
+        sqa_text_printf(out, "- †: parameters differ by more than %g %% from those of `%s`.\n", t->paper->size_rule,
+                        t->paper->baseline[0]);
+    else if (any(t, MARK_LARGE))
         sqa_text_printf(out,
                         "- †: more than %g %% more parameters than `%s`, which the published rules do not allow.\n",
                         t->paper->size_rule, t->paper->baseline[0]);
@@ -259,6 +276,66 @@ static void budget_row(struct sqa_grid *grid, const struct sqa_paper_filled *t, 
     sqa_grid_cell(grid, sqa_paper_field(t->pool, e, "real_share"));
 }
 
+/* The value of "name=value" in "a=1;name=value;...". */
+static void recipe_value(struct sqa_grid *grid, const char *recipe, const char *name)
+{
+    const size_t n = strlen(name);
+    for (const char *s = recipe; *s;) {
+        const size_t length = strcspn(s, ";");
+        if (length > n && strncmp(s, name, n) == 0 && s[n] == '=') {
+            sqa_grid_printf(grid, "%.*s", (int)(length - n - 1), s + n + 1);
+            return;
+        }
+        s += length + (s[length] == ';');
+    }
+    sqa_grid_cell(grid, "");
+}
+
+static void fair_row(struct sqa_grid *grid, const struct sqa_paper_filled *t, const struct sqa_paper_line *l,
+                     const char *column, const struct sqa_paper_cell *cell)
+{
+    const struct sqa_pool_entry *e = cell->entry;
+    sqa_grid_code(grid, l->model, class_of(l->kind));
+    sqa_grid_cell(grid, column);
+    figure(grid, e->value[SQA_VALUE_params].mean, sqa_format_count);
+    if (cell->base)
+        sqa_grid_printf(grid, "%.3f%s", e->value[SQA_VALUE_params].mean / cell->base->value[SQA_VALUE_params].mean,
+                        cell->large ? " †" : "");
+    else
+        sqa_grid_cell(grid, "");
+    figure(grid, e->value[SQA_VALUE_steps].mean, sqa_format_count);
+    figure(grid, sqa_pool_number(t->pool, e->cells, SQA_PHASE_ANY, SQA_CELLS_batch), sqa_format_count);
+    figure(grid, e->value[SQA_VALUE_train_flops].mean, sqa_format_count);
+    figure(grid, e->value[SQA_VALUE_train_latency_ns].mean, sqa_format_ns);
+    figure(grid, e->value[SQA_VALUE_train_mem_planned_bytes].mean, sqa_format_bytes);
+    recipe_value(grid, sqa_paper_field(t->pool, e, "recipe"), "rate");
+    sqa_grid_cell(grid, sqa_paper_field(t->pool, e, "trials"));
+    sqa_grid_cell(grid, sqa_paper_field(t->pool, e, "real_share"));
+}
+
+/* What one step of each trained model costs, and what was chosen for it. */
+static void write_fair_budget(struct sqa_text *out, const struct sqa_paper_filled *t)
+{
+    static const char *const header[] = {"model",          "column", "params",       "times baseline",
+                                         "steps",          "batch",  "FLOPs a step", "time a step",
+                                         "planned memory", "rate",   "trials",       "real tokens"};
+    struct sqa_grid grid;
+    if (!any(t, MARK_MEASURED))
+        return;
+    sqa_grid_begin(&grid, "llrrrrrrrrrr");
+    for (size_t i = 0; i < sizeof header / sizeof header[0]; i++)
+        sqa_grid_cell(&grid, header[i]);
+    for (size_t k = 0; k < t->n_panels; k++) {
+        const struct sqa_paper_panel *p = &t->panels[k];
+        for (size_t i = 0; i < p->n_lines && strcmp(p->metric, "accuracy") == 0; i++)
+            for (size_t c = 0; c < p->n_columns; c++)
+                if (p->lines[i].kind != SQA_LINE_FLOOR && p->lines[i].cells[c].entry)
+                    fair_row(&grid, t, &p->lines[i], p->columns[c], &p->lines[i].cells[c]);
+    }
+    sqa_text_add(out, "## Budget\n\n");
+    sqa_grid_end(&grid, out);
+}
+
 /* What each measured cell could spend. Floors have nothing to spend. */
 static void write_budget(struct sqa_text *out, const struct sqa_paper_filled *t)
 {
@@ -305,13 +382,14 @@ void sqa_paper_markdown(struct sqa_text *out, const struct sqa_paper_filled *t, 
     sqa_markdown_text(out, t->paper->title);
     sqa_text_add(out, "\n\nAfter ");
     sqa_markdown_text(out, t->paper->source);
-    sqa_text_printf(out,
-                    ". Published and measured figures stand %s of their own and are never averaged together.\n\n",
-                    t->paper->kind == SQA_PAPER_AUDIT ? "in columns" : "on lines");
+    if (t->paper->n_published)
+        sqa_text_printf(out, ". Published and measured figures stand %s of their own and are never averaged together",
+                        t->paper->kind == SQA_PAPER_AUDIT ? "in columns" : "on lines");
+    sqa_text_add(out, ".\n\n");
     if (runs)
         sqa_text_printf(out, "%s\n\n", runs);
     for (size_t i = 0; i < t->n_panels; i++)
         write_panel(out, t, &t->panels[i], &hows);
     write_legend(out, t, &hows);
-    write_budget(out, t);
+    (t->paper->kind == SQA_PAPER_FAIR ? write_fair_budget : write_budget)(out, t);
 }

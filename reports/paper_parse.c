@@ -16,7 +16,7 @@
 #include "reports/paper.h"
 
 enum { LABEL_MAX = 60, SECTION_TABLE = 0, SECTION_COLUMN, SECTION_ROW, SECTIONS };
-static const char *const kinds[SQA_PAPER_KINDS] = {"accuracy", "gap", "speed", "bubbles", "audit"};
+static const char *const kinds[SQA_PAPER_KINDS] = {"accuracy", "gap", "speed", "bubbles", "audit", "fair"};
 
 struct parser {
     const char *name, *at;
@@ -82,7 +82,7 @@ static enum sqa_status put_kind(struct parser *p, const char *value)
             p->p->kind = (enum sqa_paper_kind)k;
             return SQA_OK;
         }
-    return bad(p, "kind = %.60s; give accuracy, gap, speed, bubbles or audit", value);
+    return bad(p, "kind = %.60s; give accuracy, gap, speed, bubbles, audit or fair", value);
 }
 
 static enum sqa_status set_table(struct parser *p, const char *name, const char *value)
@@ -275,8 +275,8 @@ static enum sqa_status finish(struct parser *p)
     if (t->kind == SQA_PAPER_AUDIT && (t->n_columns > SQA_PAPER_AUDITED || t->n_published != 1))
         return bad(p, "a table of kind audit with %zu columns and %zu published tables; it has 1 to %d and one",
                    t->n_columns, t->n_published, SQA_PAPER_AUDITED);
-    if (t->kind == SQA_PAPER_SPEED && !t->n_baselines)
-        return bad(p, "a table of kind speed without a baseline; name the model that is 1");
+    if ((t->kind == SQA_PAPER_SPEED || t->kind == SQA_PAPER_FAIR) && !t->n_baselines)
+        return bad(p, "a table of kind %s without a baseline; name the model that is 1", kinds[t->kind]);
     t->published_scale = t->published_scale ? t->published_scale : t->scale;
     for (size_t c = 0; c < t->n_columns; c++) {
         struct sqa_paper_column *column = &t->columns[c];

@@ -45,6 +45,7 @@ const struct sqa_pool_entry *sqa_paper_put_entry(struct sqa_paper_fill *f, struc
                                                  const char *model, bool external, size_t column);
 struct sqa_estimate sqa_paper_scaled(struct sqa_estimate x, double by);
 void sqa_paper_fill_audit(struct sqa_paper_fill *f);
+void sqa_paper_fill_fair(struct sqa_paper_fill *f);
 void sqa_paper_fill_speed(struct sqa_paper_fill *f);
 
 #endif

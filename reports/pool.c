@@ -154,6 +154,8 @@ static void take_cells(struct sqa_pool *pool, size_t r)
     for (size_t i = 0; i < sheet->nrow; i++) {
         const char *key = field(run, SQA_FILE_CELLS, i, SQA_CELLS_key);
         const int phase = phase_of(field(run, SQA_FILE_CELLS, i, SQA_CELLS_phase));
+        if (*field(run, SQA_FILE_CELLS, i, SQA_CELLS_trial))
+            continue;
         cell = find_cell(pool, key, cell);
         if (!cell) {
             cell = &pool->cells[pool->n_cells++];
@@ -175,8 +177,10 @@ static void count_waiting(struct sqa_pool *pool, struct sqa_pool_run *run)
 {
     const json_t *cells = sqa_pool_json(run, "plan", "cells", NULL);
     for (size_t i = 0; i < json_array_size(cells); i++) {
-        const char *key = json_string_value(json_object_get(json_array_get(cells, i), "key"));
-        run->waiting += key && !find_cell(pool, key, NULL);
+        const json_t *cell = json_array_get(cells, i);
+        const char *key = json_string_value(json_object_get(cell, "key")),
+                   *trial = json_string_value(json_object_get(cell, "trial"));
+        run->waiting += key && !(trial && *trial) && !find_cell(pool, key, NULL);
     }
 }
 

@@ -5,6 +5,8 @@
  *     entry   one model with one setting on one task: its cells differ in the seed only
  *     group   one (task, scale): the entries that stand in one table, floors first, then controls, then models
  *
+ * Rows of trials (the column trial) chose a setting and are no results: they are left out.
+ *
  * A (key, phase) found in several directories is taken from the newest (run.json "started"; else the one named last).
  * Everything lives until sqa_pool_clear. Numbers that are absent, or of rows that are not ok, are NaN.
  */

@@ -83,7 +83,9 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(model_full, "model with every parameter")                                                                      \
     X(task_full, "task with every parameter")                                                                        \
     X(recipe, "resolved recipe, name=value;...")                                                                     \
-    X(recipe_source, "where the settings come from")
+    X(recipe_source, "where the settings come from")                                                                 \
+    X(trial, "setting tried, such as rate=0.001, when this cell belongs to a search: no test; else empty")           \
+    X(trials, "trials of which the one with the best validation gave a setting of this row")
 
 #define SQA_SAMPLES_COLUMNS(X)                                    \
     X(schema, "version of this table")                            \

@@ -60,7 +60,7 @@ fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
 fails 2 'something is missing' table
-fails 2 'no table of that name; did you mean lra-1. Else choose one of lite, lra-1' table lra1
+fails 2 'no table of that name; did you mean lra-1. Else choose one of fair, lite, lra-1' table lra1
 fails 2 'no table of that name' table ../lra-1
 fails 2 'unknown format' table lra-1 --format docx
 fails 3 'format latex comes in a later version; use md, csv or svg' table lra-1 --format latex

@@ -211,7 +211,55 @@ failures() {
     is 'a row with status diverged' grep -q ',diverged,' wild/cells.csv
 }
 
+# A rate chosen by trials: the trials run first, the best validation is what the cells of every seed have, a run killed
+# anywhere goes on to the same, and a trial that cannot run is told in every cell that waits for it.
+searches() {
+    local pid i moment small=listops:min=16,max=48,train=150,valid=40,test=50 command
+    mkdir -p recipes
+    printf '%s\n' '[*]' 'batch = 8' 'steps = 80' 'warmup = 8' 'eval_every = 20' 'frame.layers = 1' 'frame.dim = 16' \
+        'frame.ffn = 32' 'search.rate = 3e-4 1e-3 3e-3' 'search.share = 0.25' 'search.seed = 1000' >recipes/tried.ini
+    local SEQARENA_RECIPES=$tmp/recipes
+    export SEQARENA_RECIPES
+    command=(run --model transformer --task $small --scale tried --seeds 2 --rounds 1 --jobs 1 --checkpoint 0.05s -q)
+    works '17 cells' "${command[@]}" -n
+    works '' "${command[@]}" -o searched
+    csv_columns searched/cells.csv model phase trial trials steps seed valid_accuracy valid_loss test_accuracy recipe \
+        >search.txt
+    is 'three trials of a quarter of the steps with a seed of their own, not tested' test "$(awk -F'\t' \
+        '$3 ~ /^rate=/ && $4 == "" && $5 == 20 && $6 == 1000 && $9 == "" && $10 ~ /warmup=2;/' search.txt | wc -l)" -eq 9
+    is 'the trial with the best validation gives the rate of both seeds' awk -F'\t' '
+        $3 ~ /^rate=/ { if (!($1 in best) || $7 > best[$1] || ($7 == best[$1] && $8 < loss[$1])) {
+            best[$1] = $7; loss[$1] = $8; match($10, /;rate=[^;]*/); rate[$1] = substr($10, RSTART, RLENGTH) } }
+        NR > FNR && $4 == 3 && $2 == "train" { n++; match($10, /;rate=[^;]*/)
+            if (substr($10, RSTART, RLENGTH) != rate[$1] || $5 != 80 || $9 == "") wrong = 1 }
+        END { exit wrong || n != 6 }' search.txt search.txt
+    works 'transformer' report searched
+    works '' "${command[@]}" --train rate=1e-3 -o given
+    is 'a rate that is given is not searched' test -z "$(csv_columns given/cells.csv trial trials | sed 1d | tr -d '\t\n')"
+    for i in 1 8 12; do # among the trials, at their end, among the cells that waited
+        rm -rf resumed
+        "$program" "${command[@]}" -o resumed >out 2>err </dev/null &
+        pid=$!
+        for moment in $(seq 2000); do
+            [ "$(ls resumed/parts 2>/dev/null | grep -vc part)" -ge $i ] && break
+            sleep 0.01
+        done
+        kill -9 $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        sleep 0.2
+        seqarena "${command[@]}" -o resumed
+        same "a search killed after $i cells and continued, to the same bits" searched resumed
+    done
+    works '' "${command[@]}" --rounds 0 --jobs 2 -o searched2
+    same 'a search: whatever the jobs' searched searched2
+    fails 5 'did not finish.*causal' run --model linformer:causal=1 --task $small --scale tried --seeds 2 \
+        --rounds 0 -q -o untried
+    is 'trials that cannot run: told in the cells that wait for them' test "$(csv_columns untried/cells.csv trials status message |
+        grep -c '^3.unsupported.trial rate=3e-4: ')" -eq 2
+}
+
 if [ "$part" != kill ]; then
+    searches
     determinism
     interrupted_runs
     stopped_tags

@@ -141,6 +141,26 @@ static void test_overrides(void **state)
     }
 }
 
+static void test_search(void **state)
+{
+    (void)state;
+    char value[64];
+    write_recipe("[*]\nrate = 1\nsearch.lr =  3e-4 1e-3\t3e-3 ; a comment\n[task=^t$]\nsearch.share = 0.5\n"
+                 "search.seed = 7\n[task=^u$]\nsearch.batch = 8 16\n");
+    struct sqa_recipe r = resolve("t", "m", "s", NULL, NULL);
+    assert_string_equal(r.search, "rate");
+    assert_true(r.search_share == 0.25 && r.search_seed == 1000 && r.rate == 1);
+    assert_string_equal(sqa_recipe_value(&r, 0, value), "3e-4");
+    assert_string_equal(sqa_recipe_value(&r, 2, value), "3e-3");
+    assert_null(sqa_recipe_value(&r, 3, value));
+    r = resolve("t", "m", "t", "steps=5", NULL);
+    assert_true(r.search_share == 0.5 && r.search_seed == 7 && r.steps == 5);
+    assert_non_null(r.search);
+    assert_string_equal(resolve("t", "m", "u", NULL, NULL).search, "batch");
+    assert_null(resolve("t", "m", "t", "rate=2", NULL).search); /* given: nothing to be searched */
+    assert_null(resolve("t", "m", "t", "lr=2", NULL).search);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -167,6 +187,13 @@ static void test_refused(void **state)
         {"[model=a] b\n", "line 1: ", "without ]"},
         {"[*]\n[task=(a]\n", "line 2: ", "pattern '(a', character 3: missing closing parenthesis"},
         {"[task=a{2,1}]\n", "line 1: ", "pattern"},
+        {"[*]\nsearch.frob = 1 2\n", "line 2: ", "no setting of that name"},
+        {"[*]\nsearch.rate = 1\n", "line 2: ", "too few values"},
+        {"[*]\nsearch.rate = 1 fast\n", "line 2: ", "give a number"},
+        {"[*]\nsearch.rate = 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n", "line 2: ", "too many values"},
+        {"[*]\nsearch.rate = 1 2\nsearch.batch = 1 2\n", "line 3: ", "a setting to be searched is given twice"},
+        {"[*]\nsearch.share = 0\n", "line 2: ", "above 0, at most 1"},
+        {"[*]\nsearch.seed = -1\n", "line 2: ", "give a whole number"},
         {"[*]\nsource = \xff\n", "mem: ", "UTF-8"},
         {"[*]\nsource = a\x1b[31m\n", "line 2: ", "control character 27"},
     };
@@ -308,13 +335,10 @@ static void test_shipped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_generic),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_optim),
-        cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_generic),   cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_overrides), cmocka_unit_test(test_search),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_optim),     cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_shipped),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

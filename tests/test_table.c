@@ -490,7 +490,7 @@ static void test_files(void **state)
         {HEAD "seeds = 0\n" BODY, "line 7: seeds = 0; give a number from 1"},
         {HEAD "title = u\n" BODY, "line 7: title is given twice"},
         {HEAD "frob = 1\n" BODY, "'frob' is no key of [table]"},
-        {HEAD "kind = x\n" BODY, "kind = x; give accuracy, gap, speed, bubbles or audit"},
+        {HEAD "kind = x\n" BODY, "kind = x; give accuracy, gap, speed, bubbles, audit or fair"},
         {HEAD BODY "[row R]\n", "line 12: a second row R"},
         {HEAD BODY "[column A]\n", "a second column A"},
         {HEAD BODY "[frob A]\n", "[frob A]; write [table]"},
@@ -563,7 +563,7 @@ static void test_short_forms(void **state)
     const char *names[SQA_TABLE_NAMES];
     struct sqa_err err = {0};
     const size_t n = sqa_table_names(&arena, names);
-    assert_int_equal(n, 13);
+    assert_int_equal(n, 14);
     for (size_t i = 0; i < n; i++) {
         struct sqa_paper p;
         if (sqa_table_load(names[i], &p, &err) != SQA_OK)
