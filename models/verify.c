@@ -307,12 +307,13 @@ static void check_mixer(struct verify *v)
         gradients(v);
         if (traits & SQA_TRAIT_PADDING)
             padding(v);
-        if (v->causal)
+        if (v->causal) {
             causality(v);
-        if (v->causal && v->variant->step)
-            steps(v);
-        else if (traits & SQA_TRAIT_EQUIVARIANT)
+            if (v->variant->step)
+                steps(v);
+        } else if (traits & SQA_TRAIT_EQUIVARIANT) {
             equivariance(v);
+        }
         if (traits & SQA_TRAIT_SUM_TO_ONE)
             sum_to_one(v);
         batches(v);

@@ -8,7 +8,7 @@
 
 #include "engine/ops/support.h"
 
-enum { PARTS = 4, TILE = 64, LANES = 16, LOWEST = -10000 }; /* exp(LOWEST) is 0 */
+enum { PARTS = 4, TILE = 64, LOWEST = -10000 }; /* exp(LOWEST) is 0 */
 
 struct attr {
     int parts;
@@ -86,7 +86,7 @@ static void *lse_at(const struct tile *p, const struct sqa_tensor *x)
 }
 
 /* For each real type: the weights of a tile, softmax of lse with +inf as if it were -inf, zeros when all are, and the
- * log sum exp, when asked for; y = sum of w x; x . y as LANES sums side by side, added in order; and tiles first ..
+ * log sum exp, when asked for; y = sum of w x; x . y; and tiles first ..
  * first + count - 1 of both ops. */
 #define FORMS(T, NAME)                                                                                               \
     static void weights_##NAME(const struct tile *p, T w[PARTS][TILE], T *all)                                       \
@@ -136,16 +136,9 @@ static void *lse_at(const struct tile *p, const struct sqa_tensor *x)
     }                                                                                                                \
     static T dot_##NAME(const T *x, const T *y, int64_t d)                                                           \
     {                                                                                                                \
-        T lane[LANES] = {0}, sum = 0;                                                                                \
-        int64_t c = 0;                                                                                               \
+        T sum = 0;                                                                                                   \
                                                                                                                      \
-        for (; c + LANES <= d; c += LANES)                                                                           \
-            for (int l = 0; l < LANES; l++)                                                                          \
-                lane[l] += x[c + l] * y[c + l];                                                                      \
-        for (; c < d; c++)                                                                                           \
-            sum += x[c] * y[c];                                                                                      \
-        for (int l = 0; l < LANES; l++)                                                                              \
-            sum += lane[l];                                                                                          \
+        _Pragma("omp simd reduction(+ : sum)") for (int64_t c = 0; c < d; c++) sum += x[c] * y[c];                   \
         return sum;                                                                                                  \
     }                                                                                                                \
     static void scale_##NAME(T w, const T *restrict x, T *restrict y, int64_t d)                                     \
