@@ -87,7 +87,7 @@ static void note_orders(struct sqa_paper_fill *f, const struct sqa_paper_panel *
 {
     double *const printed = sqa_arena_alloc(f->arena, 3 * p->n_lines * sizeof *printed);
     double *const paper = printed + p->n_lines, *const code = paper + p->n_lines;
-    double least = INFINITY, most = -INFINITY, largest = 0;
+    double least = INFINITY, most = -INFINITY, largest = -1; /* -1: no model in both forms */
     if (!printed) {
         f->failed = true;
         return;
@@ -103,17 +103,22 @@ static void note_orders(struct sqa_paper_fill *f, const struct sqa_paper_panel *
             continue;
         least = fmin(least, paper[i]);
         most = fmax(most, paper[i]);
-        largest = fmax(largest, isnan(code[i]) ? 0 : fabs(code[i] - paper[i]));
+        if (!isnan(code[i]) && !cells[DIFFERENCE].text)
+            largest = fmax(largest, fabs(code[i] - paper[i]));
     }
     const char *label = f->paper->columns[column].label;
     if (!(most > least))
         return;
-    sqa_paper_add_note(f, sqa_arena_printf(f->arena,
-                                           "%s: the papers' forms lie within %.2f points of each other, and the "
-                                           "largest difference that code makes is %.2f.",
-                                           label, most - least, largest));
+    const char *code_says =
+        largest < 0 ? ""
+                    : sqa_arena_printf(f->arena, ", and the largest difference that code makes is %.2f", largest);
+    f->failed = f->failed || !code_says;
+    sqa_paper_add_note(f, sqa_arena_printf(f->arena, "%s: the papers' forms lie within %.2f points of each other%s.",
+                                           label, most - least, code_says ? code_says : ""));
     note_order(f, p, sqa_arena_printf(f->arena, "published against %s as the papers have them", label), printed,
                paper);
+    if (largest < 0)
+        return;
     note_order(f, p, sqa_arena_printf(f->arena, "published against %s as the code ran them", label), printed, code);
     note_order(f, p, sqa_arena_printf(f->arena, "%s, papers' forms against code's", label), paper, code);
 }
