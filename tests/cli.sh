@@ -60,7 +60,7 @@ fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
 fails 2 'something is missing' table
-fails 2 'no table of that name; did you mean lra-1. Else choose one of fair, lite, lra-1' table lra1
+fails 2 'no table of that name; did you mean lra-1. Else choose one of combiner' table lra1
 fails 2 'no table of that name' table ../lra-1
 fails 2 'unknown format' table lra-1 --format docx
 fails 3 'format latex comes in a later version; use md, csv or svg' table lra-1 --format latex
@@ -286,7 +286,7 @@ is 'floors of pairs' sh -c 'grep -q ",majority," pairs/cells.csv && grep -q ",ba
 works 'parameters$' export transformer:dim=8,layers=1 --task retrieval:file=documents.tsv,length=16 --init-only -o pairs.w
 works '' data export retrieval:file=documents.tsv,length=16 --split test -o pairs.d
 works '' predict --weights pairs.w --input pairs.d/test_tokens.npy -o pairs.npy
-works '`local:window=16` *. *16 . 0.000 ' fidelity --weights pairs.w local:window=16 performer
+works '`local:window=16` *. *8 . 0.000 ' fidelity --weights pairs.w --lengths 8 local:window=16 performer
 fails 3 'not an array \(n, 2, length\)' predict --weights pairs.w --input pairs.d/test_labels.npy -o pairs.npy
 is 'examples of pairs' test "$(csv_columns pairs/examples.csv index | wc -l)" -gt 4
 
