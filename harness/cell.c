@@ -298,7 +298,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
         put_model(o, t);
         if (!c->cell->floor) {
             put_training(o, t, start);
-            put_padding(o, t->recipe.pad, (double)t->real_positions / (double)t->positions);
+            put_padding(o, sqa_trainer_padding(t), (double)t->real_positions / (double)t->positions);
             status = put_train_accuracy(o, t, test.n, err);
             sqa_cell_set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
             if (status == SQA_OK)

@@ -170,9 +170,11 @@ const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c)
     return key;
 }
 
-/* Fills the texts of a cell and its key. */
+/* Fills the texts of a cell, adds its trials, and fills its key. by_pattern, or NULL: the task's sizes, as far as they
+ * are known before it is opened: a model chosen by a pattern that does not take them is left out, *fits is false; a
+ * typed one is tried and answers for itself. */
 static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, const char *overrides,
-                                struct sqa_err *err)
+                                const struct sqa_signature *by_pattern, bool *fits, struct sqa_err *err)
 {
     struct sqa_model *m = NULL, *built = NULL;
     struct sqa_recipe r;
@@ -200,8 +202,11 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
     status = sqa_model_parse(c->model_text, &built, err);
     if (status != SQA_OK)
         return status;
+    *fits = !by_pattern || sqa_model_check(built, by_pattern, NULL) == SQA_OK;
     c->model_full = sqa_arena_strdup(&p->arena, built->full_form);
     sqa_model_free(built);
+    if (!*fits)
+        return SQA_OK;
     struct sqa_text t = {0};
     sqa_recipe_text(&r, &t);
     c->recipe = sqa_arena_strdup(&p->arena, sqa_text_get(&t));
@@ -221,7 +226,7 @@ static bool has_step(const char *model)
 {
     struct sqa_model *m;
     if (sqa_model_parse(model, &m, NULL) != SQA_OK)
-        return true; /* as in `suits` */
+        return true; /* a registered id fails only for lack of memory, which making the cell will tell */
     const bool has = m->preset.variant->step != NULL;
     sqa_model_free(m);
     return has;
@@ -232,24 +237,12 @@ static bool foreign_floor(const char *model, const struct sqa_task *task)
 {
     struct sqa_model *m;
     if (sqa_model_parse(model, &m, NULL) != SQA_OK)
-        return false; /* as in `suits` */
+        return false; /* as in has_step */
     bool foreign = sqa_model_is_floor(m);
     for (const char *const *f = task->floors; foreign && f && *f; f++)
         foreign = strcmp(*f, m->preset.variant->id) != 0;
     sqa_model_free(m);
     return foreign;
-}
-
-/* Whether a model chosen by a pattern makes sense on a task, as far as its sizes are known before it is opened; a typed
- * one is tried and answers for itself. */
-static bool suits(const char *model, const struct sqa_signature *task)
-{
-    struct sqa_model *m;
-    if (sqa_model_parse(model, &m, NULL) != SQA_OK)
-        return true; /* a registered id fails only for lack of memory, which making the cell will tell */
-    const bool ok = sqa_model_check(m, task, NULL) == SQA_OK;
-    sqa_model_free(m);
-    return ok;
 }
 
 /* Sizes that a task does not know before it is opened are supposed. */
@@ -288,13 +281,14 @@ static enum sqa_status cells_of_pair(struct sqa_run_plan *p, const struct sqa_se
     const int64_t seeds = floor || bench ? 1 : s->seeds > 0 ? s->seeds : 1;
     for (int64_t i = 0; i < seeds && status == SQA_OK; i++) {
         struct sqa_cell cell = c;
+        bool fits = true;
         cell.seed = s->seed + i;
         cell.dtype = floor || !s->dtype ? f32 : s->dtype;
-        status = complete(p, &cell, overrides, err);
-        if (status == SQA_OK && by_pattern && !suits(cell.model_text, by_pattern))
-            p->left_out++;
-        else if (status == SQA_OK)
+        status = complete(p, &cell, overrides, by_pattern, &fits, err);
+        if (status == SQA_OK && fits)
             status = sqa_plan_add(p, &cell, err);
+        else if (status == SQA_OK)
+            p->left_out++;
     }
     return status;
 }

@@ -40,8 +40,7 @@ struct sqa_recipe {
     const char *select;    /* best_valid (accuracy, or loss in forecasting) | last */
     int64_t bucket;        /* batches are padded to a multiple of this */
     int64_t micro;         /* rows of a micro-batch; 0: the whole batch at once */
-    const char *pad;       /* longest (of the batch, to a multiple of bucket) | sorted (of the micro-batch, rows of a
-                              batch sorted by length; not for tags) | full (the task's length) */
+    const char *pad;       /* longest, sorted or full; see sqa_trainer_padding and docs/protocols.md */
     int64_t drop_last;     /* drop the last partial training batch (1: as the published loaders) */
     const char *source;    /* of the last row that matched */
     const char *file;      /* "lite": the recipe file; "generic" when no row matched */

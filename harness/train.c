@@ -1,5 +1,5 @@
-/* train.c - see train.h */
-#include "harness/train.h"
+/* train.c - see train.h; batches and evaluation have files of their own */
+#include "harness/train_private.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -13,11 +13,6 @@
 #include "results/table.h"
 
 enum { PLANS = 48 };
-
-static double seconds_since(int64_t start)
-{
-    return (double)(sqa_clock_wall() - start) * 1e-9;
-}
 
 void sqa_signature_of(const struct sqa_dataset *ds, struct sqa_signature *s)
 {
@@ -148,250 +143,6 @@ void sqa_trainer_close(struct sqa_trainer *t)
     sqa_free(t);
 }
 
-static void feed_ints(struct sqa_plan *plan, const char *name, const int32_t *x)
-{
-    const struct sqa_tensor *tensor = NULL;
-    int32_t *to = sqa_plan_input(plan, name, &tensor);
-    if (to && x)
-        memcpy(to, x, (size_t)sqa_numel(tensor) * sizeof *to);
-}
-
-static void feed_reals(struct sqa_plan *plan, const char *name, const double *x)
-{
-    const struct sqa_tensor *tensor = NULL;
-    void *to = sqa_plan_input(plan, name, &tensor);
-    if (to && x)
-        (tensor->dtype == SQA_F64 ? &sqa_kernels_f64 : &sqa_kernels_f32)->from_f64(x, to, (size_t)sqa_numel(tensor));
-}
-
-void sqa_feed(struct sqa_plan *plan, const struct sqa_batch *b)
-{
-    feed_ints(plan, "tokens", b->tokens);
-    feed_ints(plan, "lengths", b->lengths);
-    feed_ints(plan, "labels", b->labels);
-    feed_reals(plan, "x", b->x);
-    feed_reals(plan, "y", b->y);
-    feed_reals(plan, "marks", b->marks);
-    feed_ints(plan, "calendar", b->calendar);
-}
-
-/* n examples into t->batch, padded as the recipe says. */
-static enum sqa_status fetch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
-                             struct sqa_err *err)
-{
-    const int64_t start = sqa_clock_wall();
-    t->batch->length = strcmp(t->recipe.pad, "full") == 0
-                           ? t->data->length
-                           : sqa_dataset_batch_length(t->data, split, index, n, t->recipe.bucket);
-    const enum sqa_status status = t->data->task->fetch(t->data, split, index, n, t->batch, err);
-    t->data_seconds += seconds_since(start);
-    return status;
-}
-
-/* Rows first .. first + n - 1 of a batch. */
-static struct sqa_batch rows_of(const struct sqa_batch *b, enum sqa_task_kind kind, int64_t first, int64_t n)
-{
-    struct sqa_batch part = *b;
-    const int64_t row = first * sqa_rows_an_example(kind);
-    part.n = n;
-    part.tokens = b->tokens ? b->tokens + row * b->length : NULL;
-    part.lengths = b->lengths ? b->lengths + row : NULL;
-    part.labels = b->labels ? b->labels + first * sqa_labels_a_row(kind, b->length) : NULL;
-    part.x = b->x ? b->x + first * b->length * b->channels : NULL;
-    part.y = b->y ? b->y + first * b->horizon * b->outputs : NULL;
-    part.marks = b->marks ? b->marks + first * (b->length + b->horizon) * b->mark_count : NULL;
-    part.calendar = b->calendar ? b->calendar + first * (b->length + b->horizon) * SQA_CALENDAR : NULL;
-    part.units = b->units ? b->units + first * b->outputs * 3 : NULL;
-    return part;
-}
-
-/* The plan for n rows of t->batch, fed with those from `first` on. */
-static enum sqa_status feed_rows(struct sqa_trainer *t, enum sqa_mode mode, int64_t first, int64_t n,
-                                 struct sqa_plan **plan, struct sqa_err *err)
-{
-    const enum sqa_status status =
-        sqa_plans_get(&t->plans, (struct sqa_plan_key){(int)mode, n, t->batch->length}, plan, err);
-    if (status != SQA_OK)
-        return status;
-    const int64_t start = sqa_clock_wall();
-    const struct sqa_batch part = rows_of(t->batch, t->task.kind, first, n);
-    sqa_feed(*plan, &part);
-    t->data_seconds += seconds_since(start);
-    return SQA_OK;
-}
-
-static double read_real(const void *data, const struct sqa_tensor *t, int64_t i)
-{
-    return t->dtype == SQA_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
-}
-
-/* Evaluation */
-
-/* What evaluation reads a batch's outputs into. */
-struct answers {
-    int32_t *labels;  /* (rows), of tags (rows, length) */
-    double *losses;   /* of tags: (length) of one row */
-    double *forecast; /* (rows, horizon, outputs) */
-};
-
-static int32_t best_class(const void *logits, const struct sqa_tensor *t, int64_t first, int64_t classes)
-{
-    int64_t best = 0;
-    for (int64_t k = 1; k < classes; k++)
-        if (read_real(logits, t, first + k) > read_real(logits, t, first + best))
-            best = k;
-    return (int32_t)best;
-}
-
-static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, struct answers *a, struct sqa_scoring *e)
-{
-    const struct sqa_tensor *lt = NULL, *ot = NULL;
-    const void *losses = sqa_plan_output(plan, "losses", &lt);
-    const void *out = sqa_plan_output(plan, sqa_output_name(t->task.kind), &ot);
-    const int64_t width = t->task.horizon * t->task.outputs, classes = t->task.classes, length = t->batch->length;
-    for (int64_t i = 0; i < t->batch->n; i++) {
-        switch (t->task.kind) {
-        case SQA_CLASSIFY:
-        case SQA_PAIR:
-            sqa_score_label(e, t->batch, i, read_real(losses, lt, i), best_class(out, ot, i * classes, classes));
-            break;
-        case SQA_TAG:
-            for (int64_t k = 0; k < length; k++) {
-                a->losses[k] = read_real(losses, lt, i * length + k);
-                a->labels[k] = best_class(out, ot, (i * length + k) * classes, classes);
-            }
-            sqa_score_tags(e, t->batch, i, a->losses, a->labels);
-            break;
-        case SQA_FORECAST:
-            for (int64_t k = 0; k < width; k++)
-                a->forecast[k] = read_real(out, ot, i * width + k);
-            sqa_score_forecast(e, t->batch, i, a->forecast);
-            break;
-        }
-    }
-}
-
-static void score_floor(const struct sqa_trainer *t, const struct answers *a, struct sqa_scoring *e)
-{
-    for (int64_t i = 0; i < t->batch->n; i++) {
-        if (t->task.kind == SQA_FORECAST)
-            sqa_score_forecast(e, t->batch, i, a->forecast + i * t->task.horizon * t->task.outputs);
-        else if (t->task.kind == SQA_TAG)
-            sqa_score_tags(e, t->batch, i, NULL, a->labels + i * t->batch->length);
-        else
-            sqa_score_label(e, t->batch, i, SQA_NAN, a->labels[i]);
-    }
-}
-
-/* Examples of similar length go together, so that little is padded; equal lengths stay in order. */
-static enum sqa_status order_by_length(const struct sqa_dataset *ds, enum sqa_split split, int64_t n,
-                                       uint32_t **order)
-{
-    uint32_t *out = sqa_alloc_array((size_t)n + 1, sizeof *out);
-    int64_t *start = sqa_alloc_array((size_t)ds->length + 2, sizeof *start);
-    if (!out || !start) {
-        sqa_free(out);
-        sqa_free(start);
-        return SQA_NOMEM;
-    }
-    for (uint32_t i = 0; i < n; i++)
-        start[(ds->task->length_of ? ds->task->length_of(ds, split, i) : ds->length) + 1]++;
-    for (int64_t l = 1; l <= ds->length + 1; l++)
-        start[l] += start[l - 1];
-    for (uint32_t i = 0; i < n; i++)
-        out[start[ds->task->length_of ? ds->task->length_of(ds, split, i) : ds->length]++] = i;
-    sqa_free(start);
-    *order = out;
-    return SQA_OK;
-}
-
-static enum sqa_status see_training(struct sqa_trainer *t, void *self, struct sqa_err *err)
-{
-    const struct sqa_variant *v = t->model->preset.variant;
-    uint32_t index[256];
-    enum sqa_status status = SQA_OK;
-    for (int64_t i = 0; i < t->data->count[SQA_TRAIN] && status == SQA_OK; i += 256) {
-        const int64_t n = t->data->count[SQA_TRAIN] - i < 256 ? t->data->count[SQA_TRAIN] - i : 256;
-        for (int64_t k = 0; k < n; k++)
-            index[k] = (uint32_t)(i + k);
-        t->batch->length = sqa_dataset_batch_length(t->data, SQA_TRAIN, index, n, 1);
-        status = t->data->task->fetch(t->data, SQA_TRAIN, index, n, t->batch, err);
-        if (status == SQA_OK)
-            status = v->see(self, t->batch, err);
-    }
-    return status;
-}
-
-static enum sqa_status prepare_floor(struct sqa_trainer *t, struct sqa_err *err)
-{
-    const struct sqa_variant *v = t->model->preset.variant;
-    enum sqa_status status = SQA_OK;
-    if (t->batch)
-        return SQA_OK;
-    t->batch = sqa_batch_create(t->data, 256, t->length);
-    if (!t->batch)
-        return sqa_fail(err, SQA_NOMEM, "%s: no memory for a batch; free some memory and run again", v->id);
-    if (v->begin)
-        status = v->begin(t->model->preset.self, &t->task, &t->model->arena, err);
-    return status == SQA_OK && v->see ? see_training(t, t->model->preset.self, err) : status;
-}
-
-static enum sqa_status evaluate_batch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
-                                      struct answers *a, struct sqa_scoring *e, struct sqa_err *err)
-{
-    const struct sqa_variant *v = t->model->preset.variant;
-    struct sqa_plan *plan;
-    enum sqa_status status;
-    if (sqa_model_is_floor(t->model)) {
-        t->batch->length = sqa_dataset_batch_length(t->data, split, index, n, 1);
-        status = t->data->task->fetch(t->data, split, index, n, t->batch, err);
-        if (status == SQA_OK)
-            status = v->predict(t->model->preset.self, t->batch, a->labels, a->forecast, err);
-        if (status == SQA_OK)
-            score_floor(t, a, e);
-        return status;
-    }
-    status = fetch(t, split, index, n, err);
-    if (status == SQA_OK)
-        status = feed_rows(t, SQA_MODE_EVAL, 0, n, &plan, err);
-    if (status == SQA_OK)
-        status = sqa_plan_run(plan, t->seed, 0, &(struct sqa_extents){.rows = n}, NULL, err);
-    if (status == SQA_OK)
-        score_batch(t, plan, a, e);
-    return status;
-}
-
-enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split, int64_t limit, sqa_example_fn *each,
-                                     void *user, struct sqa_scores *out, struct sqa_err *err)
-{
-    const bool floor = sqa_model_is_floor(t->model);
-    const int64_t count = t->data->count[split], n = limit > 0 && limit < count ? limit : count;
-    const int64_t rows = floor ? 256 : sqa_trainer_rows(t);
-    struct sqa_scoring e = {.each = each, .user = user, .by_step = t->by_step};
-    uint32_t *order = NULL;
-    struct answers a = {0};
-    enum sqa_status status = floor ? prepare_floor(t, err) : SQA_OK;
-    if (status != SQA_OK)
-        return status;
-    a.labels = sqa_alloc_array((size_t)(rows * sqa_labels_a_row(t->task.kind, t->length)), sizeof *a.labels);
-    a.losses = sqa_alloc_array((size_t)t->length, sizeof *a.losses);
-    a.forecast = sqa_alloc_array((size_t)(rows * t->task.horizon * t->task.outputs) + 1, sizeof *a.forecast);
-    if (!a.labels || !a.losses || !a.forecast || order_by_length(t->data, split, n, &order) != SQA_OK)
-        status = sqa_fail(err, SQA_NOMEM, "evaluation: no memory; free some memory and run again");
-    for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
-        status = evaluate_batch(t, split, order + i, n - i < rows ? n - i : rows, &a, &e, err);
-        if (status == SQA_OK && t->interrupted && *t->interrupted)
-            status = sqa_fail(err, SQA_INTERRUPTED, "evaluation: interrupted; run the same command to go on");
-    }
-    sqa_free(order);
-    sqa_free(a.labels);
-    sqa_free(a.losses);
-    sqa_free(a.forecast);
-    if (status == SQA_OK)
-        sqa_scoring_finish(&e, t->task.kind, out);
-    return status;
-}
-
 /* Training */
 
 static void set_order(struct sqa_trainer *t, int64_t epoch)
@@ -423,13 +174,13 @@ static enum sqa_status run_rows(struct sqa_trainer *t, int64_t first, int64_t n,
 {
     struct sqa_plan *plan;
     const struct sqa_tensor *tensor = NULL;
-    enum sqa_status status = feed_rows(t, SQA_MODE_TRAIN, first, n, &plan, err);
+    enum sqa_status status = sqa_train_feed(t, SQA_MODE_TRAIN, first, n, &plan, err);
     if (status == SQA_OK)
         status = sqa_plan_run(plan, seed, step, &(struct sqa_extents){.rows = n}, plan == timed ? ns : NULL, err);
     if (status != SQA_OK)
         return status;
     const void *out = sqa_plan_output(plan, "loss", &tensor);
-    *loss = read_real(out, tensor, 0);
+    *loss = sqa_train_real(out, tensor, 0);
     return SQA_OK;
 }
 
@@ -445,7 +196,7 @@ static void count_positions(struct sqa_trainer *t)
 /* Training examples into t->batch. */
 static enum sqa_status fetch_training(struct sqa_trainer *t, const uint32_t *index, int64_t n, struct sqa_err *err)
 {
-    const enum sqa_status status = fetch(t, SQA_TRAIN, index, n, err);
+    const enum sqa_status status = sqa_train_fetch(t, SQA_TRAIN, index, n, err);
     t->batch->n = n;
     if (status == SQA_OK)
         count_positions(t);
@@ -471,6 +222,11 @@ static bool is_sorted(const struct sqa_trainer *t)
            strcmp(t->recipe.pad, "sorted") == 0;
 }
 
+const char *sqa_trainer_padding(const struct sqa_trainer *t)
+{
+    return strcmp(t->recipe.pad, "sorted") != 0 ? t->recipe.pad : is_sorted(t) ? "sorted" : "longest";
+}
+
 /* Forward and backward of n examples, of t->batch or by index: the mean loss, and its gradients in the store.
  * Micro-batches are weighted by what their losses are means over. Each begins with the state before the step, and the
  * last one has the seed of the run, so that the state after the step is that of a whole batch. index: each micro-batch
@@ -491,7 +247,7 @@ static enum sqa_status run_batch(struct sqa_trainer *t, const uint32_t *index, i
         memcpy(t->micro_state, s->states, states);
     for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
         const int64_t count = n - i < rows ? n - i : rows, at = index ? 0 : i;
-        const struct sqa_batch part = rows_of(t->batch, t->task.kind, at, count);
+        const struct sqa_batch part = sqa_train_rows(t->batch, t->task.kind, at, count);
         const uint64_t seed = i + rows < n ? sqa_random_key(t->seed, (uint64_t)i, "train/micro") : t->seed;
         const double weight = all > 0 ? (double)weight_of(&part, t->task.kind) / (double)all : 0;
         double mean = 0;
@@ -533,7 +289,7 @@ static enum sqa_status train_step(struct sqa_trainer *t, struct sqa_err *err)
         return status;
     const double norm = sqa_optim_step(&t->optim, &t->store, s, sqa_schedule_factor(&t->schedule, s),
                                        sqa_schedule_beta1(&t->schedule, s), t->threads);
-    t->op_seconds += seconds_since(start) - (t->data_seconds - data);
+    t->op_seconds += sqa_seconds_since(start) - (t->data_seconds - data);
     if (!isfinite(loss) || !isfinite(norm))
         return sqa_fail(err, SQA_NO, "step %lld: the loss is %g and the gradient's norm %g; lower the rate or clip",
                         (long long)s, loss, norm);
@@ -661,7 +417,7 @@ enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, d
         if (!evaluation_due(t)) {
             const int64_t start = sqa_clock_wall();
             status = train_step(t, err);
-            t->seconds += seconds_since(start);
+            t->seconds += sqa_seconds_since(start);
             if (status != SQA_OK)
                 break;
         }
@@ -671,7 +427,7 @@ enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, d
             t->progress(t->user, t);
         const bool stop = t->interrupted && *t->interrupted;
         if ((status == SQA_OK || status == SQA_INTERRUPTED) && checkpoint &&
-            (stop || seconds_since(saved) >= every)) {
+            (stop || sqa_seconds_since(saved) >= every)) {
             const enum sqa_status written = save(t, checkpoint, err);
             status = written == SQA_OK ? status : written;
             saved = sqa_clock_wall();
@@ -725,7 +481,7 @@ enum sqa_status sqa_trainer_prepare(struct sqa_trainer *t, enum sqa_mode mode, s
         t->batch->tokens[i] = 1 + (int32_t)sqa_random_below(t->seed, (uint64_t)i, (uint64_t)(t->task.vocab - 1));
     for (int64_t i = 0; t->batch->lengths && i < rows; i++)
         t->batch->lengths[i] = (int32_t)t->length;
-    return feed_rows(t, mode, 0, mode == SQA_MODE_TRAIN ? sqa_trainer_rows(t) : b, plan, err);
+    return sqa_train_feed(t, mode, 0, mode == SQA_MODE_TRAIN ? sqa_trainer_rows(t) : b, plan, err);
 }
 
 enum sqa_status sqa_trainer_time_pass(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,

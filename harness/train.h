@@ -88,6 +88,8 @@ enum sqa_status sqa_trainer_write_weights(const struct sqa_trainer *t, const cha
 
 /* Rows that go through the model at a time in training. */
 int64_t sqa_trainer_rows(const struct sqa_trainer *t);
+/* How training pads: longest, sorted or full; where nothing can be sorted (no micro-batches, tags) sorted is longest. */
+const char *sqa_trainer_padding(const struct sqa_trainer *t);
 
 /* For timing: a full batch at t->length is put in once, then single steps run. In training with micro-batches the
  * plan is that of one whole micro-batch, and a step runs all of them, each with its rows; a pass is one of them. */

@@ -5,40 +5,14 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "reports/svg.h"
+
 enum { WIDTH = 880, PANEL = 170, LEFT = 84, RIGHT = 24, TOP = 76, GAP = 34, BOTTOM = 40 };
 
 struct frame {
     const struct sqa_lines *l;
     double top, low, high; /* of the panel */
 };
-
-static void escape(struct sqa_text *out, const char *s)
-{
-    for (; *s; s++) {
-        const char *entity = *s == '&'                  ? "&amp;"
-                             : *s == '<'                ? "&lt;"
-                             : *s == '>'                ? "&gt;"
-                             : (unsigned char)*s < 0x20 ? " "
-                                                        : NULL;
-        if (entity)
-            sqa_text_add(out, entity);
-        else
-            sqa_text_add_bytes(out, s, 1);
-    }
-}
-
-static void label(struct sqa_text *out, double x, double y, const char *class, const char *anchor, const char *text)
-{
-    sqa_text_printf(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", class, x, y, anchor);
-    escape(out, text);
-    sqa_text_add(out, "</text>\n");
-}
-
-static void line(struct sqa_text *out, double x0, double y0, double x1, double y1, const char *class)
-{
-    sqa_text_printf(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class, x0, y0, x1,
-                    y1);
-}
 
 static double at_x(const struct frame *f, int64_t row)
 {
@@ -75,9 +49,9 @@ static void value_axis(struct sqa_text *out, const struct frame *f)
     for (int i = 0; i < 4 && range / step > 5; i++)
         step = power * digits[i];
     for (double k = ceil(f->low / step); k * step <= f->high; k++) {
-        line(out, LEFT, at_y(f, k * step), WIDTH - RIGHT, at_y(f, k * step), "grid");
+        sqa_svg_line(out, LEFT, at_y(f, k * step), WIDTH - RIGHT, at_y(f, k * step), "grid");
         snprintf(buf, sizeof buf, "%.6g", fabs(k) > 0 ? k * step : 0);
-        label(out, LEFT - 8, at_y(f, k * step) + 4, "tick", "end", buf);
+        sqa_svg_label(out, LEFT - 8, at_y(f, k * step) + 4, "tick", "end", buf);
     }
 }
 
@@ -99,16 +73,16 @@ static void panel(struct sqa_text *out, const struct sqa_lines *l, int k)
     fit(&f, p);
     value_axis(out, &f);
     const double now = at_x(&f, l->n_history - 1);
-    line(out, now, f.top, now, f.top + PANEL, "now");
-    line(out, LEFT, f.top + PANEL, WIDTH - RIGHT, f.top + PANEL, "axis");
+    sqa_svg_line(out, now, f.top, now, f.top + PANEL, "now");
+    sqa_svg_line(out, LEFT, f.top + PANEL, WIDTH - RIGHT, f.top + PANEL, "axis");
     curve(out, &f, p->history, l->n_history, 0, NULL, "was");
     curve(out, &f, p->ahead, l->n_ahead, l->n_history, &p->history[l->n_history - 1], "ahead");
-    label(out, LEFT, f.top - 8, "name", "start", p->name);
+    sqa_svg_label(out, LEFT, f.top - 8, "name", "start", p->name);
     if (k + 1 < l->panels)
         return;
-    label(out, LEFT, f.top + PANEL + 20, "tick", "start", l->first);
-    label(out, now, f.top + PANEL + 20, "tick", "end", l->now);
-    label(out, WIDTH - RIGHT, f.top + PANEL + 20, "tick", "end", l->last);
+    sqa_svg_label(out, LEFT, f.top + PANEL + 20, "tick", "start", l->first);
+    sqa_svg_label(out, now, f.top + PANEL + 20, "tick", "end", l->now);
+    sqa_svg_label(out, WIDTH - RIGHT, f.top + PANEL + 20, "tick", "end", l->last);
 }
 
 void sqa_lines_svg(const struct sqa_lines *l, struct sqa_text *out)
@@ -128,8 +102,8 @@ void sqa_lines_svg(const struct sqa_lines *l, struct sqa_text *out)
                     ".ahead { fill: none; stroke: #0072b2; stroke-width: 2; }\n"
                     "</style>\n<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n",
                     WIDTH, height, WIDTH, height, WIDTH, height);
-    label(out, LEFT, 24, "title", "start", l->title);
-    label(out, LEFT, 42, "note", "start", l->caption);
+    sqa_svg_label(out, LEFT, 24, "title", "start", l->title);
+    sqa_svg_label(out, LEFT, 42, "note", "start", l->caption);
     for (int k = 0; k < l->panels; k++)
         panel(out, l, k);
     sqa_text_add(out, "</svg>\n");

@@ -11,7 +11,6 @@ bool sqa_paper_is_difference(const struct sqa_paper *paper, size_t c)
     return paper->kind == SQA_PAPER_AUDIT && c > 0 && (c - 1) % PARTS == DIFFERENCE;
 }
 
-/* The code's cell of a model that it ran as the paper has it is that of the paper. */
 static const struct sqa_pool_entry *put_form(struct sqa_paper_fill *f, struct sqa_paper_cell *cell, const char *model,
                                              bool external, size_t column)
 {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "reports/paper.h"
+#include "reports/svg.h"
 
 enum { WIDTH = 560, HEIGHT = 440, LEFT = 64, RIGHT = 20, TOP = 76, BOTTOM = 62, RADIUS = 34, LABELS = 128 };
 static const double glyph = 6.3; /* width of a character of the labels */
@@ -24,34 +25,6 @@ struct half {
     struct box taken[2 * LABELS];
     size_t n_taken;
 };
-
-static void escape(struct sqa_text *out, const char *s)
-{
-    for (; *s; s++) {
-        const char *entity = *s == '&'   ? "&amp;"
-                             : *s == '<' ? "&lt;"
-                             : *s == '>' ? "&gt;"
-                             : *s == '"' ? "&quot;"
-                                         : NULL;
-        if (entity)
-            sqa_text_add(out, entity);
-        else
-            sqa_text_add_bytes(out, s, 1);
-    }
-}
-
-static void label(struct sqa_text *out, double x, double y, const char *class, const char *anchor, const char *text)
-{
-    sqa_text_printf(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", class, x, y, anchor);
-    escape(out, text);
-    sqa_text_add(out, "</text>\n");
-}
-
-static void line(struct sqa_text *out, double x0, double y0, double x1, double y1, const char *class)
-{
-    sqa_text_printf(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class, x0, y0, x1,
-                    y1);
-}
 
 static double at_x(const struct half *h, double speed)
 {
@@ -98,9 +71,9 @@ static void score_axis(struct sqa_text *out, const struct half *h)
     while (s + 1 < sizeof steps / sizeof steps[0] && (h->score1 - h->score0) / steps[s] > 7)
         s++;
     for (double v = ceil(h->score0 / steps[s]) * steps[s]; v <= h->score1; v += steps[s]) {
-        line(out, h->left + LEFT, at_y(h, v), h->left + WIDTH - RIGHT, at_y(h, v), "grid");
+        sqa_svg_line(out, h->left + LEFT, at_y(h, v), h->left + WIDTH - RIGHT, at_y(h, v), "grid");
         snprintf(buf, sizeof buf, "%g", v);
-        label(out, h->left + LEFT - 8, at_y(h, v) + 4, "tick", "end", buf);
+        sqa_svg_label(out, h->left + LEFT - 8, at_y(h, v) + 4, "tick", "end", buf);
     }
 }
 
@@ -113,11 +86,12 @@ static void speed_axis(struct sqa_text *out, const struct half *h)
             const double v = digit * pow(10, decade);
             if (log10(v) < h->speed0 || log10(v) > h->speed1)
                 continue;
-            line(out, at_x(h, v), HEIGHT - BOTTOM, at_x(h, v), HEIGHT - BOTTOM + (digit == 1 ? 6 : 4), "axis");
+            sqa_svg_line(out, at_x(h, v), HEIGHT - BOTTOM, at_x(h, v), HEIGHT - BOTTOM + (digit == 1 ? 6 : 4),
+                         "axis");
             if (digit != 1 && !(fine && (digit == 2 || digit == 5)))
                 continue;
             snprintf(buf, sizeof buf, "%g", v);
-            label(out, at_x(h, v), HEIGHT - BOTTOM + 20, "tick", "middle", buf);
+            sqa_svg_label(out, at_x(h, v), HEIGHT - BOTTOM + 20, "tick", "middle", buf);
         }
 }
 
@@ -145,10 +119,10 @@ static void place_label(struct sqa_text *out, struct half *h, const struct sqa_b
         if (!free_place(h, b))
             continue;
         if (k >= 8)
-            line(out, cx, cy, cx + (away - 3) * cos(side), cy - (away - 3) * sin(side), "lead");
+            sqa_svg_line(out, cx, cy, cx + (away - 3) * cos(side), cy - (away - 3) * sin(side), "lead");
         break;
     }
-    label(out, b.x0, b.y1 - 2, "name", "start", x->label);
+    sqa_svg_label(out, b.x0, b.y1 - 2, "name", "start", x->label);
     if (h->n_taken < 2 * LABELS)
         h->taken[h->n_taken++] = b;
 }
@@ -161,19 +135,19 @@ static void draw(struct sqa_text *out, struct half *h)
     char buf[128], bytes[32];
     fit(h);
     snprintf(buf, sizeof buf, "%s", h->published ? "Published" : "Measured");
-    label(out, h->left + LEFT, TOP - 14, "half", "start", buf);
+    sqa_svg_label(out, h->left + LEFT, TOP - 14, "half", "start", buf);
     if (h->n == 0) {
-        label(out, h->left + WIDTH / 2.0, HEIGHT / 2.0, "tick", "middle", "no model has a score and a time");
+        sqa_svg_label(out, h->left + WIDTH / 2.0, HEIGHT / 2.0, "tick", "middle", "no model has a score and a time");
         return;
     }
     score_axis(out, h);
     speed_axis(out, h);
-    line(out, h->left + LEFT, HEIGHT - BOTTOM, h->left + WIDTH - RIGHT, HEIGHT - BOTTOM, "axis");
+    sqa_svg_line(out, h->left + LEFT, HEIGHT - BOTTOM, h->left + WIDTH - RIGHT, HEIGHT - BOTTOM, "axis");
     snprintf(buf, sizeof buf, "training steps a second at %s tokens (log)", h->b->paper->at);
-    label(out, h->left + (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - BOTTOM + 40, "tick", "middle", buf);
+    sqa_svg_label(out, h->left + (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - BOTTOM + 40, "tick", "middle", buf);
     snprintf(buf, sizeof buf, "score, %%: mean of %.80s; largest bubble %s",
              h->published ? "five tasks" : h->b->tasks, sqa_format_bytes(bytes, h->memory));
-    label(out, h->left + WIDTH - RIGHT, TOP - 14, "tick", "end", buf);
+    sqa_svg_label(out, h->left + WIDTH - RIGHT, TOP - 14, "tick", "end", buf);
     for (size_t i = 0; i < h->b->n; i++) {
         const struct sqa_bubble *x = &h->b->at[i];
         if (x->published != h->published)
@@ -184,7 +158,7 @@ static void draw(struct sqa_text *out, struct half *h)
             out,
             "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" fill-opacity=\"0.45\" stroke=\"%s\"%s><title>",
             cx, cy, r, c, c, x->external ? " stroke-dasharray=\"4 3\"" : "");
-        escape(out, x->label);
+        sqa_svg_text(out, x->label);
         sqa_text_printf(out, ": score %.2f, %.3g steps/s, %s</title></circle>\n", x->score, x->speed,
                         sqa_format_bytes(bytes, x->memory));
         if (h->n_taken < LABELS)
@@ -205,12 +179,12 @@ void sqa_bubbles_svg(struct sqa_text *out, const struct sqa_bubbles *b)
                     "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
                     "role=\"img\">\n<title>",
                     halves * WIDTH, HEIGHT, halves * WIDTH, HEIGHT);
-    escape(out, b->paper->title);
+    sqa_svg_text(out, b->paper->title);
     sqa_text_add(out, "</title>\n<style>text{font-family:sans-serif;fill:#222}.title{font-size:16px;font-weight:bold}"
                       ".half{font-size:13px;font-weight:bold}.tick{font-size:11px}.name{font-size:11.5px}"
                       ".grid{stroke:#ddd}.axis{stroke:#222}.lead{stroke:#888}</style>\n"
                       "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
-    label(out, LEFT, 28, "title", "start", b->paper->title);
+    sqa_svg_label(out, LEFT, 28, "title", "start", b->paper->title);
     for (int i = 0; i < halves; i++) {
         struct half h = {.b = b, .published = i == 0, .left = i * WIDTH};
         draw(out, &h);

@@ -324,7 +324,7 @@ static void set_traps(void)
 
 /* Mixers whose private ops make products in f32: kernels that are functions of parameters (s4d, dss), hashes that
  * choose keys (reformer), inverses and transforms whose rounding errors would grow, sums of flows, small products inside
- * of a recurrence. Their headers say so. */
+ * of a recurrence. */
 static bool in_f32(const char *model)
 {
     static const char *const ids[] = {"s4d",  "dss",  "reformer",      "flowformer",

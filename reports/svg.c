@@ -1,0 +1,31 @@
+/* svg.c - see svg.h */
+#include "reports/svg.h"
+
+void sqa_svg_text(struct sqa_text *out, const char *s)
+{
+    for (; *s; s++) {
+        const char *entity = *s == '&'                  ? "&amp;"
+                             : *s == '<'                ? "&lt;"
+                             : *s == '>'                ? "&gt;"
+                             : *s == '"'                ? "&quot;"
+                             : (unsigned char)*s < 0x20 ? " "
+                                                        : NULL;
+        if (entity)
+            sqa_text_add(out, entity);
+        else
+            sqa_text_add_bytes(out, s, 1);
+    }
+}
+
+void sqa_svg_label(struct sqa_text *out, double x, double y, const char *class, const char *anchor, const char *text)
+{
+    sqa_text_printf(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", class, x, y, anchor);
+    sqa_svg_text(out, text);
+    sqa_text_add(out, "</text>\n");
+}
+
+void sqa_svg_line(struct sqa_text *out, double x0, double y0, double x1, double y1, const char *class)
+{
+    sqa_text_printf(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class, x0, y0, x1,
+                    y1);
+}

@@ -1,0 +1,15 @@
+/*
+ * svg.h - pieces of SVG documents; coordinates in pixels, y down
+ */
+#ifndef SQA_REPORTS_SVG_H
+#define SQA_REPORTS_SVG_H
+
+#include "base/text.h"
+
+/* Text as XML has it: & < > " as entities, control characters as blanks. */
+void sqa_svg_text(struct sqa_text *out, const char *s);
+/* anchor: start, middle or end. */
+void sqa_svg_label(struct sqa_text *out, double x, double y, const char *class, const char *anchor, const char *text);
+void sqa_svg_line(struct sqa_text *out, double x0, double y0, double x1, double y1, const char *class);
+
+#endif
