@@ -88,20 +88,28 @@ one() { # name command...: passes when the command does; 4: cannot be done here,
     esac
 }
 
-verify() { # each check of seqarena verify counts
-    local code
+verify() { # patterns...: each check of seqarena verify counts; the patterns run at the same time
+    local code p i=0
     progress "seqarena verify"
-    timeout -k 5 $((3 * limit)) "$program" verify "$@" >"$out/log" 2>&1 </dev/null
-    code=$?
-    if [ $code -gt 1 ]; then
-        failed=$((failed + 1))
-        echo "FAIL: seqarena verify: $(ended $code) exit status $code"
-        tail -n 20 "$out/log" | sed 's/^/  | /'
-        return
-    fi
-    passed=$((passed + $(grep -c '^ok ' "$out/log"))) failed=$((failed + $(grep -c '^FAIL ' "$out/log")))
-    skipped=$((skipped + $(grep -c '^skip ' "$out/log")))
-    sed -n 's/^skip  */skip: verify: /p; s/^FAIL  */FAIL: verify: /p' "$out/log" | tr -s ' '
+    for p in "$@"; do
+        i=$((i + 1))
+        (
+            timeout -k 5 $((3 * limit)) "$program" verify --models "$p" >"$out/verify.$i" 2>&1 </dev/null
+            echo $? >"$out/verify.$i.rc"
+        ) &
+    done
+    wait
+    for ((; i > 0; i--)); do
+        code=$(cat "$out/verify.$i.rc" 2>/dev/null || echo 126)
+        if [ "$code" -gt 1 ]; then
+            failed=$((failed + 1))
+            echo "FAIL: seqarena verify: $(ended "$code") exit status $code"
+            tail -n 20 "$out/verify.$i" | sed 's/^/  | /'
+        fi
+        passed=$((passed + $(grep -c '^ok ' "$out/verify.$i"))) failed=$((failed + $(grep -c '^FAIL ' "$out/verify.$i")))
+        skipped=$((skipped + $(grep -c '^skip ' "$out/verify.$i")))
+        sed -n 's/^skip  */skip: verify: /p; s/^FAIL  */FAIL: verify: /p' "$out/verify.$i" | tr -s ' '
+    done
 }
 
 unit_tests
@@ -109,13 +117,13 @@ run corpus tests/corpus.sh "$build"
 if [ "$mode" = unit ]; then
     :
 elif [ "$mode" = sanitizer ]; then
-    verify --models "${SANITIZER_MODELS:-^(transformer|local|s4d|dlinear)$}"
+    verify "${SANITIZER_MODELS:-^(transformer|local|s4d|dlinear)$}"
     run "small run" tests/small.sh "$program"
 else
     one layers tests/layers.sh
     one headers tests/headers.sh "${CC:-cc}" "$build"
     one format-check tests/format-check.sh $(git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]' ! -path './build/*')
-    verify
+    verify '^[a-k]' '^[l-z]' # 'kernels' stands in the first
     one 'forward pass in NumPy' tests/crosscheck.sh "$program"
     run cli tests/cli.sh "$program"
     run score tests/score.sh "$program"
