@@ -7,6 +7,7 @@
 #include "base/csv.h"
 #include "harness/recipe.h"
 #include "harness/train.h"
+#include "models/spec.h"
 #include "reports/lines_svg.h"
 #include "tasks/forecast.h"
 
@@ -98,7 +99,7 @@ static enum sqa_status resolve(const struct sqa_ahead_options *o, const char *mo
     enum sqa_status status = sqa_model_parse(model, &m, err);
     if (status != SQA_OK)
         return status;
-    const bool framed = m->preset.variant->slot == SQA_SLOT_MIXER || m->preset.variant->traits & SQA_TRAIT_FRAME;
+    const bool framed = sqa_spec_takes_frame(m->preset.variant);
     const char *short_form = sqa_arena_strdup(arena, m->short_form);
     sqa_model_free(m);
     status = short_form ? sqa_recipe_resolve(o->scale, short_form, task, o->train, arena, r, &defaults, err)
@@ -112,11 +113,6 @@ static enum sqa_status resolve(const struct sqa_ahead_options *o, const char *mo
         return status;
     *text = sqa_recipe_model(arena, model, framed ? defaults : "");
     return *text ? SQA_OK : no_memory(err);
-}
-
-static double read_real(const void *data, const struct sqa_tensor *t, int64_t i)
-{
-    return t->dtype == SQA_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
 }
 
 /* The rows behind the end, standardised, then in the units of the data. */
@@ -134,6 +130,9 @@ static enum sqa_status look_ahead(struct sqa_trainer *t, struct sqa_ahead *a, st
         return no_memory(err);
     }
     sqa_forecast_ahead(ds, b, a->times);
+    a->dates = a->times != NULL;
+    for (int64_t i = 0; a->dates && i < sqa_forecast_series(ds)->rows; i++)
+        a->dates = sqa_forecast_series(ds)->times[i] % 86400 == 0;
     if (sqa_model_is_floor(t->model)) {
         status = t->model->preset.variant->predict(t->model->preset.self, b, NULL, a->forecast, err);
     } else {
@@ -146,7 +145,7 @@ static enum sqa_status look_ahead(struct sqa_trainer *t, struct sqa_ahead *a, st
         }
         const void *out = status == SQA_OK ? sqa_plan_output(plan, "forecast", &tensor) : NULL;
         for (int64_t i = 0; out && i < n; i++)
-            a->forecast[i] = read_real(out, tensor, i);
+            a->forecast[i] = sqa_real_of(out, tensor, i);
     }
     for (int64_t i = 0; i < n; i++) {
         const double *u = b->units + i % ds->outputs * 3;
@@ -236,12 +235,8 @@ void sqa_ahead_clear(struct sqa_ahead *a)
 
 char *sqa_ahead_time(const struct sqa_ahead *a, char buf[32], int64_t time)
 {
-    const struct sqa_series *s = sqa_forecast_series(a->data);
-    bool midnight = true;
-    for (int64_t i = 0; i < s->rows && midnight; i++)
-        midnight = s->times[i] % 86400 == 0;
     sqa_format_time(buf, time);
-    if (midnight)
+    if (a->dates)
         buf[10] = '\0';
     return buf;
 }

@@ -32,6 +32,7 @@ struct sqa_ahead { /* freed by sqa_ahead_clear */
     int64_t parameters, steps, best_step;
     const char *recipe_source;
     int64_t *times;   /* (horizon), NULL when the file has none */
+    bool dates;       /* all times of the file are midnight */
     double *forecast; /* (horizon, outputs), in the units of the data */
 };
 enum sqa_status sqa_ahead_run(const struct sqa_ahead_options *o, struct sqa_ahead *a,

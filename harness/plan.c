@@ -11,6 +11,7 @@
 #include "harness/search.h"
 #include "harness/train.h"
 #include "models/model.h"
+#include "models/spec.h"
 #include "tasks/task.h"
 
 enum { CELLS_MAX = 100000 };
@@ -183,7 +184,7 @@ static enum sqa_status complete(struct sqa_run_plan *p, struct sqa_cell *c, cons
     if (status != SQA_OK)
         return status;
     const char *raw = c->model;
-    const bool framed = m->preset.variant->slot == SQA_SLOT_MIXER || m->preset.variant->traits & SQA_TRAIT_FRAME;
+    const bool framed = sqa_spec_takes_frame(m->preset.variant);
     c->floor = sqa_model_is_floor(m);
     c->model = sqa_arena_strdup(&p->arena, m->short_form);
     sqa_model_free(m);

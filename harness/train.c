@@ -180,7 +180,7 @@ static enum sqa_status run_rows(struct sqa_trainer *t, int64_t first, int64_t n,
     if (status != SQA_OK)
         return status;
     const void *out = sqa_plan_output(plan, "loss", &tensor);
-    *loss = sqa_train_real(out, tensor, 0);
+    *loss = sqa_real_of(out, tensor, 0);
     return SQA_OK;
 }
 

@@ -100,6 +100,9 @@ enum sqa_status sqa_trainer_time_pass(struct sqa_trainer *t, struct sqa_plan *pl
 enum sqa_status sqa_trainer_time_step(struct sqa_trainer *t, struct sqa_plan *plan, enum sqa_mode mode,
                                       double *ns_by_op, struct sqa_err *err) SQA_MUST_CHECK;
 
+/* Number i of a tensor of reals. */
+double sqa_real_of(const void *data, const struct sqa_tensor *t, int64_t i);
+
 /* Copies a batch into a plan's inputs. */
 void sqa_feed(struct sqa_plan *plan, const struct sqa_batch *b);
 void sqa_signature_of(const struct sqa_dataset *ds, struct sqa_signature *s);

@@ -37,7 +37,7 @@ void sqa_feed(struct sqa_plan *plan, const struct sqa_batch *b)
 }
 
 enum sqa_status sqa_train_fetch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
-                             struct sqa_err *err)
+                                struct sqa_err *err)
 {
     const int64_t start = sqa_clock_wall();
     t->batch->length = strcmp(t->recipe.pad, "full") == 0
@@ -65,7 +65,7 @@ struct sqa_batch sqa_train_rows(const struct sqa_batch *b, enum sqa_task_kind ki
 }
 
 enum sqa_status sqa_train_feed(struct sqa_trainer *t, enum sqa_mode mode, int64_t first, int64_t n,
-                                 struct sqa_plan **plan, struct sqa_err *err)
+                               struct sqa_plan **plan, struct sqa_err *err)
 {
     const enum sqa_status status =
         sqa_plans_get(&t->plans, (struct sqa_plan_key){(int)mode, n, t->batch->length}, plan, err);
@@ -78,7 +78,7 @@ enum sqa_status sqa_train_feed(struct sqa_trainer *t, enum sqa_mode mode, int64_
     return SQA_OK;
 }
 
-double sqa_train_real(const void *data, const struct sqa_tensor *t, int64_t i)
+double sqa_real_of(const void *data, const struct sqa_tensor *t, int64_t i)
 {
     return t->dtype == SQA_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
 }

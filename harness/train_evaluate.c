@@ -12,7 +12,7 @@ static int32_t best_class(const void *logits, const struct sqa_tensor *t, int64_
 {
     int64_t best = 0;
     for (int64_t k = 1; k < classes; k++)
-        if (sqa_train_real(logits, t, first + k) > sqa_train_real(logits, t, first + best))
+        if (sqa_real_of(logits, t, first + k) > sqa_real_of(logits, t, first + best))
             best = k;
     return (int32_t)best;
 }
@@ -27,18 +27,18 @@ static void score_batch(const struct sqa_trainer *t, struct sqa_plan *plan, stru
         switch (t->task.kind) {
         case SQA_CLASSIFY:
         case SQA_PAIR:
-            sqa_score_label(e, t->batch, i, sqa_train_real(losses, lt, i), best_class(out, ot, i * classes, classes));
+            sqa_score_label(e, t->batch, i, sqa_real_of(losses, lt, i), best_class(out, ot, i * classes, classes));
             break;
         case SQA_TAG:
             for (int64_t k = 0; k < length; k++) {
-                a->losses[k] = sqa_train_real(losses, lt, i * length + k);
+                a->losses[k] = sqa_real_of(losses, lt, i * length + k);
                 a->labels[k] = best_class(out, ot, (i * length + k) * classes, classes);
             }
             sqa_score_tags(e, t->batch, i, a->losses, a->labels);
             break;
         case SQA_FORECAST:
             for (int64_t k = 0; k < width; k++)
-                a->forecast[k] = sqa_train_real(out, ot, i * width + k);
+                a->forecast[k] = sqa_real_of(out, ot, i * width + k);
             sqa_score_forecast(e, t->batch, i, a->forecast);
             break;
         }

@@ -13,6 +13,5 @@ struct sqa_batch sqa_train_rows(const struct sqa_batch *b, enum sqa_task_kind ki
 /* The plan for n rows of t->batch, fed with those from `first` on. */
 enum sqa_status sqa_train_feed(struct sqa_trainer *t, enum sqa_mode mode, int64_t first, int64_t n,
                                struct sqa_plan **plan, struct sqa_err *err);
-double sqa_train_real(const void *data, const struct sqa_tensor *t, int64_t i);
 
 #endif
