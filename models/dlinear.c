@@ -11,7 +11,8 @@
  */
 #include <math.h>
 
-#include "models/probe.h"
+#include "models/forecast_probe.h"
+#include "models/over_time.h"
 
 struct self {
     int64_t kernel, individual;
@@ -143,53 +144,32 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
 {
     const struct self *s = self;
     (void)frame;
-    if (task->kind != SQA_FORECAST)
-        return sqa_fail(err, SQA_UNSUPPORTED, "dlinear: it forecasts series; take a forecasting task such as etth1");
-    if (s->kernel % 2 == 0)
+    const enum sqa_status status = sqa_forecast_check("dlinear", NULL, task, err);
+    if (status == SQA_OK && s->kernel % 2 == 0)
         return sqa_fail(err, SQA_UNSUPPORTED, "dlinear: kernel=%lld is even; take %lld or %lld", (long long)s->kernel,
                         (long long)s->kernel - 1, (long long)s->kernel + 1);
-    return SQA_OK;
+    return status;
 }
 
-/* x (B, O, L) -> (B, O, H), or individual: x (O, B, L) -> (O, B, H) */
-static struct sqa_tensor *over_time(struct sqa_context *c, const char *name, struct sqa_tensor *x, bool individual)
+static struct sqa_tensor *map(struct sqa_context *c, const char *name, struct sqa_tensor *x, bool individual)
 {
-    const int64_t l = c->max_length, h = c->task->horizon, o = c->task->outputs;
-    const double bound = 1 / sqrt((double)l);
-    const struct sqa_init init = {.kind = SQA_INIT_UNIFORM, .a = -bound, .b = bound};
     const size_t mark = sqa_scope_push(c->g, "%s", name);
-    struct sqa_tensor *y;
-    if (individual) {
-        struct sqa_tensor *w = sqa_param_tensor(c, "w", SQA_GROUP_REGULAR, init, SQA_DIMS(o, l, h));
-        struct sqa_tensor *b = sqa_param_tensor(c, "b", SQA_GROUP_NO_DECAY, init, SQA_DIMS(o, 1, h));
-        y = sqa_add(c->g, sqa_matmul(c->g, x, w, false, false), b);
-    } else {
-        struct sqa_tensor *w = sqa_param_tensor(c, "w", SQA_GROUP_REGULAR, init, SQA_DIMS(l, h));
-        struct sqa_tensor *b = sqa_param_tensor(c, "b", SQA_GROUP_NO_DECAY, init, SQA_DIMS(h));
-        y = sqa_linear(c->g, x, w, b);
-    }
+    x = sqa_over_time(c, x, individual);
     sqa_scope_pop(c->g, mark);
-    return y;
+    return x;
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
     const struct attr a = {s->kernel};
-    const int64_t o = c->task->outputs;
-    const int order[3] = {s->individual ? 2 : 0, s->individual ? 0 : 2, 1};
-    const int back[3] = {s->individual ? 1 : 0, 2, s->individual ? 0 : 1};
-    if (c->length != c->max_length)
-        return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
-                              "dlinear: its weights are for %lld rows, not %lld; give the whole "
-                              "look-back",
-                              (long long)c->max_length, (long long)c->length);
-    x = sqa_dense(c->g, sqa_permute(c->g, sqa_slice(c->g, x, 2, c->task->channels - o, o), order));
+    const bool each = s->individual != 0;
+    x = sqa_time_rows(c, x, each);
     struct sqa_tensor *trend = x ? sqa_apply(c->g, &moving_average, &a, sizeof a, 1, &x) : NULL;
     struct sqa_tensor *season = sqa_sub(c->g, x, trend);
-    trend = over_time(c, "trend", trend, s->individual != 0);
-    season = over_time(c, "season", season, s->individual != 0);
-    return sqa_permute(c->g, sqa_add(c->g, trend, season), back);
+    trend = map(c, "trend", trend, each);
+    season = map(c, "season", season, each);
+    return sqa_time_columns(c, sqa_add(c->g, trend, season), each);
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -203,18 +183,20 @@ static double flops(const void *self, const struct sqa_context *c)
 
 enum { L = 30, H = 5, B = 2, C = 3, ROWS = B * L * C, OUT = B * H * C };
 
+static const struct sqa_probe_whole small = {
+    .task = {.kind = SQA_FORECAST, .length = L, .channels = C, .outputs = C, .horizon = H},
+    .batch = B,
+    .seed = 7,
+    .real = SQA_F64};
+
 static enum sqa_status forecast(const char *spec, const double *x, void (*edit)(struct sqa_store *, void *),
                                 void *user, double y[OUT], struct sqa_err *err)
 {
-    const struct sqa_probe_whole p = {
-        .model = spec,
-        .task = {.kind = SQA_FORECAST, .length = L, .channels = C, .outputs = C, .horizon = H},
-        .batch = B,
-        .seed = 7,
-        .real = SQA_F64,
-        .x = x,
-        .edit = edit,
-        .user = user};
+    struct sqa_probe_whole p = small;
+    p.model = spec;
+    p.x = x;
+    p.edit = edit;
+    p.user = user;
     return sqa_probe_whole(&p, y, NULL, err);
 }
 
@@ -276,24 +258,8 @@ static enum sqa_status straight_line(struct sqa_err *err)
 
 static enum sqa_status channels_alone(struct sqa_err *err)
 {
-    static const char *const specs[2] = {"dlinear", "dlinear:individual=1"};
-    for (int k = 0; k < 2; k++) {
-        double x[ROWS], y[OUT], z[OUT];
-        sqa_probe_normal(1, x, ROWS);
-        enum sqa_status status = forecast(specs[k], x, NULL, NULL, y, err);
-        for (int i = 0; i < ROWS; i += C)
-            x[i] += 10;
-        if (status == SQA_OK)
-            status = forecast(specs[k], x, NULL, NULL, z, err);
-        for (int i = 0; i < OUT; i += C)
-            z[i] = y[i];
-        if (status == SQA_OK)
-            status = sqa_probe_expect("forecasts of channels 1 and 2 when channel 0 moves",
-                                      sqa_probe_difference(y, z, OUT), 0, err);
-        if (status != SQA_OK)
-            return status;
-    }
-    return SQA_OK;
+    static const char *const specs[] = {"dlinear", "dlinear:individual=1", NULL};
+    return sqa_forecast_alone(small, specs, err);
 }
 
 /* <A x, y> = <x, A' y> for lengths and kernels on both sides of each other. */
@@ -320,18 +286,7 @@ static enum sqa_status adjoint(struct sqa_err *err)
 
 static enum sqa_status parameter_count(struct sqa_err *err)
 {
-    static double x[96], y[720];
-    int64_t n = 0;
-    const struct sqa_probe_whole p = {
-        .model = "dlinear",
-        .task = {.kind = SQA_FORECAST, .length = 96, .channels = 1, .outputs = 1, .horizon = 720},
-        .batch = 1,
-        .real = SQA_F64,
-        .x = x};
-    const enum sqa_status status = sqa_probe_whole(&p, y, &n, err);
-    return status != SQA_OK
-               ? status
-               : sqa_probe_expect("parameters at L = 96, H = 720 against 139680", fabs((double)n - 139680), 0, err);
+    return sqa_forecast_parameters("dlinear", 96, 1, 720, 139680, err);
 }
 
 static const struct sqa_identity identities[] = {

@@ -7,6 +7,30 @@ static const double eps = 1e-5;
 
 const int64_t sqa_calendar_rows[SQA_CALENDAR] = {13, 32, 7, 24, 4};
 
+enum sqa_status sqa_forecast_check(const char *id, const struct sqa_frame *frame, const struct sqa_signature *task,
+                                   struct sqa_err *err)
+{
+    if (task->kind != SQA_FORECAST)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: it forecasts series; take a forecasting task such as etth1", id);
+    if (frame && sqa_instance_find(frame->instance) != SQA_INSTANCE_NONE)
+        return sqa_fail(err, SQA_UNSUPPORTED, "%s: instance=%s; its own parameter is norm=", id, frame->instance);
+    return SQA_OK;
+}
+
+static const char *name_of(const struct sqa_context *c)
+{
+    return c->g->model ? c->g->model : "model";
+}
+
+bool sqa_whole_lookback(struct sqa_context *c)
+{
+    if (c->length == c->max_length)
+        return true;
+    sqa_graph_fail(c->g, SQA_UNSUPPORTED, "%s: its weights are for %lld rows, not %lld; give the whole look-back",
+                   name_of(c), (long long)c->max_length, (long long)c->length);
+    return false;
+}
+
 static struct sqa_tensor *times(struct sqa_context *c, struct sqa_tensor **kept, const char *name,
                                 enum sqa_dtype dtype, int64_t width)
 {
@@ -15,7 +39,7 @@ static struct sqa_tensor *times(struct sqa_context *c, struct sqa_tensor **kept,
     if (c->task->kind != SQA_FORECAST || c->task->marks < 1)
         return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
                               "%s: the model reads the times of rows, and the task has none; take a task with dates",
-                              c->g->model ? c->g->model : "model");
+                              name_of(c));
     *kept = sqa_input(c->g, name, dtype, SQA_DIMS(c->batch, c->length + c->task->horizon, width));
     return *kept;
 }
@@ -35,9 +59,9 @@ struct sqa_tensor *sqa_decoder_input(struct sqa_context *c, struct sqa_tensor *x
     if (!x)
         return NULL;
     if (label < 0 || label > c->length)
-        return sqa_graph_fail(
-            c->g, SQA_UNSUPPORTED, "%s: label=%lld of a look-back of %lld rows; give 0 to %lld rows",
-            c->g->model ? c->g->model : "model", (long long)label, (long long)c->length, (long long)c->length);
+        return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
+                              "%s: label=%lld of a look-back of %lld rows; give 0 to %lld rows", name_of(c),
+                              (long long)label, (long long)c->length, (long long)c->length);
     if (label == 0)
         return sqa_fill(c->g, 0, SQA_DIMS(x->dim[0], c->task->horizon, x->dim[2]));
     return sqa_pad(c->g, sqa_slice(c->g, x, 1, c->length - label, label), 1, 0, c->task->horizon);

@@ -1,5 +1,5 @@
 /*
- * forecast.h - what forecasting models share: times of the rows, the input of a decoder, instance normalisation
+ * forecast.h - what forecasting models share: checks, times of the rows, input of a decoder, instance normalisation
  *
  * x (B, L, C) is the look-back, H = c->task->horizon; the outputs are the last c->task->outputs channels. Rows of
  * marks and calendar are those of x, then those to forecast. A task without dates has c->task->marks 0: then
@@ -10,6 +10,12 @@
 #define SQA_MODELS_FORECAST_H
 
 #include "models/variant.h"
+
+/* Refuses tasks that are no forecasts and, unless frame is NULL, instance= of a frame whose model has its own norm=. */
+enum sqa_status sqa_forecast_check(const char *id, const struct sqa_frame *frame, const struct sqa_signature *task,
+                                   struct sqa_err *err);
+/* Whether the graph is of the whole look-back, which weights over time are for; else it fails (UNSUPPORTED). */
+bool sqa_whole_lookback(struct sqa_context *c);
 
 /* Features of each row's time in [-0.5, 0.5]: (B, L + H, c->task->marks). Made once a graph, on the first call. */
 struct sqa_tensor *sqa_marks(struct sqa_context *c);
@@ -30,6 +36,12 @@ enum sqa_instance_kind {
     SQA_INSTANCE_LAST,   /* minus the last row instead of the mean: RevIN's subtract_last */
 };
 #define SQA_INSTANCE_CHOICES "none|norm|affine|last"
+/* The row of a parameter table for `member` of `self`. */
+/* clang-format off */
+#define SQA_INSTANCE_PARAM(self, member, usual)                                                                    \
+    {"norm", "instance normalisation: none, norm, affine (RevIN), last", SQA_PARAM_CHOICE, usual, 0, 0,            \
+     offsetof(self, member), SQA_INSTANCE_CHOICES}
+/* clang-format on */
 enum sqa_instance_kind sqa_instance_find(const char *choice); /* one of SQA_INSTANCE_CHOICES; else _NONE */
 
 struct sqa_instance {

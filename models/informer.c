@@ -2,43 +2,37 @@
  * informer.c - ProbSparse attention, distilling between encoder layers, and the horizon in one pass
  *
  * Computes  models/seq2seq.h with models/prob_attention.h: in the encoder as the mixer probsparse (another with
- * +mixer=), in the decoder masked, with heads and time exchanged before they are merged when mix=1; attention to the
- *           encoder is full
+ *           +mixer=), in the decoder masked, with heads and time exchanged before they are merged when mix=1;
+ *           attention to the encoder is full
  * Shapes    x (B, L, C) and times of L + H rows -> y (B, H, outputs)
  * Cost      in closed form (sqa_seq2seq_flops); O(L ln L D) for attention of the first encoder layer
  * Source    Zhou et al. 2021, arXiv:2012.07436; zhouhaoyi/Informer2020, models/. Its embeddings have biases
  *           (embed_bias=1); those of LTSF-Linear and Time-Series-Library, which print 14.39M parameters, have not.
- * Their distilling pads by 2 (padding=2; 96 rows become 49), Informer2020's by 1 (48) Departs   linear weights begin
- * Xavier-uniform and biases 0; evaluation draws the same keys every time
+ *           Their distilling pads by 2 (padding=2; 96 rows become 49), Informer2020's by 1 (48)
+ * Departs   linear weights begin Xavier-uniform and biases 0; evaluation draws the same keys every time
  */
 #include <math.h>
 
 #include "models/prob_attention.h"
-#include "models/probe.h"
+#include "models/forecast_probe.h"
 #include "models/seq2seq.h"
 
 struct self {
-    int64_t label, decoder_layers, embed_bias, factor, distil, padding, mix;
-    const char *instance;
+    struct sqa_seq2seq s; /* first */
+    int64_t factor, mix;
 };
 
 static const struct sqa_param params[] = {
-    {"label", "known rows that the decoder begins with", SQA_PARAM_INT, "48", 0, 1 << 24,
-     offsetof(struct self, label), NULL},
-    {"decoder_layers", "layers of the decoder", SQA_PARAM_INT, "1", 1, 64, offsetof(struct self, decoder_layers),
-     NULL},
+    SQA_SEQ2SEQ_PARAMS(struct self, s.label, s.decoder_layers),
     {"factor", "c of c ceil(ln L) in the decoder; the encoder's is +mixer=probsparse:factor=", SQA_PARAM_INT, "5", 1,
      1 << 20, offsetof(struct self, factor), NULL},
     {"distil", "1: the encoder halves its length between layers", SQA_PARAM_BOOL, "1", 0, 0,
-     offsetof(struct self, distil), NULL},
+     offsetof(struct self, s.distil), NULL},
     {"padding", "rows that distilling's convolution pads by", SQA_PARAM_INT, "1", 1, 2,
-     offsetof(struct self, padding), NULL},
+     offsetof(struct self, s.padding), NULL},
     {"mix", "1: the decoder exchanges heads and time before it merges heads, as published", SQA_PARAM_BOOL, "1", 0, 0,
      offsetof(struct self, mix), NULL},
-    {"embed_bias", "1: biases in the embeddings of values and times", SQA_PARAM_BOOL, "0", 0, 0,
-     offsetof(struct self, embed_bias), NULL},
-    {"norm", "instance normalisation: none, norm, affine (RevIN), last", SQA_PARAM_CHOICE, "none", 0, 0,
-     offsetof(struct self, instance), SQA_INSTANCE_CHOICES},
+    SQA_SEQ2SEQ_LATER(struct self, s.embed_bias, s.instance),
     {.name = NULL}};
 
 static struct sqa_prob_attention_spec masked(const struct self *s, const struct sqa_context *c)
@@ -65,60 +59,26 @@ static double attend_flops(const void *self, const struct sqa_context *c)
     return sqa_prob_attention_flops(&spec, c->batch, c->frame.heads, c->length, sqa_head_dim(&c->frame));
 }
 
-static struct sqa_seq2seq plan_of(const struct self *s)
-{
-    return (struct sqa_seq2seq){.label = s->label,
-                                .decoder_layers = s->decoder_layers,
-                                .embed_bias = s->embed_bias != 0,
-                                .distil = s->distil != 0,
-                                .padding = s->padding,
-                                .instance = s->instance,
-                                .attend = attend,
-                                .attend_flops = attend_flops};
-}
-
-static int64_t tokens(const void *self, const struct sqa_signature *task)
-{
-    (void)self;
-    return task->length;
-}
-
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
 {
-    const struct sqa_seq2seq s = plan_of(self);
-    return sqa_seq2seq_check("informer", &s, frame, task, err);
+    return sqa_seq2seq_check("informer", self, frame, task, err);
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
-    const struct sqa_seq2seq s = plan_of(self);
-    return sqa_seq2seq_build(&s, self, c, x);
+    return sqa_seq2seq_build(self, attend, c, x);
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
-    const struct sqa_seq2seq s = plan_of(self);
-    return sqa_seq2seq_flops(&s, self, c);
+    return sqa_seq2seq_flops(self, attend_flops, c);
 }
 
-/* Identities: L = 12, H = 5, B = 2, C = 3, F = 4 */
+/* Identities */
 
-enum { L = 12, H = 5, B = 2, C = 3, F = 4, ROWS = B * L * C, OUT = B * H * C, TIMES = B * (L + H) * F };
-
-static enum sqa_status forecast(const char *spec, const double *x, const double *marks, double *y,
-                                struct sqa_err *err)
-{
-    const struct sqa_probe_whole p = {
-        .model = spec,
-        .task = {.kind = SQA_FORECAST, .length = L, .channels = C, .outputs = C, .horizon = H, .marks = F},
-        .batch = B,
-        .seed = 7,
-        .real = SQA_F64,
-        .x = x,
-        .marks = marks};
-    return sqa_probe_whole(&p, y, NULL, err);
-}
+enum { L = SQA_FORECAST_L, H = SQA_FORECAST_H, C = SQA_FORECAST_C, ROWS = SQA_FORECAST_ROWS, OUT = SQA_FORECAST_OUT };
+enum { F = SQA_FORECAST_F, TIMES = SQA_FORECAST_TIMES };
 
 /* factor 4: every query attends, so that nothing depends on what is drawn. */
 static enum sqa_status all_queries(struct sqa_err *err)
@@ -126,11 +86,11 @@ static enum sqa_status all_queries(struct sqa_err *err)
     double x[ROWS], marks[TIMES], y[OUT], z[OUT];
     sqa_probe_normal(1, x, ROWS);
     sqa_probe_normal(2, marks, TIMES);
-    enum sqa_status status =
-        forecast("informer:dim=8,heads=2,ffn=6,layers=2,label=4,factor=9,distil=0,mix=0+mixer=probsparse:factor=9", x,
-                 marks, y, err);
+    enum sqa_status status = sqa_forecast_run(
+        "informer:dim=8,heads=2,ffn=6,layers=2,label=4,factor=9,distil=0,mix=0+mixer=probsparse:factor=9", x, marks,
+        NULL, y, err);
     if (status == SQA_OK)
-        status = forecast("transformer_ed:dim=8,heads=2,ffn=6,layers=2,label=4", x, marks, z, err);
+        status = sqa_forecast_run("transformer_ed:dim=8,heads=2,ffn=6,layers=2,label=4", x, marks, NULL, z, err);
     return status != SQA_OK ? status
                             : sqa_probe_expect("u = L, no distilling, no mix, against transformer_ed",
                                                sqa_probe_difference(y, z, OUT), 1e-12, err);
@@ -147,7 +107,7 @@ static enum sqa_status sparse_gradient(struct sqa_err *err)
         const struct sqa_probe_whole p = {
             .model = specs[i],
             .task = {.kind = SQA_FORECAST, .length = 19, .channels = C, .outputs = 2, .horizon = 14, .marks = F},
-            .batch = B,
+            .batch = SQA_FORECAST_B,
             .seed = 5};
         status = sqa_probe_whole_gradient(&p, &worst, err);
         if (status == SQA_OK)
@@ -158,16 +118,7 @@ static enum sqa_status sparse_gradient(struct sqa_err *err)
 
 static enum sqa_status parameter_count(struct sqa_err *err)
 {
-    int64_t n = 0;
-    const struct sqa_probe_whole p = {
-        .model = "informer:dim=512,ffn=2048,heads=8,layers=2",
-        .task = {.kind = SQA_FORECAST, .length = 96, .channels = 862, .outputs = 862, .horizon = 720, .marks = 4},
-        .batch = 1,
-        .real = SQA_F32};
-    const enum sqa_status status = sqa_probe_whole(&p, NULL, &n, err);
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("parameters at D = 512, F = 2048, 862 channels against 14393182",
-                                               fabs((double)n - 14393182), 0, err);
+    return sqa_forecast_parameters("informer:dim=512,ffn=2048,heads=8,layers=2", 96, 862, 720, 14393182, err);
 }
 
 static const struct sqa_identity identities[] = {
@@ -192,7 +143,7 @@ const struct sqa_variant sqa_variant_informer = {
               [SQA_SLOT_CHANNEL] = "mlp",
               [SQA_SLOT_NORM] = "layernorm",
               [SQA_SLOT_RESIDUAL] = "postnorm"},
-    .tokens = tokens,
+    .tokens = sqa_seq2seq_tokens,
     .small = "label=4,factor=1",
     .check = check,
     .build = build,

@@ -16,19 +16,18 @@
 #include <string.h>
 
 #include "models/forecast.h"
-#include "models/probe.h"
+#include "models/forecast_probe.h"
 
 struct self {
     const char *instance;
     int64_t marks;
 };
 
-static const struct sqa_param params[] = {
-    {"norm", "instance normalisation: none, norm, affine (RevIN), last", SQA_PARAM_CHOICE, "norm", 0, 0,
-     offsetof(struct self, instance), SQA_INSTANCE_CHOICES},
-    {"marks", "1: features of the rows' times are tokens too, where the task has times", SQA_PARAM_BOOL, "1", 0, 0,
-     offsetof(struct self, marks), NULL},
-    {.name = NULL}};
+static const struct sqa_param params[] = {SQA_INSTANCE_PARAM(struct self, instance, "norm"),
+                                          {"marks",
+                                           "1: features of the rows' times are tokens too, where the task has times",
+                                           SQA_PARAM_BOOL, "1", 0, 0, offsetof(struct self, marks), NULL},
+                                          {.name = NULL}};
 
 static int64_t tokens(const void *self, const struct sqa_signature *task)
 {
@@ -40,13 +39,7 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
                              struct sqa_err *err)
 {
     (void)self;
-    if (task->kind != SQA_FORECAST)
-        return sqa_fail(err, SQA_UNSUPPORTED,
-                        "itransformer: it forecasts series; take a forecasting task such as etth1");
-    if (sqa_instance_find(frame->instance) != SQA_INSTANCE_NONE)
-        return sqa_fail(err, SQA_UNSUPPORTED,
-                        "itransformer: instance=%s; its own parameter is norm=", frame->instance);
-    return SQA_OK;
+    return sqa_forecast_check("itransformer", frame, task, err);
 }
 
 /* (B, C, L) of x, and below it (B, F, L) of the times of those rows. */
@@ -64,10 +57,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct self *s = self;
     const int64_t o = c->task->outputs;
     struct sqa_instance instance;
-    if (c->length != c->max_length)
-        return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
-                              "itransformer: its weights are for %lld rows, not %lld; give the whole look-back",
-                              (long long)c->max_length, (long long)c->length);
+    if (!sqa_whole_lookback(c))
+        return NULL;
     x = sqa_instance_norm(c, x, sqa_instance_find(s->instance), &instance);
     x = rows_as_columns(s, c, x);
     x = sqa_dropout(c->g, sqa_dense_layer(c, "embed", x, c->frame.dim, true), c->frame.dropout);
@@ -165,16 +156,7 @@ static enum sqa_status any_number_of_channels(struct sqa_err *err)
 
 static enum sqa_status parameter_count(struct sqa_err *err)
 {
-    int64_t n = 0;
-    const struct sqa_probe_whole p = {
-        .model = "itransformer:dim=512,ffn=512,heads=8,layers=3",
-        .task = {.kind = SQA_FORECAST, .length = 96, .channels = 7, .outputs = 7, .horizon = 96, .marks = 4},
-        .batch = 1,
-        .real = SQA_F32};
-    const enum sqa_status status = sqa_probe_whole(&p, NULL, &n, err);
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("parameters at L = H = 96, D = F = 512, 3 layers against 4833888",
-                                               fabs((double)n - 4833888), 0, err);
+    return sqa_forecast_parameters("itransformer:dim=512,ffn=512,heads=8,layers=3", 96, 7, 96, 4833888, err);
 }
 
 static const struct sqa_identity identities[] = {

@@ -29,8 +29,7 @@ static const struct sqa_param params[] = {
     {"patch", "values of a patch", SQA_PARAM_INT, "16", 1, 4096, offsetof(struct self, patch), NULL},
     {"stride", "from patch to patch; divides patch", SQA_PARAM_INT, "8", 1, 4096, offsetof(struct self, stride),
      NULL},
-    {"norm", "instance normalisation: none, norm, affine (RevIN), last", SQA_PARAM_CHOICE, "norm", 0, 0,
-     offsetof(struct self, instance), SQA_INSTANCE_CHOICES},
+    SQA_INSTANCE_PARAM(struct self, instance, "norm"),
     {"head_dropout", "share of the forecast's values dropped in training", SQA_PARAM_REAL, "0", 0, 0.99,
      offsetof(struct self, head_dropout), NULL},
     {.name = NULL}};
@@ -45,8 +44,9 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
                              struct sqa_err *err)
 {
     const struct self *s = self;
-    if (task->kind != SQA_FORECAST)
-        return sqa_fail(err, SQA_UNSUPPORTED, "patchtst: it forecasts series; take a forecasting task such as etth1");
+    const enum sqa_status status = sqa_forecast_check("patchtst", frame, task, err);
+    if (status != SQA_OK)
+        return status;
     if (s->patch % s->stride != 0 || s->patch / s->stride > MOST_PARTS)
         return sqa_fail(err, SQA_UNSUPPORTED,
                         "patchtst: patch=%lld, stride=%lld; give a stride that divides patch, at most %d times",
@@ -56,8 +56,6 @@ static enum sqa_status check(const void *self, const struct sqa_frame *frame, co
             err, SQA_UNSUPPORTED,
             "patchtst: patch=%lld of a look-back of %lld rows; give a shorter patch or a longer look-back",
             (long long)s->patch, (long long)task->length);
-    if (sqa_instance_find(frame->instance) != SQA_INSTANCE_NONE)
-        return sqa_fail(err, SQA_UNSUPPORTED, "patchtst: instance=%s; its own parameter is norm=", frame->instance);
     return SQA_OK;
 }
 
@@ -80,10 +78,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const int64_t o = c->task->outputs, h = c->task->horizon, n = patches(self, c->task), d = c->frame.dim;
     const struct sqa_init init = {.kind = SQA_INIT_UNIFORM, .a = -0.02, .b = 0.02};
     struct sqa_instance instance;
-    if (c->length != c->max_length)
-        return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
-                              "patchtst: its weights are for %lld rows, not %lld; give the whole look-back",
-                              (long long)c->max_length, (long long)c->length);
+    if (!sqa_whole_lookback(c))
+        return NULL;
     x = sqa_instance_norm(c, x, sqa_instance_find(s->instance), &instance);
     x = sqa_dense(c->g, sqa_transpose(c->g, sqa_slice(c->g, x, 2, c->task->channels - o, o), 1, 2));
     x = cut(s, c, sqa_reshape(c->g, x, SQA_DIMS(c->batch * o, c->length)), n);

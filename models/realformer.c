@@ -4,10 +4,11 @@
  * Computes  S = q k^T / sqrt(d) + S of the layer before (0 in the first); o = softmax(S) v over valid keys (j <= i
  *           when causal), heads merged by Wo. S passes from block to block as the stream "scores"
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d), d = D / H, or qkv / H; S (B, H, L, L) in memory
- * Cost      projections, and for each of the L^2 pairs of a head 4 d + 2 flops (two products, scale), 5 for softmax
- * of allowed ones, and 1 for the sum but in the first layer Source    He et al. 2020, arXiv:2012.11747 (RealFormer);
- * PatchTST's encoder has it (yuqinie98/PatchTST, PatchTST_supervised/layers/PatchTST_backbone.py), with
- * projection_dropout=1 Departs   dropout on the weights after normalisation
+ * Cost      projections, and for each of the L^2 pairs of a head 4 d + 2 flops (two products, scale), 5 for softmax of
+ *           allowed ones, and 1 for the sum but in the first layer
+ * Source    He et al. 2020, arXiv:2012.11747 (RealFormer); PatchTST's encoder has it (yuqinie98/PatchTST,
+ *           PatchTST_supervised/layers/PatchTST_backbone.py), with projection_dropout=1
+ * Departs   dropout on the weights after normalisation
  */
 #include <math.h>
 

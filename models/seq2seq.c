@@ -108,13 +108,13 @@ static struct sqa_tensor *cross(struct sqa_context *c, struct sqa_tensor *x, str
     return sqa_merge_heads(c, sqa_attention(c->g, q, kv[0], kv[1], NULL, spec));
 }
 
-static struct sqa_tensor *decode(const struct sqa_seq2seq *s, const void *self, struct sqa_context *c,
-                                 struct sqa_tensor *x, struct sqa_tensor *memory)
+static struct sqa_tensor *decode(const void *self, sqa_attend_fn *attend, struct sqa_context *c, struct sqa_tensor *x,
+                                 struct sqa_tensor *memory)
 {
     const size_t layer = sqa_scope_push(c->g, "decoder.%d", c->layer);
     size_t mark = sqa_scope_push(c->g, "self");
     const struct sqa_heads h = sqa_project_heads(c, x);
-    struct sqa_tensor *y = sqa_merge_heads(c, h.q ? s->attend(self, c, h) : NULL);
+    struct sqa_tensor *y = sqa_merge_heads(c, h.q ? attend(self, c, h) : NULL);
     sqa_scope_pop(c->g, mark);
     x = sum_norm(c, "norm1", x, sqa_dropout(c->g, y, c->frame.dropout));
     mark = sqa_scope_push(c->g, "cross");
@@ -127,9 +127,16 @@ static struct sqa_tensor *decode(const struct sqa_seq2seq *s, const void *self, 
     return x;
 }
 
-struct sqa_tensor *sqa_seq2seq_build(const struct sqa_seq2seq *s, const void *self, struct sqa_context *c,
+int64_t sqa_seq2seq_tokens(const void *self, const struct sqa_signature *task)
+{
+    (void)self;
+    return task->length;
+}
+
+struct sqa_tensor *sqa_seq2seq_build(const void *self, sqa_attend_fn *attend, struct sqa_context *c,
                                      struct sqa_tensor *x)
 {
+    const struct sqa_seq2seq *s = self;
     const int64_t h = c->task->horizon;
     const bool times = c->task->marks > 0;
     struct sqa_instance instance;
@@ -148,7 +155,7 @@ struct sqa_tensor *sqa_seq2seq_build(const struct sqa_seq2seq *s, const void *se
     marks = times ? sqa_decoder_marks(c, s->label) : NULL;
     x = embed(s, &at, "decoder_embed", sqa_decoder_input(c, x, s->label), marks);
     for (at.layer = 0; at.layer < s->decoder_layers; at.layer++)
-        x = decode(s, self, &at, x, memory);
+        x = decode(self, attend, &at, x, memory);
     x = sqa_build_norm(&at, "decoder_norm", x);
     x = x ? sqa_dense(c->g, sqa_slice(c->g, x, 1, s->label, h)) : NULL;
     return sqa_instance_undo(c, sqa_dense_layer(c, "head", x, c->task->outputs, true), &instance);
@@ -181,8 +188,9 @@ static double cross_flops(const struct sqa_context *c, int64_t keys)
            b * l * k * (4 * w + 5 * (double)c->frame.heads);
 }
 
-double sqa_seq2seq_flops(const struct sqa_seq2seq *s, const void *self, const struct sqa_context *c)
+double sqa_seq2seq_flops(const void *self, sqa_attend_flops_fn *attend_flops, const struct sqa_context *c)
 {
+    const struct sqa_seq2seq *s = self;
     const struct sqa_item *norm = &c->model->slot[SQA_SLOT_NORM], *channel = &c->model->slot[SQA_SLOT_CHANNEL];
     const double h = (double)c->task->horizon, o = (double)c->task->outputs, d = (double)c->frame.dim;
     struct sqa_context at = *c;
@@ -196,24 +204,24 @@ double sqa_seq2seq_flops(const struct sqa_seq2seq *s, const void *self, const st
     const int64_t keys = at.length;
     at.length = at.max_length = s->label + c->task->horizon;
     const double sum = (double)c->batch * (double)at.length * d + sqa_item_flops(norm, &at);
-    const double layer = sqa_heads_flops(&at) + s->attend_flops(self, &at) + cross_flops(&at, keys) +
+    const double layer = sqa_heads_flops(&at) + attend_flops(self, &at) + cross_flops(&at, keys) +
                          sqa_item_flops(channel, &at) + (channel->variant->build ? 3 : 2) * sum;
     return flops + embed_flops(s, &at) + (double)s->decoder_layers * layer + sqa_item_flops(norm, &at) +
            (double)c->batch * h * o * (2 * d + 1);
 }
 
-enum sqa_status sqa_seq2seq_check(const char *id, const struct sqa_seq2seq *s, const struct sqa_frame *frame,
+enum sqa_status sqa_seq2seq_check(const char *id, const void *self, const struct sqa_frame *frame,
                                   const struct sqa_signature *task, struct sqa_err *err)
 {
-    if (task->kind != SQA_FORECAST)
-        return sqa_fail(err, SQA_UNSUPPORTED, "%s: it forecasts series; take a forecasting task such as etth1", id);
+    const struct sqa_seq2seq *s = self;
+    const enum sqa_status status = sqa_forecast_check(id, frame, task, err);
+    if (status != SQA_OK)
+        return status;
     if (s->label > task->length)
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: label=%lld of a look-back of %lld rows; give 0 to %lld", id,
                         (long long)s->label, (long long)task->length, (long long)task->length);
     if (s->padding > task->length)
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: a look-back of %lld rows; give at least %lld", id,
                         (long long)task->length, (long long)s->padding);
-    if (sqa_instance_find(frame->instance) != SQA_INSTANCE_NONE)
-        return sqa_fail(err, SQA_UNSUPPORTED, "%s: instance=%s; its own parameter is norm=", id, frame->instance);
     return SQA_OK;
 }

@@ -1,22 +1,23 @@
 /*
  * tide.c - a perceptron of one channel's look-back and the times of look-back and horizon
  *
- * Computes  block(x) = norm(relu(x W1 + b1) W2 + b2 + x W3 + b3). For each channel: times of the L + H rows by a
- * block to 2 numbers each; x and all of them by `layers` blocks to D numbers; by `decoder_layers` blocks to `decode`
- * numbers for each step; these with the step's own 2 by a last block without norm to the forecast, plus x W + b over
- * time. x by instance norm before, undone after Shapes    x (B, L, C) and times (B, L + H, F) -> y (B, H, outputs):
- * the last `outputs` channels. Hidden widths: dim of the frame, ffn in the last block. Tasks without times go without
+ * Computes  block(x) = norm(relu(x W1 + b1) W2 + b2 + x W3 + b3). For each channel: times of the L + H rows by a block
+ *           to 2 numbers each; x and all of them by `layers` blocks to D numbers; by `decoder_layers` blocks to
+ *           `decode` numbers for each step; these with the step's own 2 by a last block without norm to the forecast,
+ *           plus x W + b over time. x by instance norm before, undone after
+ * Shapes    x (B, L, C) and times (B, L + H, F) -> y (B, H, outputs): the last `outputs` channels. Hidden widths: dim of
+ *           the frame, ffn in the last block. Tasks without times go without
  * Cost      in closed form; O(outputs (L + H) D) for each row of the batch
  * Source    Das et al. 2023, arXiv:2304.08424; thuml/Time-Series-Library, models/TiDE.py
- * Departs   the last block has no norm: the published codes norm its single number, which leaves 0 and only W and b
- * of the sum (temporal_norm=1 does so). Layers of encoder and decoder have weights of their own (the library repeats
- * one). Weights begin Xavier-uniform and biases 0
+ * Departs   the last block has no norm: the published codes norm its single number, which leaves 0 and only W and b of
+ *           the sum (temporal_norm=1 does so). Layers of encoder and decoder have weights of their own (the library
+ *           repeats one). Weights begin Xavier-uniform and biases 0
  */
 #include <math.h>
 #include <stdio.h>
 
 #include "models/forecast.h"
-#include "models/probe.h"
+#include "models/forecast_probe.h"
 
 struct self {
     int64_t decoder_layers, decode, temporal_norm;
@@ -25,26 +26,21 @@ struct self {
 
 enum { FEATURES = 2 };
 
-static const struct sqa_param params[] = {
-    {"decoder_layers", "blocks of the decoder", SQA_PARAM_INT, "2", 1, 64, offsetof(struct self, decoder_layers),
-     NULL},
-    {"decode", "numbers of each step that the decoder makes", SQA_PARAM_INT, "8", 1, 4096,
-     offsetof(struct self, decode), NULL},
-    {"temporal_norm", "1: a norm over the single number of the last block, as published code", SQA_PARAM_BOOL, "0", 0,
-     0, offsetof(struct self, temporal_norm), NULL},
-    {"norm", "instance normalisation: none, norm, affine (RevIN), last", SQA_PARAM_CHOICE, "norm", 0, 0,
-     offsetof(struct self, instance), SQA_INSTANCE_CHOICES},
-    {.name = NULL}};
+static const struct sqa_param params[] = {{"decoder_layers", "blocks of the decoder", SQA_PARAM_INT, "2", 1, 64,
+                                           offsetof(struct self, decoder_layers), NULL},
+                                          {"decode", "numbers of each step that the decoder makes", SQA_PARAM_INT,
+                                           "8", 1, 4096, offsetof(struct self, decode), NULL},
+                                          {"temporal_norm",
+                                           "1: a norm over the single number of the last block, as published code",
+                                           SQA_PARAM_BOOL, "0", 0, 0, offsetof(struct self, temporal_norm), NULL},
+                                          SQA_INSTANCE_PARAM(struct self, instance, "norm"),
+                                          {.name = NULL}};
 
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
 {
     (void)self;
-    if (task->kind != SQA_FORECAST)
-        return sqa_fail(err, SQA_UNSUPPORTED, "tide: it forecasts series; take a forecasting task such as etth1");
-    if (sqa_instance_find(frame->instance) != SQA_INSTANCE_NONE)
-        return sqa_fail(err, SQA_UNSUPPORTED, "tide: instance=%s; its own parameter is norm=", frame->instance);
-    return SQA_OK;
+    return sqa_forecast_check("tide", frame, task, err);
 }
 
 static struct sqa_tensor *block(struct sqa_context *c, const char *scope, struct sqa_tensor *x, int64_t hidden,
@@ -81,10 +77,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const int64_t b = c->batch, l = c->length, h = c->task->horizon, o = c->task->outputs, d = c->frame.dim;
     const int64_t width = c->task->marks > 0 ? FEATURES : 0;
     struct sqa_instance instance;
-    if (c->length != c->max_length)
-        return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
-                              "tide: its weights are for %lld rows, not %lld; give the whole look-back",
-                              (long long)c->max_length, (long long)c->length);
+    if (!sqa_whole_lookback(c))
+        return NULL;
     x = sqa_instance_norm(c, x, sqa_instance_find(s->instance), &instance);
     x = sqa_dense(c->g, sqa_transpose(c->g, sqa_slice(c->g, x, 2, c->task->channels - o, o), 1, 2));
     struct sqa_tensor *skip = sqa_dense_layer(c, "skip", x, h, true), *both[2] = {x, NULL}, *times = NULL;
@@ -125,24 +119,10 @@ static double flops(const void *self, const struct sqa_context *c)
     return sqa_instance_flops(c, sqa_instance_find(s->instance)) + (double)c->batch * (times + o * each);
 }
 
-/* Identities: L = 12, H = 5, B = 2, C = 3, F = 4 */
+/* Identities */
 
-enum { L = 12, H = 5, B = 2, C = 3, F = 4, ROWS = B * L * C, OUT = B * H * C, TIMES = B * (L + H) * F };
-
-static enum sqa_status forecast(const char *spec, const double *x, const double *marks,
-                                void (*edit)(struct sqa_store *, void *), double *y, struct sqa_err *err)
-{
-    const struct sqa_probe_whole p = {
-        .model = spec,
-        .task = {.kind = SQA_FORECAST, .length = L, .channels = C, .outputs = C, .horizon = H, .marks = F},
-        .batch = B,
-        .seed = 7,
-        .real = SQA_F64,
-        .x = x,
-        .marks = marks,
-        .edit = edit};
-    return sqa_probe_whole(&p, y, NULL, err);
-}
+enum { L = SQA_FORECAST_L, H = SQA_FORECAST_H, C = SQA_FORECAST_C, ROWS = SQA_FORECAST_ROWS, OUT = SQA_FORECAST_OUT };
+enum { F = SQA_FORECAST_F, TIMES = SQA_FORECAST_TIMES };
 
 /* The same weights over time for tide and for linear. */
 static void same_skip(struct sqa_store *s, void *user)
@@ -170,11 +150,11 @@ static enum sqa_status linear_is_left(struct sqa_err *err)
     double x[ROWS], marks[TIMES], y[OUT], z[OUT], want[OUT];
     sqa_probe_normal(1, x, ROWS);
     sqa_probe_normal(2, marks, TIMES);
-    enum sqa_status status = forecast("tide:dim=8,norm=none", x, marks, no_last_block, y, err);
+    enum sqa_status status = sqa_forecast_run("tide:dim=8,norm=none", x, marks, no_last_block, y, err);
     if (status == SQA_OK)
-        status = forecast("tide:dim=8,norm=none,temporal_norm=1", x, marks, same_skip, z, err);
+        status = sqa_forecast_run("tide:dim=8,norm=none,temporal_norm=1", x, marks, same_skip, z, err);
     if (status == SQA_OK)
-        status = forecast("linear", x, NULL, same_skip, want, err);
+        status = sqa_forecast_run("linear", x, NULL, same_skip, want, err);
     if (status == SQA_OK)
         status = sqa_probe_expect("a last block of zeros", sqa_probe_difference(y, want, OUT), 1e-13, err);
     return status != SQA_OK ? status
@@ -194,11 +174,11 @@ static enum sqa_status one_step(struct sqa_err *err)
     double x[ROWS], marks[TIMES], y[OUT], z[OUT], moved = 0;
     sqa_probe_normal(1, x, ROWS);
     sqa_probe_normal(2, marks, TIMES);
-    enum sqa_status status = forecast("tide:dim=8", x, marks, no_encoder, y, err);
+    enum sqa_status status = sqa_forecast_run("tide:dim=8", x, marks, no_encoder, y, err);
     for (int i = 0; i < TIMES; i++)
         marks[i] += i / F % (L + H) == L + STEP ? 0.1 * (double)(i % F * i % F) + 0.3 : 0;
     if (status == SQA_OK)
-        status = forecast("tide:dim=8", x, marks, no_encoder, z, err);
+        status = sqa_forecast_run("tide:dim=8", x, marks, no_encoder, z, err);
     for (int i = 0; i < OUT; i++) {
         moved = fmax(moved, i / C % H == STEP ? fabs(y[i] - z[i]) : 0);
         z[i] = i / C % H == STEP ? y[i] : z[i];
@@ -210,19 +190,10 @@ static enum sqa_status one_step(struct sqa_err *err)
 
 static enum sqa_status channels_alone(struct sqa_err *err)
 {
-    double x[ROWS], marks[TIMES], y[OUT], z[OUT];
-    sqa_probe_normal(1, x, ROWS);
+    static const char *const specs[] = {"tide:dim=8", NULL};
+    double marks[TIMES];
     sqa_probe_normal(2, marks, TIMES);
-    enum sqa_status status = forecast("tide:dim=8", x, marks, NULL, y, err);
-    for (int i = 0; i < ROWS; i += C)
-        x[i] *= i % 2 ? -2 : 1;
-    if (status == SQA_OK)
-        status = forecast("tide:dim=8", x, marks, NULL, z, err);
-    for (int i = 0; i < OUT; i += C)
-        z[i] = y[i];
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("forecasts of channels 1 and 2 when channel 0 moves",
-                                               sqa_probe_difference(y, z, OUT), 0, err);
+    return sqa_forecast_alone(sqa_forecast_probe(NULL, NULL, marks), specs, err);
 }
 
 static const struct sqa_identity identities[] = {

@@ -1,31 +1,21 @@
 /*
  * transformer_ed.c - the Transformer with encoder and decoder, forecasting the whole horizon in one pass
  *
- * Computes  models/seq2seq.h with softmax attention: any mixer of the registry in the encoder (+mixer=), causal
- * softmax attention, then attention to the encoder in the decoder Shapes    x (B, L, C) and times of L + H rows -> y
- * (B, H, outputs) Cost      in closed form (sqa_seq2seq_flops); O(L^2 D + (S + H) (S + H + L) D) for attention, S =
- * label Source    Vaswani et al. 2017, arXiv:1706.03762; forecasting as thuml/Time-Series-Library,
- * models/Transformer.py and cure-lab/LTSF-Linear have it Departs   linear weights begin Xavier-uniform and biases 0
+ * Computes  models/seq2seq.h with softmax attention: any mixer of the registry in the encoder (+mixer=), causal softmax
+ *           attention, then attention to the encoder in the decoder
+ * Shapes    x (B, L, C) and times of L + H rows -> y (B, H, outputs)
+ * Cost      in closed form (sqa_seq2seq_flops); O(L^2 D + (S + H) (S + H + L) D) for attention, S = label
+ * Source    Vaswani et al. 2017, arXiv:1706.03762; forecasting as thuml/Time-Series-Library, models/Transformer.py and
+ *           cure-lab/LTSF-Linear have it
+ * Departs   linear weights begin Xavier-uniform and biases 0
  */
 #include <math.h>
 
-#include "models/probe.h"
+#include "models/forecast_probe.h"
 #include "models/seq2seq.h"
 
-struct self {
-    int64_t label, decoder_layers, embed_bias;
-    const char *instance;
-};
-
-static const struct sqa_param params[] = {{"label", "known rows that the decoder begins with", SQA_PARAM_INT, "48", 0,
-                                           1 << 24, offsetof(struct self, label), NULL},
-                                          {"decoder_layers", "layers of the decoder", SQA_PARAM_INT, "1", 1, 64,
-                                           offsetof(struct self, decoder_layers), NULL},
-                                          {"embed_bias", "1: biases in the embeddings of values and times",
-                                           SQA_PARAM_BOOL, "0", 0, 0, offsetof(struct self, embed_bias), NULL},
-                                          {"norm", "instance normalisation: none, norm, affine (RevIN), last",
-                                           SQA_PARAM_CHOICE, "none", 0, 0, offsetof(struct self, instance),
-                                           SQA_INSTANCE_CHOICES},
+static const struct sqa_param params[] = {SQA_SEQ2SEQ_PARAMS(struct sqa_seq2seq, label, decoder_layers),
+                                          SQA_SEQ2SEQ_LATER(struct sqa_seq2seq, embed_bias, instance),
                                           {.name = NULL}};
 
 static struct sqa_tensor *attend(const void *self, struct sqa_context *c, struct sqa_heads h)
@@ -43,62 +33,28 @@ static double attend_flops(const void *self, const struct sqa_context *c)
     return (double)c->batch * pairs * (4 * (double)sqa_qkv_width(&c->frame) + 5 * (double)c->frame.heads);
 }
 
-static struct sqa_seq2seq plan_of(const struct self *s)
-{
-    return (struct sqa_seq2seq){.label = s->label,
-                                .decoder_layers = s->decoder_layers,
-                                .embed_bias = s->embed_bias != 0,
-                                .padding = 1,
-                                .instance = s->instance,
-                                .attend = attend,
-                                .attend_flops = attend_flops};
-}
-
-static int64_t tokens(const void *self, const struct sqa_signature *task)
-{
-    (void)self;
-    return task->length;
-}
-
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
 {
-    const struct sqa_seq2seq s = plan_of(self);
-    return sqa_seq2seq_check("transformer_ed", &s, frame, task, err);
+    return sqa_seq2seq_check("transformer_ed", self, frame, task, err);
 }
 
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
-    const struct sqa_seq2seq s = plan_of(self);
-    return sqa_seq2seq_build(&s, self, c, x);
+    return sqa_seq2seq_build(self, attend, c, x);
 }
 
 static double flops(const void *self, const struct sqa_context *c)
 {
-    const struct sqa_seq2seq s = plan_of(self);
-    return sqa_seq2seq_flops(&s, self, c);
+    return sqa_seq2seq_flops(self, attend_flops, c);
 }
 
-/* Identities: L = 12, H = 5, B = 2, C = 3, F = 4 */
+/* Identities */
 
-enum { L = 12, H = 5, B = 2, C = 3, F = 4, ROWS = B * L * C, OUT = B * H * C, TIMES = B * (L + H) * F };
+enum { L = SQA_FORECAST_L, H = SQA_FORECAST_H, C = SQA_FORECAST_C, ROWS = SQA_FORECAST_ROWS, OUT = SQA_FORECAST_OUT };
+enum { F = SQA_FORECAST_F, TIMES = SQA_FORECAST_TIMES };
 
 #define SIZES "transformer_ed:dim=8,heads=2,ffn=6,layers=2"
-
-static enum sqa_status forecast(const char *spec, const double *x, const double *marks,
-                                void (*edit)(struct sqa_store *, void *), double *y, struct sqa_err *err)
-{
-    const struct sqa_probe_whole p = {
-        .model = spec,
-        .task = {.kind = SQA_FORECAST, .length = L, .channels = C, .outputs = C, .horizon = H, .marks = F},
-        .batch = B,
-        .seed = 7,
-        .real = SQA_F64,
-        .x = x,
-        .marks = marks,
-        .edit = edit};
-    return sqa_probe_whole(&p, y, NULL, err);
-}
 
 /* The convolution of the values reads a ring, in which the first and the last row of the decoder meet. */
 static void without_values(struct sqa_store *s, void *user)
@@ -112,11 +68,11 @@ static enum sqa_status causal(struct sqa_err *err)
     double x[ROWS], marks[TIMES], y[OUT], z[OUT];
     sqa_probe_normal(1, x, ROWS);
     sqa_probe_normal(2, marks, TIMES);
-    enum sqa_status status = forecast(SIZES ",label=4", x, marks, without_values, y, err);
+    enum sqa_status status = sqa_forecast_run(SIZES ",label=4", x, marks, without_values, y, err);
     for (int i = 0; i < TIMES; i++)
         marks[i] *= i / F % (L + H) >= L + 3 ? -2 : 1; /* times of steps 3 and 4 */
     if (status == SQA_OK)
-        status = forecast(SIZES ",label=4", x, marks, without_values, z, err);
+        status = sqa_forecast_run(SIZES ",label=4", x, marks, without_values, z, err);
     double later = 0;
     for (int i = 0; i < OUT; i++) {
         later = fmax(later, i / C % H == 3 ? fabs(y[i] - z[i]) : 0);
@@ -133,11 +89,11 @@ static enum sqa_status constant_series(struct sqa_err *err)
     sqa_probe_normal(2, marks, TIMES);
     for (int i = 0; i < ROWS; i++)
         x[i] = 1 + i % C;
-    enum sqa_status status = forecast(SIZES ",label=4,norm=norm", x, marks, NULL, y, err);
+    enum sqa_status status = sqa_forecast_run(SIZES ",label=4,norm=norm", x, marks, NULL, y, err);
     for (int i = 0; i < ROWS; i++)
         x[i] += 5;
     if (status == SQA_OK)
-        status = forecast(SIZES ",label=4,norm=norm", x, marks, NULL, z, err);
+        status = sqa_forecast_run(SIZES ",label=4,norm=norm", x, marks, NULL, z, err);
     for (int i = 0; i < OUT; i++)
         z[i] -= 5;
     return status != SQA_OK ? status
@@ -146,16 +102,7 @@ static enum sqa_status constant_series(struct sqa_err *err)
 
 static enum sqa_status parameter_count(struct sqa_err *err)
 {
-    int64_t n = 0;
-    const struct sqa_probe_whole p = {
-        .model = "transformer_ed:dim=512,ffn=2048,heads=8,layers=2",
-        .task = {.kind = SQA_FORECAST, .length = 96, .channels = 862, .outputs = 862, .horizon = 720, .marks = 4},
-        .batch = 1,
-        .real = SQA_F32};
-    const enum sqa_status status = sqa_probe_whole(&p, NULL, &n, err);
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("parameters at D = 512, F = 2048, 862 channels against 13605214",
-                                               fabs((double)n - 13605214), 0, err);
+    return sqa_forecast_parameters("transformer_ed:dim=512,ffn=2048,heads=8,layers=2", 96, 862, 720, 13605214, err);
 }
 
 static const struct sqa_identity identities[] = {
@@ -175,12 +122,12 @@ const struct sqa_variant sqa_variant_transformer_ed = {
         "it, and the horizon comes out in one pass.",
     .traits = SQA_TRAIT_FRAME,
     .params = params,
-    .self_size = sizeof(struct self),
+    .self_size = sizeof(struct sqa_seq2seq),
     .slots = {[SQA_SLOT_MIXER] = "transformer",
               [SQA_SLOT_CHANNEL] = "mlp",
               [SQA_SLOT_NORM] = "layernorm",
               [SQA_SLOT_RESIDUAL] = "postnorm"},
-    .tokens = tokens,
+    .tokens = sqa_seq2seq_tokens,
     .small = "label=4",
     .check = check,
     .build = build,

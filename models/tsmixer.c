@@ -5,33 +5,27 @@
  *           relu(x W1 + b1) W2 + b2 of hidden width D; then y = x W + b over time
  * Shapes    x (B, L, C) -> y (B, H, outputs): the last `outputs` channels
  * Cost      layers B (C (4 L D + 2 D + L) + L (4 C D + 2 D + C) + 2 L C) + B outputs (2 L H + H) flops
- * Source    Chen et al. 2023, arXiv:2303.06053; in the form of thuml/Time-Series-Library, models/TSMixer.py, which
- * has no normalisation (the paper has one over time and channels). layers (2 L D + L + 2 C D + C + 2 D) + H (L + 1)
- * parameters Departs   weights begin Xavier-uniform and biases 0
+ * Source    Chen et al. 2023, arXiv:2303.06053; in the form of thuml/Time-Series-Library, models/TSMixer.py, which has
+ *           no normalisation (the paper has one over time and channels). layers (2 L D + L + 2 C D + C + 2 D) +
+ *           H (L + 1) parameters
+ * Departs   weights begin Xavier-uniform and biases 0
  */
 #include <math.h>
 
 #include "models/forecast.h"
-#include "models/probe.h"
+#include "models/forecast_probe.h"
 
 struct self {
     const char *instance;
 };
 
-static const struct sqa_param params[] = {{"norm", "instance normalisation: none, norm, affine (RevIN), last",
-                                           SQA_PARAM_CHOICE, "none", 0, 0, offsetof(struct self, instance),
-                                           SQA_INSTANCE_CHOICES},
-                                          {.name = NULL}};
+static const struct sqa_param params[] = {SQA_INSTANCE_PARAM(struct self, instance, "none"), {.name = NULL}};
 
 static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
                              struct sqa_err *err)
 {
     (void)self;
-    if (task->kind != SQA_FORECAST)
-        return sqa_fail(err, SQA_UNSUPPORTED, "tsmixer: it forecasts series; take a forecasting task such as etth1");
-    if (sqa_instance_find(frame->instance) != SQA_INSTANCE_NONE)
-        return sqa_fail(err, SQA_UNSUPPORTED, "tsmixer: instance=%s; its own parameter is norm=", frame->instance);
-    return SQA_OK;
+    return sqa_forecast_check("tsmixer", frame, task, err);
 }
 
 /* x + mlp(x) over the last axis */
@@ -51,10 +45,8 @@ static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct 
     const struct self *s = self;
     const int64_t o = c->task->outputs;
     struct sqa_instance instance;
-    if (c->length != c->max_length)
-        return sqa_graph_fail(c->g, SQA_UNSUPPORTED,
-                              "tsmixer: its weights are for %lld rows, not %lld; give the whole look-back",
-                              (long long)c->max_length, (long long)c->length);
+    if (!sqa_whole_lookback(c))
+        return NULL;
     x = sqa_instance_norm(c, x, sqa_instance_find(s->instance), &instance);
     for (c->layer = 0; c->layer < c->frame.layers; c->layer++) {
         const size_t mark = sqa_scope_push(c->g, "blocks.%d", c->layer);
@@ -77,25 +69,12 @@ static double flops(const void *self, const struct sqa_context *c)
            b * o * (2 * l * h + h);
 }
 
-/* Identities: L = 12, H = 5, B = 2, C = 3 */
+/* Identities */
 
-enum { L = 12, H = 5, B = 2, C = 3, D = 8, LAYERS = 2, ROWS = B * L * C, OUT = B * H * C };
+enum { L = SQA_FORECAST_L, H = SQA_FORECAST_H, C = SQA_FORECAST_C, ROWS = SQA_FORECAST_ROWS, OUT = SQA_FORECAST_OUT };
+enum { D = 8, LAYERS = 2 };
 
 #define SIZES "tsmixer:dim=8,layers=2"
-
-static enum sqa_status forecast(const char *spec, const double *x, void (*edit)(struct sqa_store *, void *),
-                                double *y, int64_t *parameters, struct sqa_err *err)
-{
-    const struct sqa_probe_whole p = {
-        .model = spec,
-        .task = {.kind = SQA_FORECAST, .length = L, .channels = C, .outputs = C, .horizon = H},
-        .batch = B,
-        .seed = 7,
-        .real = SQA_F64,
-        .x = x,
-        .edit = edit};
-    return sqa_probe_whole(&p, y, parameters, err);
-}
 
 static void no_channels(struct sqa_store *s, void *user)
 {
@@ -123,37 +102,25 @@ static enum sqa_status nothing_mixed(struct sqa_err *err)
 {
     double x[ROWS], y[OUT], z[OUT];
     sqa_probe_normal(1, x, ROWS);
-    enum sqa_status status = forecast(SIZES, x, same_weights, y, NULL, err);
+    enum sqa_status status = sqa_forecast_run(SIZES, x, NULL, same_weights, y, err);
     if (status == SQA_OK)
-        status = forecast("linear", x, same_weights, z, NULL, err);
+        status = sqa_forecast_run("linear", x, NULL, same_weights, z, err);
     return status != SQA_OK ? status
                             : sqa_probe_expect("against linear", sqa_probe_difference(y, z, OUT), 1e-13, err);
 }
 
 static enum sqa_status channels_alone(struct sqa_err *err)
 {
-    double x[ROWS], y[OUT], z[OUT];
-    sqa_probe_normal(1, x, ROWS);
-    enum sqa_status status = forecast(SIZES, x, no_channels, y, NULL, err);
-    for (int i = 0; i < ROWS; i += C)
-        x[i] *= -2;
-    if (status == SQA_OK)
-        status = forecast(SIZES, x, no_channels, z, NULL, err);
-    for (int i = 0; i < OUT; i += C)
-        z[i] = y[i];
-    return status != SQA_OK ? status
-                            : sqa_probe_expect("forecasts of channels 1 and 2 when channel 0 moves",
-                                               sqa_probe_difference(y, z, OUT), 0, err);
+    static const char *const specs[] = {SIZES, NULL};
+    struct sqa_probe_whole p = sqa_forecast_probe(NULL, NULL, NULL);
+    p.edit = no_channels;
+    return sqa_forecast_alone(p, specs, err);
 }
 
 static enum sqa_status parameter_count(struct sqa_err *err)
 {
-    double x[ROWS], y[OUT];
-    int64_t n = 0;
-    sqa_probe_normal(1, x, ROWS);
-    const enum sqa_status status = forecast(SIZES, x, NULL, y, &n, err);
-    const double want = LAYERS * (2 * L * D + L + D + 2 * C * D + C + D) + H * (L + 1);
-    return status != SQA_OK ? status : sqa_probe_expect("parameters", fabs((double)n - want), 0, err);
+    const int64_t want = LAYERS * (2 * L * D + L + D + 2 * C * D + C + D) + H * (L + 1);
+    return sqa_forecast_parameters(SIZES, L, C, H, want, err);
 }
 
 static const struct sqa_identity identities[] = {
