@@ -8,18 +8,19 @@
  *           Not causal: the same from the end, of the same q, k, v and beta, is added; bidirectional=0: not
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, D / H), beta (B, L, H); conv.w (conv, D) each; gain (D / H)
  * Cost      B L (8 D^2 + 2 D H) for the projections, 3 B L D (2 conv + 1), 14 B L D for lengths of q and k, 6 d + 2
- * for each of B L D numbers of o in each direction, 7 B L D for the norm Step      S of every head, D^2 / H numbers,
- * and 3 (conv - 1) D of the convolutions Source    Schlag et al. 2021, arXiv:2102.11174; Yang et al. 2024,
- * arXiv:2406.06484, section 3; conv, norms, eps: fla-org/flash-linear-attention: fla/layers/delta_net.py Departs the
- * papers have no form that sees the future. Not in the WY form of chunks: delta_rule.h says why; that the two agree
- * is an identity here
+ *           for each of B L D numbers of o in each direction, 7 B L D for the norm
+ * Step      S of every head, D^2 / H numbers, and 3 (conv - 1) D of the convolutions
+ * Source    Schlag et al. 2021, arXiv:2102.11174; Yang et al. 2024, arXiv:2406.06484, section 3; conv, norms, eps:
+ *           fla-org/flash-linear-attention: fla/layers/delta_net.py
+ * Departs   the papers have no form that sees the future. Not in the WY form of chunks: delta_rule.h says why; that
+ *           the two agree is an identity here
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "models/delta_rule.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 #include "models/short_conv.h"
 #include "models/step.h"
 
@@ -144,29 +145,18 @@ struct held {
 static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
-    const struct {
-        const char *name;
-        double *to;
-    } entries[] = {{"mixer.wq.w", h->wq},    {"mixer.wk.w", h->wk},    {"mixer.wv.w", h->wv},
-                   {"mixer.wo.w", h->wo},    {"mixer.wb.w", h->wb},    {"mixer.convq.w", h->cq},
-                   {"mixer.convk.w", h->ck}, {"mixer.convv.w", h->cv}, {"mixer.gain", h->gain}};
 
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-        const struct sqa_entry *e = sqa_store_find(s, entries[i].name);
-
-        if (e != NULL)
-            sqa_entry_get(s, e, entries[i].to);
-    }
-}
-
-static void times(const double *x, const double *w, int rows, int n, int m, double *y)
-{
-    for (int i = 0; i < rows; i++)
-        for (int k = 0; k < m; k++) {
-            y[i * m + k] = 0;
-            for (int j = 0; j < n; j++)
-                y[i * m + k] += x[i * n + j] * w[j * m + k];
-        }
+    sqa_probe_get(s, "mixer",
+                  (const struct sqa_probe_entry[]){{"wq.w", h->wq},
+                                                   {"wk.w", h->wk},
+                                                   {"wv.w", h->wv},
+                                                   {"wo.w", h->wo},
+                                                   {"wb.w", h->wb},
+                                                   {"convq.w", h->cq},
+                                                   {"convk.w", h->ck},
+                                                   {"convv.w", h->cv},
+                                                   {"gain", h->gain},
+                                                   {NULL, NULL}});
 }
 
 /* silu(conv(W x)), over its length in each head and times scale when scale is not 0 */
@@ -174,7 +164,7 @@ static void feature(const double *x, const double *w, const double *taps, double
 {
     double z[L * D];
 
-    times(x, w, L, D, D, z);
+    sqa_probe_times(x, w, L, D, D, z);
     for (int t = 0; t < L; t++)
         for (int e = 0; e < D; e++) {
             double sum = 0;
@@ -285,7 +275,7 @@ static void by_chunks(const struct held *h, const double *x, int valid, int chun
     feature(x, h->wq, h->cq, 1 / sqrt(W), q);
     feature(x, h->wk, h->ck, 1, k);
     feature(x, h->wv, h->cv, 0, v);
-    times(x, h->wb, L, D, H, beta);
+    sqa_probe_times(x, h->wb, L, D, H, beta);
     for (int i = 0; i < L * H; i++)
         beta[i] = 1 / (1 + exp(-beta[i]));
     attend(q, k, v, beta, valid, chunk, false, o);
@@ -299,7 +289,7 @@ static void by_chunks(const struct held *h, const double *x, int valid, int chun
         for (int e = 0; e < W; e++)
             o[i + e] *= h->gain[e] / sqrt(square / W + EPS);
     }
-    times(o, h->wo, L, D, D, out);
+    sqa_probe_times(o, h->wo, L, D, D, out);
 }
 
 /* Chunks of the op and of the WY form, the latter from 1 (the step recurrence) to the whole sequence */

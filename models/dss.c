@@ -23,7 +23,7 @@
 #include "base/random.h"
 #include "engine/ops/support.h"
 #include "models/hippo.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 #include "models/vandermonde.h"
 
 struct self {
@@ -365,14 +365,6 @@ struct held {
 static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
-    const struct {
-        const char *name;
-        double *to;
-    } entries[] = {{"mixer.log_dt", h->log_dt},
-                   {"mixer.lambda", h->lambda},
-                   {"mixer.w", h->w},
-                   {"mixer.d", h->d},
-                   {"mixer.out.w", h->out}};
 
     if (h->positive) {
         const double lambda[MODES * 2] = {-0.5, 3, 0.7, -2, 1.5, 0.4, -2, 0.1};
@@ -381,8 +373,10 @@ static void hold(struct sqa_store *s, void *user)
         sqa_probe_set(s, "mixer.lambda", lambda);
         sqa_probe_set(s, "mixer.log_dt", log_dt);
     }
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
-        sqa_entry_get(s, sqa_store_find(s, entries[i].name), entries[i].to);
+    sqa_probe_get(
+        s, "mixer",
+        (const struct sqa_probe_entry[]){
+            {"log_dt", h->log_dt}, {"lambda", h->lambda}, {"w", h->w}, {"d", h->d}, {"out.w", h->out}, {NULL, NULL}});
 }
 
 /* Kernel r of a channel from its definition, eps = 0 */
@@ -589,29 +583,9 @@ static enum sqa_status equals_s4d(struct sqa_err *err)
                : status;
 }
 
-/* 4096 positions in f32 against f64. */
 static enum sqa_status long_in_f32(struct sqa_err *err)
 {
-    enum { LONG = 4096 };
-    double *x = sqa_alloc_array(3 * LONG, sizeof *x), *y, *expect;
-    struct sqa_probe p = {
-        .item = "dss:dt_min=0.0001", .batch = 1, .length = LONG, .dim = 1, .heads = 1, .real = SQA_F64};
-    enum sqa_status status;
-
-    if (x == NULL)
-        return sqa_fail(err, SQA_NOMEM, "dss: no memory for a check; free some memory and run again");
-    y = x + LONG;
-    expect = y + LONG;
-    sqa_probe_normal(2, x, LONG);
-    status = sqa_probe_run(&p, x, expect, err);
-    p.real = SQA_F32;
-    if (status == SQA_OK)
-        status = sqa_probe_run(&p, x, y, err);
-    if (status == SQA_OK)
-        status =
-            sqa_probe_expect("f32 against f64 at 4096 positions", sqa_probe_difference(y, expect, LONG), 1e-5, err);
-    sqa_free(x);
-    return status;
+    return sqa_probe_float("dss:dt_min=0.0001", err);
 }
 
 static const struct sqa_identity identities[] = {

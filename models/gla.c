@@ -7,15 +7,16 @@
  *           Not causal: the same from the end is added, the position itself counted once; bidirectional=0: not
  * Shapes    x (B, L, D) -> (B, L, D); q, k, a (B, L, H, expand_k D / H), v (B, L, H, D / H); gain (D / H)
  * Cost      with K = expand_k D: B L (4 D K + 6 D^2 + 2 rank (D + K)) for the projections, 5 K / H + 9 for each of B
- * L D numbers of o, 8 B L K for q and a; not causal: decayed_attention.h Step      S of every head, expand_k D^2 / H
- * numbers Source    Yang et al. 2024, arXiv:2312.06635, equations (3) and (4), section 4.4; gain, eps 1e-5:
+ *           L D numbers of o, 8 B L K for q and a; not causal: decayed_attention.h
+ * Step      S of every head, expand_k D^2 / H numbers
+ * Source    Yang et al. 2024, arXiv:2312.06635, equations (3) and (4), section 4.4; gain, eps 1e-5:
  *           fla-org/flash-linear-attention: fla/layers/gla.py
  * Departs   the paper has no form that sees the future. Not in chunks of products: decayed_attention.h says why
  */
 #include <math.h>
 
 #include "models/decayed_attention.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 #include "models/step.h"
 
 #define EPS 1e-5
@@ -135,30 +136,19 @@ struct held {
 static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
-    const struct {
-        const char *name;
-        double *to;
-    } entries[] = {{"mixer.wq.w", h->wq},   {"mixer.wk.w", h->wk}, {"mixer.wv.w", h->wv},
-                   {"mixer.wg.w", h->wg},   {"mixer.wo.w", h->wo}, {"mixer.wa1.w", h->wa1},
-                   {"mixer.wa2.w", h->wa2}, {"mixer.wa2.b", h->b}, {"mixer.gain", h->gain}};
 
     sqa_probe_set_constant(s, "mixer.wa2.b", h->shift);
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-        const struct sqa_entry *e = sqa_store_find(s, entries[i].name);
-
-        if (e != NULL)
-            sqa_entry_get(s, e, entries[i].to);
-    }
-}
-
-static void times(const double *x, const double *w, int rows, int n, int m, double *y)
-{
-    for (int i = 0; i < rows; i++)
-        for (int k = 0; k < m; k++) {
-            y[i * m + k] = 0;
-            for (int j = 0; j < n; j++)
-                y[i * m + k] += x[i * n + j] * w[j * m + k];
-        }
+    sqa_probe_get(s, "mixer",
+                  (const struct sqa_probe_entry[]){{"wq.w", h->wq},
+                                                   {"wk.w", h->wk},
+                                                   {"wv.w", h->wv},
+                                                   {"wg.w", h->wg},
+                                                   {"wo.w", h->wo},
+                                                   {"wa1.w", h->wa1},
+                                                   {"wa2.w", h->wa2},
+                                                   {"wa2.b", h->b},
+                                                   {"gain", h->gain},
+                                                   {NULL, NULL}});
 }
 
 /* One sequence in the parallel form: weights of pairs are sums over channels of q k times the product of the a
@@ -167,12 +157,12 @@ static void parallel(const struct held *h, const double *x, double temperature, 
 {
     double q[L * K], k[L * K], v[L * D], g[L * D], low[L * RANK], a[L * K], y[L * D] = {0};
 
-    times(x, h->wq, L, D, K, q);
-    times(x, h->wk, L, D, K, k);
-    times(x, h->wv, L, D, D, v);
-    times(x, h->wg, L, D, D, g);
-    times(x, h->wa1, L, D, RANK, low);
-    times(low, h->wa2, L, RANK, K, a);
+    sqa_probe_times(x, h->wq, L, D, K, q);
+    sqa_probe_times(x, h->wk, L, D, K, k);
+    sqa_probe_times(x, h->wv, L, D, D, v);
+    sqa_probe_times(x, h->wg, L, D, D, g);
+    sqa_probe_times(x, h->wa1, L, D, RANK, low);
+    sqa_probe_times(low, h->wa2, L, RANK, K, a);
     for (int i = 0; i < L * K; i++)
         a[i] = pow(1 / (1 + exp(-a[i] - h->b[i % K])), 1 / temperature);
     for (int head = 0; head < H; head++)
@@ -202,7 +192,7 @@ static void parallel(const struct held *h, const double *x, double temperature, 
                 o[e] *= h->gain[e] * z / (1 + exp(-z)) / sqrt(square / V + EPS);
             }
         }
-    times(y, h->wo, L, D, D, out);
+    sqa_probe_times(y, h->wo, L, D, D, out);
 }
 
 static enum sqa_status against_parallel(const char *item, double temperature, double shift, bool causal, bool both,

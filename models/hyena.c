@@ -4,23 +4,26 @@
  * Computes  (x_1, ..., x_N, v) = conv(Win x + b_in) + b, depthwise, causal, N = order; for o = N down to 2:
  *           v = x_o v, v = k_o * v + b_o v, each channel by FFT; out = Wout (x_1 v) + b_out.
  *           k_o(t) = (W sin(f M3 ... )(t)) (exp(-|delta| t) + shift): an MLP of (t, cos w_j t, sin w_j t), its layers
- * 1, 2, 3 with sine f (.), f a frequency for each unit; t from 0 to 1 over the longest sequence of the task, so a
- *           shorter one has the first part of the same filters.
+ *           1, 2, 3 with sine f (.), f a frequency for each unit; t from 0 to 1 over the longest sequence of the
+ *           task, so a shorter one has the first part of the same filters.
  *           Not causal: a second filter for the future, 1, 2, ... steps away; bidirectional=0: not
  * Shapes    x (B, L, D) -> (B, L, D); filters (order - 1) D, or twice that; z (longest, emb) features of positions
  * Cost      B L (2 (N + 1) D^2 + 2 D^2) for the projections, (N + 1) (2 conv + 2) + N + 1 for each of B L D numbers,
- * and for each of N - 1 long convolutions two transforms and a spectral product a channel and sequence; a batch: L (2
- * emb w + 4 w^2 + 9 w) and for each of M = filters 2 w + 5 for the filters, and their transforms Step      none: the
- * filters have no finite state Source    Poli et al. 2023, arXiv:2302.10866, section 3; initial values, window,
- * features: HazyResearch/safari: src/models/sequence/hyena.py Departs   features of positions are fixed there
- * trainable at 1e-5; the paper has no form that sees the future. Long Range Arena has no setting of it: emb=5,
- * width=64, frequency=10 are what its later code uses elsewhere
+ *           and for each of N - 1 long convolutions two transforms and a spectral product a channel and sequence; a
+ *           batch: L (2 emb w + 4 w^2 + 9 w) and for each of M = filters 2 w + 5 for the filters, and their
+ *           transforms
+ * Step      none: the filters have no finite state
+ * Source    Poli et al. 2023, arXiv:2302.10866, section 3; initial values, window, features: HazyResearch/safari:
+ *           src/models/sequence/hyena.py
+ * Departs   features of positions are fixed, there trainable at 1e-5; the paper has no form that sees the future.
+ *           Long Range Arena has no setting of it: emb=5, width=64, frequency=10 are what its later code uses
+ *           elsewhere
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "models/probe.h"
+#include "models/probe_known.h"
 
 #define PI 3.14159265358979323846
 
@@ -227,24 +230,26 @@ struct held {
 static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
-    const struct {
-        const char *name;
-        double *to;
-    } entries[] = {{"win.w", h->win},       {"win.b", h->bin},    {"conv.w", h->conv},  {"conv.b", h->cb},
-                   {"wout.w", h->wout},     {"z", h->z},          {"delta", h->delta},  {"frequency", h->f},
-                   {"bias", h->bias},       {"filter1.w", h->w1}, {"filter1.b", h->b1}, {"filter2.w", h->w2},
-                   {"filter2.b", h->b2},    {"filter3.w", h->w3}, {"filter3.b", h->b3}, {"filter.w", h->last[0]},
-                   {"future.w", h->last[1]}};
 
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-        char name[64];
-        const struct sqa_entry *e;
-
-        snprintf(name, sizeof name, "mixer.%s", entries[i].name);
-        e = sqa_store_find(s, name);
-        if (e != NULL)
-            sqa_entry_get(s, e, entries[i].to);
-    }
+    sqa_probe_get(s, "mixer",
+                  (const struct sqa_probe_entry[]){{"win.w", h->win},
+                                                   {"win.b", h->bin},
+                                                   {"conv.w", h->conv},
+                                                   {"conv.b", h->cb},
+                                                   {"wout.w", h->wout},
+                                                   {"z", h->z},
+                                                   {"delta", h->delta},
+                                                   {"frequency", h->f},
+                                                   {"bias", h->bias},
+                                                   {"filter1.w", h->w1},
+                                                   {"filter1.b", h->b1},
+                                                   {"filter2.w", h->w2},
+                                                   {"filter2.b", h->b2},
+                                                   {"filter3.w", h->w3},
+                                                   {"filter3.b", h->b3},
+                                                   {"filter.w", h->last[0]},
+                                                   {"future.w", h->last[1]},
+                                                   {NULL, NULL}});
 }
 
 /* y = sin(f (x w + b)), of rows of n */

@@ -15,7 +15,7 @@
 
 #include "base/random.h"
 #include "models/diagonal_ssm.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 
 #define TWO_PI "6.283185307179586"
 
@@ -135,10 +135,9 @@ static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
 
-    sqa_entry_get(s, sqa_store_find(s, "mixer.ring"), h->ring);
-    sqa_entry_get(s, sqa_store_find(s, "mixer.b"), h->b);
-    sqa_entry_get(s, sqa_store_find(s, "mixer.c"), h->c);
-    sqa_entry_get(s, sqa_store_find(s, "mixer.d"), h->d);
+    sqa_probe_get(
+        s, "mixer",
+        (const struct sqa_probe_entry[]){{"ring", h->ring}, {"b", h->b}, {"c", h->c}, {"d", h->d}, {NULL, NULL}});
 }
 
 static enum sqa_status equals_loop(struct sqa_err *err)

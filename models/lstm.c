@@ -2,12 +2,15 @@
  * lstm.c - long short-term memory
  *
  * Computes  i, f, a, o = W x_t + b + U h_(t-1); c_t = s(f) c_(t-1) + s(i) tanh(a); h_t = s(o) tanh(c_t), s the
- * sigmoid. Not causal: a second network backwards in time, from the last valid position; h of both side by side. y =
- * Wo h where that is not dim wide, else h Shapes    x (B, L, D) -> (B, L, D); h of a direction H = D, or D / 2 in
- * both, or `hidden` Cost      a direction: B L 4 H (2 D + 1) and B (L - 1) 8 H^2 flops of products, 9 B L H of gates;
- * no step of time can run beside another Step      c and h, 2 H numbers Source    Hochreiter and Schmidhuber 1997;
- * gates as in cuDNN and PyTorch; initial values uniform within 1 / sqrt(H), forget bias 1 more (Jozefowicz et al.
- * 2015) Departs   one bias a gate (there are two that add up)
+ *           sigmoid. Not causal: a second network backwards in time, from the last valid position; h of both side by
+ *           side. y = Wo h where that is not dim wide, else h
+ * Shapes    x (B, L, D) -> (B, L, D); h of a direction H = D, or D / 2 in both, or `hidden`
+ * Cost      a direction: B L 4 H (2 D + 1) and B (L - 1) 8 H^2 flops of products, 9 B L H of gates; no step of time
+ *           can run beside another
+ * Step      c and h, 2 H numbers
+ * Source    Hochreiter and Schmidhuber 1997; gates as in cuDNN and PyTorch; initial values uniform within 1 /
+ *           sqrt(H), forget bias 1 more (Jozefowicz et al. 2015)
+ * Departs   one bias a gate (there are two that add up)
  */
 #include <math.h>
 
@@ -40,12 +43,7 @@ static double flops(const void *self, const struct sqa_context *c)
 
 /* Identities */
 
-enum { L = 9, D = 4, G = 4 };
-
-static double sigmoid(double x)
-{
-    return 1 / (1 + exp(-x));
-}
+enum { L = 9, D = SQA_RNN_D, G = 4 };
 
 static double unit(const struct sqa_rnn_network *w, const double *x, const double *h, double *c, int j)
 {
@@ -53,8 +51,8 @@ static double unit(const struct sqa_rnn_network *w, const double *x, const doubl
 
     for (int g = 0; g < G; g++)
         z[g] = sqa_rnn_from_x(w, x, G, g, j) + sqa_rnn_from_h(w, h, G, g, j);
-    *c = sigmoid(z[1]) * *c + sigmoid(z[0]) * tanh(z[2]);
-    return sigmoid(z[3]) * tanh(*c);
+    *c = sqa_rnn_sigmoid(z[1]) * *c + sqa_rnn_sigmoid(z[0]) * tanh(z[2]);
+    return sqa_rnn_sigmoid(z[3]) * tanh(*c);
 }
 
 static enum sqa_status equals_equations(struct sqa_err *err)
@@ -81,26 +79,7 @@ static void write_once(struct sqa_store *s, void *user)
 
 static enum sqa_status cell_is_kept(struct sqa_err *err)
 {
-    double x[L * D], y[L * D], expect[L * D];
-    const struct sqa_probe p = {.item = "lstm",
-                                .batch = 1,
-                                .length = L,
-                                .dim = D,
-                                .heads = 1,
-                                .causal = true,
-                                .real = SQA_F64,
-                                .edit = write_once};
-    enum sqa_status status;
-
-    sqa_probe_normal(3, x, L * D);
-    for (int t = 0; t < L; t++)
-        x[t * D] = t ? -1 : 1;
-    for (int i = 0; i < L * D; i++)
-        expect[i] = tanh(tanh(x[i % D ? i % D : 1]));
-    status = sqa_probe_run(&p, x, y, err);
-    return status == SQA_OK
-               ? sqa_probe_expect("outputs against the first", sqa_probe_difference(y, expect, L * D), 1e-12, err)
-               : status;
+    return sqa_rnn_keeps("lstm", write_once, 2, err);
 }
 
 /* W = U = 0: c is a geometric sum, c_t = i a (1 - f^(t+1)) / (1 - f). */
@@ -128,9 +107,10 @@ static enum sqa_status geometric(struct sqa_err *err)
     sqa_probe_normal(4, x, L * D);
     sqa_probe_normal(5, bx, G * D);
     for (int i = 0; i < L * D; i++) {
-        const double *b = bx + i % D, f = sigmoid(b[D]);
+        const double *b = bx + i % D, f = sqa_rnn_sigmoid(b[D]);
 
-        expect[i] = sigmoid(b[3 * D]) * tanh(sigmoid(b[0]) * tanh(b[2 * D]) * (1 - pow(f, i / D + 1)) / (1 - f));
+        expect[i] = sqa_rnn_sigmoid(b[3 * D]) *
+                    tanh(sqa_rnn_sigmoid(b[0]) * tanh(b[2 * D]) * (1 - pow(f, i / D + 1)) / (1 - f));
     }
     status = sqa_probe_run(&p, x, y, err);
     return status == SQA_OK ? sqa_probe_expect("W = U = 0 against the closed form",

@@ -6,20 +6,22 @@
  *           h_t = exp(dt_t A) h_(t-1) + dt_t u_t b_t, y_t = c_t . h_t + d u_t for each channel, `state` numbers h;
  *           out = Wo (y silu(z)).
  *           Not causal: a second conv, Wp, Wdt, A and d see the sequence from its end; both y are added before the
- * gate. bidirectional=0 keeps the one direction of the paper there too Shapes    x (B, L, D) -> (B, L, D); conv.w
- * (conv, E); a_log (state, E); dt.w (rank, E), rank = ceil(D / 16) Cost      B L (6 D E + E) and, for each direction,
- * B L E (2 conv + 2 + 2 (rank + 2 state) + 2 rank + 2 + 7 state + 3) Step      E (state + conv - 1) numbers Source Gu
- * and Dao 2023, arXiv:2312.00752, algorithm 2 and section 3.4; initial values: state-spaces/mamba:
+ *           gate. bidirectional=0 keeps the one direction of the paper there too
+ * Shapes    x (B, L, D) -> (B, L, D); conv.w (conv, E); a_log (state, E); dt.w (rank, E), rank = ceil(D / 16)
+ * Cost      B L (6 D E + E) and, for each direction, B L E (2 conv + 2 + 2 (rank + 2 state) + 2 rank + 2 + 7 state +
+ *           3)
+ * Step      E (state + conv - 1) numbers
+ * Source    Gu and Dao 2023, arXiv:2312.00752, algorithm 2 and section 3.4; initial values: state-spaces/mamba:
  *           mamba_ssm/modules/mamba_simple.py
- * Departs   the paper has no form that sees the future; this one is ours. Wx and Wz, there one matrix, Wp and Wo have
- *           Xavier's deviations (Wo over the root of the number of layers)
+ * Departs   the paper has no form that sees the future; this one is ours. Wx and Wz, there one matrix, Wp and Wo
+ *           have Xavier's deviations (Wo over the root of the number of layers)
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/random.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 #include "models/selective_scan.h"
 #include "models/short_conv.h"
 #include "models/step.h"
@@ -190,38 +192,29 @@ struct held {
     double a_log; /* set before the run when not 0 */
 };
 
-static void get(const struct sqa_store *s, const char *name, double *to)
-{
-    const struct sqa_entry *e = sqa_store_find(s, name);
-
-    if (e != NULL)
-        sqa_entry_get(s, e, to);
-}
-
 static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
-    static const char *const sides[] = {"forth", "back"};
+    static const char *const sides[] = {"mixer.forth", "mixer.back"};
 
-    get(s, "mixer.wx.w", h->wx);
-    get(s, "mixer.wz.w", h->wz);
-    get(s, "mixer.wo.w", h->wo);
+    sqa_probe_get(s, "mixer",
+                  (const struct sqa_probe_entry[]){{"wx.w", h->wx}, {"wz.w", h->wz}, {"wo.w", h->wo}, {NULL, NULL}});
+    if (h->a_log > 0) {
+        sqa_probe_set_constant(s, "mixer.forth.a_log", h->a_log);
+        sqa_probe_set_constant(s, "mixer.back.a_log", h->a_log);
+    }
     for (int i = 0; i < 2; i++) {
         struct held_direction *side = &h->side[i];
-        const struct {
-            const char *name;
-            double *to;
-        } entries[] = {{"conv.w", side->conv_w}, {"conv.b", side->conv_b}, {"wp.w", side->wp}, {"dt.w", side->dt_w},
-                       {"dt.b", side->dt_b},     {"a_log", side->a_log},   {"d", side->d}};
 
-        for (size_t k = 0; k < sizeof entries / sizeof entries[0]; k++) {
-            char name[64];
-
-            snprintf(name, sizeof name, "mixer.%s.%s", sides[i], entries[k].name);
-            if (h->a_log > 0 && strcmp(entries[k].name, "a_log") == 0)
-                sqa_probe_set_constant(s, name, h->a_log);
-            get(s, name, entries[k].to);
-        }
+        sqa_probe_get(s, sides[i],
+                      (const struct sqa_probe_entry[]){{"conv.w", side->conv_w},
+                                                       {"conv.b", side->conv_b},
+                                                       {"wp.w", side->wp},
+                                                       {"dt.w", side->dt_w},
+                                                       {"dt.b", side->dt_b},
+                                                       {"a_log", side->a_log},
+                                                       {"d", side->d},
+                                                       {NULL, NULL}});
     }
 }
 
@@ -230,24 +223,13 @@ static double silu(double x)
     return x / (1 + exp(-x));
 }
 
-/* (rows of n) times w (n, m) */
-static void times(const double *x, const double *w, int rows, int n, int m, double *y)
-{
-    for (int i = 0; i < rows; i++)
-        for (int k = 0; k < m; k++) {
-            y[i * m + k] = 0;
-            for (int j = 0; j < n; j++)
-                y[i * m + k] += x[i * n + j] * w[j * m + k];
-        }
-}
-
 /* One step of a direction: the row u after silu, states h; adds to y. */
 static void step(const struct held_direction *s, const double *u, double h[E][N], double *y)
 {
     double p[R + 2 * N], dt[E];
 
-    times(u, s->wp, 1, E, R + 2 * N, p);
-    times(p, s->dt_w, 1, R, E, dt);
+    sqa_probe_times(u, s->wp, 1, E, R + 2 * N, p);
+    sqa_probe_times(p, s->dt_w, 1, R, E, dt);
     for (int e = 0; e < E; e++) {
         dt[e] = log1p(exp(dt[e] + s->dt_b[e]));
         y[e] += s->d[e] * u[e];
@@ -285,13 +267,13 @@ static void by_steps(const struct held *h, const double *x, int sides, double *o
 {
     double u[L * E], z[L * E], y[L * E] = {0};
 
-    times(x, h->wx, L, D, E, u);
-    times(x, h->wz, L, D, E, z);
+    sqa_probe_times(x, h->wx, L, D, E, u);
+    sqa_probe_times(x, h->wz, L, D, E, z);
     for (int i = 0; i < sides; i++)
         visit(&h->side[i], u, i == 1, y);
     for (int i = 0; i < L * E; i++)
         y[i] *= silu(z[i]);
-    times(y, h->wo, L, E, D, out);
+    sqa_probe_times(y, h->wo, L, E, D, out);
 }
 
 static enum sqa_status against_steps(const char *item, bool causal, int sides, double a_log, double *x, double *y,

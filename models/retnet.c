@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #include "models/decayed_attention.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 #include "models/rotary.h"
 #include "models/step.h"
 
@@ -135,31 +135,11 @@ struct held {
 static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
-    const struct {
-        const char *name;
-        double *to;
-    } entries[] = {{"mixer.wq.w", h->wq},
-                   {"mixer.wk.w", h->wk},
-                   {"mixer.wv.w", h->wv},
-                   {"mixer.wg.w", h->wg},
-                   {"mixer.wo.w", h->wo}};
 
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-        const struct sqa_entry *e = sqa_store_find(s, entries[i].name);
-
-        if (e != NULL)
-            sqa_entry_get(s, e, entries[i].to);
-    }
-}
-
-static void times(const double *x, const double *w, int rows, int n, int m, double *y)
-{
-    for (int i = 0; i < rows; i++)
-        for (int k = 0; k < m; k++) {
-            y[i * m + k] = 0;
-            for (int j = 0; j < n; j++)
-                y[i * m + k] += x[i * n + j] * w[j * m + k];
-        }
+    sqa_probe_get(
+        s, "mixer",
+        (const struct sqa_probe_entry[]){
+            {"wq.w", h->wq}, {"wk.w", h->wk}, {"wv.w", h->wv}, {"wg.w", h->wg}, {"wo.w", h->wo}, {NULL, NULL}});
 }
 
 static void turn(double *x, double scale)
@@ -179,10 +159,10 @@ static void parallel(const struct held *h, const double *x, int valid, bool both
 {
     double q[L * D], k[L * D], v[L * E], g[L * E], y[L * E] = {0};
 
-    times(x, h->wq, L, D, D, q);
-    times(x, h->wk, L, D, D, k);
-    times(x, h->wv, L, D, E, v);
-    times(x, h->wg, L, D, E, g);
+    sqa_probe_times(x, h->wq, L, D, D, q);
+    sqa_probe_times(x, h->wk, L, D, D, k);
+    sqa_probe_times(x, h->wv, L, D, E, v);
+    sqa_probe_times(x, h->wg, L, D, E, g);
     turn(q, 1);
     turn(k, 1 / sqrt(W));
     for (int head = 0; head < H; head++)
@@ -206,7 +186,7 @@ static void parallel(const struct held *h, const double *x, int valid, bool both
                 o[e] *= z / (1 + exp(-z)) / sqrt(square / V + EPS);
             }
         }
-    times(y, h->wo, L, E, D, out);
+    sqa_probe_times(y, h->wo, L, E, D, out);
 }
 
 /* Every chunk against the parallel form; so all chunks agree with each other and with the recurrence, chunk=1. */

@@ -447,13 +447,12 @@ struct direction {
     struct sqa_tensor *wx, *bx, *wh, *bh;
 };
 
-static struct direction parameters(struct sqa_context *c, const struct sqa_rnn_spec *s, const char *name,
-                                   const double *forget)
+static struct direction parameters(struct sqa_context *c, const struct sqa_rnn_spec *s, const char *name)
 {
     const int64_t G = gates_of(s->kind), n = s->hidden;
     const double within = 1 / sqrt((double)n);
     const struct sqa_init uniform = {.kind = SQA_INIT_UNIFORM, .a = -within, .b = within};
-    const struct sqa_init bias = {.kind = SQA_INIT_CUSTOM, .fill = fill_bias, .arg = forget};
+    const struct sqa_init bias = {.kind = SQA_INIT_CUSTOM, .fill = fill_bias, .arg = s->forget_bias};
     const size_t mark = sqa_scope_push(c->g, "%s", name);
     const struct direction d = {
         .wx = sqa_param_tensor(c, "wx", SQA_GROUP_REGULAR, uniform, SQA_DIMS(c->frame.dim, G * n)),
@@ -481,8 +480,8 @@ static struct sqa_tensor *recur(struct sqa_context *c, const struct sqa_rnn_spec
 
 struct sqa_tensor *sqa_rnn(struct sqa_context *c, struct sqa_rnn_spec s, struct sqa_tensor *x)
 {
-    const struct direction past = parameters(c, &s, "past", s.forget_bias),
-                           future = s.both ? parameters(c, &s, "future", s.forget_bias) : (struct direction){0};
+    const struct direction past = parameters(c, &s, "past"),
+                           future = s.both ? parameters(c, &s, "future") : (struct direction){0};
     struct sqa_tensor *const w[] = {past.wx, future.wx}, *const b[] = {past.bx, future.bx};
     struct sqa_tensor *z[2] = {NULL, NULL}, *y[2];
 
@@ -496,7 +495,7 @@ struct sqa_tensor *sqa_rnn(struct sqa_context *c, struct sqa_rnn_spec s, struct 
 
 struct sqa_tensor *sqa_rnn_step(struct sqa_context *c, struct sqa_rnn_spec s, struct sqa_tensor *x)
 {
-    const struct direction past = parameters(c, &s, "past", s.forget_bias);
+    const struct direction past = parameters(c, &s, "past");
     struct sqa_tensor *h = sqa_step_state(c, "h", SQA_DIMS(1, s.hidden), NULL);
     struct sqa_tensor *state = s.kind == SQA_RNN_LSTM ? sqa_step_state(c, "c", SQA_DIMS(1, s.hidden), NULL) : NULL;
 

@@ -1,10 +1,10 @@
 /* rnn_mixer.c - see rnn_mixer.h */
 #include "models/rnn_mixer.h"
 
-#include <stdio.h>
+#include <math.h>
 #include <string.h>
 
-#include "models/probe.h"
+#include "models/probe_known.h"
 
 static struct sqa_rnn_spec spec_of(enum sqa_rnn_kind kind, const struct sqa_rnn_self *s,
                                    const struct sqa_frame *frame)
@@ -60,33 +60,21 @@ struct held {
     double wo[2 * N * D], bo[D];
 };
 
-static void hold_network(struct sqa_store *s, const char *name, struct sqa_rnn_network *n)
+static void hold_network(struct sqa_store *s, const char *scope, struct sqa_rnn_network *n)
 {
-    const struct {
-        const char *name;
-        double *to;
-    } entries[] = {{"wx", n->wx}, {"bx", n->bx}, {"wh", n->wh}, {"bh", n->bh}};
-
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-        char full[64];
-
-        snprintf(full, sizeof full, "mixer.%s.%s", name, entries[i].name);
-        const struct sqa_entry *e = sqa_store_find(s, full);
-        if (e)
-            sqa_entry_get(s, e, entries[i].to);
-    }
+    sqa_probe_get(
+        s, scope,
+        (const struct sqa_probe_entry[]){{"wx", n->wx}, {"bx", n->bx}, {"wh", n->wh}, {"bh", n->bh}, {NULL, NULL}});
 }
 
 /* And random numbers for the projection's bias, which begins as 0. */
 static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
-    const struct sqa_entry *wo = sqa_store_find(s, "mixer.wo.w");
 
-    hold_network(s, "past", &h->way[0]);
-    hold_network(s, "future", &h->way[1]);
-    if (wo)
-        sqa_entry_get(s, wo, h->wo);
+    hold_network(s, "mixer.past", &h->way[0]);
+    hold_network(s, "mixer.future", &h->way[1]);
+    sqa_probe_get(s, "mixer", (const struct sqa_probe_entry[]){{"wo.w", h->wo}, {NULL, NULL}});
     sqa_probe_normal(6, h->bo, D);
     sqa_probe_set(s, "mixer.wo.b", h->bo);
 }
@@ -165,4 +153,31 @@ enum sqa_status sqa_rnn_equals(const char *item, sqa_rnn_unit_fn *unit, struct s
         }
     }
     return status;
+}
+
+double sqa_rnn_sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+enum sqa_status sqa_rnn_keeps(const char *item, void (*edit)(struct sqa_store *store, void *user), int functions,
+                              struct sqa_err *err)
+{
+    double x[L * D], y[L * D], expect[L * D];
+    const struct sqa_probe p = {
+        .item = item, .batch = 1, .length = L, .dim = D, .heads = 1, .causal = true, .real = SQA_F64, .edit = edit};
+    enum sqa_status status;
+
+    sqa_probe_normal(3, x, L * D);
+    for (int t = 0; t < L; t++)
+        x[t * D] = t ? -1 : 1;
+    for (int i = 0; i < L * D; i++) {
+        expect[i] = x[i % D ? i % D : 1];
+        for (int f = 0; f < functions; f++)
+            expect[i] = tanh(expect[i]);
+    }
+    status = sqa_probe_run(&p, x, y, err);
+    return status == SQA_OK
+               ? sqa_probe_expect("outputs against the first", sqa_probe_difference(y, expect, L * D), 1e-12, err)
+               : status;
 }

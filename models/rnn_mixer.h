@@ -44,5 +44,10 @@ enum sqa_status sqa_rnn_equals(const char *item, sqa_rnn_unit_fn *unit, struct s
 /* W x + b of gate g and unit j of a network of `gates` gates, and U h. */
 double sqa_rnn_from_x(const struct sqa_rnn_network *w, const double *x, int gates, int g, int j);
 double sqa_rnn_from_h(const struct sqa_rnn_network *w, const double *h, int gates, int g, int j);
+double sqa_rnn_sigmoid(double x);
+/* Identity: causal, D wide, of an item whose gates edit has made write at the first position alone, where channel 0 of
+ * x is 1 (it is -1 after); each output is then tanh, `functions` times, of what channel max(1, j) of x was there. */
+enum sqa_status sqa_rnn_keeps(const char *item, void (*edit)(struct sqa_store *store, void *user), int functions,
+                              struct sqa_err *err);
 
 #endif

@@ -21,7 +21,7 @@
 
 #include "base/random.h"
 #include "models/hippo.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 #include "models/s4_step.h"
 
 struct self {
@@ -283,13 +283,6 @@ struct held {
 static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
-    const struct {
-        const char *name;
-        double *to;
-    } entries[] = {{"mixer.log_dt", h->log_dt}, {"mixer.log_a_re", h->log_a_re},
-                   {"mixer.a_im", h->a_im},     {"mixer.b", h->b},
-                   {"mixer.p", h->p},           {"mixer.c", h->c},
-                   {"mixer.d", h->d},           {"mixer.out.w", h->w}};
     const uint64_t key = sqa_random_key(s->seed, 0, "mixer.c");
 
     if (h->rank >= 0) {
@@ -300,8 +293,16 @@ static void hold(struct sqa_store *s, void *user)
         sqa_probe_normal(12, h->b, WIDTH * MODES * 2);
         sqa_probe_set(s, "mixer.b", h->b);
     }
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
-        sqa_entry_get(s, sqa_store_find(s, entries[i].name), entries[i].to);
+    sqa_probe_get(s, "mixer",
+                  (const struct sqa_probe_entry[]){{"log_dt", h->log_dt},
+                                                   {"log_a_re", h->log_a_re},
+                                                   {"a_im", h->a_im},
+                                                   {"b", h->b},
+                                                   {"p", h->p},
+                                                   {"c", h->c},
+                                                   {"d", h->d},
+                                                   {"out.w", h->w},
+                                                   {NULL, NULL}});
     for (int i = 0; i < 2 * WIDTH * MODES * 2; i++)
         h->initial_c[i] = sqrt(0.5) * sqa_random_normal(key, (uint64_t)i);
     h->copies = sqa_store_find(s, "mixer.a_im")->dim[0];
@@ -585,29 +586,9 @@ static enum sqa_status doubles_length(struct sqa_err *err)
                             : status;
 }
 
-/* 4096 positions in f32 against f64. */
 static enum sqa_status long_in_f32(struct sqa_err *err)
 {
-    enum { LONG = 4096 };
-    double *x = sqa_alloc_array(3 * LONG, sizeof *x), *y, *expect;
-    struct sqa_probe p = {
-        .item = "s4:dt_min=0.0001", .batch = 1, .length = LONG, .dim = 1, .heads = 1, .real = SQA_F64};
-    enum sqa_status status;
-
-    if (x == NULL)
-        return sqa_fail(err, SQA_NOMEM, "s4: no memory for a check; free some memory and run again");
-    y = x + LONG;
-    expect = y + LONG;
-    sqa_probe_normal(2, x, LONG);
-    status = sqa_probe_run(&p, x, expect, err);
-    p.real = SQA_F32;
-    if (status == SQA_OK)
-        status = sqa_probe_run(&p, x, y, err);
-    if (status == SQA_OK)
-        status =
-            sqa_probe_expect("f32 against f64 at 4096 positions", sqa_probe_difference(y, expect, LONG), 1e-5, err);
-    sqa_free(x);
-    return status;
+    return sqa_probe_float("s4:dt_min=0.0001", err);
 }
 
 static const struct sqa_identity identities[] = {

@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "models/probe.h"
+#include "models/probe_known.h"
 #include "models/s4d_kernel.h"
 #include "models/vandermonde.h"
 
@@ -151,19 +151,15 @@ struct held {
 static void hold(struct sqa_store *s, void *user)
 {
     struct held *h = user;
-    const struct {
-        const char *name;
-        double *to;
-    } entries[] = {{"mixer.log_dt", h->log_dt}, {"mixer.log_a_re", h->log_a_re},
-                   {"mixer.a_im", h->a_im},     {"mixer.c", h->c},
-                   {"mixer.d", h->d},           {"mixer.out.w", h->w}};
 
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-        const struct sqa_entry *e = sqa_store_find(s, entries[i].name);
-
-        if (e != NULL)
-            sqa_entry_get(s, e, entries[i].to);
-    }
+    sqa_probe_get(s, "mixer",
+                  (const struct sqa_probe_entry[]){{"log_dt", h->log_dt},
+                                                   {"log_a_re", h->log_a_re},
+                                                   {"a_im", h->a_im},
+                                                   {"c", h->c},
+                                                   {"d", h->d},
+                                                   {"out.w", h->w},
+                                                   {NULL, NULL}});
 }
 
 /* y += the recurrence of kernel r over u, step by step: x <- z x + b u, y = 2 Re(C x) with
@@ -350,26 +346,9 @@ static enum sqa_status small_step_limit(struct sqa_err *err)
                             : status;
 }
 
-/* 4096 positions in f32 against f64. */
 static enum sqa_status long_in_f32(struct sqa_err *err)
 {
-    enum { N = 4096 };
-    static const char item[] = "s4d:dt_min=0.0001";
-    double *x = sqa_alloc_array(3 * N, sizeof *x), *y = x + N, *expect = y + N;
-    struct sqa_probe p = {.item = item, .batch = 1, .length = N, .dim = 1, .heads = 1, .real = SQA_F64};
-    enum sqa_status status;
-
-    if (x == NULL)
-        return sqa_fail(err, SQA_NOMEM, "s4d: no memory for a check; free some memory and run again");
-    sqa_probe_normal(2, x, N);
-    status = sqa_probe_run(&p, x, expect, err);
-    p.real = SQA_F32;
-    if (status == SQA_OK)
-        status = sqa_probe_run(&p, x, y, err);
-    if (status == SQA_OK)
-        status = sqa_probe_expect("f32 against f64 at 4096 positions", sqa_probe_difference(y, expect, N), 1e-5, err);
-    sqa_free(x);
-    return status;
+    return sqa_probe_float("s4d:dt_min=0.0001", err);
 }
 
 static const struct sqa_identity identities[] = {

@@ -23,7 +23,7 @@
 #include "engine/ops/support.h"
 #include "models/diagonal_ssm.h"
 #include "models/hippo.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 
 enum { LARGEST_BLOCK = 1024 };
 
@@ -439,11 +439,10 @@ static void hold(struct sqa_store *s, void *user)
         sqa_probe_set(s, "mixer.c", h->c);
         return;
     }
-    sqa_entry_get(s, sqa_store_find(s, "mixer.lambda"), h->lambda);
-    sqa_entry_get(s, sqa_store_find(s, "mixer.log_step"), h->log_step);
-    sqa_entry_get(s, sqa_store_find(s, "mixer.b"), h->b);
-    sqa_entry_get(s, c, h->c);
-    sqa_entry_get(s, sqa_store_find(s, "mixer.d"), h->d);
+    sqa_probe_get(
+        s, "mixer",
+        (const struct sqa_probe_entry[]){
+            {"lambda", h->lambda}, {"log_step", h->log_step}, {"b", h->b}, {"c", h->c}, {"d", h->d}, {NULL, NULL}});
 }
 
 static void by_loop(const struct held *h, bool bilinear, int directions, const double *x, double *y)
