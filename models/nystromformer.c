@@ -404,7 +404,7 @@ const struct sqa_variant sqa_variant_nystromformer = {
         "Softmax attention from all positions to `landmarks` means, between means, and from means to all positions; "
         "the middle one is inverted by iterations of products, which six do not bring to their end. A convolution "
         "of the values is added. The inverse stays f32 with --dtype bf16.",
-    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
+    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV | SQA_TRAIT_LRA_BATCH,
     .params = params,
     .self_size = sizeof(struct self),
     .check = check,

@@ -422,7 +422,7 @@ const struct sqa_variant sqa_variant_skyformer = {
         "Sums of values weighted by a Gaussian kernel of queries and keys, not divided by sums of weights, by way of "
         "the kernel's values at sampled positions. Outputs grow with the length. New positions are drawn in every "
         "training step; evaluation has those of its seed. The inverse stays f32 with --dtype bf16.",
-    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
+    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV | SQA_TRAIT_LRA_BATCH,
     .params = params,
     .self_size = sizeof(struct self),
     .check = check,
