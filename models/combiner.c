@@ -4,17 +4,20 @@
  * Computes  o_i = sum over direct j of p(j | i) v_j + sum over regions R of p(R | i) v_R, one softmax over the scores
  *           of direct positions q_i . k_j and of regions q_i . k_R, all by 1 / sqrt(d). A region's value is softmax
  *           attention inside it, v_R = sum_j softmax(q_R . k_j) v_j; q_R and k_R are the largest q and k in it,
- * number by number. The sequence is rows s of b = block positions, columns c; i is (s, c) fixed    direct: row s.
- * Regions: every other row axial    direct: row s. Regions: (s', c) for every other row s', which stands for its
- * whole row: value r = softmax attention of (s', c) in its row, key = LayerNorm(x + r Wr) Wkr mixture  direct: row s
- * and column c. Regions: of every other column what is above row s; of every row above s what is left and what is
- * right of column c. Not causal: of every column what is above and what is below row s; of every row what is left and
- * what is right of column c logn     direct: i. Regions: the 2^l positions before i / 2^l 2^l for every bit l that i
- * has causal (logn always): j <= i, and regions before i: the rows s' < s of fixed and axial Shapes    x (B, L, D) ->
- * (B, L, D); rows are filled up to S b positions, S = ceil(L / b), for columns Cost      projections; pairs of 4 d +
- * 5 flops a head: fixed L (b + S), axial the same (causal: 2 b) and two projections, mixture about twice 2 b + 2 S,
- * logn half the bits of L; region values: L, mixture b + S and more, logn L a level Source    Ren et al. 2021,
- * arXiv:2107.05768; google-research/google-research: combiner/combiner/jax/model/layer.py,
+ *           number by number. The sequence is rows s of b = block positions, columns c; i is (s, c)
+ *           fixed    direct: row s. Regions: every other row
+ *           axial    direct: row s. Regions: (s', c) for every other row s', which stands for its whole row: value
+ *                    r = softmax attention of (s', c) in its row, key = LayerNorm(x + r Wr) Wkr
+ *           mixture  direct: row s and column c. Regions: of every other column what is above row s; of every row
+ *                    above s what is left and what is right of column c. Not causal: of every column what is above
+ *                    and what is below row s; of every row what is left and what is right of column c
+ *           logn     direct: i. Regions: the 2^l positions before i / 2^l 2^l for every bit l that i has
+ *           causal (logn always): j <= i, and regions before i: the rows s' < s of fixed and axial
+ * Shapes    x (B, L, D) -> (B, L, D); rows are filled up to S b positions, S = ceil(L / b), for columns
+ * Cost      projections; pairs of 4 d + 5 flops a head: fixed L (b + S), axial the same (causal: 2 b) and two
+ *           projections, mixture about twice 2 b + 2 S, logn half the bits of L; region values: L, mixture b + S and
+ *           more, logn L a level
+ * Source    Ren et al. 2021, arXiv:2107.05768; google-research/google-research: combiner/combiner/jax/model/layer.py,
  *           combiner/combiner/tf/approx_attention.py (the forms that are not causal). b about the root of the length
  *           is what its long-range runs use
  * Departs   mixture, not causal: its source counts a position itself twice (its own note says so), in its row and in

@@ -2,17 +2,19 @@
  * flowformer.c - attention as a flow that is conserved: queries are sinks, keys are sources
  *
  * Computes  with e = 1e-6, phi = sigmoid, S positions, I_i = (phi q_i + e) . (sum_j phi k_j + e), O_j = (phi k_j + e)
- * . (sum_i phi q_i + e): y_i = sigmoid(I'_i) (phi q_i / I_i) sum_j phi k_j (S softmax_j(O'_j) v_j)^T, where I'_i =
- * (phi q_i + e) . (sum_j phi k_j / O_j + e), O'_j = (phi k_j + e) . (sum_i phi q_i / I_i + e) held within -1 and 1;
- * all over valid positions. causal: sums up to the position, n_t = t + 1 of them; 1 / I and 1 / O times n in the sums
- * of I' and O', those over n; competition exp(O'_t) / sum_{s <= t} exp(O'_s) times n_t Shapes    x (B, L, D) -> (B,
- * L, D); q, k, v (B, L, H, d); flows (B, H, L) Cost      projections; flows 14 B L Q, Q = H d; values and outputs
- * scaled 2 B L Q; kernel_attention.c with d features; causal: 29 B L Q for all but that Source    Wu et al. 2022,
- * arXiv:2202.06258, equations (4) to (9); code thuml/Flowformer, Flow_Attention.py. form=lra: its
- * Flowformer_LRA/lra_benchmarks/models/flowformer/flow_attention.py: phi = relu + 1e-6, O' is not held, padding
- * counts, and the softmax runs over heads, not over positions Departs   the last division is by phi q . sum phi k + e
- * (there by I, which has e in each factor). phi q and phi k are 0 at padding (there is no mask there). No dropout of
- * outputs (there 0.05)
+ *           . (sum_i phi q_i + e): y_i = sigmoid(I'_i) (phi q_i / I_i) sum_j phi k_j (S softmax_j(O'_j) v_j)^T, where
+ *           I'_i = (phi q_i + e) . (sum_j phi k_j / O_j + e), O'_j = (phi k_j + e) . (sum_i phi q_i / I_i + e) held
+ *           within -1 and 1; all over valid positions.
+ *           causal: sums up to the position, n_t = t + 1 of them; 1 / I and 1 / O times n in the sums of I' and O',
+ *           those over n; competition exp(O'_t) / sum_{s <= t} exp(O'_s) times n_t
+ * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); flows (B, H, L)
+ * Cost      projections; flows 14 B L Q, Q = H d; values and outputs scaled 2 B L Q; kernel_attention.c with d
+ *           features; causal: 29 B L Q for all but that
+ * Source    Wu et al. 2022, arXiv:2202.06258, equations (4) to (9); code thuml/Flowformer, Flow_Attention.py.
+ *           form=lra: its Flowformer_LRA/lra_benchmarks/models/flowformer/flow_attention.py: phi = relu + 1e-6, O' is
+ *           not held, padding counts, and the softmax runs over heads, not over positions
+ * Departs   the last division is by phi q . sum phi k + e (there by I, which has e in each factor). phi q and phi k
+ *           are 0 at padding (there is no mask there). No dropout of outputs (there 0.05)
  */
 #include <math.h>
 #include <string.h>

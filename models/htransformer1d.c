@@ -9,12 +9,13 @@
  *           causal: j <= i, and queries stay fine at every level (a cell of queries would see the future)
  * Shapes    x (B, L, D) -> (B, L, D); cells of all levels in one tensor (B, P, H, d or d + 1), P < L + levels w / 2
  * Cost      projections; near: 3 w keys a position (causal 2 w); far: of P < L cells 3 w / 2 keys each, causal 3 w /
- * 4 keys a position and level; 4 d + 5 flops a pair and head, far 4 d + 7; the cells Source    Zhu and Soricut 2021,
- * arXiv:2107.11906, sections 4 and 5; block 16 is the paper's Nr. Structure checked against the port
- * lucidrains/h-transformer-1d Departs   the counts of cells are the extra number of their keys, log(count) sqrt(d),
- * beside a 1 in the queries, so that far attention is one call over lists of half blocks. That port stops one level
- * early, counts a cell once, and adds levels with different maxima: not here. Fine queries for the causal form are
- * ours. Any length: cells at the end are filled as far as positions reach
+ *           4 keys a position and level; 4 d + 5 flops a pair and head, far 4 d + 7; the cells
+ * Source    Zhu and Soricut 2021, arXiv:2107.11906, sections 4 and 5; block 16 is the paper's Nr. Structure checked
+ *           against the port lucidrains/h-transformer-1d
+ * Departs   the counts of cells are the extra number of their keys, log(count) sqrt(d), beside a 1 in the queries, so
+ *           that far attention is one call over lists of half blocks. That port stops one level early, counts a cell
+ *           once, and adds levels with different maxima: not here. Fine queries for the causal form are ours. Any
+ *           length: cells at the end are filled as far as positions reach
  */
 #include <math.h>
 #include <stdlib.h>

@@ -3,18 +3,19 @@
  *
  * Computes  F Z (B v) + conv(v): F = softmax(q Kl^T / sqrt(d)), B = softmax(Ql k^T / sqrt(d)) over valid keys, Z the
  *           pseudo-inverse of A = softmax(Ql Kl^T / sqrt(d)) by iterations (iterative_inverse.h); Ql, Kl: means of
- * the `landmarks` segments of q and k; conv: depthwise over positions, centred, one kernel a head, no bias Shapes x
- * (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); landmarks (B, m, H, d); A and Z (B, H, m, m) Cost      projections; F
- * and B 2 B L m (4 Q + 5 H) and 2 B L Q for the means, Q = H d; A and Z (B v) 4 B m^2 Q; B H iterations 8 m^3; conv B
- * L Q (2 kernel + 1). F and B are never whole in memory Source    Xiong et al. 2021, arXiv:2102.03902, equations (13)
- * to (17); defaults are those of its code for LRA (mlpen/Nystromformer, LRA/code/attention_nystrom.py): 64 landmarks,
- * kernel 35 (the text says 33), 6 iterations, kernel weights of PyTorch's Conv2d Departs   a row of n valid positions
- * is cut into min(n, m) segments of nearly equal size, and each landmark is the mean of valid positions (that code
- * needs m to divide L, cuts the padded length, and divides the sum of what is valid by the whole size, so a segment
- * of padding is a landmark of zeros). Z starts from each A by itself (there one number for all rows and heads of the
- * batch, so that a row's answer depends on the others). form=lra has both as the code has them, with segments of
- * max_length / m positions, rounded up. Where m >= max_length attention is exact, as there. No dropout of weights, as
- * there
+ *           the `landmarks` segments of q and k; conv: depthwise over positions, centred, one kernel a head, no bias
+ * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); landmarks (B, m, H, d); A and Z (B, H, m, m)
+ * Cost      projections; F and B 2 B L m (4 Q + 5 H) and 2 B L Q for the means, Q = H d; A and Z (B v) 4 B m^2 Q;
+ *           B H iterations 8 m^3; conv B L Q (2 kernel + 1). F and B are never whole in memory
+ * Source    Xiong et al. 2021, arXiv:2102.03902, equations (13) to (17); defaults are those of its code for LRA
+ *           (mlpen/Nystromformer, LRA/code/attention_nystrom.py): 64 landmarks, kernel 35 (the text says 33), 6
+ *           iterations, kernel weights of PyTorch's Conv2d
+ * Departs   a row of n valid positions is cut into min(n, m) segments of nearly equal size, and each landmark is the
+ *           mean of valid positions (that code needs m to divide L, cuts the padded length, and divides the sum of
+ *           what is valid by the whole size, so a segment of padding is a landmark of zeros). Z starts from each A by
+ *           itself (there one number for all rows and heads of the batch, so that a row's answer depends on the
+ *           others). form=lra has both as the code has them, with segments of max_length / m positions, rounded up.
+ *           Where m >= max_length attention is exact, as there. No dropout of weights, as there
  */
 #include <math.h>
 #include <string.h>
@@ -403,7 +404,7 @@ const struct sqa_variant sqa_variant_nystromformer = {
         "Softmax attention from all positions to `landmarks` means, between means, and from means to all positions; "
         "the middle one is inverted by iterations of products, which six do not bring to their end. A convolution "
         "of the values is added. The inverse stays f32 with --dtype bf16.",
-    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
+    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV | SQA_TRAIT_LRA_BATCH,
     .params = params,
     .self_size = sizeof(struct self),
     .check = check,

@@ -4,14 +4,17 @@
  * Computes  y_t = sum_s (phi(q_t) . phi(k_s)) v_s / max(sum_s phi(q_t) . phi(k_s), least), over valid s, s <= t when
  *           causal, of q and k divided by their norms in each head, with u = W (sigma x), W (m, d) normal numbers:
  *           gaussian: phi(x) = m^-1/2 (sin u, cos u), so that phi(x) . phi(y) is exp(-|sigma (x - y)|^2 / 2) on
- * average arccos:   phi(x) = m^-1/2 relu(u) Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); W (H, m, d)
- * state; sigma (H, d), learned, 1 at first; features (B, H, L, 2 m) or (B, H, L, m) Cost      projections; norms 8 B
- * L Q, Q = H d; u 4 B L Q m; sines and cosines 4 B L H m; kernel_attention.c with 2 m (m) features Source    Peng et
- * al. 2021, arXiv:2103.02143, equations (3) to (5) and section 3.1; code Noahs-ARK/RFA Departs   W is drawn once,
- * there one of 200 in every training step. least = 0.01 in units of the kernel, which is at most 1; that code's
- * denominator is at least 1 with features of 0.1 in the place of m^-1/2, which is 1.56 at m = 64 and so biases the
- * first positions of a causal sequence. Norms have 1e-6 added in quadrature (there 1e-3 is added). phi(k) is 0 at
- * padding
+ *           average
+ *           arccos:   phi(x) = m^-1/2 relu(u)
+ * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); W (H, m, d) state; sigma (H, d), learned, 1 at first;
+ *           features (B, H, L, 2 m) or (B, H, L, m)
+ * Cost      projections; norms 8 B L Q, Q = H d; u 4 B L Q m; sines and cosines 4 B L H m; kernel_attention.c with 2
+ *           m (m) features
+ * Source    Peng et al. 2021, arXiv:2103.02143, equations (3) to (5) and section 3.1; code Noahs-ARK/RFA
+ * Departs   W is drawn once, there one of 200 in every training step. least = 0.01 in units of the kernel, which is
+ *           at most 1; that code's denominator is at least 1 with features of 0.1 in the place of m^-1/2, which is
+ *           1.56 at m = 64 and so biases the first positions of a causal sequence. Norms have 1e-6 added in
+ *           quadrature (there 1e-3 is added). phi(k) is 0 at padding
  */
 #include <math.h>
 #include <string.h>

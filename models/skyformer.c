@@ -2,16 +2,18 @@
  * skyformer.c - Gaussian kernel attention, not normalised, through sampled positions
  *
  * Computes  C ~ A_q D^-1/2 Z D^-1/2 A_k^T v of C_ij = exp(-|q_i - k_j|^2 / 2), q and k times d^-1/4: m points s
- * sampled from the valid positions, the first m / 2 from q, the others from k; A_q, A_k the kernel of q and of k with
- *           them; G theirs with each other, plus jitter I; D = diag(row sums of G), Z the inverse of D^-1/2 G D^-1/2
- * by iterations (iterative_inverse.h). landmarks=0: the points are all queries and all keys Shapes    x (B, L, D) ->
- * (B, L, D); q, k, v (B, L, H, d); points (B, m, H, d), the same positions for all heads Cost      projections; A_q
- * and A_k^T v 2 B L m (4 Q + 9 H), Q = H d, by softmax attention with one number more a key, times its denominator
- * exp(lse); G and Z (A_k^T v) 4 B m^2 Q; B H iterations 8 m^3. A is never whole in memory Source    Chen et al. 2021,
- * arXiv:2111.00035, sections 4.1 to 4.3; code pkuzengqi/Skyformer, src/models/attention_skyformer.py: m = 128, jitter
- * 0.1, 6 iterations, new positions in every run Departs   the same numbers between 0 and 1 choose the positions of
- * every row of a batch, so that a row's answer does not depend on its place. Z starts from each matrix by itself
- * (there one number for all of the batch, and q and k times 32^-1/4 whatever d is: form=lra)
+ *           sampled from the valid positions, the first m / 2 from q, the others from k; A_q, A_k the kernel of q and
+ *           of k with them; G theirs with each other, plus jitter I; D = diag(row sums of G), Z the inverse of D^-1/2
+ *           G D^-1/2 by iterations (iterative_inverse.h). landmarks=0: the points are all queries and all keys
+ * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); points (B, m, H, d), the same positions for all heads
+ * Cost      projections; A_q and A_k^T v 2 B L m (4 Q + 9 H), Q = H d, by softmax attention with one number more a
+ *           key, times its denominator exp(lse); G and Z (A_k^T v) 4 B m^2 Q; B H iterations 8 m^3. A is never whole
+ *           in memory
+ * Source    Chen et al. 2021, arXiv:2111.00035, sections 4.1 to 4.3; code pkuzengqi/Skyformer,
+ *           src/models/attention_skyformer.py: m = 128, jitter 0.1, 6 iterations, new positions in every run
+ * Departs   the same numbers between 0 and 1 choose the positions of every row of a batch, so that a row's answer
+ *           does not depend on its place. Z starts from each matrix by itself (there one number for all of the batch,
+ *           and q and k times 32^-1/4 whatever d is: form=lra)
  */
 #include <math.h>
 #include <string.h>
@@ -420,7 +422,7 @@ const struct sqa_variant sqa_variant_skyformer = {
         "Sums of values weighted by a Gaussian kernel of queries and keys, not divided by sums of weights, by way of "
         "the kernel's values at sampled positions. Outputs grow with the length. New positions are drawn in every "
         "training step; evaluation has those of its seed. The inverse stays f32 with --dtype bf16.",
-    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
+    .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV | SQA_TRAIT_LRA_BATCH,
     .params = params,
     .self_size = sizeof(struct self),
     .check = check,

@@ -176,6 +176,7 @@ enum {
     SQA_TRAIT_QKV = 128,  /* mixer: q, k and v may be narrower or wider than the stream (frame parameter qkv), or it
                              has  none of them */
     SQA_TRAIT_FRAME = 64, /* slot model: reads the frame's parameters (without it they are refused) */
+    SQA_TRAIT_LRA_BATCH = 256, /* mixer: with form=lra rows of a batch depend on each other, as in that code */
 };
 
 struct sqa_variant {

@@ -329,8 +329,10 @@ static void check_mixer(struct verify *v)
     const struct sqa_param *form = sqa_params_find(v->variant->params, "form");
     if (!form || !form->choices || !strstr(form->choices, "lra"))
         return;
-    v->lra = true; /* whose rows may depend on each other: skyformer's take one maximum over the batch */
+    v->lra = true;
     gradients(v);
+    if (!(traits & SQA_TRAIT_LRA_BATCH))
+        batches(v);
     precision(v);
     threads(v);
     cost(v, 0);
