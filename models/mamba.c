@@ -361,8 +361,8 @@ static void hold_initial(struct sqa_store *s, void *user)
 {
     struct initial *h = user;
 
-    get(s, "mixer.forth.a_log", h->a_log);
-    get(s, "mixer.forth.dt.b", h->dt_b);
+    sqa_probe_get(s, "mixer.forth",
+                  (const struct sqa_probe_entry[]){{"a_log", h->a_log}, {"dt.b", h->dt_b}, {NULL, NULL}});
 }
 
 /* A of a channel is -1, ..., -16; softplus(b_dt) lies in 0.001 .. 0.1. */

@@ -4,8 +4,8 @@
  * Computes  nothing: residual variants leave the channel part out, with its norm and its sum
  * Shapes    none
  * Cost      nothing
- * Source    Gu et al. 2021, arXiv:2111.00396 (state-spaces/s4): a layer there has its own output projection and no
- * MLP Departs   nothing
+ * Source    Gu et al. 2021, arXiv:2111.00396 (state-spaces/s4): a layer there has its own output projection, no MLP
+ * Departs   nothing
  */
 #include "models/model.h"
 
