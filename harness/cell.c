@@ -326,10 +326,10 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
 /* Measuring */
 
 struct sample {
-    int round, index;
+    int round, index, pass; /* pass: of the counters, -1 when none could be read */
     double ns, cpu_ns;
     struct sqa_switches switches;
-    long long counters[32];
+    long long counters[32]; /* those of the pass */
 };
 
 struct meter {
@@ -361,19 +361,23 @@ static enum sqa_status run_pass(struct meter *m, double *ns_by_op, struct sqa_er
 static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa_err *err)
 {
     long long before[32] = {0};
-    const int nc = m->counters ? sqa_counters_n(m->counters) : 0;
+    const int nc = sqa_counters_n(m->counters);
     const struct sqa_switches w = sqa_switches_now();
-    if (nc)
-        sqa_counters_read(m->counters, before);
+    s->pass = nc && sqa_counters_select(m->counters, m->n % sqa_counters_passes(m->counters)) == 0
+                  ? m->n % sqa_counters_passes(m->counters)
+                  : -1;
+    if (s->pass >= 0 && sqa_counters_read(m->counters, before) != 0)
+        s->pass = -1;
     const int64_t cpu = sqa_clock_process(), wall = sqa_clock_wall();
     enum sqa_status status = SQA_OK;
     for (int64_t i = 0; i < m->steps && status == SQA_OK; i++)
         status = run_step(m, err);
     s->ns = (double)(sqa_clock_wall() - wall) / (double)m->steps;
     s->cpu_ns = (double)(sqa_clock_process() - cpu) / (double)m->steps;
-    if (nc && sqa_counters_read(m->counters, s->counters) == 0)
-        for (int i = 0; i < nc; i++)
-            s->counters[i] -= before[i];
+    if (s->pass >= 0 && sqa_counters_read(m->counters, s->counters) != 0)
+        s->pass = -1;
+    for (int i = 0; i < nc; i++)
+        s->counters[i] -= before[i];
     const struct sqa_switches after = sqa_switches_now();
     s->switches.voluntary = after.voluntary - w.voluntary;
     s->switches.involuntary = after.involuntary - w.involuntary;
@@ -415,6 +419,7 @@ static enum sqa_status make_room(struct meter *m, struct sqa_err *err)
     return SQA_OK;
 }
 
+/* At least a sample of each pass of the counters. */
 static enum sqa_status take_turn(struct meter *m, int round, double turn_ms, struct sqa_err *err)
 {
     const int64_t start = sqa_clock_wall();
@@ -426,7 +431,7 @@ static enum sqa_status take_turn(struct meter *m, int round, double turn_ms, str
         m->n++;
         if (status == SQA_OK)
             status = make_room(m, err);
-        if ((double)(sqa_clock_wall() - start) >= turn_ms * 1e6)
+        if ((double)(sqa_clock_wall() - start) >= turn_ms * 1e6 && i + 1 >= sqa_counters_passes(m->counters))
             break;
     }
     return status;
@@ -473,6 +478,34 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
     return SQA_OK;
 }
 
+/* Of each event the median over the samples of its pass, a step. */
+static enum sqa_status put_counters(json_t *o, const struct meter *m, struct sqa_err *err)
+{
+    double *x = sqa_alloc_array((size_t)m->n + 1, sizeof *x);
+    struct sqa_text t = {0};
+    if (!x)
+        return sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
+    for (int k = 0; k < sqa_counters_n(m->counters); k++) {
+        char value[32];
+        int n = 0;
+        for (int i = 0; i < m->n; i++)
+            if (m->samples[i].pass == sqa_counters_pass(m->counters, k))
+                x[n++] = (double)m->samples[i].counters[k] / (double)m->steps;
+        if (n == 0)
+            continue;
+        qsort(x, (size_t)n, sizeof *x, by_value);
+        sqa_text_printf(&t, "%s%s=%s", t.length ? ";" : "", sqa_counters_name(m->counters, k),
+                        sqa_format_real(value, quantile(x, n, 0.5)));
+    }
+    sqa_cell_set_text(o, SQA_CELLS_counters, sqa_text_get(&t));
+    if (t.length)
+        sqa_cell_set_number(o, SQA_CELLS_counter_passes, sqa_counters_passes(m->counters));
+    const int failed = t.failed;
+    sqa_text_clear(&t);
+    sqa_free(x);
+    return failed ? sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again") : SQA_OK;
+}
+
 static void put_cost(json_t *o, const struct meter *m)
 {
     const struct sqa_trainer *t = m->t;
@@ -500,7 +533,7 @@ static void put_cost(json_t *o, const struct meter *m)
 
 static void sample_rows(const struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_text *out)
 {
-    const int nc = m->counters ? sqa_counters_n(m->counters) : 0;
+    const int nc = sqa_counters_n(m->counters);
     for (int i = 0; i < m->n; i++) {
         const struct sample *s = &m->samples[i];
         char round[16], index[16], ns[32], cpu[32], vol[32], invol[32];
@@ -512,7 +545,9 @@ static void sample_rows(const struct meter *m, const struct sqa_child *c, const 
         snprintf(vol, sizeof vol, "%lld", (long long)s->switches.voluntary);
         snprintf(invol, sizeof invol, "%lld", (long long)s->switches.involuntary);
         for (int k = 0; k < nc; k++)
-            sqa_text_printf(&counters, "%s%s=%lld", k ? ";" : "", sqa_counters_name(m->counters, k), s->counters[k]);
+            if (sqa_counters_pass(m->counters, k) == s->pass)
+                sqa_text_printf(&counters, "%s%s=%lld", counters.length ? ";" : "", sqa_counters_name(m->counters, k),
+                                s->counters[k]);
         const char *row[SQA_SAMPLES_N] = {[SQA_SAMPLES_key] = c->cell->key,
                                           [SQA_SAMPLES_phase] = phase,
                                           [SQA_SAMPLES_round] = round,
@@ -590,6 +625,8 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
         put_padding(o, "full", 1); /* rows as long as the task's */
     sample_rows(m, c, phase, &samples);
     enum sqa_status status = put_times(o, m, err);
+    if (status == SQA_OK)
+        status = put_counters(o, m, err);
     if (status == SQA_OK && c->plan->profile)
         status = profile_rows(m, c, phase, &ops, err);
     snprintf(name, sizeof name, "samples-%s.csv", phase);
@@ -663,7 +700,7 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
     if (status == SQA_OK)
         status = m.by_steps ? prepare_steps(&m, err) : sqa_trainer_prepare(m.t, m.mode, &m.plan, err);
     if (status == SQA_OK && *c->plan->counters)
-        m.counters = sqa_counters_open(&sqa_counter_papi, c->plan->counters, m.reason);
+        m.counters = sqa_counters_open(&sqa_counter_machine, c->plan->counters, m.reason);
     if (status == SQA_OK)
         status = warm_up(&m, err);
     if (status == SQA_OK)

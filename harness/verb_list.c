@@ -137,7 +137,7 @@ static void list_counters(struct listing *l)
 {
     enum { MOST = 256 };
     struct sqa_counter_info *info = sqa_alloc_array(MOST, sizeof *info);
-    const int n = info ? sqa_counters_try(&sqa_counter_papi, info, MOST) : 0;
+    const int n = info ? sqa_counters_try(&sqa_counter_machine, info, MOST) : 0;
     for (int i = 0; i < n; i++)
         add(l, (const char *const[]){info[i].name, info[i].available ? "yes" : "no",
                                      info[i].available ? info[i].help : info[i].reason});

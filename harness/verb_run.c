@@ -47,7 +47,7 @@ struct options {
          0,                                                                                                           \
          SQA_OPTION_TEXT,                                                                                             \
          "NAMES",                                                                                                     \
-         "counters read around each sample: software, hardware or names",                                             \
+         "counters of each sample: flops,cache,branch,tlb,stalls,software,energy,hardware or names",                  \
          AT(counters),                                                                                                \
          0,                                                                                                           \
          0},                                                                                                          \
@@ -189,7 +189,9 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
     int wanted[SQA_PHASE_N] = {0};
     if (!sqa_recompute_find(o->recompute, &mode))
         return sqa_fail(err, SQA_USAGE, "%s: --recompute %.50s; give cheap, blocks or off", p.verb, o->recompute);
-    status = parse_phases(o->phase, wanted, err);
+    status = sqa_counters_check(p.verb, p.counters, err);
+    if (status == SQA_OK)
+        status = parse_phases(o->phase, wanted, err);
     o->s.step = wanted[SQA_PHASE_STEP];
     o->s.step_alone = o->s.step && !wanted[SQA_PHASE_TRAIN] && !wanted[SQA_PHASE_INFER];
     if (status == SQA_OK)

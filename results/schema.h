@@ -85,7 +85,9 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(recipe, "resolved recipe, name=value;...")                                                                     \
     X(recipe_source, "where the settings come from")                                                                 \
     X(trial, "setting tried, such as rate=0.001, when this cell belongs to a search: no test; else empty")           \
-    X(trials, "trials of which the one with the best validation gave a setting of this row")
+    X(trials, "trials of which the one with the best validation gave a setting of this row")                         \
+    X(counters, "name=value;... of counters, a step: median of samples, of the thread that times")                   \
+    X(counter_passes, "passes that the counters needed; each counts some of them, over samples of its own")
 
 #define SQA_SAMPLES_COLUMNS(X)                                    \
     X(schema, "version of this table")                            \
@@ -97,7 +99,7 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(cpu_ns, "CPU time of one step, all threads of the process") \
     X(voluntary_switches, "context switches during the sample")   \
     X(involuntary_switches, "context switches during the sample") \
-    X(counters, "name=value;... of counters read around the sample")
+    X(counters, "name=value;... of counters of one pass, read around the sample")
 
 #define SQA_CURVES_COLUMNS(X)                                              \
     X(schema, "version of this table")                                     \

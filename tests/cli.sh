@@ -120,6 +120,8 @@ fails 2 -- '--quiet takes no value' run --quiet=3 --model local --task $small
 fails 2 "'0' is no length" bench --model transformer --lengths 0
 fails 2 "'abc' is no length" bench --model transformer --lengths 1K,abc
 fails 2 -- '--seconds x; give a time' doctor --seconds x
+fails 2 -- '--counters flop: no group \(did you mean flops' bench --model transformer --counters flop
+fails 2 -- '--counters cach: no group .*or names of events' run --model transformer --task $small --counters software,cach
 
 # Patterns: PCRE2 says what is wrong and where
 
@@ -462,6 +464,18 @@ if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
     done
 else
     skip 'a full disk' 'only root can mount a small one'
+fi
+
+# Counters: what was asked for is counted, or missing with a reason
+
+works '' bench --model transformer:dim=8,layers=1 --lengths 64 --batch 1 --rounds 1 -q --counters software,flops,NO_SUCH -o counted
+is 'run.json has the counters asked for' grep -q '"asked": "software,flops,NO_SUCH"' counted/run.json
+is 'a missing counter has its reason' sh -c "grep -A1 '\"name\": \"NO_SUCH\"' counted/run.json | grep -q '\"reason\": \"..*\"'"
+if [ -n "$(csv_columns counted/cells.csv counter_passes | head -1)" ]; then
+    works '^## Counters$' report counted
+    works '^\| `transformer:.* infer +\| +64 \| +1 \| +1 \| +[1-9]' report counted
+else
+    skip 'counters in a report' 'no event can be counted here'
 fi
 
 # Memory

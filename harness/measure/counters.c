@@ -1,198 +1,46 @@
 /*
- * counters.c - event counters that are believed only after a trial
+ * counters.c - sets of counters: groups of events, cut into passes that the hardware can count
  *
- * The trial of an event counts it over one portion of work and then over four. It passes when it counted more than 0
- * over the first and at least twice as much over the second as over the first. A portion holds a known number of
- * multiply-adds, unpredictable branches, fresh pages, lines that are in no cache, sleeps, and moves between two
- * processors, so that every event has cause to count. An event that grew too little is given two more trials, because
- * a neighbour may have disturbed the first.
- *
- * One exception: a process that was given one processor cannot migrate, so there perf::CPU-MIGRATIONS may count 0.
+ * Events that a trial refused are left out with the reason. Of the rest each goes, in order, into the first pass in
+ * which it opens and counts beside those already there, else into a pass of its own. Nothing is multiplexed.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* sched_getaffinity */
-#endif
 #include "harness/measure/measure.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "base/memory.h"
 #include "harness/measure/measure_private.h"
 
-static const char *const software[] = {"perf::CPU-CLOCK", "perf::TASK-CLOCK", "perf::PAGE-FAULTS",
-                                       "perf::CONTEXT-SWITCHES", "perf::CPU-MIGRATIONS"};
+const char *const sqa_counter_groups[] = {"software", "flops",  "cache",    "branch", "tlb",
+                                          "stalls",   "energy", "hardware", NULL};
+
 enum { CANDIDATES = 160, NAME = sizeof((struct sqa_counter_info *)0)->name };
 
 struct sqa_counters {
     const struct sqa_counter_source *source;
-    void *handle;
-    int n;
+    int n, passes, selected; /* selected: the pass that counts, -1 none */
     char names[SQA_COUNTERS_MAX][NAME];
+    int pass[SQA_COUNTERS_MAX]; /* ascending once the set is open */
+    int first[SQA_COUNTERS_MAX + 1];
+    void *handle[SQA_COUNTERS_MAX]; /* a pass each */
 };
 
-static volatile double sink;
+/* ---- which events ---- */
 
-static void compute(void)
-{
-    enum { N = 256, ROUNDS = 256 };
-    float a[N];
-    double d = 0;
-    uint32_t bits = 12345;
-    int taken = 0;
-    for (int i = 0; i < N; i++)
-        a[i] = (float)i;
-    for (int r = 0; r < ROUNDS; r++)
-        for (int i = 0; i < N; i++)
-            a[i] = a[i] * 0.999f + 0.5f;
-    for (int i = 0; i < 20000; i++) {
-        bits = bits * 1664525u + 1013904223u;
-        if (bits & 0x10000000u) {
-            taken++;
-            d = d * 0.5 + sink;
-        }
-    }
-    for (int i = 0; i < N; i++)
-        d += (double)a[i];
-    sink = d + taken;
-}
+/* A set in the making and what was left out of it: a short text, and all of it when missing is not NULL. */
+struct wish {
+    struct sqa_counters *c;
+    char *reason; /* [160] */
+    json_t *missing;
+};
 
-/* Page faults on fresh pages, then one read of every line after it was thrown out of the caches. */
-static void walk(void)
+static void left_out(const struct wish *w, const char *name, const char *why)
 {
-    enum { BYTES = 512 * 1024, PAGE = 4096, LINE = 64 };
-    char *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return;
-    madvise(p, BYTES, MADV_NOHUGEPAGE);
-    for (int i = 0; i < BYTES; i += PAGE)
-        ((volatile char *)p)[i] = 1;
-#if defined(__x86_64__)
-    for (int i = 0; i < BYTES; i += LINE)
-        _mm_clflush(p + i);
-    _mm_mfence();
-#endif
-    for (int i = 0; i < BYTES; i += LINE)
-        sink = sink + ((volatile char *)p)[i];
-    munmap(p, BYTES);
-}
-
-/* Two moves: to the last processor the thread may use and to the first, then the mask is as it was. */
-static void migrate(void)
-{
-    cpu_set_t all, one;
-    size_t first = CPU_SETSIZE, last = CPU_SETSIZE;
-    if (sched_getaffinity(0, sizeof all, &all) != 0)
-        return;
-    for (size_t i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET(i, &all)) {
-            first = first < CPU_SETSIZE ? first : i;
-            last = i;
-        }
-    if (first == last)
-        return;
-    for (int k = 0; k < 4; k++) {
-        CPU_ZERO(&one);
-        CPU_SET(k % 2 ? first : last, &one);
-        sched_setaffinity(0, sizeof one, &one);
-    }
-    sched_setaffinity(0, sizeof all, &all);
-}
-
-static void work(int portions)
-{
-    for (int i = 0; i < portions; i++) {
-        const struct timespec moment = {0, 1000};
-        compute();
-        walk();
-        migrate();
-        nanosleep(&moment, NULL);
-        nanosleep(&moment, NULL);
-    }
-}
-
-/* Whether the calling thread may run on one processor only; sets larger than cpu_set_t count as more. */
-static int one_processor(void)
-{
-    cpu_set_t all;
-    return sched_getaffinity(0, sizeof all, &all) == 0 && CPU_COUNT(&all) == 1;
-}
-
-static int may_be_zero(const char *name)
-{
-    return strcmp(name, "perf::CPU-MIGRATIONS") == 0 && one_processor();
-}
-
-/* One trial: 0 passed, 1 failed for good, 2 worth another try. */
-static int try_once(const struct sqa_counter_source *source, const char *name, char reason[160])
-{
-    long long first = 0, total = 0;
-    reason[0] = '\0';
-    void *h = source->open(&name, 1, reason);
-    if (!h) {
-        if (!reason[0])
-            snprintf(reason, 160, "%s refuses to open it", source->name);
-        return 1;
-    }
-    int failed = source->start(h) != 0;
-    if (!failed) {
-        work(1);
-        failed = source->read(h, &first) != 0;
-    }
-    if (!failed) {
-        work(4);
-        failed = source->read(h, &total) != 0;
-    }
-    source->close(h);
-    if (failed) {
-        snprintf(reason, 160, "opens but cannot be started and read");
-        return 1;
-    }
-    if (may_be_zero(name) && first >= 0 && total >= first)
-        return 0;
-    if (first <= 0) {
-        snprintf(reason, 160, "counted %lld in a trial", first);
-        return 1;
-    }
-    const long long second = total - first;
-    if (second / 2 >= first)
-        return 0;
-    snprintf(reason, 160, "does not grow with the work: %lld in a trial, %lld over four times the work", first,
-             second);
-    return 2;
-}
-
-static int passes(const struct sqa_counter_source *source, const char *name, char reason[160])
-{
-    int result = 2;
-    for (int i = 0; i < 3 && result == 2; i++)
-        result = try_once(source, name, reason);
-    return result == 0;
-}
-
-int sqa_counters_try(const struct sqa_counter_source *source, struct sqa_counter_info *out, int max)
-{
-    const int n = source->list(out, max);
-    for (int i = 0; i < n; i++) {
-        out[i].reason[0] = '\0';
-        out[i].available = passes(source, out[i].name, out[i].reason);
-        if (out[i].available)
-            out[i].reason[0] = '\0';
-    }
-    return n;
-}
-
-/* Adds "NAME: why; " to reason as far as it fits. */
-static void left_out(char reason[160], const char *name, const char *why)
-{
-    const size_t used = strlen(reason);
-    snprintf(reason + used, 160 - used, "%s%s: %s", used ? "; " : "", name, why);
+    const size_t used = strlen(w->reason);
+    snprintf(w->reason + used, 160 - used, "%s%s: %s", used ? "; " : "", name, why);
+    if (w->missing)
+        json_array_append_new(w->missing, json_pack("{s:s, s:s}", "name", name, "reason", why));
 }
 
 static int has(const struct sqa_counters *c, const char *name)
@@ -203,124 +51,241 @@ static int has(const struct sqa_counters *c, const char *name)
     return 0;
 }
 
-/* Puts an event that passes the trial on c's list. */
-static void want(struct sqa_counters *c, const char *name, char reason[160])
+/* Puts an event that passes the trial on the list. */
+static void want(const struct wish *w, const char *name)
 {
     char why[160];
-    if (has(c, name))
+    if (has(w->c, name))
         return;
-    if (c->n == SQA_COUNTERS_MAX)
-        left_out(reason, name, "too many events");
-    else if (!passes(c->source, name, why))
-        left_out(reason, name, why);
+    if (w->c->n == SQA_COUNTERS_MAX)
+        left_out(w, name, "too many events");
+    else if (!sqa_counter_passes(w->c->source, name, why))
+        left_out(w, name, why);
     else
-        snprintf(c->names[c->n++], NAME, "%s", name);
+        snprintf(w->c->names[w->c->n++], NAME, "%s", name);
 }
 
-int sqa_counter_is_software(const char *name)
+int sqa_counter_in_group(const struct sqa_counter_info *info, const char *group)
 {
-    for (size_t i = 0; i < sizeof software / sizeof software[0]; i++)
-        if (strcmp(software[i], name) == 0)
+    const size_t n = strlen(group);
+    if (strcmp(group, "hardware") == 0)
+        return !sqa_counter_in_group(info, "software") && !sqa_counter_in_group(info, "energy");
+    for (const char *p = info->groups; *p; p += strspn(p, " ")) {
+        const size_t word = strcspn(p, " ");
+        if (word == n && strncmp(p, group, n) == 0)
+            return 1;
+        p += word;
+    }
+    return 0;
+}
+
+static int is_group(const char *name)
+{
+    for (int i = 0; sqa_counter_groups[i]; i++)
+        if (strcmp(sqa_counter_groups[i], name) == 0)
             return 1;
     return 0;
 }
 
-/* A group stands for the source's candidates of its kind; any other name for itself. */
-static int want_names(struct sqa_counters *c, const char *names, char reason[160])
+/* The next name of a list "a, b,c" into buf; where the rest begins, or NULL at the end. Too long a name is cut, so it
+ * is none. */
+static const char *next_name(const char *p, char buf[NAME])
+{
+    for (buf[0] = '\0'; *p && !buf[0]; p += *p == ',') {
+        p += strspn(p, " ");
+        const size_t n = strcspn(p, ",");
+        snprintf(buf, NAME, "%.*s", (int)(n < NAME ? n : NAME - 1), p);
+        for (size_t end = strlen(buf); end > 0 && buf[end - 1] == ' ';)
+            buf[--end] = '\0';
+        p += n;
+    }
+    return buf[0] ? p : NULL;
+}
+
+/* A group stands for the source's candidates in it, less those that stand in for one that is there; any other name for
+ * itself. */
+static int want_names(const struct wish *w, const char *names)
 {
     struct sqa_counter_info *all = sqa_alloc_array(CANDIDATES, sizeof *all);
+    char name[NAME];
     if (!all) {
-        snprintf(reason, 160, "no memory");
+        snprintf(w->reason, 160, "no memory");
         return -1;
     }
-    const int n = c->source->list(all, CANDIDATES);
-    for (const char *p = names; *p;) {
-        char name[NAME];
-        const size_t length = strcspn(p, ",");
-        const size_t lead = strspn(p, " ");
-        if (length >= sizeof name)
-            left_out(reason, "a name", "longer than a counter's name can be");
-        else if (length > lead) {
-            snprintf(name, sizeof name, "%.*s", (int)(length - lead), p + lead);
-            const int soft = strcmp(name, "software") == 0, hard = strcmp(name, "hardware") == 0;
-            for (int i = 0; i < n && (soft || hard); i++)
-                if (sqa_counter_is_software(all[i].name) == soft)
-                    want(c, all[i].name, reason);
-            if (!soft && !hard)
-                want(c, name, reason);
-        }
-        p += length + (p[length] == ',');
+    const int n = w->c->source->list(all, CANDIDATES);
+    for (const char *p = names; (p = next_name(p, name)) != NULL;) {
+        const int group = is_group(name);
+        for (int i = 0; i < n && group; i++)
+            if (sqa_counter_in_group(&all[i], name) && !(all[i].instead[0] && has(w->c, all[i].instead)))
+                want(w, all[i].name);
+        if (!group)
+            want(w, name);
     }
     sqa_free(all);
     return 0;
 }
 
-/* Opens and starts the first n names as one group and sees that none of them stands still: an event that counts alone
- * may starve in a group. NULL with reason when it cannot. */
-static void *open_started(const struct sqa_counters *c, int n, char reason[160])
+enum sqa_status sqa_counters_check(const char *where, const char *names, struct sqa_err *err)
 {
-    const char *names[SQA_COUNTERS_MAX];
+    char name[NAME];
+    struct sqa_text groups = {0};
+    enum sqa_status status = SQA_OK;
+    size_t n = 0;
+    for (; sqa_counter_groups[n]; n++)
+        sqa_text_printf(&groups, "%s%s", n ? ", " : "", sqa_counter_groups[n]);
+    for (const char *p = names; (p = next_name(p, name)) != NULL && status == SQA_OK;) {
+        const char *capital = name + strcspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ:");
+        if (is_group(name) || *capital)
+            continue;
+        const char *near = sqa_nearest(name, sqa_counter_groups, n);
+        status =
+            sqa_fail(err, SQA_USAGE, "%s: --counters %.60s: no group%s%s%s; give %s, or names of events", where, name,
+                     near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", sqa_text_get(&groups));
+    }
+    sqa_text_clear(&groups);
+    return status;
+}
+
+/* ---- passes ---- */
+
+/* Opens and starts n names as one group and sees that none of them stands still: an event that counts alone may starve
+ * in a group. NULL with reason when it cannot. */
+static void *open_started(const struct sqa_counter_source *source, const char *const *names, int n, char reason[160])
+{
     long long values[SQA_COUNTERS_MAX] = {0};
-    for (int i = 0; i < n; i++)
-        names[i] = c->names[i];
     snprintf(reason, 160, "the group is refused");
-    void *h = c->source->open(names, n, reason);
+    void *h = source->open(names, n, reason);
     if (!h)
         return NULL;
-    int good = c->source->start(h) == 0;
+    int good = source->start(h) == 0;
     if (good) {
-        work(1);
-        good = c->source->read(h, values) == 0;
+        sqa_counter_work(1);
+        good = source->read(h, values) == 0;
     }
-    for (int i = 0; i < n && good; i++)
-        good = values[i] > 0 || may_be_zero(names[i]);
+    for (int i = 0; i < n && good && n > 1; i++)
+        good = values[i] > 0 || sqa_counter_may_be_zero(names[i]);
     if (good)
         return h;
-    c->source->close(h);
+    source->close(h);
     snprintf(reason, 160, "does not count beside the other events");
     return NULL;
 }
 
-struct sqa_counters *sqa_counters_open(const struct sqa_counter_source *source, const char *names, char reason[160])
+/* Names of pass p, and `more` behind them when it is not NULL; returns how many. */
+static int names_of_pass(const struct sqa_counters *c, int p, int known, const char *more, const char **names)
 {
+    int n = 0;
+    for (int i = 0; i < known; i++)
+        if (c->pass[i] == p)
+            names[n++] = c->names[i];
+    if (more)
+        names[n++] = more;
+    return n;
+}
+
+/* Finds the pass of event i, whose forerunners have theirs. */
+static void place(struct sqa_counters *c, int i)
+{
+    const char *names[SQA_COUNTERS_MAX];
     char why[160];
+    for (int p = 0; p < c->passes; p++) {
+        void *h = open_started(c->source, names, names_of_pass(c, p, i, c->names[i], names), why);
+        if (!h)
+            continue;
+        c->source->close(h);
+        c->pass[i] = p;
+        return;
+    }
+    c->pass[i] = c->passes++;
+}
+
+/* Puts the events in the order of their passes, so that a pass is read into one piece. */
+static void sort_by_pass(struct sqa_counters *c)
+{
+    char names[SQA_COUNTERS_MAX][NAME];
+    int n = 0;
+    memcpy(names, c->names, sizeof names);
+    for (int p = 0; p < c->passes; p++) {
+        c->first[p] = n;
+        for (int i = 0; i < c->n; i++)
+            if (c->pass[i] == p)
+                memcpy(c->names[n++], names[i], NAME);
+    }
+    c->first[c->passes] = n;
+    for (int p = 0; p < c->passes; p++)
+        for (int i = c->first[p]; i < c->first[p + 1]; i++)
+            c->pass[i] = p;
+}
+
+/* One pass when all fit together, else as many as it takes. */
+static int open_passes(struct sqa_counters *c, char reason[160])
+{
+    const char *names[SQA_COUNTERS_MAX];
+    char why[160];
+    c->passes = 1;
+    void *whole = open_started(c->source, names, names_of_pass(c, 0, c->n, NULL, names), why);
+    if (whole)
+        c->source->close(whole);
+    else
+        for (int i = 1; i < c->n; i++)
+            place(c, i);
+    sort_by_pass(c);
+    for (int p = 0; p < c->passes; p++) {
+        const int n = names_of_pass(c, p, c->n, NULL, names);
+        why[0] = '\0';
+        c->handle[p] = c->source->open(names, n, why);
+        if (!c->handle[p]) {
+            snprintf(reason, 160, "%s", why[0] ? why : "a pass that could be opened cannot be opened again");
+            return -1;
+        }
+    }
+    return sqa_counters_select(c, 0) == 0 ? 0 : (snprintf(reason, 160, "opens but cannot be started"), -1);
+}
+
+static struct sqa_counters *open_set(const struct sqa_counter_source *source, const char *names, char reason[160],
+                                     json_t *missing)
+{
     struct sqa_counters *c = sqa_alloc(sizeof *c);
+    const struct wish w = {c, reason, missing};
     reason[0] = '\0';
     if (!c) {
         snprintf(reason, 160, "no memory");
         return NULL;
     }
     c->source = source;
-    if (want_names(c, names, reason) != 0 || c->n == 0) {
-        if (!reason[0])
-            snprintf(reason, 160, "no event is named");
-        sqa_free(c);
-        return NULL;
+    c->selected = -1;
+    const int named = want_names(&w, names) == 0 && c->n > 0;
+    if (named && open_passes(c, reason) == 0)
+        return c;
+    if (!reason[0])
+        snprintf(reason, 160, "no event is named");
+    sqa_counters_close(c);
+    return NULL;
+}
+
+/* ---- for callers ---- */
+
+struct sqa_counters *sqa_counters_open(const struct sqa_counter_source *source, const char *names, char reason[160])
+{
+    return open_set(source, names, reason, NULL);
+}
+
+json_t *sqa_counters_json(const struct sqa_counter_source *source, const char *names)
+{
+    char reason[160];
+    json_t *missing = json_array(), *passes = json_array();
+    struct sqa_counters *c = open_set(source, names, reason, missing);
+    for (int p = 0; p < sqa_counters_passes(c); p++) {
+        json_t *events = json_array();
+        for (int i = c->first[p]; i < c->first[p + 1]; i++)
+            json_array_append_new(events, json_string(c->names[i]));
+        json_array_append_new(passes, events);
     }
-    c->handle = open_started(c, c->n, why);
-    /* The group does not work as a whole: keep, in order, every event that works beside those kept so far. */
-    const int wanted = c->handle ? 0 : c->n;
-    if (wanted)
-        c->n = 0;
-    for (int i = 0; i < wanted; i++) {
-        memmove(c->names[c->n], c->names[i], NAME);
-        void *h = open_started(c, c->n + 1, why);
-        if (h) {
-            c->n++;
-            source->close(h);
-        } else {
-            left_out(reason, c->names[c->n], why);
-        }
-    }
-    if (wanted && c->n)
-        c->handle = open_started(c, c->n, why);
-    if (!c->handle) {
-        if (!reason[0])
-            snprintf(reason, 160, "%s", why);
-        sqa_free(c);
-        return NULL;
-    }
-    return c;
+    json_t *o = json_pack("{s:s, s:o, s:o}", "asked", names, "passes", passes, "missing", missing);
+    if (o && !c)
+        json_object_set_new(o, "reason", json_string(reason));
+    sqa_counters_close(c);
+    return o;
 }
 
 int sqa_counters_n(const struct sqa_counters *c)
@@ -333,15 +298,39 @@ const char *sqa_counters_name(const struct sqa_counters *c, int i)
     return c && i >= 0 && i < c->n ? c->names[i] : NULL;
 }
 
+int sqa_counters_passes(const struct sqa_counters *c)
+{
+    return c ? c->passes : 0;
+}
+
+int sqa_counters_pass(const struct sqa_counters *c, int i)
+{
+    return c && i >= 0 && i < c->n ? c->pass[i] : -1;
+}
+
+int sqa_counters_select(struct sqa_counters *c, int pass)
+{
+    if (!c || pass < 0 || pass >= c->passes)
+        return -1;
+    if (pass == c->selected)
+        return 0;
+    if (c->selected >= 0)
+        c->source->stop(c->handle[c->selected]);
+    c->selected = c->source->start(c->handle[pass]) == 0 ? pass : -1;
+    return c->selected < 0 ? -1 : 0;
+}
+
 int sqa_counters_read(struct sqa_counters *c, long long *values)
 {
-    return c ? c->source->read(c->handle, values) : -1;
+    return c && c->selected >= 0 ? c->source->read(c->handle[c->selected], values + c->first[c->selected]) : -1;
 }
 
 void sqa_counters_close(struct sqa_counters *c)
 {
     if (!c)
         return;
-    c->source->close(c->handle);
+    for (int p = 0; p < c->passes; p++)
+        if (c->handle[p])
+            c->source->close(c->handle[p]);
     sqa_free(c);
 }

@@ -78,15 +78,6 @@ static json_t *measure(double seconds)
                      number(n.other_load, "/proc/stat cannot be read"), "noise", noise_json(&n));
 }
 
-static int any_hardware_counter(const json_t *env)
-{
-    const json_t *available = at(env, "counters.available");
-    for (size_t i = 0; i < json_array_size(available); i++)
-        if (!sqa_counter_is_software(json_string_value(json_array_get(available, i))))
-            return 1;
-    return 0;
-}
-
 /* Pairs that a change of 2 % needs: the session of 30 pairs, scaled. */
 static double pairs_for_two_percent(const json_t *m)
 {
@@ -120,7 +111,7 @@ static json_t *advice(const json_t *env, const json_t *m)
         {text_is(env, "smt", "on"), "two threads share a core (SMT): bind one thread to a core"},
         {json_is_number(at(env, "cpu_quota")), "a cgroup limits processor time: raise the quota"},
         {real_at(env, "clock_resolution_ns") > 1000, "the clock is coarse: time at least 1 ms a sample"},
-        {!any_hardware_counter(env),
+        {real_at(env, "counters.groups.hardware") == 0,
          "no hardware counter works here: count instructions with valgrind, or use a machine that has counters"},
         {core && (strcmp(core, "Generic") == 0 || strcmp(core, "Prescott") == 0),
          "OpenBLAS does not know this processor: set OPENBLAS_CORETYPE to a near relative"},

@@ -297,18 +297,32 @@ static json_t *libraries(void)
                      "openssl", OpenSSL_version(OPENSSL_VERSION), "libc", gnu_get_libc_version());
 }
 
+/* How many events of each group can be had. */
+static json_t *groups(const struct sqa_counter_info *all, int n)
+{
+    json_t *o = json_object();
+    for (int g = 0; sqa_counter_groups[g]; g++) {
+        int usable = 0;
+        for (int i = 0; i < n; i++)
+            usable += all[i].available && sqa_counter_in_group(&all[i], sqa_counter_groups[g]);
+        json_object_set_new(o, sqa_counter_groups[g], json_integer(usable));
+    }
+    return o;
+}
+
 static json_t *counters(void)
 {
     struct sqa_counter_info *all = sqa_alloc_array(CANDIDATES, sizeof *all);
     json_t *available = json_array(), *missing = json_array();
     int ok = all != NULL;
-    const int n = ok ? sqa_counters_try(&sqa_counter_papi, all, CANDIDATES) : 0;
+    const int n = ok ? sqa_counters_try(&sqa_counter_machine, all, CANDIDATES) : 0;
     for (int i = 0; i < n && ok; i++)
         ok = all[i].available ? json_array_append_new(available, json_string(all[i].name)) == 0
                               : json_array_append_new(missing, json_pack("{s:s, s:s}", "name", all[i].name, "reason",
                                                                          all[i].reason)) == 0;
+    json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "available", available, "missing", missing, "groups",
+                          groups(all, n), "components", sqa_papi_components());
     sqa_free(all);
-    json_t *o = json_pack("{s:o, s:o}", "available", available, "missing", missing);
     if (ok || !o)
         return o;
     json_decref(o);

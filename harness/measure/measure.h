@@ -32,34 +32,49 @@ struct sqa_switches { /* context switches of the calling process so far */
 struct sqa_switches sqa_switches_now(void);
 
 /* Counters. A set is opened from names; only events that a trial proved (they count, and they count more for more
- * work) are counted. The source is PAPI, or a fake one in tests. */
+ * work) are counted. Events that do not fit together are counted in passes, each over a repetition of the work: never
+ * multiplexed. The source is this machine, or a fake one in tests. */
 struct sqa_counter_info {
     char name[64];
     char help[128];
+    char groups[48];  /* groups that count it, separated by spaces; "": only "hardware" does */
+    char instead[64]; /* a group counts it only when it does not count this one; "": always */
     int available;
     char reason[160]; /* why not, "" when available */
 };
+extern const char *const sqa_counter_groups[]; /* "software", "flops", ...; ends with NULL */
+int sqa_counter_in_group(const struct sqa_counter_info *info, const char *group);
 struct sqa_counter_source { /* what PAPI is reduced to; tests bring their own */
     const char *name;
     /* Fills up to max entries with candidates; returns how many. available and reason are not set yet. */
     int (*list)(struct sqa_counter_info *out, int max);
     /* Opens one group of n events; returns a handle or NULL with reason. */
     void *(*open)(const char *const *names, int n, char reason[160]);
-    int (*start)(void *handle);
+    int (*start)(void *handle); /* again after stop; values begin anew */
+    void (*stop)(void *handle);
     int (*read)(void *handle, long long *values); /* totals since start; 0 on success */
     void (*close)(void *handle);
 };
-extern const struct sqa_counter_source sqa_counter_papi;
+extern const struct sqa_counter_source sqa_counter_papi, sqa_counter_energy; /* energy: powercap files */
+extern const struct sqa_counter_source sqa_counter_machine;                  /* both */
 /* Trial of every candidate: available and reason are set. Returns the count. */
 int sqa_counters_try(const struct sqa_counter_source *source, struct sqa_counter_info *out, int max);
-/* The events of `names` (comma separated; groups "software" and "hardware" are known) that pass the trial. NULL and
- * reason when none does. */
+/* USAGE when a word of `names` (comma separated) can be neither a group nor an event. */
+enum sqa_status sqa_counters_check(const char *where, const char *names, struct sqa_err *err) SQA_MUST_CHECK;
+/* The events of `names` (comma separated; see sqa_counter_groups) that pass the trial, the first pass counting. NULL
+ * and reason when none does; else reason names what was left out, as far as it fits. */
 struct sqa_counters;
 struct sqa_counters *sqa_counters_open(const struct sqa_counter_source *source, const char *names, char reason[160]);
 int sqa_counters_n(const struct sqa_counters *c);
-const char *sqa_counters_name(const struct sqa_counters *c, int i);
-int sqa_counters_read(struct sqa_counters *c, long long *values); /* running totals */
+const char *sqa_counters_name(const struct sqa_counters *c, int i); /* in the order of the passes */
+int sqa_counters_passes(const struct sqa_counters *c);
+int sqa_counters_pass(const struct sqa_counters *c, int i); /* the pass that counts event i */
+int sqa_counters_select(struct sqa_counters *c, int pass);  /* 0 when that pass counts now, and no other */
+int sqa_counters_read(struct sqa_counters *c,
+                      long long *values); /* running totals; of other passes' events nothing */
 void sqa_counters_close(struct sqa_counters *c);
+/* {"asked", "passes": [[events]], "missing": [{"name", "reason"}]}, opened for the purpose; NULL on no memory. */
+json_t *sqa_counters_json(const struct sqa_counter_source *source, const char *names);
 
 /* Environment of a run as a JSON object (new reference): cpu {model, logical, physical, isa, caches}, memory_bytes,
  * numa, os, kernel, hypervisor, governor, compiler, flags, libraries {openblas {version, core}, hwloc, papi, pcre2,

@@ -18,30 +18,49 @@
 #include "harness/measure/measure.h"
 #include "harness/measure/measure_private.h"
 
+#define EVERY "flops cache branch tlb stalls" /* what the other events of a group are set in relation to */
+
 static const struct event {
-    const char *name, *help;
+    const char *name, *groups, *instead, *help;
     int kernel; /* 1: a software event; 2: one that happens in the kernel only */
 } events[] = {
-    {"perf::CPU-CLOCK", "time of the processor given to the thread, ns (high resolution timer)", 1},
-    {"perf::TASK-CLOCK", "time of the processor given to the thread, ns (scheduler)", 1},
-    {"perf::PAGE-FAULTS", "page faults", 1},
-    {"perf::CONTEXT-SWITCHES", "context switches", 2},
-    {"perf::CPU-MIGRATIONS", "moves of the thread to another processor", 2},
-    {"PAPI_TOT_CYC", "cycles", 0},
-    {"PAPI_TOT_INS", "instructions completed", 0},
-    {"PAPI_L1_DCM", "level 1 data cache misses", 0},
-    {"PAPI_L2_TCM", "level 2 cache misses", 0},
-    {"PAPI_L3_TCM", "level 3 cache misses", 0},
-    {"PAPI_TLB_DM", "data translation lookaside buffer misses", 0},
-    {"PAPI_BR_INS", "branches", 0},
-    {"PAPI_BR_MSP", "branches mispredicted", 0},
-    {"PAPI_SP_OPS", "single precision operations", 0},
-    {"PAPI_DP_OPS", "double precision operations", 0},
-    {"PAPI_FP_OPS", "floating point operations", 0},
-    {"perf::CYCLES", "cycles, the kernel's generic event", 0},
-    {"perf::INSTRUCTIONS", "instructions, the kernel's generic event", 0},
-    {"perf::CACHE-MISSES", "last level cache misses, the kernel's generic event", 0},
-    {"perf::BRANCH-MISSES", "branches mispredicted, the kernel's generic event", 0},
+    {"perf::CPU-CLOCK", "software", "", "time of the processor given to the thread, ns (high resolution timer)", 1},
+    {"perf::TASK-CLOCK", "software", "", "time of the processor given to the thread, ns (scheduler)", 1},
+    {"perf::PAGE-FAULTS", "software", "", "page faults", 1},
+    {"perf::CONTEXT-SWITCHES", "software", "", "context switches", 2},
+    {"perf::CPU-MIGRATIONS", "software", "", "moves of the thread to another processor", 2},
+    {"PAPI_TOT_CYC", EVERY, "", "cycles", 0},
+    {"PAPI_TOT_INS", EVERY, "", "instructions completed", 0},
+    {"perf::CYCLES", EVERY, "PAPI_TOT_CYC", "cycles, the kernel's generic event", 0},
+    {"perf::INSTRUCTIONS", EVERY, "PAPI_TOT_INS", "instructions, the kernel's generic event", 0},
+    {"PAPI_SP_OPS", "flops", "", "single precision operations", 0},
+    {"PAPI_DP_OPS", "flops", "", "double precision operations", 0},
+    {"PAPI_FP_OPS", "flops", "PAPI_SP_OPS", "floating point operations", 0},
+    {"RETIRED_SSE_AVX_FLOPS:ANY", "flops", "PAPI_FP_OPS", "floating point operations, native event of AMD Zen", 0},
+    {"PAPI_L1_DCA", "cache", "", "level 1 data cache accesses", 0},
+    {"PAPI_L1_DCM", "cache", "", "level 1 data cache misses", 0},
+    {"perf::L1-DCACHE-LOADS", "cache", "PAPI_L1_DCA", "level 1 data cache loads, the kernel's generic event", 0},
+    {"perf::L1-DCACHE-LOAD-MISSES", "cache", "PAPI_L1_DCM", "level 1 load misses, the kernel's generic event", 0},
+    {"PAPI_L2_TCA", "cache", "", "level 2 cache accesses", 0},
+    {"PAPI_L2_TCM", "cache", "", "level 2 cache misses", 0},
+    {"PAPI_L2_DCM", "cache", "PAPI_L2_TCM", "level 2 data cache misses", 0},
+    {"PAPI_L3_TCA", "cache", "", "level 3 cache accesses", 0},
+    {"PAPI_L3_TCM", "cache", "", "level 3 cache misses", 0},
+    {"perf::CACHE-REFERENCES", "cache", "PAPI_L3_TCA", "last level cache accesses, the kernel's generic event", 0},
+    {"perf::CACHE-MISSES", "cache", "PAPI_L3_TCM", "last level cache misses, the kernel's generic event", 0},
+    {"PAPI_BR_INS", "branch", "", "branches", 0},
+    {"PAPI_BR_MSP", "branch", "", "branches mispredicted", 0},
+    {"perf::BRANCHES", "branch", "PAPI_BR_INS", "branches, the kernel's generic event", 0},
+    {"perf::BRANCH-MISSES", "branch", "PAPI_BR_MSP", "branches mispredicted, the kernel's generic event", 0},
+    {"PAPI_TLB_DM", "tlb", "", "data translation lookaside buffer misses", 0},
+    {"PAPI_TLB_IM", "tlb", "", "instruction translation lookaside buffer misses", 0},
+    {"perf::DTLB-LOAD-MISSES", "tlb", "PAPI_TLB_DM", "data TLB load misses, the kernel's generic event", 0},
+    {"perf::ITLB-LOAD-MISSES", "tlb", "PAPI_TLB_IM", "instruction TLB misses, the kernel's generic event", 0},
+    {"PAPI_RES_STL", "stalls", "", "cycles stalled on any resource", 0},
+    {"PAPI_STL_ICY", "stalls", "", "cycles in which no instruction is issued", 0},
+    {"PAPI_STL_CCY", "stalls", "", "cycles in which no instruction completes", 0},
+    {"perf::STALLED-CYCLES-FRONTEND", "stalls", "", "cycles without instructions to issue, generic event", 0},
+    {"perf::STALLED-CYCLES-BACKEND", "stalls", "PAPI_RES_STL", "cycles stalled on any resource, generic event", 0},
 };
 enum { N_EVENTS = sizeof events / sizeof events[0] };
 
@@ -88,9 +107,12 @@ static int change_sets(int by)
     return answer;
 }
 
-static void add_candidate(struct sqa_counter_info *out, const char *name, const char *help)
+static void add_candidate(struct sqa_counter_info *out, const char *name, const char *help, const char *groups,
+                          const char *instead)
 {
     memset(out, 0, sizeof *out);
+    snprintf(out->groups, sizeof out->groups, "%s", groups);
+    snprintf(out->instead, sizeof out->instead, "%s", instead);
     snprintf(out->name, sizeof out->name, "%.63s", name);
     snprintf(out->help, sizeof out->help, "%.127s", help);
 }
@@ -100,7 +122,7 @@ static int list(struct sqa_counter_info *out, int max)
 {
     int n = 0, code = PAPI_PRESET_MASK;
     for (; n < N_EVENTS && n < max; n++)
-        add_candidate(&out[n], events[n].name, events[n].help);
+        add_candidate(&out[n], events[n].name, events[n].help, events[n].groups, events[n].instead);
     if (!start_papi() || PAPI_enum_event(&code, PAPI_ENUM_FIRST) != PAPI_OK)
         return n;
     do {
@@ -111,7 +133,7 @@ static int list(struct sqa_counter_info *out, int max)
         for (int i = 0; i < N_EVENTS && !known; i++)
             known = strcmp(events[i].name, info.symbol) == 0;
         if (!known && n < max)
-            add_candidate(&out[n++], info.symbol, info.long_descr);
+            add_candidate(&out[n++], info.symbol, info.long_descr, "", "");
     } while (PAPI_enum_event(&code, PAPI_PRESET_ENUM_AVAIL) == PAPI_OK);
     return n;
 }
@@ -147,15 +169,22 @@ static int add(int set, const char *name)
     return PAPI_add_named_event(set, name);
 }
 
+static void stop(void *p)
+{
+    struct handle *h = p;
+    long long last[SQA_COUNTERS_MAX];
+    if (h->pid == getpid() && h->running)
+        PAPI_stop(h->set, last);
+    h->running = 0;
+}
+
 static void close_group(void *p)
 {
     struct handle *h = p;
     if (!h)
         return;
     if (h->pid == getpid()) {
-        long long last[SQA_COUNTERS_MAX];
-        if (h->running)
-            PAPI_stop(h->set, last);
+        stop(h);
         PAPI_cleanup_eventset(h->set);
         PAPI_destroy_eventset(&h->set);
         change_sets(-1);
@@ -213,11 +242,26 @@ static int read_group(void *p, long long *values)
     return h->pid == getpid() && PAPI_read(h->set, values) == PAPI_OK ? 0 : -1;
 }
 
+json_t *sqa_papi_components(void)
+{
+    json_t *all = json_array();
+    for (int i = 0; start_papi() && i < PAPI_num_components(); i++) {
+        const PAPI_component_info_t *c = PAPI_get_component_info(i);
+        const char *why = !c ? "" : c->disabled_reason[0] ? c->disabled_reason : "PAPI does not say";
+        if (c)
+            json_array_append_new(all, c->disabled
+                                           ? json_pack("{s:s, s:b, s:s}", "name", c->name, "usable", 0, "reason", why)
+                                           : json_pack("{s:s, s:b}", "name", c->name, "usable", 1));
+    }
+    return all;
+}
+
 const struct sqa_counter_source sqa_counter_papi = {
     .name = "papi",
     .list = list,
     .open = open_group,
     .start = start,
+    .stop = stop,
     .read = read_group,
     .close = close_group,
 };
