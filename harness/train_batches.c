@@ -4,11 +4,6 @@
 #include "harness/measure/measure.h"
 #include "harness/train_private.h"
 
-double sqa_seconds_since(int64_t start)
-{
-    return (double)(sqa_clock_wall() - start) * 1e-9;
-}
-
 static void feed_ints(struct sqa_plan *plan, const char *name, const int32_t *x)
 {
     const struct sqa_tensor *tensor = NULL;

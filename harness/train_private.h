@@ -4,7 +4,6 @@
 
 #include "harness/train.h"
 
-double sqa_seconds_since(int64_t start);
 /* n examples into t->batch, padded as the recipe says. */
 enum sqa_status sqa_train_fetch(struct sqa_trainer *t, enum sqa_split split, const uint32_t *index, int64_t n,
                                 struct sqa_err *err);

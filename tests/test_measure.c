@@ -17,8 +17,10 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "harness/measure/measure.h"
 #include "harness/measure/measure_private.h"
+#include "reports/stats.h"
 
 /* ---- clocks, memory, switches ---- */
 
@@ -193,19 +195,50 @@ static void test_binding(void **state)
 
 /* ---- doctor ---- */
 
+/* The interval of the median of 200 normal numbers holds 0 in 95 of 100 cases, and excludes 0 in 95 of 100 when they are
+ * shifted by what sqa_noise_powered says of an interval of 100. */
+static void test_power(void **state)
+{
+    (void)state;
+    enum { N = 200, TRIALS = 4000, BASE = 100 };
+    double x[N], width = 0;
+    int holds = 0, found = 0;
+    const size_t l = sqa_sign_rank(N), base_l = sqa_sign_rank(BASE);
+    for (int t = 0; t < TRIALS; t++) {
+        for (int i = 0; i < BASE; i++)
+            x[i] = 0.01 * sqa_random_normal(sqa_random_key(1, (uint64_t)t, "base"), (uint64_t)i);
+        sqa_sort_reals(x, BASE);
+        width += (x[BASE - 1 - base_l] - x[base_l]) / 2 / TRIALS;
+    }
+    const double change = log1p(sqa_noise_powered(width, BASE, N));
+    for (int t = 0; t < TRIALS; t++) {
+        for (int i = 0; i < N; i++)
+            x[i] = 0.01 * sqa_random_normal(sqa_random_key(1, (uint64_t)t, "power"), (uint64_t)i);
+        sqa_sort_reals(x, N);
+        holds += x[l] <= 0 && x[N - 1 - l] >= 0;
+        found += x[l] + change > 0;
+    }
+    assert_in_range(holds, TRIALS * 94 / 100, TRIALS * 97 / 100);
+    assert_in_range(found, TRIALS * 93 / 100, TRIALS * 97 / 100);
+}
+
 static void test_doctor_json(void **state)
 {
     (void)state;
-    static const char *const measured[] = {"copy_bytes_per_s", "sgemm_flops_per_s",     "second_thread_gain",
-                                           "steal_share",      "other_load_processors", "noise"};
+    static const char *const measured[] = {"memory_copy",     "product_flops_per_s",   "thread_gain",
+                                           "steal_share",     "other_load_processors", "noise",
+                                           "counter_reading", "clock_reading_ns"};
     struct sqa_err err;
     json_t *j = NULL;
     assert_int_equal(sqa_doctor(0.1, NULL, &j, &err), SQA_OK);
     const json_t *m = json_object_get(j, "measured");
     for (size_t i = 0; i < sizeof measured / sizeof measured[0]; i++)
         assert_non_null(json_object_get(m, measured[i]));
-    assert_true(json_number_value(json_object_get(m, "sgemm_flops_per_s")) > 1e6);
-    assert_true(json_number_value(json_object_get(m, "copy_bytes_per_s")) > 1e6);
+    assert_true(sqa_doctor_real(m, "product_flops_per_s.f32") > 1e6);
+    assert_true(sqa_doctor_real(m, "product_flops_per_s.f64") > 1e6);
+    assert_true(sqa_doctor_real(json_array_get(json_object_get(m, "memory_copy"), 0), "bytes_per_s") > 1e6);
+    assert_true(sqa_doctor_real(m, "noise.one_minute.pairs") > 10);
+    assert_true(sqa_doctor_real(m, "noise.one_minute.change") > 0);
     const json_t *noise = json_object_get(m, "noise"), *changes = json_object_get(noise, "smallest_change");
     assert_true(json_integer_value(json_object_get(noise, "pairs")) >= 10);
     assert_int_equal(json_array_size(changes), SQA_NOISE_SIZES);
@@ -242,17 +275,18 @@ static void test_rates_without_memory(void **state)
 {
     (void)state;
     struct sqa_noise noise;
+    struct sqa_gain gain[SQA_GAINS];
     double bytes;
     for (long n = 1; n <= 2; n++) {
         sqa_alloc_fail_at(n);
         assert_int_equal(sqa_noise_test(0.01, &noise), -1);
         sqa_alloc_fail_at(n);
-        assert_true(isnan(sqa_rate_copy(&bytes)));
+        assert_true(isnan(sqa_rate_copy(1, &bytes)));
         sqa_alloc_fail_at(n);
-        assert_true(isnan(sqa_second_thread_gain()));
+        assert_int_equal(sqa_thread_gains(gain, SQA_GAINS), 0);
     }
     sqa_alloc_fail_at(1);
-    assert_true(isnan(sqa_rate_sgemm()));
+    assert_true(isnan(sqa_rate_product(SQA_PRODUCT_F32)));
     sqa_alloc_fail_at(0);
 }
 
@@ -267,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_environment_without_memory),
         cmocka_unit_test(test_binding),
+        cmocka_unit_test(test_power),
         cmocka_unit_test(test_doctor_refuses),
         cmocka_unit_test(test_doctor_json),
         cmocka_unit_test(test_doctor_text),

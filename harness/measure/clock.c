@@ -16,6 +16,11 @@ int64_t sqa_clock_wall(void)
     return now(CLOCK_MONOTONIC);
 }
 
+double sqa_seconds_since(int64_t wall)
+{
+    return (double)(sqa_clock_wall() - wall) * 1e-9;
+}
+
 int64_t sqa_clock_thread(void)
 {
     return now(CLOCK_THREAD_CPUTIME_ID);
@@ -38,4 +43,18 @@ double sqa_clock_resolution_ns(void)
         last = t;
     }
     return least == INT64_MAX ? (double)NAN : (double)least;
+}
+
+double sqa_clock_cost_ns(void)
+{
+    enum { BATCH = 1000 };
+    double least = (double)INFINITY;
+    for (int i = 0; i < 50; i++) {
+        const int64_t start = sqa_clock_wall();
+        int64_t last = start;
+        for (int k = 0; k < BATCH; k++)
+            last = sqa_clock_wall();
+        least = fmin(least, (double)(last - start) / BATCH);
+    }
+    return least;
 }

@@ -112,6 +112,29 @@ static json_t *cpuinfo(const char *key)
     return sqa_absent("/proc/cpuinfo does not say");
 }
 
+static double cpuinfo_number(const char *key)
+{
+    json_t *v = cpuinfo(key);
+    const double number = json_is_string(v) ? strtod(json_string_value(v), NULL) : 0;
+    json_decref(v);
+    return number > 0 ? number : (double)NAN;
+}
+
+static double most_mhz(void)
+{
+    char buf[32];
+    if (sqa_small_file("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", buf, sizeof buf) != 0)
+        return (double)NAN;
+    const double khz = strtod(buf, NULL);
+    return khz > 0 ? khz / 1000 : (double)NAN;
+}
+
+static json_t *numa_nodes(void)
+{
+    json_t *nodes = sqa_numa_json();
+    return nodes ? nodes : sqa_absent("hwloc loads no topology");
+}
+
 static json_t *hypervisor(void)
 {
 #if defined(__x86_64__)
@@ -394,6 +417,7 @@ json_t *sqa_environment(int with_counters)
         {"memory_bytes", whole(sqa_proc_number("/proc/meminfo", "MemTotal:") * 1024, "/proc/meminfo does not say")},
         {"memory_available_bytes", whole(sqa_memory_available(), "/proc/meminfo does not say")},
         {"numa", numa},
+        {"numa_nodes", numa_nodes()},
         {"os", os_name()},
         {"kernel", named ? json_string(u.release) : sqa_absent("uname fails")},
         {"machine", named ? json_string(u.machine) : sqa_absent("uname fails")},
@@ -402,6 +426,8 @@ json_t *sqa_environment(int with_counters)
         {"governor", file_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", no_cpufreq)},
         {"turbo",
          onoff("/sys/devices/system/cpu/cpufreq/boost", "/sys/devices/system/cpu/intel_pstate/no_turbo", no_cpufreq)},
+        {"mhz_now", number(cpuinfo_number("cpu MHz"), "/proc/cpuinfo does not say")},
+        {"mhz_max", number(most_mhz(), no_cpufreq)},
         {"smt", onoff("/sys/devices/system/cpu/smt/active", NULL, "the kernel does not say")},
         {"clock_source",
          file_text("/sys/devices/system/clocksource/clocksource0/current_clocksource", "the kernel does not say")},

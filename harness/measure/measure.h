@@ -15,10 +15,13 @@
 #include "base/text.h"
 
 /* Clocks, nanoseconds. */
-int64_t sqa_clock_wall(void);         /* CLOCK_MONOTONIC */
-int64_t sqa_clock_thread(void);       /* CPU time of the calling thread */
-int64_t sqa_clock_process(void);      /* CPU time of all threads of the process */
-double sqa_clock_resolution_ns(void); /* smallest step seen between two readings of the wall clock */
+int64_t sqa_clock_wall(void);           /* CLOCK_MONOTONIC */
+double sqa_seconds_since(int64_t wall); /* from a reading of the wall clock until now */
+int64_t sqa_clock_thread(void);         /* CPU time of the calling thread */
+int64_t sqa_clock_process(void);        /* CPU time of all threads of the process */
+double sqa_clock_resolution_ns(void);   /* smallest step seen between two readings of the wall clock */
+
+double sqa_clock_cost_ns(void); /* of one reading of the wall clock, least of several batches */
 
 /* Memory of the calling process, bytes; NaN where the kernel does not say. */
 double sqa_rss_now(void);

@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+#include "base/text.h"
+
 /* system.c */
 
 /* First size - 1 bytes of a small file of /proc or /sys, 0-terminated, trailing white space cut; 0, or -1 and "". */
@@ -38,6 +40,8 @@ json_t *sqa_papi_components(void); /* [{"name", "usable", and why not as "reason
 
 /* topology.c */
 
+json_t *sqa_numa_json(void); /* [{"node", "processors": "0-3", "memory_bytes"}]; NULL when hwloc cannot say */
+
 /* {"logical", "physical", "sockets", "numa", "caches": [{"level", "kind", "bytes", "line", "shared_by", "count"}]};
  * NULL when hwloc cannot say or on no memory. */
 json_t *sqa_topology_json(void);
@@ -51,15 +55,38 @@ json_t *sqa_absent(const char *reason); /* {"value": null, "reason": reason} */
 
 /* rates.c: short measurements of doctor. NaN when there was no memory or no processor for them. */
 
-double sqa_rate_copy(double *buffer_bytes); /* bytes read + written a second, one thread, best of several */
-double sqa_rate_sgemm(void);                /* float operations a second, 512 x 512 x 512, best of several */
-double sqa_second_thread_gain(void);        /* work done by two threads over work done by one, in the same time */
+struct sqa_kernels;
+/* n x n matrices of one product, in one block of the caller's sqa_free. */
+struct sqa_product {
+    const struct sqa_kernels *kernels;
+    void *block, *a, *b, *c;
+    int64_t n;
+};
+int sqa_product_open(struct sqa_product *p, int64_t n, const struct sqa_kernels *kernels, size_t real); /* 0, -1 */
+void sqa_product_run(struct sqa_product *p, int times);
+int sqa_product_times(struct sqa_product *p, double ns); /* times such that it takes about ns */
+
+/* Bytes read + written a second by that many bound threads, best of several. */
+double sqa_rate_copy(int threads, double *buffer_bytes);
+enum sqa_product_type { SQA_PRODUCT_F32, SQA_PRODUCT_F64, SQA_PRODUCT_BF16, SQA_PRODUCT_TYPES };
+double sqa_rate_product(enum sqa_product_type type); /* operations a second, 512 x 512 x 512, one thread, best */
+
+enum { SQA_GAIN_THREADS = 64, SQA_GAINS = 16 };
+struct sqa_gain {
+    int threads;
+    double gain; /* work of that many bound threads over work of one, in the same time */
+};
+/* For 2, 3, 4, 6 ... processors, to all or 64; returns how many were measured. */
+int sqa_thread_gains(struct sqa_gain *out, int max);
+
+/* noise.c */
 
 enum { SQA_NOISE_SIZES = 4 };
 extern const int sqa_noise_sizes[SQA_NOISE_SIZES]; /* pairs of a session; 300 at most */
 
 struct sqa_noise {
     int64_t pairs;
+    double seconds;   /* that they took */
     double sample_ns; /* median */
     double p99_over_median;
     double median_log;                  /* median |ln(B / A)|, wall clock */
@@ -72,5 +99,20 @@ struct sqa_noise {
 int sqa_noise_test(double seconds, struct sqa_noise *out);
 /* Smallest relative change that a session of sqa_noise_sizes[size] pairs tells from none: twice the half-width. */
 double sqa_noise_change(const struct sqa_noise *noise, int size);
+/* Smallest relative change of which that many pairs more surely than 95 in 100 say that it is one, scaled from the
+ * half-width of a session of `pairs`; and the same for the pairs of one minute. */
+double sqa_noise_powered(double half_width, double pairs, double more_pairs);
+double sqa_noise_minute(const struct sqa_noise *noise, double *pairs);
+/* The 95 % interval of the median of n sorted values is x[l] to x[n - 1 - l], l from the binomial (n, 1/2); below 6
+ * values there is no such interval and the whole range stands for it. */
+size_t sqa_sign_rank(size_t n);
+
+/* doctor.c, doctor_advice.c, doctor_text.c */
+
+const json_t *sqa_doctor_at(const json_t *o,
+                            const char *path);             /* "a.b.c" of an object; NULL when a step is missing */
+double sqa_doctor_real(const json_t *o, const char *path); /* NaN when it is no number */
+json_t *sqa_doctor_advice(const json_t *env, const json_t *measured); /* an array of sentences, never empty */
+void sqa_doctor_text(struct sqa_text *text, const json_t *facts);
 
 #endif

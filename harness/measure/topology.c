@@ -136,3 +136,18 @@ double sqa_last_cache_bytes(void)
     }
     return bytes;
 }
+
+json_t *sqa_numa_json(void)
+{
+    if (!loaded())
+        return NULL;
+    json_t *nodes = json_array();
+    for (int i = 0; i < hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE); i++) {
+        hwloc_obj_t o = hwloc_get_obj_by_type(topology, HWLOC_OBJ_NUMANODE, (unsigned)i);
+        char processors[256] = "";
+        hwloc_bitmap_list_snprintf(processors, sizeof processors, o->cpuset);
+        json_array_append_new(nodes, json_pack("{s:i, s:s, s:I}", "node", (int)o->os_index, "processors", processors,
+                                               "memory_bytes", (json_int_t)o->attr->numanode.local_memory));
+    }
+    return nodes;
+}
