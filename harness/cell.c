@@ -25,13 +25,19 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
-static void set_up(const struct sqa_run_plan *p)
+/* bound: gets where threads run, nothing when they run anywhere. */
+static enum sqa_status set_up(const struct sqa_child *c, bool training, struct sqa_text *bound, struct sqa_err *err)
 {
+    const struct sqa_run_plan *p = c->plan;
+    const int threads = c->cell->threads > 1 ? (int)c->cell->threads : 1;
+    const int jobs = training && p->jobs > 1 ? (int)p->jobs : 1;
     struct sigaction a = {.sa_handler = on_signal};
     sigaction(SIGTERM, &a, NULL);
     signal(SIGINT, SIG_IGN); /* the parent decides */
     signal(SIGPIPE, SIG_IGN);
     sqa_alloc_limit(p->memory < 0x1p62 ? (size_t)p->memory : 0);
+    return p->bind && *p->bind ? sqa_bind_team(p->bind, jobs * threads, c->slot * threads, threads, bound, err)
+                               : SQA_OK;
 }
 
 void sqa_cell_set_number(json_t *o, int column, double v)
@@ -278,8 +284,10 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     const bool trial = sqa_cell_is_trial(c->cell), each = c->plan->examples && !trial;
     char checkpoint[4096];
     json_t *o = json_object();
-    set_up(c->plan);
-    enum sqa_status status = open_trainer(c, 1, &arena, &t, err);
+    struct sqa_text bound = {0};
+    enum sqa_status status = set_up(c, true, &bound, err);
+    if (status == SQA_OK)
+        status = open_trainer(c, 1, &arena, &t, err);
     snprintf(checkpoint, sizeof checkpoint, "%s/parts/%s.part/checkpoint", c->dir, c->cell->key);
     if (status == SQA_OK && !c->cell->floor) {
         t->key = c->cell->key;
@@ -296,6 +304,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     if (status == SQA_OK) {
         put_scores(o, &valid, &test);
         put_model(o, t);
+        sqa_cell_set_text(o, SQA_CELLS_bind, sqa_text_get(&bound));
         if (!c->cell->floor) {
             put_training(o, t, start);
             put_padding(o, sqa_trainer_padding(t), (double)t->real_positions / (double)t->positions);
@@ -317,6 +326,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
         fflush(c->out);
     }
     json_decref(o);
+    sqa_text_clear(&bound);
     sqa_text_clear(&examples.text);
     sqa_trainer_close(t);
     sqa_arena_clear(&arena);
@@ -343,6 +353,7 @@ struct meter {
     int n, room;
     struct sqa_counters *counters;
     char reason[160];
+    struct sqa_text bound;
 };
 
 /* A step: one token, or all micro-batches; a pass of the plan. */
@@ -618,6 +629,7 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
     struct sqa_text samples = {0}, ops = {0};
     json_t *o = json_object();
     put_model(o, m->t);
+    sqa_cell_set_text(o, SQA_CELLS_bind, sqa_text_get(&m->bound));
     if (m->by_steps)
         put_steps(o, m);
     put_cost(o, m); /* memory first: profiling is not part of it */
@@ -695,8 +707,9 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
     struct sqa_arena arena = {0};
     struct meter m = {.mode = strcmp(phase, "train") == 0 ? SQA_MODE_TRAIN : SQA_MODE_INFER,
                       .by_steps = strcmp(phase, "step") == 0};
-    set_up(c->plan);
-    enum sqa_status status = open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);
+    enum sqa_status status = set_up(c, false, &m.bound, err);
+    if (status == SQA_OK)
+        status = open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);
     if (status == SQA_OK)
         status = m.by_steps ? prepare_steps(&m, err) : sqa_trainer_prepare(m.t, m.mode, &m.plan, err);
     if (status == SQA_OK && *c->plan->counters)
@@ -708,6 +721,7 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
     if (m.counters)
         sqa_counters_close(m.counters);
     sqa_free(m.samples);
+    sqa_text_clear(&m.bound);
     sqa_stepper_close(&m.stepper);
     sqa_trainer_close(m.t);
     sqa_arena_clear(&arena);

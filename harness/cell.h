@@ -23,6 +23,7 @@ struct sqa_child {
     const char *dir;
     const struct sqa_run_plan *plan;
     const struct sqa_cell *cell;
+    int slot; /* of the cells that train at the same time, from 0 */
     FILE *in, *out;
 };
 enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err) SQA_MUST_CHECK;

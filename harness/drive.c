@@ -146,7 +146,8 @@ static void draw_training(struct drive *d)
 static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const char *phase, struct sqa_err *err)
 {
     int down[2], up[2];
-    char log[4096], part[4000];
+    char log[4096], part[4000], slot[16];
+    snprintf(slot, sizeof slot, "%d", phase ? 0 : (int)(c - d->children));
     snprintf(part, sizeof part, "%s/parts/%s.part", d->dir, d->p->cells[cell].key);
     enum sqa_status status = sqa_make_dirs(part, err);
     if (status != SQA_OK)
@@ -170,7 +171,7 @@ static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const c
         if (file >= 0)
             dup2(file, 2);
         execl("/proc/self/exe", "seqarena", "cell", d->dir, d->p->cells[cell].key, phase ? phase : "fit",
-              d->p->data_dir ? d->p->data_dir : "", (char *)NULL);
+              d->p->data_dir ? d->p->data_dir : "", slot, (char *)NULL);
         _exit(4);
     }
     close(down[0]);

@@ -168,6 +168,8 @@ void sqa_completion(struct sqa_text *out)
     sqa_text_add(out, "\"\n  else\n    case $prev in\n"
                       "      --model) words=$(seqarena list models --names 2>/dev/null) ;;\n"
                       "      --task) words=$(seqarena list tasks --names 2>/dev/null) ;;\n"
+                      "      --bind) words=\"compact spread none\" ;;\n"
+                      "      --counters) words=\"software flops cache branch tlb stalls energy hardware\" ;;\n"
                       "      --scale) words=$(seqarena list recipes --names 2>/dev/null) ;;\n"
                       "      -o|--output|--data|--weights|--input) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
                       "      *) case ${COMP_WORDS[1]} in\n");

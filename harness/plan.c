@@ -400,6 +400,8 @@ enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct 
         hash = sqa_hash(p->cells[i].key, strlen(p->cells[i].key), hash);
     if (p->recompute && *p->recompute)
         hash = sqa_hash(p->recompute, strlen(p->recompute), hash);
+    if (p->bind && *p->bind)
+        hash = sqa_hash(p->bind, strlen(p->bind), hash ^ 1);
     p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
     return p->hash ? SQA_OK : no_memory(err);
 }
@@ -497,6 +499,7 @@ static const struct member plan_members[] = {
     {"keep_weights", 'n', offsetof(struct sqa_run_plan, keep_weights)},
     {"counters", 't', offsetof(struct sqa_run_plan, counters)},
     {"recompute", 'o', offsetof(struct sqa_run_plan, recompute)},
+    {"bind", 'o', offsetof(struct sqa_run_plan, bind)},
 };
 enum {
     CELL_MEMBERS = sizeof cell_members / sizeof cell_members[0],

@@ -37,6 +37,7 @@ struct sqa_run_plan {
     int64_t jobs;          /* cells trained at the same time */
     int examples, profile, keep_weights;
     const char *counters, *data_dir;
+    const char *bind;      /* where threads run (measure/place.h); "" or NULL: anywhere */
     const char *recompute; /* cheap, off or blocks (engine/graph.h); "" is cheap */
     int left_out;          /* cells of models chosen by a pattern that do not take the task; not in run.json */
     int n, capacity;

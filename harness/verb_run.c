@@ -13,7 +13,7 @@
 
 struct options {
     struct sqa_selection s;
-    const char *output, *data, *phase, *counters, *recompute;
+    const char *output, *data, *phase, *counters, *recompute, *bind;
     double budget, memory, checkpoint;
     int64_t rounds, jobs;
     int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights;
@@ -47,8 +47,16 @@ struct options {
          0,                                                                                                           \
          SQA_OPTION_TEXT,                                                                                             \
          "NAMES",                                                                                                     \
-         "counters of each sample: flops,cache,branch,tlb,stalls,software,energy,hardware or names",                  \
+         "counters of each sample: software,flops,cache,branch,tlb,stalls,energy or names",                           \
          AT(counters),                                                                                                \
+         0,                                                                                                           \
+         0},                                                                                                          \
+        {"bind",                                                                                                      \
+         0,                                                                                                           \
+         SQA_OPTION_TEXT,                                                                                             \
+         "HOW",                                                                                                       \
+         "threads to processors: compact, spread, none (default) or a set such as 0-3,8",                             \
+         AT(bind),                                                                                                    \
          0,                                                                                                           \
          0},                                                                                                          \
         {"recompute",                                                                                                 \
@@ -176,6 +184,7 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
         .keep_weights = o->keep_weights,
         .counters = o->counters ? o->counters : "",
         .recompute = o->recompute && strcmp(o->recompute, "cheap") != 0 ? o->recompute : "",
+        .bind = o->bind && strcmp(o->bind, "none") != 0 ? o->bind : "",
         .data_dir = o->data,
     };
     const struct sqa_drive_options drive = {.dir = o->output,
@@ -190,6 +199,8 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
     if (!sqa_recompute_find(o->recompute, &mode))
         return sqa_fail(err, SQA_USAGE, "%s: --recompute %.50s; give cheap, blocks or off", p.verb, o->recompute);
     status = sqa_counters_check(p.verb, p.counters, err);
+    if (status == SQA_OK && o->bind && strcmp(o->bind, "none") != 0)
+        status = sqa_bind_check(p.verb, o->bind, (int)((p.jobs > 1 ? p.jobs : 1) * o->s.threads), err);
     if (status == SQA_OK)
         status = parse_phases(o->phase, wanted, err);
     o->s.step = wanted[SQA_PHASE_STEP];
@@ -248,6 +259,11 @@ const struct sqa_verb sqa_verb_bench = {
     .more =
         "Without a task: random tokens, vocabulary 32, 10 classes, lite sizes, no dropout. Children of all cells\n"
         "live together and get turns in rotation; every sample is kept in samples.csv.\n\n"
+        "--bind compact keeps threads together, spread gives each a core of its own, 0,2 puts thread 0 on processor "
+        "0 "
+        "and\n"
+        "thread 1 on 2; rows say where threads ran. --counters takes groups and PAPI names; events that do not fit\n"
+        "together are counted in passes. See docs/measurement.md and seqarena list counters.\n\n"
         "--phase step times one token by the recurrent form of the model (a key-value cache of transformer), at\n"
         "the last of --lengths positions, with a state of random numbers in place of the tokens before it; models "
         "are\n"
@@ -259,7 +275,7 @@ const struct sqa_verb sqa_verb_bench = {
     .run = run_bench,
 };
 
-/* The child: seqarena cell DIR KEY fit|train|infer|step DATA */
+/* The child: seqarena cell DIR KEY fit|train|infer|step DATA SLOT */
 static enum sqa_status run_cell(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     struct sqa_run_plan p = {0};
@@ -270,7 +286,12 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
         const char *data = operands->n > 3 ? operands->at[3] : "";
         p.data_dir = *data ? data : NULL;
         struct sqa_cell *cell = sqa_plan_find(&p, operands->at[1]);
-        const struct sqa_child c = {.dir = operands->at[0], .plan = &p, .cell = cell, .in = stdin, .out = stdout};
+        const struct sqa_child c = {.dir = operands->at[0],
+                                    .plan = &p,
+                                    .cell = cell,
+                                    .slot = operands->n > 4 ? atoi(operands->at[4]) : 0,
+                                    .in = stdin,
+                                    .out = stdout};
         char row[32];
         if (!cell)
             status = sqa_fail(err, SQA_INPUT, "%s: no cell %s; see cells.csv", c.dir, operands->at[1]);
@@ -293,10 +314,10 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
 
 const struct sqa_verb sqa_verb_cell = {
     .name = "cell",
-    .usage = "DIR KEY fit|train|infer|step [DATA]",
+    .usage = "DIR KEY fit|train|infer|step [DATA [SLOT]]",
     .help = "one cell of a run (what run starts)",
     .run = run_cell,
     .operands_min = 3,
-    .operands_max = 4,
+    .operands_max = 5,
     .hidden = 1,
 };

@@ -87,7 +87,8 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(trial, "setting tried, such as rate=0.001, when this cell belongs to a search: no test; else empty")           \
     X(trials, "trials of which the one with the best validation gave a setting of this row")                         \
     X(counters, "name=value;... of counters, a step: median of samples, of the thread that times")                   \
-    X(counter_passes, "passes that the counters needed; each counts some of them, over samples of its own")
+    X(counter_passes, "passes that the counters needed; each counts some of them, over samples of its own")          \
+    X(bind, "processors that threads 0, 1, ... were bound to, and where memory lies; empty: not bound")
 
 #define SQA_SAMPLES_COLUMNS(X)                                    \
     X(schema, "version of this table")                            \

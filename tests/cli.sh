@@ -121,6 +121,10 @@ fails 2 "'0' is no length" bench --model transformer --lengths 0
 fails 2 "'abc' is no length" bench --model transformer --lengths 1K,abc
 fails 2 -- '--seconds x; give a time' doctor --seconds x
 fails 2 -- '--counters flop: no group \(did you mean flops' bench --model transformer --counters flop
+fails 2 -- '--bind close; give compact, spread, none or processors' bench --model transformer --bind close
+fails 2 -- '--bind 3-1; give compact' run --model transformer --task $small --bind 3-1
+fails 2 -- '--bind 99999: this process may not use processor 99999' bench --model transformer --bind 99999
+fails 2 -- '--bind compact: [0-9]* processors? for 1024 threads; lower --threads' bench --model transformer --threads 1024 --bind compact
 fails 2 -- '--counters cach: no group .*or names of events' run --model transformer --task $small --counters software,cach
 
 # Patterns: PCRE2 says what is wrong and where
@@ -477,6 +481,14 @@ if [ -n "$(csv_columns counted/cells.csv counter_passes | head -1)" ]; then
 else
     skip 'counters in a report' 'no event can be counted here'
 fi
+
+# Binding: the row says where threads ran
+
+works '' bench --model transformer:dim=8,layers=1 --lengths 64 --batch 1 --rounds 1 -q --bind spread -o bound
+is 'run.json says how threads are bound' grep -q '"bind": "spread"' bound/run.json
+is 'rows of bound threads name processors' test "$(csv_columns bound/cells.csv bind | grep -c '^[0-9]')" = 2
+works '' bench --model transformer:dim=8,layers=1 --lengths 64 --batch 1 --rounds 1 -q --bind none -o unbound
+is 'rows of unbound threads name none' test -z "$(csv_columns unbound/cells.csv bind | tr -d '\n')"
 
 # Memory
 

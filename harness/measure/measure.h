@@ -89,6 +89,15 @@ json_t *sqa_environment(int with_counters);
 int sqa_processors(void);
 int sqa_bind_thread(int i); /* 1 when bound */
 
+/* Binding of the threads of a cell. how: "compact", "spread" or processors such as "0-3,8" (measure/place.h); of the
+ * places for `processors` threads a cell takes those from `first` on. check refuses (USAGE) what cannot be had, before
+ * anything runs; team binds the calling thread and its OpenMP threads, and appends what it did to `done`, such as
+ * "0 2" with what becomes of memory where there are NUMA nodes. */
+enum sqa_status sqa_bind_check(const char *where, const char *how, int processors,
+                               struct sqa_err *err) SQA_MUST_CHECK;
+enum sqa_status sqa_bind_team(const char *how, int processors, int first, int threads, struct sqa_text *done,
+                              struct sqa_err *err) SQA_MUST_CHECK;
+
 /* The report of `doctor`: human text, or a JSON object when json is not NULL. seconds bounds the noise test. */
 enum sqa_status sqa_doctor(double seconds, struct sqa_text *text, json_t **json, struct sqa_err *err);
 

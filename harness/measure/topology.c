@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "harness/measure/measure_private.h"
+#include "harness/measure/place.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static hwloc_topology_t topology; /* NULL when hwloc cannot load one */
@@ -40,6 +41,14 @@ static int loaded(void)
 {
     pthread_once(&once, load);
     return topology != NULL;
+}
+
+int sqa_topology(hwloc_topology_t *t, hwloc_const_bitmap_t *of_process)
+{
+    const int there = loaded();
+    *t = topology;
+    *of_process = given;
+    return there;
 }
 
 int sqa_processors(void)
