@@ -562,6 +562,20 @@ static enum sqa_status finish_unmeasured(struct drive *d, bool trials, struct sq
     return status;
 }
 
+/* OpenMP threads that wait spin for milliseconds before they sleep. Where others want the processors, that is the time
+ * of those for whom they wait; then they sleep at once, unless the user chose. A quiet machine is left as it is. The
+ * runtime reads the variable when a program starts: this is for the children. */
+static void choose_waiting(const struct sqa_run_plan *p)
+{
+    int64_t threads = 1;
+    for (int i = 0; i < p->n; i++)
+        threads = p->cells[i].threads > threads ? p->cells[i].threads : threads;
+    if (threads == 1 || getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
+        return;
+    if (sqa_others_running() + threads * (p->jobs > 1 ? p->jobs : 1) > sysconf(_SC_NPROCESSORS_ONLN))
+        setenv("OMP_WAIT_POLICY", "passive", 1);
+}
+
 enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options *o, struct sqa_err *err)
 {
     struct drive *d = sqa_alloc(sizeof *d);
@@ -582,6 +596,7 @@ enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options
         goto out;
     }
     setenv("OPENBLAS_NUM_THREADS", "1", 1); /* children: no idle threads with buffers of their own */
+    choose_waiting(p);                      /* before run.json, which has the variable then */
     signal(SIGPIPE, SIG_IGN);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);

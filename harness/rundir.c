@@ -52,8 +52,11 @@ static enum sqa_status write_run_json(const struct sqa_rundir *d, struct sqa_err
         json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "schema", "seqarena.run/1", "version", SQA_VERSION,
                   "commit", sqa_commit, "build", sqa_build_id(), "started", started, "command", command, "plan",
                   sqa_plan_json(d->plan), "titles", titles(), "environment", sqa_environment(1));
-    if (*d->plan->counters)
-        json_object_set_new(doc, "counters", sqa_counters_json(&sqa_counter_machine, d->plan->counters));
+    if (*d->plan->counters &&
+        json_object_set_new(doc, "counters", sqa_counters_json(&sqa_counter_machine, d->plan->counters)) != 0) {
+        json_decref(doc);
+        doc = NULL;
+    }
     char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
     enum sqa_status status;
     snprintf(path, sizeof path, "%s/run.json", d->path);

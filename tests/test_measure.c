@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -90,6 +91,13 @@ static void test_switches(void **state)
         nanosleep(&t, NULL);
     const struct sqa_switches after = sqa_switches_now();
     assert_true(after.voluntary >= before.voluntary && after.involuntary >= before.involuntary);
+}
+
+static void test_others_running(void **state)
+{
+    (void)state;
+    const int others = sqa_others_running();
+    assert_in_range(others, 0, 1 << 20);
 }
 
 /* ---- environment ---- */
@@ -262,6 +270,73 @@ static void test_doctor_text(void **state)
     sqa_text_clear(&text);
 }
 
+static int advises(const json_t *advice, const char *words)
+{
+    for (size_t i = 0; i < json_array_size(advice); i++)
+        if (strstr(json_string_value(json_array_get(advice, i)), words))
+            return 1;
+    return 0;
+}
+
+/* A machine with everything wrong, one with nothing wrong, and one of which nothing is known. */
+static void test_advice(void **state)
+{
+    (void)state;
+    static const char bad_env[] =
+        "{'governor':'powersave','turbo':'on','smt':'on','cpu_quota':1.5,'clock_resolution_ns':1e6,'mhz_now':1000,"
+        "'mhz_max':3000,'numa':2,'memory_available_bytes':1e9,'cpu':{'logical':4096},'libraries':{'openblas':{'core':"
+        "'Prescott'}},'environment':{'SEQARENA_ISA':'plain'},'counters':{'groups':{'hardware':0},'missing':[{'name':"
+        "'x','reason':'forbidden; lower'},{'name':'y','reason':'energy_uj cannot be read'}]}}";
+    static const char bad_measured[] =
+        "{'other_load_processors':1.5,'steal_share':0.1,'thread_gain':[{'threads':2,'gain':1.2}],'noise':{"
+        "'median_abs_log_ratio':0.1,'median_abs_log_ratio_cpu':0.01,'one_minute':{'change':0.06}}}";
+    static const char good_env[] = "{'governor':'performance','turbo':'off','smt':'off','cpu_quota':'none','numa':1,"
+                                   "'clock_resolution_ns':20,'memory_available_bytes':1e10,'cpu':{'logical':1},"
+                                   "'counters':{'groups':{'hardware':9},'missing':[]}}";
+    static const char *const sentences[] = {"about 9 minutes",
+                                            "keep 1.5 processors busy",
+                                            "OMP_WAIT_POLICY",
+                                            "(steal)",
+                                            "compare CPU time where",
+                                            "second thread",
+                                            "of 4096 processors",
+                                            "quota",
+                                            "is powersave",
+                                            "turbo is on",
+                                            "1000 of 3000 MHz",
+                                            "--bind spread",
+                                            "--bind compact",
+                                            "less than 2 GiB",
+                                            "clock is coarse",
+                                            "perf_event_paranoid",
+                                            "chmod a+r",
+                                            "OPENBLAS_CORETYPE",
+                                            "SEQARENA_ISA is set"};
+    static const char *const pairs[][2] = {{bad_env, bad_measured}, {good_env, "{}"}, {"{}", "{}"}};
+    for (size_t k = 0; k < 3; k++) {
+        json_t *o[2];
+        for (int i = 0; i < 2; i++) {
+            char text[1024];
+            snprintf(text, sizeof text, "%s", pairs[k][i]);
+            for (char *p = text; *p; p++)
+                *p = *p == '\'' ? '"' : *p;
+            o[i] = json_loads(text, 0, NULL);
+            assert_non_null(o[i]);
+        }
+        json_t *advice = sqa_doctor_advice(o[0], o[1]);
+        for (size_t i = 0; i < sizeof sentences / sizeof sentences[0] && k == 0; i++)
+            if (!advises(advice, sentences[i]))
+                fail_msg("no advice has '%s'", sentences[i]);
+        for (size_t i = 0; i < json_array_size(advice); i++)
+            assert_true(strlen(json_string_value(json_array_get(advice, i))) <= 114);
+        if (k > 0)
+            assert_true(json_array_size(advice) == 1 && advises(advice, "nothing to change"));
+        json_decref(advice);
+        json_decref(o[0]);
+        json_decref(o[1]);
+    }
+}
+
 static void test_doctor_refuses(void **state)
 {
     (void)state;
@@ -298,10 +373,12 @@ int main(void)
         cmocka_unit_test(test_rss_grows),
         cmocka_unit_test(test_memory_available),
         cmocka_unit_test(test_switches),
+        cmocka_unit_test(test_others_running),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_environment_without_memory),
         cmocka_unit_test(test_binding),
         cmocka_unit_test(test_power),
+        cmocka_unit_test(test_advice),
         cmocka_unit_test(test_doctor_refuses),
         cmocka_unit_test(test_doctor_json),
         cmocka_unit_test(test_doctor_text),

@@ -64,7 +64,7 @@ json_t *sqa_doctor_advice(const json_t *env, const json_t *m)
         {minutes > 600, say("too noisy to see 2 %% at all: stop other programs, or measure elsewhere")},
         {load > 0.1, say("other programs keep %.1f processors busy: stop them while measuring", load)},
         {load > 0.1 && logical > 1 && !json_object_get(variables, "OMP_WAIT_POLICY"),
-         say("with several threads beside other programs set OMP_WAIT_POLICY=passive: waiting threads spin "
+         say("verify, explain and predict with several threads: set OMP_WAIT_POLICY=passive, waiting threads spin "
              "otherwise")},
         {sqa_doctor_real(m, "steal_share") > 0.01,
          say("the host takes processor time away (steal): compare CPU time, measure at a quieter hour")},

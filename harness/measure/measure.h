@@ -85,6 +85,9 @@ json_t *sqa_counters_json(const struct sqa_counter_source *source, const char *n
  * counters {available: [...], missing: [{name, reason}]}, fingerprint (hash over the stable part). No host or user
  * names, no paths. NULL on no memory. */
 json_t *sqa_environment(int with_counters);
+/* Threads of other programs that want a processor at this moment, the calling one left out: median of some samples
+ * within 20 ms; 0 when the kernel does not say. */
+int sqa_others_running(void);
 /* Number of processors this process may use (hwloc), and binding of the calling thread to the i-th of them. */
 int sqa_processors(void);
 int sqa_bind_thread(int i); /* 1 when bound */
