@@ -139,7 +139,8 @@ static void list_counters(struct listing *l)
     struct sqa_counter_info *info = sqa_alloc_array(MOST, sizeof *info);
     const int n = info ? sqa_counters_try(&sqa_counter_machine, info, MOST) : 0;
     for (int i = 0; i < n; i++)
-        add(l, (const char *const[]){info[i].name, info[i].available ? "yes" : "no",
+        add(l, (const char *const[]){info[i].name, info[i].groups[0] ? info[i].groups : "hardware",
+                                     info[i].available ? "yes" : "no",
                                      info[i].available ? info[i].help : info[i].reason});
     sqa_free(info);
 }
@@ -155,7 +156,7 @@ static const struct kind {
     {"recipes", 2, {"name", "source"}, list_recipes},
     {"tables", 4, {"name", "kind", "title", "source"}, list_tables},
     {"kernels", 4, {"kernel", "forms", "in use", "bound"}, list_kernels},
-    {"counters", 3, {"event", "usable", "what, or why not"}, list_counters},
+    {"counters", 4, {"event", "groups", "usable", "what, or why not"}, list_counters},
 };
 
 static enum sqa_status run_list(void *options, const struct sqa_texts *operands, struct sqa_err *err)

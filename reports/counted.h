@@ -30,7 +30,7 @@ struct sqa_counted {
     X(branch_rate, "branches mispredicted %", 2)             \
     X(branch_mpki, "branches mispredicted a 1000 instr.", 2) \
     X(tlb_mpki, "data TLB misses a 1000 instr.", 3)          \
-    X(millijoules_a_token, "millijoules a token", 4)              \
+    X(millijoules_a_token, "millijoules a token", 4)         \
     X(on_processor, "on the processor %", 1)                 \
     X(faults, "page faults a step", 2)                       \
     X(switches, "context switches a step", 3)                \

@@ -482,6 +482,19 @@ else
     skip 'counters in a report' 'no event can be counted here'
 fi
 
+# A made-up processor that counts two events at once: passes, reasons, figures derived from raw counters
+export SEQARENA_FAKE_COUNTERS=2
+works '' bench --model transformer:dim=8,layers=1 --lengths 64 --batch 1 --rounds 1 -q --counters flops,cache,branch,tlb,stalls,energy \
+    -o faked
+unset SEQARENA_FAKE_COUNTERS
+is 'seven events took four passes' test "$(csv_columns faked/cells.csv counter_passes | tr -s '\n' ' ')" = '4 4 '
+is 'a sample counts the events of one pass' sh -c "cut -d, -f10 faked/samples.csv | sed 1d | sed 's/=[0-9]*//g' | sort -u | wc -l | grep -qx 4"
+for reason in 'BR_MSP.*counted 0' 'TLB_DM.*does not grow' 'RES_STL.*no such event'; do
+    is "$reason" sh -c "sed -n '/^  \"counters\"/,\$p' faked/run.json | tr -d '\n' | grep -qE 'PAPI_$reason'"
+done
+works 'instructions a cycle' report faked
+works '^\| `transformer:.* infer .*\| +4 \| +2\.00 ' report faked
+
 # Binding: the row says where threads ran
 
 works '' bench --model transformer:dim=8,layers=1 --lengths 64 --batch 1 --rounds 1 -q --bind spread -o bound

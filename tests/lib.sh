@@ -8,7 +8,7 @@ tests=0 bad=0
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 case $program in /*) ;; *) program=$PWD/$program ;; esac
 export SEQARENA_RECIPES=$top/recipes SEQARENA_RESULTS=$top/results TERM=dumb LC_ALL=C
-unset SEQARENA_DATA SEQARENA_ALLOC_FAIL_AT
+unset SEQARENA_DATA SEQARENA_ALLOC_FAIL_AT SEQARENA_FAKE_COUNTERS
 limit=${TEST_TIMEOUT:-90}
 
 pass() { tests=$((tests + 1)) && echo "ok $tests - $1"; }

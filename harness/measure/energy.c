@@ -2,8 +2,7 @@
  * energy.c - energy of the processor's packages and memory from the kernel's powercap files, as a counter source
  *
  * Events are named powercap:ZONE, as in powercap:package-0 and powercap:package-0:dram, and count microjoules of the
- * whole machine, not of this program. A file that ran over its range is carried on. sqa_counter_machine joins them
- * with PAPI's events: a group holds events of one of the two only.
+ * whole machine, not of this program. A file that ran over its range is carried on.
  */
 #include "harness/measure/measure.h"
 
@@ -180,75 +179,4 @@ const struct sqa_counter_source sqa_counter_energy = {
     .stop = stop,
     .read = read_group,
     .close = sqa_free,
-};
-
-/* ---- this machine: PAPI and energy ---- */
-
-struct joined {
-    const struct sqa_counter_source *source;
-    void *handle;
-};
-
-static int joined_list(struct sqa_counter_info *out, int max)
-{
-    const int n = sqa_counter_papi.list(out, max);
-    return n + sqa_counter_energy.list(out + n, max - n);
-}
-
-static void *joined_open(const char *const *names, int n, char reason[160])
-{
-    const size_t prefix = strlen(SQA_ENERGY_PREFIX);
-    int energy = 0;
-    for (int i = 0; i < n; i++)
-        energy += strncmp(names[i], SQA_ENERGY_PREFIX, prefix) == 0;
-    if (energy > 0 && energy < n) {
-        snprintf(reason, 160, "energy is counted in a pass of its own");
-        return NULL;
-    }
-    struct joined *j = sqa_alloc(sizeof *j);
-    if (!j) {
-        snprintf(reason, 160, "no memory");
-        return NULL;
-    }
-    j->source = energy ? &sqa_counter_energy : &sqa_counter_papi;
-    j->handle = j->source->open(names, n, reason);
-    if (j->handle)
-        return j;
-    sqa_free(j);
-    return NULL;
-}
-
-static int joined_start(void *p)
-{
-    struct joined *j = p;
-    return j->source->start(j->handle);
-}
-
-static void joined_stop(void *p)
-{
-    struct joined *j = p;
-    j->source->stop(j->handle);
-}
-
-static int joined_read(void *p, long long *values)
-{
-    struct joined *j = p;
-    return j->source->read(j->handle, values);
-}
-
-static void joined_close(void *p)
-{
-    struct joined *j = p;
-    j->source->close(j->handle);
-    sqa_free(j);
-}
-
-const struct sqa_counter_source sqa_counter_machine = {
-    .name = "this machine",
-    .list = joined_list,
-    .open = joined_open,
-    .start = joined_start,
-    .stop = joined_stop,
-    .read = joined_read,
-    .close = joined_close,
 };

@@ -269,12 +269,19 @@ static json_t *compiler_flags(void)
 
 static json_t *variables(void)
 {
-    static const char *const prefixes[] = {"OMP_",          "GOMP_",
-                                           "KMP_",          "OPENBLAS_",
-                                           "MALLOC_",       "GLIBC_TUNABLES=",
-                                           "LD_PRELOAD=",   "LD_BIND_NOW=",
-                                           "SEQARENA_ISA=", "SLURM_CPUS_PER_TASK=",
-                                           "SLURM_NTASKS=", "SLURM_CPU_BIND="};
+    static const char *const prefixes[] = {"OMP_",
+                                           "GOMP_",
+                                           "KMP_",
+                                           "OPENBLAS_",
+                                           "MALLOC_",
+                                           "GLIBC_TUNABLES=",
+                                           "LD_PRELOAD=",
+                                           "LD_BIND_NOW=",
+                                           "SEQARENA_ISA=",
+                                           "SEQARENA_FAKE_COUNTERS=",
+                                           "SLURM_CPUS_PER_TASK=",
+                                           "SLURM_NTASKS=",
+                                           "SLURM_CPU_BIND="};
     json_t *o = json_object();
     for (char **e = environ; o && e && *e; e++)
         for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {

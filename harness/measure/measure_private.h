@@ -27,12 +27,13 @@ struct sqa_machine_time {
 };
 struct sqa_machine_time sqa_machine_time(void);
 
-/* counters.c, trial.c, papi.c, energy.c */
+/* counters.c, trial.c, papi.c, energy.c, fake.c */
 
 enum { SQA_COUNTERS_MAX = 32 }; /* events in one set */
 #define SQA_ENERGY_PREFIX "powercap:"
 extern const char *sqa_powercap; /* folder of the kernel's powercap files; tests bring their own */
 struct sqa_counter_source;
+extern const struct sqa_counter_source sqa_counter_fake;
 int sqa_counter_passes(const struct sqa_counter_source *source, const char *name, char reason[160]); /* the trial */
 void sqa_counter_work(int portions); /* something of everything to be counted */
 int sqa_counter_may_be_zero(const char *name);
