@@ -72,7 +72,10 @@ static json_t *gains_json(void)
     const int n = sqa_thread_gains(gain, SQA_GAINS);
     for (int i = 0; i < n; i++)
         json_array_append_new(a, json_pack("{s:i, s:f}", "threads", gain[i].threads, "gain", gain[i].gain));
-    return a;
+    if (n > 0)
+        return a;
+    json_decref(a);
+    return sqa_absent(sqa_processors() < 2 ? "one processor" : "two threads cannot be started and bound");
 }
 
 /* A reading of all software events, or of as many hardware events as fit where there are some. */

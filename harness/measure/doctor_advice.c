@@ -52,7 +52,7 @@ json_t *sqa_doctor_advice(const json_t *env, const json_t *m)
     const double load = sqa_doctor_real(m, "other_load_processors"), nodes = sqa_doctor_real(env, "numa");
     const double logical = sqa_doctor_real(env, "cpu.logical"), mhz = sqa_doctor_real(env, "mhz_now"),
                  most = sqa_doctor_real(env, "mhz_max");
-    const int forbidden = missing_because(env, "forbidden");
+    const int forbidden = missing_because(env, "forbidden") || missing_because(env, "perf_event is switched off");
     const struct {
         int when; /* comparisons with a number that is not known are false */
         struct said sentence;

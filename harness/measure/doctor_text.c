@@ -230,7 +230,10 @@ static void rates_text(struct sqa_text *t, const json_t *m)
     json_array_foreach(sqa_doctor_at(m, "thread_gain"), i, v)
         sqa_text_printf(&gains, "%.0f threads: %.2f x%s", sqa_doctor_real(v, "threads"), sqa_doctor_real(v, "gain"),
                         i + 1 < json_array_size(sqa_doctor_at(m, "thread_gain")) ? ", " : "");
-    wrap(t, "gain of threads", gains.length ? sqa_text_get(&gains) : "not known: one processor, or none to bind to");
+    if (gains.length)
+        wrap(t, "gain of threads", sqa_text_get(&gains));
+    else
+        member(t, "gain of threads", m, "thread_gain", "");
     t->failed |= gains.failed;
     sqa_text_clear(&gains);
 }
