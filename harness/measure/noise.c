@@ -157,10 +157,6 @@ double sqa_noise_powered(double half_width, double pairs, double more_pairs)
 
 double sqa_noise_minute(const struct sqa_noise *noise, double *pairs)
 {
-    int largest = 0; /* session of which at least three were had */
-    for (int i = 1; i < SQA_NOISE_SIZES; i++)
-        if (noise->pairs >= 3 * (int64_t)sqa_noise_sizes[i])
-            largest = i;
     *pairs = floor((double)noise->pairs * 60 / noise->seconds);
-    return sqa_noise_powered(noise->half_width[largest], sqa_noise_sizes[largest], *pairs);
+    return sqa_noise_powered(noise->half_width[SQA_NOISE_SIZES - 1], sqa_noise_sizes[SQA_NOISE_SIZES - 1], *pairs);
 }
