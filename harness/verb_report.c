@@ -168,6 +168,12 @@ const struct sqa_verb sqa_verb_doctor = {
     .name = "doctor",
     .usage = "[--seconds TIME] [--json]",
     .help = "what this machine can measure, and how noisily",
+    .more =
+        "Processor, memory and system; counters, each believed only after a trial; rates of memory, products and\n"
+        "threads; what a reading of clock and counters costs; noise, by timing one fixed kernel against itself; and\n"
+        "advice, only what applies here and now. --json has every figure; one that cannot be had is\n"
+        "{\"value\": null, \"reason\": ...}. docs/measurement.md says how each is made.\n\n"
+        "example: seqarena doctor --seconds 60\n",
     .options = doctor_table,
     .options_size = sizeof(struct doctor_options),
     .defaults = doctor_defaults,
