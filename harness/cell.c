@@ -666,6 +666,8 @@ static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const ch
     while (status == SQA_OK && fgets(line, sizeof line, c->in)) {
         if (sscanf(line, "turn %d", &round) == 1) {
             status = take_turn(m, round, c->plan->turn_ms, err);
+            if (c->cell->threads > 1)
+                sqa_wait_for_helpers(); /* the next turn is another child's */
             if (status == SQA_OK)
                 fprintf(c->out, "done %d\n", m->n);
         } else if (strncmp(line, "end", 3) == 0) {

@@ -90,6 +90,8 @@ double sqa_counted_figure(const struct sqa_counted *c, enum sqa_counted_figure w
         return over(sum_of(c->counters, "powercap:package", 16, false) * 1e-3, c->tokens);
     if (c->threads > 1) /* the rest is of one thread, beside figures of all */
         return (double)NAN;
+    if (which == SQA_COUNTED_flops)
+        return flops(c);
     if (which == SQA_COUNTED_flop_share)
         return over(flops(c), c->flops);
     if (which == SQA_COUNTED_memory_bytes)

@@ -18,6 +18,7 @@ struct sqa_counted {
 #define SQA_COUNTED(X)                                       \
     X(ipc, "instructions a cycle", 2)                        \
     X(stalled, "stalled cycles %", 1)                        \
+    X(flops, "FLOPs counted a step", 0)                      \
     X(flop_share, "FLOPs counted / analytic", 3)             \
     X(l1_mpki, "L1 misses a 1000 instr.", 2)                 \
     X(l1_rate, "L1 misses %", 2)                             \

@@ -501,6 +501,8 @@ static void test_figures(void **state)
         {"perf::CACHE-MISSES=10", SQA_COUNTED_intensity, 1, 2}, /* analytic FLOPs */
         {"PAPI_SP_OPS=640;PAPI_DP_OPS=640;PAPI_L3_TCM=10", SQA_COUNTED_intensity, 1, 2},
         {"PAPI_SP_OPS=640", SQA_COUNTED_flop_share, 1, 0.5},
+        {"PAPI_SP_OPS=640;PAPI_DP_OPS=60", SQA_COUNTED_flops, 1, 700},
+        {"PAPI_SP_OPS=640", SQA_COUNTED_flops, 2, (double)NAN},
         {"PAPI_FP_OPS=1280", SQA_COUNTED_flop_share, 1, 1},
         {"RETIRED_SSE_AVX_FLOPS:ANY=1280", SQA_COUNTED_flop_share, 1, 1},
         {"powercap:package-0=5000;powercap:package-0:dram=1000;powercap:package-1=2000",

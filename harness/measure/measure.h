@@ -88,6 +88,9 @@ json_t *sqa_environment(int with_counters);
 /* Threads of other programs that want a processor at this moment, the calling one left out: median of some samples
  * within 20 ms; 0 when the kernel does not say. */
 int sqa_others_running(void);
+/* Waits until no other thread of this process takes time: OpenMP threads spin for some milliseconds when their work is
+ * done. 50 ms at most. */
+void sqa_wait_for_helpers(void);
 /* Number of processors this process may use (hwloc), and binding of the calling thread to the i-th of them. */
 int sqa_processors(void);
 int sqa_bind_thread(int i); /* 1 when bound */

@@ -105,3 +105,15 @@ int sqa_others_running(void)
     }
     return seen[SAMPLES / 2] > 1 ? seen[SAMPLES / 2] - 1 : 0;
 }
+
+void sqa_wait_for_helpers(void)
+{
+    enum { TRIES = 50 };
+    for (int i = 0; i < TRIES; i++) {
+        const struct timespec moment = {0, 1000000};
+        const int64_t used = sqa_clock_process();
+        nanosleep(&moment, NULL);
+        if (sqa_clock_process() - used < moment.tv_nsec / 5)
+            return;
+    }
+}
