@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "reports/counted.h"
+#include "reports/derived.h"
 #include "reports/grid.h"
 #include "reports/markdown.h"
 #include "results/schema.h"
@@ -17,13 +17,13 @@ static double cache_line(const struct sqa_pool_run *run)
 }
 
 /* False when the row has no counters. */
-static bool counted(const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase, struct sqa_counted *c)
+static bool counted(const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase, struct sqa_derived *c)
 {
     static const int flops[] = {SQA_CELLS_flops, SQA_CELLS_flops_recompute, SQA_CELLS_flops_optimizer};
     if (!cell->row[phase] || !cell->ok[phase])
         return false;
     const double threads = sqa_pool_number(pool, cell, phase, SQA_CELLS_threads);
-    *c = (struct sqa_counted){.counters = sqa_pool_text(pool, cell, phase, SQA_CELLS_counters),
+    *c = (struct sqa_derived){.counters = sqa_pool_text(pool, cell, phase, SQA_CELLS_counters),
                               .ns = sqa_pool_number(pool, cell, phase, SQA_CELLS_latency_ns_median),
                               .line = cache_line(&pool->runs[cell->run[phase]]),
                               .threads = threads > 1 ? (int)threads : 1};
@@ -36,23 +36,23 @@ static bool counted(const struct sqa_pool *pool, const struct sqa_pool_cell *cel
 }
 
 /* Figures that some row has; returns how many rows have counters. */
-static size_t find_columns(const struct sqa_pool *pool, bool wanted[SQA_COUNTED_N])
+static size_t find_columns(const struct sqa_pool *pool, bool wanted[SQA_DERIVED_N])
 {
     size_t rows = 0;
-    struct sqa_counted c;
+    struct sqa_derived c;
     for (size_t i = 0; i < pool->n_cells; i++)
         for (int phase = 0; phase < SQA_PHASE_N; phase++) {
             if (!counted(pool, &pool->cells[i], phase, &c))
                 continue;
             rows++;
-            for (int k = 0; k < SQA_COUNTED_N; k++)
-                wanted[k] = wanted[k] || !isnan(sqa_counted_figure(&c, (enum sqa_counted_figure)k));
+            for (int k = 0; k < SQA_DERIVED_N; k++)
+                wanted[k] = wanted[k] || !isnan(sqa_derived_figure(&c, (enum sqa_derived_figure)k));
         }
     return rows;
 }
 
 static void row(struct sqa_grid *grid, const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase,
-                const struct sqa_counted *c, const bool wanted[SQA_COUNTED_N])
+                const struct sqa_derived *c, const bool wanted[SQA_DERIVED_N])
 {
     static const int columns[] = {SQA_CELLS_length, SQA_CELLS_batch, SQA_CELLS_threads, SQA_CELLS_counter_passes};
     sqa_grid_code(grid, cell->model, "");
@@ -60,12 +60,12 @@ static void row(struct sqa_grid *grid, const struct sqa_pool *pool, const struct
     sqa_grid_cell(grid, sqa_phase_names[phase]);
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
         sqa_grid_cell(grid, sqa_pool_text(pool, cell, phase, columns[i]));
-    for (int k = 0; k < SQA_COUNTED_N; k++) {
-        const double v = sqa_counted_figure(c, (enum sqa_counted_figure)k);
+    for (int k = 0; k < SQA_DERIVED_N; k++) {
+        const double v = sqa_derived_figure(c, (enum sqa_derived_figure)k);
         if (wanted[k] && isnan(v))
             sqa_grid_cell(grid, "");
         else if (wanted[k])
-            sqa_grid_printf(grid, "%.*f", sqa_counted_titles[k].digits, v);
+            sqa_grid_printf(grid, "%.*f", sqa_derived_titles[k].digits, v);
     }
 }
 
@@ -73,14 +73,14 @@ void sqa_markdown_counters(struct sqa_text *out, const struct sqa_pool *pool)
 {
     static const char *const names[] = {"model", "task", "phase", "length", "batch", "threads", "passes"};
     enum { NAMES = sizeof names / sizeof names[0] };
-    bool wanted[SQA_COUNTED_N] = {false};
-    char align[NAMES + SQA_COUNTED_N + 1];
-    struct sqa_counted c;
+    bool wanted[SQA_DERIVED_N] = {false};
+    char align[NAMES + SQA_DERIVED_N + 1];
+    struct sqa_derived c;
     struct sqa_grid grid;
     size_t columns = NAMES;
     if (find_columns(pool, wanted) == 0)
         return;
-    for (int k = 0; k < SQA_COUNTED_N; k++)
+    for (int k = 0; k < SQA_DERIVED_N; k++)
         columns += wanted[k];
     for (size_t i = 0; i < columns; i++)
         align[i] = i < 3 ? 'l' : 'r';
@@ -94,9 +94,9 @@ void sqa_markdown_counters(struct sqa_text *out, const struct sqa_pool *pool)
     sqa_grid_begin(&grid, align);
     for (size_t i = 0; i < NAMES; i++)
         sqa_grid_cell(&grid, names[i]);
-    for (int k = 0; k < SQA_COUNTED_N; k++)
+    for (int k = 0; k < SQA_DERIVED_N; k++)
         if (wanted[k])
-            sqa_grid_cell(&grid, sqa_counted_titles[k].title);
+            sqa_grid_cell(&grid, sqa_derived_titles[k].title);
     for (size_t i = 0; i < pool->n_cells; i++)
         for (int phase = 0; phase < SQA_PHASE_N; phase++)
             if (counted(pool, &pool->cells[i], phase, &c))

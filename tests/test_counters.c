@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "harness/measure/measure.h"
 #include "harness/measure/measure_private.h"
-#include "reports/counted.h"
+#include "reports/derived.h"
 
 /* ---- a counter source that behaves as told ---- */
 
@@ -481,47 +481,47 @@ static void test_figures(void **state)
     (void)state;
     static const struct {
         const char *counters;
-        enum sqa_counted_figure which;
+        enum sqa_derived_figure which;
         int threads;
         double value;
     } cases[] = {
-        {"PAPI_TOT_CYC=200;PAPI_TOT_INS=500", SQA_COUNTED_ipc, 1, 2.5},
-        {"perf::CYCLES=200;perf::INSTRUCTIONS=500", SQA_COUNTED_ipc, 4, 2.5},
-        {"PAPI_TOT_CYC=200;perf::CYCLES=1;PAPI_TOT_INS=500", SQA_COUNTED_ipc, 1, 2.5},
-        {"PAPI_TOT_CYC=200", SQA_COUNTED_ipc, 1, (double)NAN},
-        {"PAPI_TOT_CYC=0;PAPI_TOT_INS=500", SQA_COUNTED_ipc, 1, (double)NAN},
-        {"XPAPI_TOT_CYC=1;PAPI_TOT_CYCLE=9;PAPI_TOT_INS=500", SQA_COUNTED_ipc, 1, (double)NAN},
-        {"PAPI_L1_DCM=0;PAPI_TOT_INS=500", SQA_COUNTED_l1_mpki, 1, 0},
-        {"PAPI_L1_DCM=5;PAPI_L1_DCA=50", SQA_COUNTED_l1_rate, 1, 10},
-        {"PAPI_BR_MSP=1;PAPI_BR_INS=200", SQA_COUNTED_branch_rate, 1, 0.5},
-        {"PAPI_RES_STL=30;PAPI_TOT_CYC=120", SQA_COUNTED_stalled, 1, 25},
-        {"PAPI_TLB_DM=2;PAPI_TOT_INS=4000", SQA_COUNTED_tlb_mpki, 1, 0.5},
-        {"PAPI_L3_TCM=10", SQA_COUNTED_memory_bytes, 1, 640},
-        {"PAPI_L3_TCM=10", SQA_COUNTED_memory_bytes, 2, (double)NAN},
-        {"perf::CACHE-MISSES=10", SQA_COUNTED_intensity, 1, 2}, /* analytic FLOPs */
-        {"PAPI_SP_OPS=640;PAPI_DP_OPS=640;PAPI_L3_TCM=10", SQA_COUNTED_intensity, 1, 2},
-        {"PAPI_SP_OPS=640", SQA_COUNTED_flop_share, 1, 0.5},
-        {"PAPI_SP_OPS=640;PAPI_DP_OPS=60", SQA_COUNTED_flops, 1, 700},
-        {"PAPI_SP_OPS=640", SQA_COUNTED_flops, 2, (double)NAN},
-        {"PAPI_FP_OPS=1280", SQA_COUNTED_flop_share, 1, 1},
-        {"RETIRED_SSE_AVX_FLOPS:ANY=1280", SQA_COUNTED_flop_share, 1, 1},
+        {"PAPI_TOT_CYC=200;PAPI_TOT_INS=500", SQA_DERIVED_ipc, 1, 2.5},
+        {"perf::CYCLES=200;perf::INSTRUCTIONS=500", SQA_DERIVED_ipc, 4, 2.5},
+        {"PAPI_TOT_CYC=200;perf::CYCLES=1;PAPI_TOT_INS=500", SQA_DERIVED_ipc, 1, 2.5},
+        {"PAPI_TOT_CYC=200", SQA_DERIVED_ipc, 1, (double)NAN},
+        {"PAPI_TOT_CYC=0;PAPI_TOT_INS=500", SQA_DERIVED_ipc, 1, (double)NAN},
+        {"XPAPI_TOT_CYC=1;PAPI_TOT_CYCLE=9;PAPI_TOT_INS=500", SQA_DERIVED_ipc, 1, (double)NAN},
+        {"PAPI_L1_DCM=0;PAPI_TOT_INS=500", SQA_DERIVED_l1_mpki, 1, 0},
+        {"PAPI_L1_DCM=5;PAPI_L1_DCA=50", SQA_DERIVED_l1_rate, 1, 10},
+        {"PAPI_BR_MSP=1;PAPI_BR_INS=200", SQA_DERIVED_branch_rate, 1, 0.5},
+        {"PAPI_RES_STL=30;PAPI_TOT_CYC=120", SQA_DERIVED_stalled, 1, 25},
+        {"PAPI_TLB_DM=2;PAPI_TOT_INS=4000", SQA_DERIVED_tlb_mpki, 1, 0.5},
+        {"PAPI_L3_TCM=10", SQA_DERIVED_memory_bytes, 1, 640},
+        {"PAPI_L3_TCM=10", SQA_DERIVED_memory_bytes, 2, (double)NAN},
+        {"perf::CACHE-MISSES=10", SQA_DERIVED_intensity, 1, 2}, /* analytic FLOPs */
+        {"PAPI_SP_OPS=640;PAPI_DP_OPS=640;PAPI_L3_TCM=10", SQA_DERIVED_intensity, 1, 2},
+        {"PAPI_SP_OPS=640", SQA_DERIVED_flop_share, 1, 0.5},
+        {"PAPI_SP_OPS=640;PAPI_DP_OPS=60", SQA_DERIVED_flops, 1, 700},
+        {"PAPI_SP_OPS=640", SQA_DERIVED_flops, 2, (double)NAN},
+        {"PAPI_FP_OPS=1280", SQA_DERIVED_flop_share, 1, 1},
+        {"RETIRED_SSE_AVX_FLOPS:ANY=1280", SQA_DERIVED_flop_share, 1, 1},
         {"powercap:package-0=5000;powercap:package-0:dram=1000;powercap:package-1=2000",
-         SQA_COUNTED_millijoules_a_token, 2, 0.08},
-        {"perf::TASK-CLOCK=900", SQA_COUNTED_on_processor, 1, 90},
-        {"perf::PAGE-FAULTS=3", SQA_COUNTED_faults, 1, 3},
-        {"", SQA_COUNTED_faults, 1, (double)NAN},
-        {"perf::PAGE-FAULTS", SQA_COUNTED_faults, 1, (double)NAN},
+         SQA_DERIVED_millijoules_a_token, 2, 0.08},
+        {"perf::TASK-CLOCK=900", SQA_DERIVED_on_processor, 1, 90},
+        {"perf::PAGE-FAULTS=3", SQA_DERIVED_faults, 1, 3},
+        {"", SQA_DERIVED_faults, 1, (double)NAN},
+        {"perf::PAGE-FAULTS", SQA_DERIVED_faults, 1, (double)NAN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct sqa_counted c = {.counters = cases[i].counters,
+        const struct sqa_derived c = {.counters = cases[i].counters,
                                       .flops = 1280,
                                       .tokens = 100,
                                       .ns = 1000,
                                       .line = 64,
                                       .threads = cases[i].threads};
-        const double v = sqa_counted_figure(&c, cases[i].which);
+        const double v = sqa_derived_figure(&c, cases[i].which);
         if (isnan(cases[i].value) ? !isnan(v) : !(fabs(v - cases[i].value) < 1e-12))
-            fail_msg("%s: %s is %g, not %g", cases[i].counters, sqa_counted_titles[cases[i].which].title, v,
+            fail_msg("%s: %s is %g, not %g", cases[i].counters, sqa_derived_titles[cases[i].which].title, v,
                      cases[i].value);
     }
 }

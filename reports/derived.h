@@ -1,12 +1,12 @@
 /*
- * counted.h - figures derived from the raw counters of a row: rates, ratios, traffic, energy
+ * derived.h - figures derived from the raw counters of a row: rates, ratios, traffic, energy
  *
  * A figure is NaN when one of the counters that it needs was not counted.
  */
-#ifndef SQA_REPORTS_COUNTED_H
-#define SQA_REPORTS_COUNTED_H
+#ifndef SQA_REPORTS_DERIVED_H
+#define SQA_REPORTS_DERIVED_H
 
-struct sqa_counted {
+struct sqa_derived {
     const char *counters; /* "name=value;...", a step (the column of cells.csv) */
     double flops;         /* of a step, from the graph */
     double tokens, ns;    /* of a step */
@@ -15,7 +15,7 @@ struct sqa_counted {
 };
 
 /* X(name, title, digits behind the point) */
-#define SQA_COUNTED(X)                                       \
+#define SQA_DERIVED(X)                                       \
     X(ipc, "instructions a cycle", 2)                        \
     X(stalled, "stalled cycles %", 1)                        \
     X(flops, "FLOPs counted a step", 0)                      \
@@ -37,18 +37,18 @@ struct sqa_counted {
     X(switches, "context switches a step", 3)                \
     X(migrations, "migrations a step", 3)
 
-enum sqa_counted_figure {
-#define X(name, title, digits) SQA_COUNTED_##name,
-    SQA_COUNTED(X)
+enum sqa_derived_figure {
+#define X(name, title, digits) SQA_DERIVED_##name,
+    SQA_DERIVED(X)
 #undef X
-        SQA_COUNTED_N
+        SQA_DERIVED_N
 };
-struct sqa_counted_title {
+struct sqa_derived_title {
     const char *title;
     int digits;
 };
-extern const struct sqa_counted_title sqa_counted_titles[SQA_COUNTED_N];
+extern const struct sqa_derived_title sqa_derived_titles[SQA_DERIVED_N];
 
-double sqa_counted_figure(const struct sqa_counted *c, enum sqa_counted_figure which);
+double sqa_derived_figure(const struct sqa_derived *c, enum sqa_derived_figure which);
 
 #endif

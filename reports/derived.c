@@ -1,5 +1,5 @@
-/* counted.c - see counted.h */
-#include "reports/counted.h"
+/* derived.c - see derived.h */
+#include "reports/derived.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define X(name, title, digits) {title, digits},
-const struct sqa_counted_title sqa_counted_titles[SQA_COUNTED_N] = {SQA_COUNTED(X)};
+const struct sqa_derived_title sqa_derived_titles[SQA_DERIVED_N] = {SQA_DERIVED(X)};
 #undef X
 
 /* The sum of the counters whose name begins with `name` (whole: is it); NaN when there is none. */
@@ -27,7 +27,7 @@ static double sum_of(const char *counters, const char *name, size_t n, bool whol
 }
 
 /* The first of "a|b|c" that was counted. */
-static double first_of(const struct sqa_counted *c, const char *names)
+static double first_of(const struct sqa_derived *c, const char *names)
 {
     for (const char *p = names; *p;) {
         const size_t n = strcspn(p, "|");
@@ -39,7 +39,7 @@ static double first_of(const struct sqa_counted *c, const char *names)
     return (double)NAN;
 }
 
-static double flops(const struct sqa_counted *c)
+static double flops(const struct sqa_derived *c)
 {
     const double sp = first_of(c, "PAPI_SP_OPS"), dp = first_of(c, "PAPI_DP_OPS");
     if (!isnan(sp))
@@ -58,21 +58,21 @@ static double flops(const struct sqa_counted *c)
 static const struct ratio {
     const char *over, *under;
     double times;
-} ratios[SQA_COUNTED_N] = {
-    [SQA_COUNTED_ipc] = {INSTRUCTIONS, CYCLES, 1},
-    [SQA_COUNTED_stalled] = {"PAPI_RES_STL|perf::STALLED-CYCLES-BACKEND|PAPI_STL_ICY", CYCLES, 100},
-    [SQA_COUNTED_l1_mpki] = {L1_MISSES, INSTRUCTIONS, 1000},
-    [SQA_COUNTED_l1_rate] = {L1_MISSES, "PAPI_L1_DCA|perf::L1-DCACHE-LOADS", 100},
-    [SQA_COUNTED_l2_mpki] = {L2_MISSES, INSTRUCTIONS, 1000},
-    [SQA_COUNTED_l2_rate] = {L2_MISSES, "PAPI_L2_TCA", 100},
-    [SQA_COUNTED_l3_mpki] = {L3_MISSES, INSTRUCTIONS, 1000},
-    [SQA_COUNTED_l3_rate] = {L3_MISSES, "PAPI_L3_TCA|perf::CACHE-REFERENCES", 100},
-    [SQA_COUNTED_branch_rate] = {BRANCH_MISSES, "PAPI_BR_INS|perf::BRANCHES", 100},
-    [SQA_COUNTED_branch_mpki] = {BRANCH_MISSES, INSTRUCTIONS, 1000},
-    [SQA_COUNTED_tlb_mpki] = {"PAPI_TLB_DM|perf::DTLB-LOAD-MISSES", INSTRUCTIONS, 1000},
-    [SQA_COUNTED_faults] = {"perf::PAGE-FAULTS", NULL, 1},
-    [SQA_COUNTED_switches] = {"perf::CONTEXT-SWITCHES", NULL, 1},
-    [SQA_COUNTED_migrations] = {"perf::CPU-MIGRATIONS", NULL, 1},
+} ratios[SQA_DERIVED_N] = {
+    [SQA_DERIVED_ipc] = {INSTRUCTIONS, CYCLES, 1},
+    [SQA_DERIVED_stalled] = {"PAPI_RES_STL|perf::STALLED-CYCLES-BACKEND|PAPI_STL_ICY", CYCLES, 100},
+    [SQA_DERIVED_l1_mpki] = {L1_MISSES, INSTRUCTIONS, 1000},
+    [SQA_DERIVED_l1_rate] = {L1_MISSES, "PAPI_L1_DCA|perf::L1-DCACHE-LOADS", 100},
+    [SQA_DERIVED_l2_mpki] = {L2_MISSES, INSTRUCTIONS, 1000},
+    [SQA_DERIVED_l2_rate] = {L2_MISSES, "PAPI_L2_TCA", 100},
+    [SQA_DERIVED_l3_mpki] = {L3_MISSES, INSTRUCTIONS, 1000},
+    [SQA_DERIVED_l3_rate] = {L3_MISSES, "PAPI_L3_TCA|perf::CACHE-REFERENCES", 100},
+    [SQA_DERIVED_branch_rate] = {BRANCH_MISSES, "PAPI_BR_INS|perf::BRANCHES", 100},
+    [SQA_DERIVED_branch_mpki] = {BRANCH_MISSES, INSTRUCTIONS, 1000},
+    [SQA_DERIVED_tlb_mpki] = {"PAPI_TLB_DM|perf::DTLB-LOAD-MISSES", INSTRUCTIONS, 1000},
+    [SQA_DERIVED_faults] = {"perf::PAGE-FAULTS", NULL, 1},
+    [SQA_DERIVED_switches] = {"perf::CONTEXT-SWITCHES", NULL, 1},
+    [SQA_DERIVED_migrations] = {"perf::CPU-MIGRATIONS", NULL, 1},
 };
 
 static double over(double a, double b)
@@ -80,23 +80,23 @@ static double over(double a, double b)
     return b > 0 ? a / b : (double)NAN;
 }
 
-double sqa_counted_figure(const struct sqa_counted *c, enum sqa_counted_figure which)
+double sqa_derived_figure(const struct sqa_derived *c, enum sqa_derived_figure which)
 {
     const double memory = first_of(c, L3_MISSES) * c->line;
     const struct ratio *r = &ratios[which];
     if (r->over)
         return r->under ? over(r->times * first_of(c, r->over), first_of(c, r->under)) : first_of(c, r->over);
-    if (which == SQA_COUNTED_millijoules_a_token) /* microjoules of the whole machine */
+    if (which == SQA_DERIVED_millijoules_a_token) /* microjoules of the whole machine */
         return over(sum_of(c->counters, "powercap:package", 16, false) * 1e-3, c->tokens);
     if (c->threads > 1) /* the rest is of one thread, beside figures of all */
         return (double)NAN;
-    if (which == SQA_COUNTED_flops)
+    if (which == SQA_DERIVED_flops)
         return flops(c);
-    if (which == SQA_COUNTED_flop_share)
+    if (which == SQA_DERIVED_flop_share)
         return over(flops(c), c->flops);
-    if (which == SQA_COUNTED_memory_bytes)
+    if (which == SQA_DERIVED_memory_bytes)
         return memory;
-    if (which == SQA_COUNTED_intensity)
+    if (which == SQA_DERIVED_intensity)
         return over(isnan(flops(c)) ? c->flops : flops(c), memory);
     return over(100 * first_of(c, "perf::TASK-CLOCK|perf::CPU-CLOCK"), c->ns);
 }
