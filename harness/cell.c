@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "engine/checkpoint.h"
+#include "harness/measure/count.h"
 #include "harness/measure/measure.h"
 #include "harness/train.h"
 #include "models/stepper.h"
@@ -343,6 +344,8 @@ struct meter {
     int n, room;
     struct sqa_counters *counters;
     char reason[160];
+    bool counts; /* instructions, not time */
+    struct sqa_counted counted;
 };
 
 /* A step: one token, or all micro-batches; a pass of the plan. */
@@ -432,6 +435,44 @@ static enum sqa_status take_turn(struct meter *m, int round, double turn_ms, str
     return status;
 }
 
+/* After a step that makes what is made once. */
+static enum sqa_status count_step(struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_err *err)
+{
+    char file[4096];
+    snprintf(file, sizeof file, "%s/parts/%s.part/" SQA_COUNT_FILE, c->dir, c->cell->key, phase);
+    enum sqa_status status = run_step(m, err);
+    if (status != SQA_OK)
+        return status;
+    sqa_count_begin();
+    status = run_step(m, err);
+    const enum sqa_status read = sqa_count_end(file, &m->counted, err);
+    return status == SQA_OK ? read : status;
+}
+
+/* Adds a sentence to the note of a row. */
+static void add_note(json_t *o, const char *sentence)
+{
+    const char *name = sqa_schemas[SQA_FILE_CELLS].columns[SQA_CELLS_note].name;
+    const char *before = json_string_value(json_object_get(o, name));
+    struct sqa_text t = {0};
+    sqa_text_printf(&t, "%s%s%s", before ? before : "", before ? "; " : "", sentence);
+    sqa_cell_set_text(o, SQA_CELLS_note, sqa_text_get(&t));
+    sqa_text_clear(&t);
+}
+
+static void put_counts(json_t *o, const struct meter *m, const struct sqa_child *c)
+{
+    char note[240];
+    snprintf(note, sizeof note,
+             "instructions are those of one step on one thread under %.40s (callgrind), kernels %s, OpenBLAS for "
+             "Nehalem: they tell whether the work changed, not how fast it is",
+             c->plan->count, sqa_kernels_f32.isa);
+    sqa_cell_set_number(o, SQA_CELLS_instructions, m->counted.instructions);
+    sqa_cell_set_number(o, SQA_CELLS_data_reads, m->counted.data_reads);
+    sqa_cell_set_number(o, SQA_CELLS_data_writes, m->counted.data_writes);
+    add_note(o, note);
+}
+
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -494,6 +535,8 @@ static void put_cost(json_t *o, const struct meter *m)
                         (double)(t->store.parameter_block * (train ? 4 : 1) + t->store.state_block +
                                  (train && t->micro_sum ? t->store.parameter_block + t->store.state_block : 0)) *
                             size);
+    if (m->counts)
+        return; /* valgrind's memory is not the model's */
     sqa_cell_set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
     sqa_cell_set_number(o, SQA_CELLS_mem_own_bytes, sqa_rss_peak() - t->rss_start);
 }
@@ -588,6 +631,8 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
     put_cost(o, m); /* memory first: profiling is not part of it */
     if (!c->cell->train_accuracy && !m->by_steps)
         put_padding(o, "full", 1); /* rows as long as the task's */
+    if (m->counts)
+        put_counts(o, m, c);
     sample_rows(m, c, phase, &samples);
     enum sqa_status status = put_times(o, m, err);
     if (status == SQA_OK && c->plan->profile)
@@ -616,7 +661,7 @@ static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const ch
     fflush(c->out);
     while (status == SQA_OK && fgets(line, sizeof line, c->in)) {
         if (sscanf(line, "turn %d", &round) == 1) {
-            status = take_turn(m, round, c->plan->turn_ms, err);
+            status = m->counts ? count_step(m, c, phase, err) : take_turn(m, round, c->plan->turn_ms, err);
             if (status == SQA_OK)
                 fprintf(c->out, "done %d\n", m->n);
         } else if (strncmp(line, "end", 3) == 0) {
@@ -657,14 +702,15 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
 {
     struct sqa_arena arena = {0};
     struct meter m = {.mode = strcmp(phase, "train") == 0 ? SQA_MODE_TRAIN : SQA_MODE_INFER,
-                      .by_steps = strcmp(phase, "step") == 0};
+                      .by_steps = strcmp(phase, "step") == 0,
+                      .counts = sqa_plan_counts(c->plan)};
     set_up(c->plan);
     enum sqa_status status = open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);
     if (status == SQA_OK)
         status = m.by_steps ? prepare_steps(&m, err) : sqa_trainer_prepare(m.t, m.mode, &m.plan, err);
     if (status == SQA_OK && *c->plan->counters)
         m.counters = sqa_counters_open(&sqa_counter_papi, c->plan->counters, m.reason);
-    if (status == SQA_OK)
+    if (status == SQA_OK && !m.counts)
         status = warm_up(&m, err);
     if (status == SQA_OK)
         status = obey(&m, c, phase, err);

@@ -28,6 +28,8 @@ struct sqa_child {
 enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err) SQA_MUST_CHECK;
 enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, struct sqa_err *err) SQA_MUST_CHECK;
 
+#define SQA_COUNT_FILE "callgrind-%s" /* in the work directory, of a phase: what valgrind writes */
+
 /* Rows of examples.csv under construction; sqa_cell_add_example is a sqa_example_fn whose user they are. */
 struct sqa_example_rows {
     struct sqa_text text;

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "harness/cell.h"
+#include "harness/measure/count.h"
 #include "harness/measure/measure.h"
 #include "harness/rundir.h"
 #include "harness/search.h"
@@ -143,6 +144,29 @@ static void draw_training(struct drive *d)
 
 /* Children */
 
+static void become_child(const struct drive *d, int cell, const char *phase, const char *part)
+{
+    const char *const argv[] = {"seqarena",
+                                "cell",
+                                d->dir,
+                                d->p->cells[cell].key,
+                                phase ? phase : "fit",
+                                d->p->data_dir ? d->p->data_dir : "",
+                                NULL};
+    char *const *args = (char *const *)(uintptr_t)argv;
+    char program[4096], file[4096];
+    if (!phase || !sqa_plan_counts(d->p)) {
+        execv("/proc/self/exe", args);
+        return;
+    }
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (n < 0)
+        return;
+    program[n] = '\0';
+    snprintf(file, sizeof file, "%s/" SQA_COUNT_FILE, part, phase);
+    sqa_count_exec(program, args, file);
+}
+
 static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const char *phase, struct sqa_err *err)
 {
     int down[2], up[2];
@@ -169,8 +193,7 @@ static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const c
         dup2(up[1], 1);
         if (file >= 0)
             dup2(file, 2);
-        execl("/proc/self/exe", "seqarena", "cell", d->dir, d->p->cells[cell].key, phase ? phase : "fit",
-              d->p->data_dir ? d->p->data_dir : "", (char *)NULL);
+        become_child(d, cell, phase, part);
         _exit(4);
     }
     close(down[0]);
@@ -501,13 +524,14 @@ static enum sqa_status measure_group(struct drive *d, const int *cells, int ncel
 
 static enum sqa_status measure_cells(struct drive *d, struct sqa_err *err)
 {
+    const int most = sqa_plan_counts(d->p) ? 1 : LIVE_MAX / SQA_PHASE_N; /* valgrind takes memory */
     int group[LIVE_MAX / SQA_PHASE_N], n = 0;
     enum sqa_status status = SQA_OK;
     for (int i = 0; i <= d->p->n && status == SQA_OK && !stop; i++) {
         const bool take = i < d->p->n && d->state[i] != FINISHED && is_measured(d, i);
         if (take)
             group[n++] = i;
-        if (n > 0 && (i == d->p->n || n == LIVE_MAX / SQA_PHASE_N)) {
+        if (n > 0 && (i == d->p->n || n == most)) {
             status = measure_group(d, group, n, err);
             n = 0;
         }

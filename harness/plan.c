@@ -143,6 +143,11 @@ enum sqa_status sqa_plan_add(struct sqa_run_plan *p, const struct sqa_cell *c, s
     return SQA_OK;
 }
 
+bool sqa_plan_counts(const struct sqa_run_plan *p)
+{
+    return p->count && *p->count;
+}
+
 bool sqa_cell_is_trial(const struct sqa_cell *c)
 {
     return c->trial && *c->trial;
@@ -400,6 +405,8 @@ enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct 
         hash = sqa_hash(p->cells[i].key, strlen(p->cells[i].key), hash);
     if (p->recompute && *p->recompute)
         hash = sqa_hash(p->recompute, strlen(p->recompute), hash);
+    if (sqa_plan_counts(p))
+        hash = sqa_hash("count", 5, hash);
     p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
     return p->hash ? SQA_OK : no_memory(err);
 }
@@ -497,6 +504,7 @@ static const struct member plan_members[] = {
     {"keep_weights", 'n', offsetof(struct sqa_run_plan, keep_weights)},
     {"counters", 't', offsetof(struct sqa_run_plan, counters)},
     {"recompute", 'o', offsetof(struct sqa_run_plan, recompute)},
+    {"count", 'o', offsetof(struct sqa_run_plan, count)},
 };
 enum {
     CELL_MEMBERS = sizeof cell_members / sizeof cell_members[0],

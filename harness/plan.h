@@ -37,6 +37,7 @@ struct sqa_run_plan {
     int64_t jobs;          /* cells trained at the same time */
     int examples, profile, keep_weights;
     const char *counters, *data_dir;
+    const char *count;     /* "": time; else "valgrind-3.19.0": instructions of a step are counted instead */
     const char *recompute; /* cheap, off or blocks (engine/graph.h); "" is cheap */
     int left_out;          /* cells of models chosen by a pattern that do not take the task; not in run.json */
     int n, capacity;
@@ -59,6 +60,7 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
 /* For plans made otherwise (score): the key of a cell whose texts are filled in (NULL: no memory); adds a cell unless
  * its key is there; sets p->hash, kind keeps plans of different verbs apart. */
 const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c);
+bool sqa_plan_counts(const struct sqa_run_plan *p); /* instructions, not time */
 bool sqa_cell_is_trial(const struct sqa_cell *c);
 bool sqa_cell_is_searched(const struct sqa_cell *c); /* its recipe waits for trials, sqa_search_settle */
 enum sqa_status sqa_plan_add(struct sqa_run_plan *p, const struct sqa_cell *c, struct sqa_err *err) SQA_MUST_CHECK;

@@ -5,6 +5,7 @@
 #include "engine/plan.h"
 #include "harness/cell.h"
 #include "harness/drive.h"
+#include "harness/measure/count.h"
 #include "harness/measure/measure.h"
 #include "harness/search.h"
 #include "harness/verbs.h"
@@ -16,7 +17,7 @@ struct options {
     const char *output, *data, *phase, *counters, *recompute;
     double budget, memory, checkpoint;
     int64_t rounds, jobs;
-    int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights;
+    int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights, count;
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -88,6 +89,8 @@ static const struct sqa_option bench_options[] = {
     {"phase", 0, SQA_OPTION_TEXT, "infer,train,step", "what to measure (default infer,train); step: one token",
      AT(phase), 0, 0},
     {"seed", 0, SQA_OPTION_INT, "K", "seed of weights and tokens (default 1)", AT(s.seed), 0, 1e15},
+    {"count", 0, SQA_OPTION_FLAG, NULL, "count instructions of one step under valgrind instead of timing", AT(count),
+     0, 0},
     {.name = NULL},
 };
 
@@ -161,6 +164,26 @@ static enum sqa_status parse_phases(const char *phase, int wanted[SQA_PHASE_N], 
     return SQA_OK;
 }
 
+/* bench --count: one step of small shapes, once. */
+static enum sqa_status prepare_count(struct options *o, struct sqa_run_plan *p, char version[64], struct sqa_err *err)
+{
+    if (o->s.threads > 1)
+        return sqa_fail(err, SQA_USAGE, "bench: --count with --threads %lld; counts are of one thread, leave one out",
+                        (long long)o->s.threads);
+    const enum sqa_status status = o->dry_run ? SQA_OK : sqa_count_version(version, err);
+    if (status != SQA_OK)
+        return status;
+    p->count = version;
+    p->rounds = 1;
+    p->profile = 0;
+    p->counters = "";
+    if (o->s.tasks.n == 0 && !o->s.tasks_pattern && o->s.lengths.n == 0)
+        o->s.lengths.at[o->s.lengths.n++] = "64,128";
+    if (o->s.batch == 0 && !o->s.step_alone)
+        o->s.batch = 2;
+    return SQA_OK;
+}
+
 static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
 {
     struct sqa_run_plan p = {
@@ -186,12 +209,15 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
                                             .argv = sqa_argv};
     enum sqa_status status = SQA_OK;
     enum sqa_recompute_mode mode;
+    char version[64] = "valgrind";
     int wanted[SQA_PHASE_N] = {0};
     if (!sqa_recompute_find(o->recompute, &mode))
         return sqa_fail(err, SQA_USAGE, "%s: --recompute %.50s; give cheap, blocks or off", p.verb, o->recompute);
     status = parse_phases(o->phase, wanted, err);
     o->s.step = wanted[SQA_PHASE_STEP];
     o->s.step_alone = o->s.step && !wanted[SQA_PHASE_TRAIN] && !wanted[SQA_PHASE_INFER];
+    if (status == SQA_OK && o->count)
+        status = prepare_count(o, &p, version, err);
     if (status == SQA_OK)
         status = sqa_plan_cells(&p, &o->s, bench, err);
     for (int i = 0; i < p.n; i++) {
@@ -250,6 +276,11 @@ const struct sqa_verb sqa_verb_bench = {
         "the last of --lengths positions, with a state of random numbers in place of the tokens before it; models "
         "are\n"
         "built with causal=1, and with --phase step alone the batch is 1 unless --batch says otherwise.\n\n"
+        "--count times nothing: it counts the instructions, loads and stores of one step under valgrind, the same "
+        "from\n"
+        "run to run, with batch 2 at lengths 64 and 128 unless told otherwise, one thread, kernels without FMA. "
+        "They\n"
+        "tell whether the work of a build changed, not how fast it is.\n\n"
         "example:\n  seqarena bench --models 'transformer|local' --lengths 1K,2K,4K --batch 4\n",
     .options = bench_options,
     .options_size = sizeof(struct options),

@@ -85,7 +85,10 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(recipe, "resolved recipe, name=value;...")                                                                     \
     X(recipe_source, "where the settings come from")                                                                 \
     X(trial, "setting tried, such as rate=0.001, when this cell belongs to a search: no test; else empty")           \
-    X(trials, "trials of which the one with the best validation gave a setting of this row")
+    X(trials, "trials of which the one with the best validation gave a setting of this row")                         \
+    X(instructions, "bench --count: instructions of one step, counted by valgrind; the note says how")               \
+    X(data_reads, "bench --count: loads of one step")                                                                \
+    X(data_writes, "bench --count: stores of one step")
 
 #define SQA_SAMPLES_COLUMNS(X)                                    \
     X(schema, "version of this table")                            \

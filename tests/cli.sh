@@ -528,6 +528,26 @@ seqarena data export listops:min=4,max=40,train=60,valid=20,test=20 --split test
 fails 3 'length 40; the model takes 1 to 20' predict --weights good.safetensors --input longer/test_tokens.npy -o y.npy
 fails 3 'dimensions; the model takes tokens' predict --weights good.safetensors --input arrays/test_labels.npy -o y.npy
 
+# Counts of instructions
+
+fails 2 'counts are of one thread' bench --model local --count --threads 2
+mkdir broken-valgrind && printf '#!/bin/sh\nexit 127\n' >broken-valgrind/valgrind && chmod +x broken-valgrind/valgrind
+PATH=$tmp/broken-valgrind:$PATH fails 4 'needs valgrind, and there is none; install' bench --model local --count
+count=(bench --model local:window=4 --lengths 16 --batch 1 --count -q)
+if [ "$("$program" "${count[@]}" -o counted 2>&1 | tee out)" ] || [ ! -f counted/cells.csv ]; then
+    if grep -q 'needs valgrind' out; then skip 'counts repeat' "$(cat out)"; else fail 'bench --count' "$(cat out)"; fi
+else
+    PADDING=$(printf '%3000s' x) "$program" "${count[@]}" -o a/longer/name/of/it >out 2>&1
+    instructions() { csv_columns "$1/cells.csv" phase instructions data_reads data_writes; }
+    close() { # within 0.01 %
+        paste <(instructions counted) <(instructions a/longer/name/of/it) | awk '
+            { for (i = 2; i <= 4; i++) { d = $i - $(i + 4); if (!($i > 0) || d * d > 1e-8 * $i * $i) exit 1 } }
+            END { exit NR != 2 }'
+    }
+    is 'counts repeat within 0.01 %' close
+    is 'a counted row has no latency' test -z "$(csv_columns counted/cells.csv latency_ns_median | tr -d '\n')"
+fi
+
 # Ctrl-C
 
 "$program" run --models '^(local|s4d)$' --task $small --train steps=4000,eval_every=100 --rounds 1 --jobs 2 -o "$tmp/stopped" \
