@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "engine/checkpoint.h"
+#include "harness/machine_lock.h"
 #include "harness/measure/count.h"
 #include "harness/measure/measure.h"
 #include "harness/train.h"
@@ -47,6 +48,13 @@ void sqa_cell_set_text(json_t *o, int column, const char *v)
 {
     if (v && *v)
         json_object_set_new(o, sqa_schemas[SQA_FILE_CELLS].columns[column].name, json_string(v));
+}
+
+static void tell_pause(void *user, bool waits)
+{
+    const struct sqa_child *c = user;
+    fprintf(c->out, "%s\n", waits ? "paused" : "resumed");
+    fflush(c->out);
 }
 
 static enum sqa_status write_text(const struct sqa_child *c, const char *name, const char *text, size_t size,
@@ -185,7 +193,8 @@ static void put_training(json_t *o, const struct sqa_trainer *t, int64_t start)
     sqa_cell_set_number(o, SQA_CELLS_train_seconds, t->op_seconds);
     sqa_cell_set_number(o, SQA_CELLS_data_seconds, t->data_seconds);
     sqa_cell_set_number(o, SQA_CELLS_harness_seconds, t->seconds - t->op_seconds - t->data_seconds);
-    sqa_cell_set_number(o, SQA_CELLS_total_seconds, (double)(sqa_clock_wall() - start) * 1e-9);
+    sqa_cell_set_number(o, SQA_CELLS_total_seconds,
+                        (double)(sqa_clock_wall() - start) * 1e-9 - sqa_machine_work_paused());
 }
 
 /* What generalisation is held against: n is that of the test. */
@@ -280,6 +289,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     char checkpoint[4096];
     json_t *o = json_object();
     set_up(c->plan);
+    sqa_machine_work_begin(tell_pause, (void *)(uintptr_t)c);
     enum sqa_status status = open_trainer(c, 1, &arena, &t, err);
     snprintf(checkpoint, sizeof checkpoint, "%s/parts/%s.part/checkpoint", c->dir, c->cell->key);
     if (status == SQA_OK && !c->cell->floor) {
@@ -317,6 +327,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
         fprintf(c->out, "saved\n");
         fflush(c->out);
     }
+    sqa_machine_work_end();
     json_decref(o);
     sqa_text_clear(&examples.text);
     sqa_trainer_close(t);
@@ -344,7 +355,8 @@ struct meter {
     int n, room;
     struct sqa_counters *counters;
     char reason[160];
-    bool counts; /* instructions, not time */
+    char unfit[400]; /* why this timing is not to be used, or "" */
+    bool counts;     /* instructions, not time */
     struct sqa_counted counted;
 };
 
@@ -633,6 +645,9 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
         put_padding(o, "full", 1); /* rows as long as the task's */
     if (m->counts)
         put_counts(o, m, c);
+    sqa_cell_set_text(o, SQA_CELLS_unfit, m->unfit);
+    if (*m->unfit)
+        add_note(o, "the timing is unfit: see column unfit");
     sample_rows(m, c, phase, &samples);
     enum sqa_status status = put_times(o, m, err);
     if (status == SQA_OK && c->plan->profile)
@@ -654,7 +669,7 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
 
 static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_err *err)
 {
-    char line[128];
+    char line[512];
     int round;
     enum sqa_status status = SQA_OK;
     fprintf(c->out, "ready\n");
@@ -664,6 +679,8 @@ static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const ch
             status = m->counts ? count_step(m, c, phase, err) : take_turn(m, round, c->plan->turn_ms, err);
             if (status == SQA_OK)
                 fprintf(c->out, "done %d\n", m->n);
+        } else if (strncmp(line, "unfit ", 6) == 0) {
+            snprintf(m->unfit, sizeof m->unfit, "%.*s", (int)strcspn(line + 6, "\n"), line + 6);
         } else if (strncmp(line, "end", 3) == 0) {
             status = save_measurement(m, c, phase, err);
             if (status == SQA_OK)

@@ -9,7 +9,8 @@
  * sqa_cell_finish joins them into rows and renames KEY.part to KEY, the mark of a finished cell.
  *
  * Child protocol, lines on pipes. Child to parent: "progress STEP STEPS LOSS METRIC", "ready", "done N",
- * "saved", "error STATUS sentence". Parent to child: "turn ROUND", "end".
+ * "saved", "paused" and "resumed" around a wait for somebody's timing, "error STATUS sentence". Parent to child:
+ * "turn ROUND", "unfit REASON", "end".
  */
 #ifndef SQA_HARNESS_CELL_H
 #define SQA_HARNESS_CELL_H

@@ -15,13 +15,19 @@
 
 #include "base/file.h"
 #include "harness/cell.h"
+#include "harness/machine_lock.h"
 #include "harness/measure/count.h"
 #include "harness/measure/measure.h"
+#include "harness/measure/others.h"
 #include "harness/rundir.h"
 #include "harness/search.h"
 #include "results/table.h"
 
-enum { LIVE_MAX = 24, LINE = 1400 };
+enum { LIVE_MAX = 24, LINE = 1400, OTHERS_LINE = 400 };
+
+/* Other runs beside a timing: more than this share of a processor, and more than a few ticks, spoil it. */
+#define OTHERS_SHARE 0.02
+#define OTHERS_SECONDS 0.05
 
 static volatile sig_atomic_t stop;
 
@@ -41,7 +47,7 @@ struct child {
     char line[LINE];
     size_t length;
     int64_t start;
-    bool ready, saved, timed_out, idle;
+    bool ready, saved, timed_out, idle, paused;
     enum sqa_status code;
     char error[1024];
     long long step, steps;
@@ -63,6 +69,7 @@ struct drive {
     double fraction_start;
     bool terminal, drawn;
     struct child children[LIVE_MAX];
+    struct sqa_machine_lock machine; /* while it measures */
 };
 
 /* Status names of rows */
@@ -209,6 +216,16 @@ static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const c
     return SQA_OK;
 }
 
+/* A training that waits for somebody's timing does not use its budget. */
+static void turn_clock(struct child *c, bool pause)
+{
+    if (pause && !c->paused)
+        c->start -= sqa_clock_wall(); /* minus what was used */
+    else if (!pause && c->paused)
+        c->start += sqa_clock_wall();
+    c->paused = pause;
+}
+
 static void take_line(struct child *c, char *line)
 {
     char name[32];
@@ -221,6 +238,8 @@ static void take_line(struct child *c, char *line)
         c->idle = true;
     else if (strcmp(line, "saved") == 0)
         c->saved = true;
+    else if (strcmp(line, "paused") == 0 || strcmp(line, "resumed") == 0)
+        turn_clock(c, line[0] == 'p');
     else if (sscanf(line, "error %31s %n", name, &n) == 1 && n > 0) {
         for (int code = SQA_OK; code <= SQA_INTERRUPTED; code++)
             if (strcmp(sqa_status_name((enum sqa_status)code), name) == 0)
@@ -341,7 +360,7 @@ static void wait_for_children(struct drive *d, int milliseconds)
 static void check_time(struct drive *d, struct child *c)
 {
     const double seconds = (double)(sqa_clock_wall() - c->start) * 1e-9;
-    if (d->p->budget > 0 && !c->timed_out && seconds > d->p->budget) {
+    if (d->p->budget > 0 && !c->timed_out && !c->paused && seconds > d->p->budget) {
         c->timed_out = true;
         kill(c->pid, SIGKILL);
     }
@@ -459,13 +478,29 @@ static void wait_idle(struct drive *d, struct child *c)
     }
 }
 
-static enum sqa_status close_group(struct drive *d, int n, struct sqa_err *err)
+/* Why a timing of that long beside those others is unfit, or "". */
+static void find_unfit(const struct drive *d, const struct sqa_others *o, char reason[OTHERS_LINE])
+{
+    const double share = o->seconds > 0 ? o->busy / o->seconds : 0;
+    reason[0] = '\0';
+    if (sqa_plan_counts(d->p))
+        return;
+    if (share > OTHERS_SHARE && o->busy > OTHERS_SECONDS)
+        snprintf(reason, OTHERS_LINE, "other runs of seqarena used %.0f %% of a processor meanwhile", 100 * share);
+    const size_t n = strlen(reason);
+    if (*d->machine.missing)
+        snprintf(reason + n, OTHERS_LINE - n, "%sno lock for the machine: %.300s", n ? "; " : "", d->machine.missing);
+}
+
+static enum sqa_status close_group(struct drive *d, int n, const char *unfit, struct sqa_err *err)
 {
     enum sqa_status status = SQA_OK;
     for (int i = 0; i < n; i++) {
         struct child *c = &d->children[i];
+        char text[OTHERS_LINE + 16];
+        snprintf(text, sizeof text, "%s%s%send\n", *unfit ? "unfit " : "", unfit, *unfit ? "\n" : "");
         if (c->pid && !stop)
-            say(c, "end\n");
+            say(c, text);
         c->idle = false;
         while (c->pid) {
             struct pollfd fd = {.fd = c->from, .events = POLLIN};
@@ -502,7 +537,10 @@ static enum sqa_status measure_group(struct drive *d, const int *cells, int ncel
             if (status == SQA_OK)
                 wait_idle(d, &d->children[n++]); /* one after the other: warm-ups do not disturb each other */
         }
-    for (int64_t round = 0; round < d->p->rounds && status == SQA_OK && !stop; round++)
+    struct sqa_others others;
+    char unfit[OTHERS_LINE];
+    sqa_others_begin(&others);
+    for (int64_t round = 0; round < d->p->rounds && status == SQA_OK && !stop; round++) {
         for (int i = 0; i < n && !stop; i++) {
             struct child *c = &d->children[(i + (int)(round % n)) % n];
             char text[32], what[80];
@@ -515,11 +553,22 @@ static enum sqa_status measure_group(struct drive *d, const int *cells, int ncel
                      (long long)d->p->rounds);
             draw(d, what, (double)(d->ok + d->bad) / d->p->n);
         }
+        sqa_others_look(&others);
+    }
     if (status != SQA_OK) {
         kill_all(d, SIGKILL);
         return status;
     }
-    return close_group(d, n, err);
+    find_unfit(d, &others, unfit);
+    return close_group(d, n, unfit, err);
+}
+
+static bool is_anything_timed(const struct drive *d)
+{
+    bool any = false;
+    for (int i = 0; i < d->p->n; i++)
+        any = any || (d->state[i] != FINISHED && is_measured(d, i));
+    return any && !sqa_plan_counts(d->p);
 }
 
 static enum sqa_status measure_cells(struct drive *d, struct sqa_err *err)
@@ -527,6 +576,11 @@ static enum sqa_status measure_cells(struct drive *d, struct sqa_err *err)
     const int most = sqa_plan_counts(d->p) ? 1 : LIVE_MAX / SQA_PHASE_N; /* valgrind takes memory */
     int group[LIVE_MAX / SQA_PHASE_N], n = 0;
     enum sqa_status status = SQA_OK;
+    d->machine = (struct sqa_machine_lock){.timing = -1, .missing = ""};
+    if (is_anything_timed(d))
+        status = sqa_machine_lock(&d->machine, d->p->verb, !d->o->no_wait, d->o->quiet, err);
+    if (status == SQA_INTERRUPTED && stop)
+        return SQA_OK; /* sqa_drive says so */
     for (int i = 0; i <= d->p->n && status == SQA_OK && !stop; i++) {
         const bool take = i < d->p->n && d->state[i] != FINISHED && is_measured(d, i);
         if (take)
@@ -536,6 +590,7 @@ static enum sqa_status measure_cells(struct drive *d, struct sqa_err *err)
             n = 0;
         }
     }
+    sqa_machine_unlock(&d->machine);
     return status;
 }
 

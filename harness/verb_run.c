@@ -17,7 +17,7 @@ struct options {
     const char *output, *data, *phase, *counters, *recompute;
     double budget, memory, checkpoint;
     int64_t rounds, jobs;
-    int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights, count;
+    int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights, count, no_wait;
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -89,6 +89,8 @@ static const struct sqa_option bench_options[] = {
     {"phase", 0, SQA_OPTION_TEXT, "infer,train,step", "what to measure (default infer,train); step: one token",
      AT(phase), 0, 0},
     {"seed", 0, SQA_OPTION_INT, "K", "seed of weights and tokens (default 1)", AT(s.seed), 0, 1e15},
+    {"no-wait", 0, SQA_OPTION_FLAG, NULL, "an error when another program times, instead of waiting for it",
+     AT(no_wait), 0, 0},
     {"count", 0, SQA_OPTION_FLAG, NULL, "count instructions of one step under valgrind instead of timing", AT(count),
      0, 0},
     {.name = NULL},
@@ -205,6 +207,7 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
                                             .mixed = o->mixed,
                                             .retry = o->retry,
                                             .quiet = o->quiet,
+                                            .no_wait = o->no_wait,
                                             .argc = sqa_argc,
                                             .argv = sqa_argv};
     enum sqa_status status = SQA_OK;

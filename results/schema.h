@@ -88,7 +88,8 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(trials, "trials of which the one with the best validation gave a setting of this row")                         \
     X(instructions, "bench --count: instructions of one step, counted by valgrind; the note says how")               \
     X(data_reads, "bench --count: loads of one step")                                                                \
-    X(data_writes, "bench --count: stores of one step")
+    X(data_writes, "bench --count: stores of one step")                                                              \
+    X(unfit, "why this timing is not to be used: another run of ours worked beside it, or the machine had no lock")
 
 #define SQA_SAMPLES_COLUMNS(X)                                    \
     X(schema, "version of this table")                            \

@@ -548,6 +548,33 @@ else
     is 'a counted row has no latency' test -z "$(csv_columns counted/cells.csv latency_ns_median | tr -d '\n')"
 fi
 
+# The lock of the machine
+
+bench=(bench --model local:window=4 --lengths 16 --batch 1 --phase infer --rounds 4 -q)
+seqarena "${bench[@]}" -o timed # makes the directory of the lock
+flock -x "$XDG_RUNTIME_DIR/seqarena/timing" sleep 3 &
+sleep 0.3
+fails 3 'is being timed by process' "${bench[@]}" --no-wait -o refused
+works '' "${bench[@]}" -o waited
+is 'bench waits for the machine' test -s waited/cells.csv
+wait $!
+bash -c 'exec -a seqarena bash -c "while :; do :; done"' & # a run of a build that takes no lock
+other=$!
+seqarena "${bench[@]}" -o beside
+kill $other
+wait $other 2>/dev/null
+is 'a timing beside another run is unfit' grep -q 'other runs of seqarena used' beside/cells.csv
+flock -x "$XDG_RUNTIME_DIR/seqarena/timing" sleep 3 &
+sleep 0.3
+start=$(date +%s%N)
+works '' run --model local --task $small --train steps=4 --rounds 0 -q -o paused
+is 'a training waits while somebody times' test $(($(date +%s%N) - start)) -gt 2000000000
+wait $!
+chmod 777 "$XDG_RUNTIME_DIR/seqarena"
+seqarena "${bench[@]}" -o open
+is 'a timing without a lock is unfit' grep -q 'no lock for the machine: .*closed to others' open/cells.csv
+chmod 700 "$XDG_RUNTIME_DIR/seqarena"
+
 # Ctrl-C
 
 "$program" run --models '^(local|s4d)$' --task $small --train steps=4000,eval_every=100 --rounds 1 --jobs 2 -o "$tmp/stopped" \

@@ -48,8 +48,10 @@ enum sqa_status sqa_count_version(char version[64], struct sqa_err *err)
 void sqa_count_exec(const char *program, char *const *argv, const char *file)
 {
     /* The sizes of the caches do not matter: only reads and writes are taken, not misses. */
-    static const char *const options[] = {"valgrind",        "-q",           "--tool=callgrind", "--instr-atstart=no",
-                                    "--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64",  "--LL=1048576,16,64"};
+    static const char *const options[] = {"valgrind",         "-q",
+                                          "--tool=callgrind", "--instr-atstart=no",
+                                          "--cache-sim=yes",  "--I1=32768,8,64",
+                                          "--D1=32768,8,64",  "--LL=1048576,16,64"};
     enum { OPTIONS = sizeof options / sizeof options[0] };
     char out[4200];
     const char *all[ARGUMENTS] = {NULL};
