@@ -10,6 +10,7 @@
  *           features (B, H, L, 2 m) or (B, H, L, m)
  * Cost      projections; norms 8 B L Q, Q = H d; u 4 B L Q m; sines and cosines 4 B L H m; kernel_attention.c with 2
  *           m (m) features
+ * Step      sums of phi(k) v^T and phi(k): 2 m (d + 1) numbers a head (m)
  * Source    Peng et al. 2021, arXiv:2103.02143, equations (3) to (5) and section 3.1; code Noahs-ARK/RFA
  * Departs   W is drawn once, there one of 200 in every training step. least = 0.01 in units of the kernel, which is
  *           at most 1; that code's denominator is at least 1 with features of 0.1 in the place of m^-1/2, which is
@@ -213,13 +214,24 @@ static struct sqa_kernel_attention_spec spec_of(const struct self *s, const stru
                                               .den_min = s->least};
 }
 
+static struct sqa_heads in_features(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const struct sqa_heads h = sqa_project_heads(c, x);
+    struct sqa_tensor *w = projection(s, c);
+
+    return (struct sqa_heads){features(s, c, h.q, w), features(s, c, h.k, w), h.v};
+}
+
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
-    const struct self *s = self;
-    const struct sqa_heads h = sqa_project_heads(c, x);
-    struct sqa_tensor *w = projection(s, c), *q = features(s, c, h.q, w), *k = features(s, c, h.k, w);
+    const struct sqa_heads h = in_features(self, c, x);
 
-    return sqa_merge_heads(c, sqa_kernel_attention(c->g, q, k, h.v, c->lengths, NULL, spec_of(s, c)));
+    return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, c->lengths, NULL, spec_of(self, c)));
+}
+
+static struct sqa_tensor *step(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    return sqa_merge_heads(c, sqa_kernel_attention_step(c, in_features(self, c, x), NULL, spec_of(self, c)));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -432,6 +444,7 @@ const struct sqa_variant sqa_variant_rfa = {
     .params = params,
     .self_size = sizeof(struct self),
     .build = build,
+    .step = step,
     .flops = flops,
     .identities = identities,
 };
