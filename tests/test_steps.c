@@ -27,6 +27,8 @@ static const struct {
     {"cosformer", 20, 2, 2 * 2 * 4 * (4 + 1)},
     {"cosformer:horizon=50", 20, 2, 2 * 2 * 4 * (4 + 1)},
     {"rfa:features=6", 20, 2, 2 * 12 * (4 + 1)},
+    {"rfa:features=6,gate=1", 20, 2, 2 * 12 * (4 + 1)},
+    {"rfa:features=6,kernel=arccos,gate=1", 20, 2, 2 * 6 * (4 + 1)},
     {"rfa:features=6,kernel=arccos", 20, 2, 2 * 6 * (4 + 1)},
     {"flowformer", 20, 2, DIM *(4 + 1) + 4 * DIM + HEADS + 1},
     {"s4d:state=8,init=inv,dt_max=1", 20, 2, DIM * 8},
