@@ -355,6 +355,7 @@ struct meter {
     int n, room;
     struct sqa_counters *counters;
     char reason[160];
+    char proof[256]; /* verdict of the checks */
     char unfit[400]; /* why this timing is not to be used, or "" */
     bool counts;     /* instructions, not time */
     struct sqa_counted counted;
@@ -645,6 +646,7 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
         put_padding(o, "full", 1); /* rows as long as the task's */
     if (m->counts)
         put_counts(o, m, c);
+    sqa_cell_set_text(o, SQA_CELLS_checks, m->proof);
     sqa_cell_set_text(o, SQA_CELLS_unfit, m->unfit);
     if (*m->unfit)
         add_note(o, "the timing is unfit: see column unfit");
@@ -679,6 +681,8 @@ static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const ch
             status = m->counts ? count_step(m, c, phase, err) : take_turn(m, round, c->plan->turn_ms, err);
             if (status == SQA_OK)
                 fprintf(c->out, "done %d\n", m->n);
+        } else if (strncmp(line, "proof ", 6) == 0) {
+            snprintf(m->proof, sizeof m->proof, "%.*s", (int)strcspn(line + 6, "\n"), line + 6);
         } else if (strncmp(line, "unfit ", 6) == 0) {
             snprintf(m->unfit, sizeof m->unfit, "%.*s", (int)strcspn(line + 6, "\n"), line + 6);
         } else if (strncmp(line, "end", 3) == 0) {

@@ -131,8 +131,8 @@ enum sqa_status sqa_machine_lock(struct sqa_machine_lock *l, const char *verb, b
     bool inherited = false;
     *l = (struct sqa_machine_lock){.timing = open_file("timing", &why), .missing = missing};
     missing[0] = '\0';
-    enum sqa_status status = l->timing < 0 ? SQA_MACHINE
-                                           : take_timing(l->timing, verb, wait, quiet, &inherited, &why);
+    enum sqa_status status =
+        l->timing < 0 ? SQA_MACHINE : take_timing(l->timing, verb, wait, quiet, &inherited, &why);
     if (status == SQA_OK && inherited) {
         close_file(&l->timing);
         return SQA_OK;
@@ -149,7 +149,8 @@ enum sqa_status sqa_machine_lock(struct sqa_machine_lock *l, const char *verb, b
         setenv(HOLDER, pid, 1);
         int work = open_file("work", NULL);
         if (work >= 0 && take(work, LOCK_EX) == SQA_INTERRUPTED) /* until the steps in hand are done */
-            status = sqa_fail(&why, SQA_INTERRUPTED, "%s: interrupted while trainings came to rest; run it again", verb);
+            status =
+                sqa_fail(&why, SQA_INTERRUPTED, "%s: interrupted while trainings came to rest; run it again", verb);
         close_file(&work);
     }
     if (status != SQA_OK) {

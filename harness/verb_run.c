@@ -7,6 +7,7 @@
 #include "harness/drive.h"
 #include "harness/measure/count.h"
 #include "harness/measure/measure.h"
+#include "harness/proof.h"
 #include "harness/search.h"
 #include "harness/verbs.h"
 #include "results/schema.h"
@@ -291,7 +292,16 @@ const struct sqa_verb sqa_verb_bench = {
     .run = run_bench,
 };
 
-/* The child: seqarena cell DIR KEY fit|train|infer|step DATA */
+static enum sqa_status check_cell(const struct sqa_cell *cell, struct sqa_err *err)
+{
+    char text[SQA_PROOF_TEXT];
+    const enum sqa_status status = sqa_proof(cell->model_text, 1, text, err);
+    if (status == SQA_OK)
+        printf("proof %s\nsaved\n", text);
+    return status;
+}
+
+/* The child: seqarena cell DIR KEY fit|check|train|infer|step DATA */
 static enum sqa_status run_cell(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     struct sqa_run_plan p = {0};
@@ -310,6 +320,8 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
             status = sqa_search_settle(c.dir, &p, cell, row, err);
         if (status == SQA_OK && strcmp(operands->at[2], "fit") == 0)
             status = sqa_cell_train(&c, err);
+        else if (status == SQA_OK && strcmp(operands->at[2], "check") == 0)
+            status = check_cell(cell, err);
         else if (status == SQA_OK)
             status = sqa_cell_measure(&c, operands->at[2], err);
     }
@@ -325,7 +337,7 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
 
 const struct sqa_verb sqa_verb_cell = {
     .name = "cell",
-    .usage = "DIR KEY fit|train|infer|step [DATA]",
+    .usage = "DIR KEY fit|check|train|infer|step [DATA]",
     .help = "one cell of a run (what run starts)",
     .run = run_cell,
     .operands_min = 3,

@@ -89,7 +89,8 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(instructions, "bench --count: instructions of one step, counted by valgrind; the note says how")               \
     X(data_reads, "bench --count: loads of one step")                                                                \
     X(data_writes, "bench --count: stores of one step")                                                              \
-    X(unfit, "why this timing is not to be used: another run of ours worked beside it, or the machine had no lock")
+    X(unfit, "why this timing is not to be used: another run of ours worked beside it, or the machine had no lock")  \
+    X(checks, "verdict of the checks of this build that stand behind the timing: ok, or none and why")
 
 #define SQA_SAMPLES_COLUMNS(X)                                    \
     X(schema, "version of this table")                            \

@@ -575,6 +575,15 @@ seqarena "${bench[@]}" -o open
 is 'a timing without a lock is unfit' grep -q 'no lock for the machine: .*closed to others' open/cells.csv
 chmod 700 "$XDG_RUNTIME_DIR/seqarena"
 
+# No timing without proof
+
+is 'a timing says what was checked' test "$(csv_columns timed/cells.csv checks | grep -c '^ok: [0-9]* checks of')" = 1
+sed -i 's/^local [0-9]* .*/local 3 gradient at length 5: 0.3, bound 1e-06/' "$XDG_RUNTIME_DIR"/seqarena/proof-*
+fails 5 'failed: local: gradient at length 5: 0.3.*see seqarena verify' "${bench[@]}" -o red
+is 'a red check shows no speed' test "$(csv_columns red/cells.csv status latency_ns_median)" = $'mistrusted\t'
+rm "$XDG_RUNTIME_DIR"/seqarena/proof-*
+works '' "${bench[@]}" -o green
+
 # Ctrl-C
 
 "$program" run --models '^(local|s4d)$' --task $small --train steps=4000,eval_every=100 --rounds 1 --jobs 2 -o "$tmp/stopped" \

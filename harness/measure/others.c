@@ -31,9 +31,9 @@ static int read_stat(long pid, long *parent, long long *ticks, long long *start)
     if (sqa_small_file(path, text, sizeof text) != 0)
         return 0;
     const char *rest = strrchr(text, ')');
-    if (!rest || sscanf(rest + 1,
-                        " %*c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld %*d %*d %*d %*d %*d %*d %lld", parent,
-                        &user, &system, start) != 4)
+    if (!rest ||
+        sscanf(rest + 1, " %*c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld %*d %*d %*d %*d %*d %*d %lld",
+               parent, &user, &system, start) != 4)
         return 0;
     *ticks = user + system;
     return 1;

@@ -16,7 +16,7 @@ struct sqa_others {
         long long start, ticks; /* start tells apart those that got the same number */
     } seen[SQA_OTHERS_MAX];
     int n;
-    int64_t wall;           /* of the last look */
+    int64_t wall;         /* of the last look */
     double busy, seconds; /* processor seconds of the others, and seconds of wall time, since sqa_others_begin */
 };
 void sqa_others_begin(struct sqa_others *o);
