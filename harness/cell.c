@@ -11,6 +11,7 @@
 #include "harness/machine_lock.h"
 #include "harness/measure/count.h"
 #include "harness/measure/measure.h"
+#include "harness/measure/rounds.h"
 #include "harness/train.h"
 #include "models/stepper.h"
 #include "results/table.h"
@@ -338,8 +339,9 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
 /* Measuring */
 
 struct sample {
-    int round, index;
+    int round, index, slot;
     double ns, cpu_ns;
+    double steal; /* seconds, NaN when unknown */
     struct sqa_switches switches;
     long long counters[32];
 };
@@ -355,6 +357,8 @@ struct meter {
     int n, room;
     struct sqa_counters *counters;
     char reason[160];
+    double warmup_ns;
+    int settled;     /* as the column, -1: empty */
     char proof[256]; /* verdict of the checks */
     char unfit[400]; /* why this timing is not to be used, or "" */
     bool counts;     /* instructions, not time */
@@ -379,6 +383,7 @@ static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa
     long long before[32] = {0};
     const int nc = m->counters ? sqa_counters_n(m->counters) : 0;
     const struct sqa_switches w = sqa_switches_now();
+    const double steal = sqa_machine_steal();
     if (nc)
         sqa_counters_read(m->counters, before);
     const int64_t cpu = sqa_clock_process(), wall = sqa_clock_wall();
@@ -393,6 +398,7 @@ static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa
     const struct sqa_switches after = sqa_switches_now();
     s->switches.voluntary = after.voluntary - w.voluntary;
     s->switches.involuntary = after.involuntary - w.involuntary;
+    s->steal = sqa_machine_steal() - steal;
     return status;
 }
 
@@ -402,19 +408,29 @@ static double passes(const struct meter *m)
     return m->mode == SQA_MODE_TRAIN ? (double)m->t->recipe.batch / (double)sqa_trainer_rows(m->t) : 1;
 }
 
-/* Three samples of short steps; one pass of the plan where a step takes a second. */
-static enum sqa_status warm_up(struct meter *m, struct sqa_err *err)
+/* Until it is stationary, or ten turns; one pass of the plan where a step takes a second. */
+static enum sqa_status warm_up(struct meter *m, double turn_ms, struct sqa_err *err)
 {
     struct sample s = {0};
+    struct sqa_warmup w = {.n = 0};
     const int64_t start = sqa_clock_wall();
     m->steps = 1;
+    m->settled = -1;
     enum sqa_status status = run_pass(m, NULL, err);
-    if (status != SQA_OK || passes(m) * (double)(sqa_clock_wall() - start) >= LONG_STEP_NS)
-        return status;
-    status = take_sample(m, &s, err);
-    if (status == SQA_OK && s.ns < 1e6)
-        m->steps = (int64_t)ceil(1e6 / fmax(s.ns, 100));
-    return status == SQA_OK ? take_sample(m, &s, err) : status;
+    if (status == SQA_OK && passes(m) * (double)(sqa_clock_wall() - start) < LONG_STEP_NS) {
+        status = take_sample(m, &s, err);
+        if (status == SQA_OK && s.ns < 1e6)
+            m->steps = (int64_t)ceil(1e6 / fmax(s.ns, 100));
+        m->settled = 0;
+    }
+    while (status == SQA_OK && m->settled == 0) {
+        status = take_sample(m, &s, err);
+        m->settled = sqa_warmup_add(&w, s.ns);
+        if ((double)(sqa_clock_wall() - start) > 10 * turn_ms * 1e6)
+            break;
+    }
+    m->warmup_ns = (double)(sqa_clock_wall() - start);
+    return status;
 }
 
 /* Room for one sample more, made between samples. */
@@ -431,13 +447,13 @@ static enum sqa_status make_room(struct meter *m, struct sqa_err *err)
     return SQA_OK;
 }
 
-static enum sqa_status take_turn(struct meter *m, int round, double turn_ms, struct sqa_err *err)
+static enum sqa_status take_turn(struct meter *m, int round, int slot, double turn_ms, struct sqa_err *err)
 {
     const int64_t start = sqa_clock_wall();
     enum sqa_status status = make_room(m, err);
     for (int i = 0; m->n < SAMPLES_MAX && status == SQA_OK; i++) {
         struct sample *s = &m->samples[m->n];
-        *s = (struct sample){.round = round, .index = i};
+        *s = (struct sample){.round = round, .index = i, .slot = slot};
         status = take_sample(m, s, err);
         m->n++;
         if (status == SQA_OK)
@@ -502,12 +518,14 @@ static double quantile(const double *x, int n, double q)
 
 static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_err *err)
 {
-    double *x = sqa_alloc_array((size_t)m->n + 1, sizeof *x), sum = 0;
+    double *x = sqa_alloc_array((size_t)m->n + 1, sizeof *x), sum = 0, steal = 0;
     if (!x)
         return sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
     if (m->n > 0) {
-        for (int i = 0; i < m->n; i++)
+        for (int i = 0; i < m->n; i++) {
             sum += x[i] = m->samples[i].ns;
+            steal += m->samples[i].steal;
+        }
         qsort(x, (size_t)m->n, sizeof *x, by_value);
         const double median = quantile(x, m->n, 0.5);
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_median, median);
@@ -522,6 +540,9 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
             x[i] = m->samples[i].cpu_ns;
         qsort(x, (size_t)m->n, sizeof *x, by_value);
         sqa_cell_set_number(o, SQA_CELLS_cpu_ns_median, quantile(x, m->n, 0.5));
+        sqa_cell_set_number(o, SQA_CELLS_steal_ns, rint(steal * 1e9));
+        sqa_cell_set_number(o, SQA_CELLS_warmup_ns, m->warmup_ns);
+        sqa_cell_set_number(o, SQA_CELLS_warmup_settled, m->settled < 0 ? SQA_NAN : m->settled);
     }
     sqa_free(x);
     return SQA_OK;
@@ -554,12 +575,25 @@ static void put_cost(json_t *o, const struct meter *m)
     sqa_cell_set_number(o, SQA_CELLS_mem_own_bytes, sqa_rss_peak() - t->rss_start);
 }
 
-static void sample_rows(const struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_text *out)
+static enum sqa_status sample_rows(const struct meter *m, const struct sqa_child *c, const char *phase, json_t *o,
+                                   struct sqa_text *out, struct sqa_err *err)
 {
+    double *ns_of = sqa_alloc_array((size_t)m->n + 1, 2 * sizeof *ns_of);
+    int *outlier = sqa_alloc_array((size_t)m->n + 1, sizeof *outlier);
+    if (!ns_of || !outlier) {
+        sqa_free(ns_of);
+        sqa_free(outlier);
+        return sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
+    }
+    for (int i = 0; i < m->n; i++)
+        ns_of[i] = m->samples[i].ns;
+    const int outliers = sqa_mark_outliers(ns_of, (size_t)m->n, outlier, ns_of + m->n);
+    if (m->n > 0)
+        sqa_cell_set_number(o, SQA_CELLS_latency_outliers, outliers);
     const int nc = m->counters ? sqa_counters_n(m->counters) : 0;
     for (int i = 0; i < m->n; i++) {
         const struct sample *s = &m->samples[i];
-        char round[16], index[16], ns[32], cpu[32], vol[32], invol[32];
+        char round[16], index[16], ns[32], cpu[32], vol[32], invol[32], slot[16], steal[32] = "";
         struct sqa_text counters = {0};
         snprintf(round, sizeof round, "%d", s->round);
         snprintf(index, sizeof index, "%d", s->index);
@@ -567,6 +601,9 @@ static void sample_rows(const struct meter *m, const struct sqa_child *c, const 
         snprintf(cpu, sizeof cpu, "%.0f", s->cpu_ns);
         snprintf(vol, sizeof vol, "%lld", (long long)s->switches.voluntary);
         snprintf(invol, sizeof invol, "%lld", (long long)s->switches.involuntary);
+        snprintf(slot, sizeof slot, "%d", s->slot);
+        if (isfinite(s->steal))
+            snprintf(steal, sizeof steal, "%.0f", s->steal * 1e9);
         for (int k = 0; k < nc; k++)
             sqa_text_printf(&counters, "%s%s=%lld", k ? ";" : "", sqa_counters_name(m->counters, k), s->counters[k]);
         const char *row[SQA_SAMPLES_N] = {[SQA_SAMPLES_key] = c->cell->key,
@@ -577,10 +614,16 @@ static void sample_rows(const struct meter *m, const struct sqa_child *c, const 
                                           [SQA_SAMPLES_cpu_ns] = cpu,
                                           [SQA_SAMPLES_voluntary_switches] = vol,
                                           [SQA_SAMPLES_involuntary_switches] = invol,
-                                          [SQA_SAMPLES_counters] = sqa_text_get(&counters)};
+                                          [SQA_SAMPLES_counters] = sqa_text_get(&counters),
+                                          [SQA_SAMPLES_slot] = slot,
+                                          [SQA_SAMPLES_steal_ns] = steal,
+                                          [SQA_SAMPLES_outlier] = outlier[i] ? "1" : "0"};
         sqa_table_row(out, SQA_FILE_SAMPLES, row);
         sqa_text_clear(&counters);
     }
+    sqa_free(ns_of);
+    sqa_free(outlier);
+    return SQA_OK;
 }
 
 static enum sqa_status profile_rows(struct meter *m, const struct sqa_child *c, const char *phase,
@@ -650,8 +693,9 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
     sqa_cell_set_text(o, SQA_CELLS_unfit, m->unfit);
     if (*m->unfit)
         add_note(o, "the timing is unfit: see column unfit");
-    sample_rows(m, c, phase, &samples);
-    enum sqa_status status = put_times(o, m, err);
+    enum sqa_status status = sample_rows(m, c, phase, o, &samples, err);
+    if (status == SQA_OK)
+        status = put_times(o, m, err);
     if (status == SQA_OK && c->plan->profile)
         status = profile_rows(m, c, phase, &ops, err);
     snprintf(name, sizeof name, "samples-%s.csv", phase);
@@ -672,13 +716,13 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
 static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_err *err)
 {
     char line[512];
-    int round;
+    int round, slot;
     enum sqa_status status = SQA_OK;
     fprintf(c->out, "ready\n");
     fflush(c->out);
     while (status == SQA_OK && fgets(line, sizeof line, c->in)) {
-        if (sscanf(line, "turn %d", &round) == 1) {
-            status = m->counts ? count_step(m, c, phase, err) : take_turn(m, round, c->plan->turn_ms, err);
+        if (sscanf(line, "turn %d %d", &round, &slot) == 2) {
+            status = m->counts ? count_step(m, c, phase, err) : take_turn(m, round, slot, c->plan->turn_ms, err);
             if (status == SQA_OK)
                 fprintf(c->out, "done %d\n", m->n);
         } else if (strncmp(line, "proof ", 6) == 0) {
@@ -732,7 +776,7 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
     if (status == SQA_OK && *c->plan->counters)
         m.counters = sqa_counters_open(&sqa_counter_papi, c->plan->counters, m.reason);
     if (status == SQA_OK && !m.counts)
-        status = warm_up(&m, err);
+        status = warm_up(&m, c->plan->turn_ms, err);
     if (status == SQA_OK)
         status = obey(&m, c, phase, err);
     if (m.counters)

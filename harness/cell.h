@@ -10,7 +10,7 @@
  *
  * Child protocol, lines on pipes. Child to parent: "progress STEP STEPS LOSS METRIC", "ready", "done N",
  * "saved", "paused" and "resumed" around a wait for somebody's timing, "error STATUS sentence". Parent to child:
- * "turn ROUND", "proof VERDICT", "unfit REASON", "end". A child of "check" says "proof VERDICT" and "saved".
+ * "turn ROUND SLOT", "proof VERDICT", "unfit REASON", "end". A child of "check" says "proof VERDICT" and "saved".
  */
 #ifndef SQA_HARNESS_CELL_H
 #define SQA_HARNESS_CELL_H

@@ -19,6 +19,7 @@
 #include "harness/measure/count.h"
 #include "harness/measure/measure.h"
 #include "harness/measure/others.h"
+#include "harness/measure/rounds.h"
 #include "harness/proof.h"
 #include "harness/rundir.h"
 #include "harness/search.h"
@@ -459,7 +460,7 @@ static enum sqa_status settle_cells(struct drive *d, struct sqa_err *err)
     return status;
 }
 
-/* Measuring: all children of a group live, the parent gives turns; the order rotates from round to round. */
+/* Measuring: all children of a group live, the parent gives turns, in an order drawn for each round. */
 
 static bool say(struct child *c, const char *text)
 {
@@ -547,12 +548,14 @@ static enum sqa_status measure_group(struct drive *d, const int *cells, int ncel
     char unfit[OTHERS_LINE];
     sqa_others_begin(&others);
     for (int64_t round = 0; round < d->p->rounds && status == SQA_OK && !stop; round++) {
+        int order[LIVE_MAX];
+        sqa_round_order((uint64_t)d->p->order_seed, round, n, order);
         for (int i = 0; i < n && !stop; i++) {
-            struct child *c = &d->children[(i + (int)(round % n)) % n];
+            struct child *c = &d->children[order[i]];
             char text[32], what[80];
             if (!c->pid)
                 continue;
-            snprintf(text, sizeof text, "turn %lld\n", (long long)round);
+            snprintf(text, sizeof text, "turn %lld %d\n", (long long)round, i);
             if (say(c, text))
                 wait_idle(d, c);
             snprintf(what, sizeof what, "measuring, round %lld of %lld", (long long)round + 1,

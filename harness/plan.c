@@ -465,7 +465,8 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
 
 struct member {
     const char *name;
-    char type; /* t text, o text that may be missing, i int64, n int, z int that may be missing, r double */
+    char type; /* t text, o text that may be missing, i int64, y the same, may be missing, n int, z, may be missing, r
+                  double */
     size_t offset;
 };
 static const struct member cell_members[] = {
@@ -505,6 +506,7 @@ static const struct member plan_members[] = {
     {"counters", 't', offsetof(struct sqa_run_plan, counters)},
     {"recompute", 'o', offsetof(struct sqa_run_plan, recompute)},
     {"count", 'o', offsetof(struct sqa_run_plan, count)},
+    {"order_seed", 'y', offsetof(struct sqa_run_plan, order_seed)},
 };
 enum {
     CELL_MEMBERS = sizeof cell_members / sizeof cell_members[0],
@@ -523,7 +525,7 @@ static json_t *to_json(const struct member *m, int n, const void *from)
         json_t *v = NULL;
         if (m[i].type == 't' || m[i].type == 'o')
             v = (memcpy(&text, f, sizeof text), json_string(text ? text : ""));
-        else if (m[i].type == 'i')
+        else if (m[i].type == 'i' || m[i].type == 'y')
             v = (memcpy(&wide, f, sizeof wide), json_integer(wide));
         else if (m[i].type == 'n' || m[i].type == 'z')
             v = (memcpy(&narrow, f, sizeof narrow), json_integer(narrow));
@@ -549,6 +551,8 @@ static bool from_json(const struct member *m, int n, const json_t *o, void *to, 
             memcpy(f, &text, sizeof text);
         } else if (m[i].type == 'o') {
             memcpy(f, &(const char *){""}, sizeof(const char *));
+        } else if (m[i].type == 'y') {
+            memcpy(f, &(int64_t){v ? json_integer_value(v) : 0}, sizeof(int64_t));
         } else if (m[i].type == 'z') { /* written before there was such a thing: 0 */
             memcpy(f, &(int){v ? (int)json_integer_value(v) : 0}, sizeof(int));
         } else if (!json_is_number(v)) {

@@ -37,6 +37,7 @@ struct sqa_run_plan {
     int64_t jobs;          /* cells trained at the same time */
     int examples, profile, keep_weights;
     const char *counters, *data_dir;
+    int64_t order_seed;    /* of the order in which rounds time the cells; drawn anew for every command */
     const char *count;     /* "": time; else "valgrind-3.19.0": instructions of a step are counted instead */
     const char *recompute; /* cheap, off or blocks (engine/graph.h); "" is cheap */
     int left_out;          /* cells of models chosen by a pattern that do not take the task; not in run.json */

@@ -108,7 +108,12 @@ enum sqa_status sqa_proof(const char *model, int run, char text[SQA_PROOF_TEXT],
                 status = sqa_fail(err, SQA_UNSUPPORTED, "%s: not checked yet; let it be checked", parts[i]->id);
                 break;
             }
+            const long failures = sqa_alloc_failures();
             (void)sqa_verify_quick(parts[i], note_check, &v);
+            if (sqa_alloc_failures() > failures) { /* no verdict on the variant */
+                status = sqa_fail(err, SQA_NOMEM, "%s: no memory to check it; free some memory", parts[i]->id);
+                break;
+            }
             keep(parts[i]->id, &v);
         }
         passed += v.passed;

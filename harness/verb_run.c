@@ -1,6 +1,7 @@
 /* verb_run.c - run and bench, and the hidden verb of their children */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/plan.h"
 #include "harness/cell.h"
@@ -203,6 +204,7 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
         .counters = o->counters ? o->counters : "",
         .recompute = o->recompute && strcmp(o->recompute, "cheap") != 0 ? o->recompute : "",
         .data_dir = o->data,
+        .order_seed = (sqa_clock_wall() ^ (int64_t)getpid() << 20) & INT64_MAX,
     };
     const struct sqa_drive_options drive = {.dir = o->output,
                                             .mixed = o->mixed,
@@ -275,7 +277,9 @@ const struct sqa_verb sqa_verb_bench = {
     .help = "time models without training them",
     .more =
         "Without a task: random tokens, vocabulary 32, 10 classes, lite sizes, no dropout. Children of all cells\n"
-        "live together and get turns in rotation; every sample is kept in samples.csv.\n\n"
+        "live together and get turns, in an order drawn for each round (a random Latin square; of two ABBA or BAAB); "
+        "every\n"
+        "sample is kept in samples.csv.\n\n"
         "--phase step times one token by the recurrent form of the model (a key-value cache of transformer), at\n"
         "the last of --lengths positions, with a state of random numbers in place of the tokens before it; models "
         "are\n"

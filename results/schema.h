@@ -90,19 +90,26 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(data_reads, "bench --count: loads of one step")                                                                \
     X(data_writes, "bench --count: stores of one step")                                                              \
     X(unfit, "why this timing is not to be used: another run of ours worked beside it, or the machine had no lock")  \
-    X(checks, "verdict of the checks of this build that stand behind the timing: ok, or none and why")
+    X(checks, "verdict of the checks of this build that stand behind the timing: ok, or none and why")               \
+    X(warmup_ns, "time before the first sample, until two medians in a row agreed within 2 % or for ten turns")      \
+    X(warmup_settled, "1: they agreed; 0: they did not; empty: a step is too long to be repeated for that")          \
+    X(latency_outliers, "samples beyond the quartiles by three times their distance; they are in every figure")      \
+    X(steal_ns, "time that the host took from the whole machine during the samples")
 
-#define SQA_SAMPLES_COLUMNS(X)                                    \
-    X(schema, "version of this table")                            \
-    X(key, "cell")                                                \
-    X(phase, "train, infer or step")                              \
-    X(round, "round of interleaving")                             \
-    X(index, "sample within the round")                           \
-    X(ns, "wall time of one step")                                \
-    X(cpu_ns, "CPU time of one step, all threads of the process") \
-    X(voluntary_switches, "context switches during the sample")   \
-    X(involuntary_switches, "context switches during the sample") \
-    X(counters, "name=value;... of counters read around the sample")
+#define SQA_SAMPLES_COLUMNS(X)                                                                              \
+    X(schema, "version of this table")                                                                      \
+    X(key, "cell")                                                                                          \
+    X(phase, "train, infer or step")                                                                        \
+    X(round, "round of interleaving")                                                                       \
+    X(index, "sample within the round")                                                                     \
+    X(ns, "wall time of one step")                                                                          \
+    X(cpu_ns, "CPU time of one step, all threads of the process")                                           \
+    X(voluntary_switches, "context switches during the sample")                                             \
+    X(involuntary_switches, "context switches during the sample")                                           \
+    X(counters, "name=value;... of counters read around the sample")                                        \
+    X(slot, "place in the order of the round, 0 is the first")                                              \
+    X(steal_ns, "time that the host took from the whole machine during the sample, in ticks of the kernel") \
+    X(outlier, "1: beyond the quartiles of this cell by three times their distance, else 0")
 
 #define SQA_CURVES_COLUMNS(X)                                              \
     X(schema, "version of this table")                                     \
