@@ -357,6 +357,10 @@ struct meter {
     int n, room;
     struct sqa_counters *counters;
     char reason[160];
+    int64_t position; /* by_steps: of the token */
+    double *first;    /* by_steps: times of the token at position 0, room for all rounds */
+    int n_first;
+    bool cold; /* the caches are emptied before every sample, which is then one step */
     double warmup_ns;
     int settled;     /* as the column, -1: empty */
     char proof[256]; /* verdict of the checks */
@@ -368,13 +372,13 @@ struct meter {
 /* A step: one token, or all micro-batches; a pass of the plan. */
 static enum sqa_status run_step(struct meter *m, struct sqa_err *err)
 {
-    return m->by_steps ? sqa_stepper_run(&m->stepper, m->t->length - 1, NULL, err)
+    return m->by_steps ? sqa_stepper_run(&m->stepper, m->position, NULL, err)
                        : sqa_trainer_time_step(m->t, m->plan, m->mode, NULL, err);
 }
 
 static enum sqa_status run_pass(struct meter *m, double *ns_by_op, struct sqa_err *err)
 {
-    return m->by_steps ? sqa_stepper_run(&m->stepper, m->t->length - 1, ns_by_op, err)
+    return m->by_steps ? sqa_stepper_run(&m->stepper, m->position, ns_by_op, err)
                        : sqa_trainer_time_pass(m->t, m->plan, m->mode, ns_by_op, err);
 }
 
@@ -382,6 +386,8 @@ static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa
 {
     long long before[32] = {0};
     const int nc = m->counters ? sqa_counters_n(m->counters) : 0;
+    if (m->cold && !sqa_cache_flush())
+        return sqa_fail(err, SQA_NOMEM, "--cache cold: no memory for what empties the caches; free some memory");
     const struct sqa_switches w = sqa_switches_now();
     const double steal = sqa_machine_steal();
     if (nc)
@@ -419,7 +425,7 @@ static enum sqa_status warm_up(struct meter *m, double turn_ms, struct sqa_err *
     enum sqa_status status = run_pass(m, NULL, err);
     if (status == SQA_OK && passes(m) * (double)(sqa_clock_wall() - start) < LONG_STEP_NS) {
         status = take_sample(m, &s, err);
-        if (status == SQA_OK && s.ns < 1e6)
+        if (status == SQA_OK && s.ns < 1e6 && !m->cold)
             m->steps = (int64_t)ceil(1e6 / fmax(s.ns, 100));
         m->settled = 0;
     }
@@ -502,6 +508,18 @@ static void put_counts(json_t *o, const struct meter *m, const struct sqa_child 
     add_note(o, note);
 }
 
+/* One sample of the first token. */
+static enum sqa_status take_first(struct meter *m, struct sqa_err *err)
+{
+    struct sample s = {0};
+    const int64_t last = m->position;
+    m->position = 0;
+    const enum sqa_status status = take_sample(m, &s, err);
+    m->position = last;
+    m->first[m->n_first++] = s.ns;
+    return status;
+}
+
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -531,6 +549,7 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_median, median);
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_min, x[0]);
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_p90, quantile(x, m->n, 0.9));
+        sqa_cell_set_number(o, SQA_CELLS_latency_ns_p99, quantile(x, m->n, 0.99));
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_mean, sum / m->n);
         sqa_cell_set_number(o, SQA_CELLS_latency_samples, m->n);
         sqa_cell_set_number(o, SQA_CELLS_throughput_tokens_per_s,
@@ -545,6 +564,10 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
         sqa_cell_set_number(o, SQA_CELLS_warmup_settled, m->settled < 0 ? SQA_NAN : m->settled);
     }
     sqa_free(x);
+    if (m->n_first > 0) {
+        qsort(m->first, (size_t)m->n_first, sizeof *m->first, by_value);
+        sqa_cell_set_number(o, SQA_CELLS_first_ns_median, quantile(m->first, m->n_first, 0.5));
+    }
     return SQA_OK;
 }
 
@@ -569,8 +592,8 @@ static void put_cost(json_t *o, const struct meter *m)
                         (double)(t->store.parameter_block * (train ? 4 : 1) + t->store.state_block +
                                  (train && t->micro_sum ? t->store.parameter_block + t->store.state_block : 0)) *
                             size);
-    if (m->counts)
-        return; /* valgrind's memory is not the model's */
+    if (m->counts || m->cold)
+        return; /* valgrind's memory, and the buffer that empties caches, are not the model's */
     sqa_cell_set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
     sqa_cell_set_number(o, SQA_CELLS_mem_own_bytes, sqa_rss_peak() - t->rss_start);
 }
@@ -689,6 +712,13 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
         put_padding(o, "full", 1); /* rows as long as the task's */
     if (m->counts)
         put_counts(o, m, c);
+    if (m->cold) {
+        char note[160];
+        snprintf(note, sizeof note, "cold caches: a buffer of %zu MiB was walked before each sample of one step",
+                 sqa_cache_flush_bytes() >> 20);
+        sqa_cell_set_text(o, SQA_CELLS_cache, "cold");
+        add_note(o, note);
+    }
     sqa_cell_set_text(o, SQA_CELLS_checks, m->proof);
     sqa_cell_set_text(o, SQA_CELLS_unfit, m->unfit);
     if (*m->unfit)
@@ -723,6 +753,8 @@ static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const ch
     while (status == SQA_OK && fgets(line, sizeof line, c->in)) {
         if (sscanf(line, "turn %d %d", &round, &slot) == 2) {
             status = m->counts ? count_step(m, c, phase, err) : take_turn(m, round, slot, c->plan->turn_ms, err);
+            if (status == SQA_OK && m->first && m->n_first < c->plan->rounds)
+                status = take_first(m, err);
             if (status == SQA_OK)
                 fprintf(c->out, "done %d\n", m->n);
         } else if (strncmp(line, "proof ", 6) == 0) {
@@ -753,6 +785,7 @@ static enum sqa_status prepare_steps(struct meter *m, struct sqa_err *err)
     if (status != SQA_OK)
         return status;
     m->plan = m->stepper.plan;
+    m->position = t->length - 1;
     sqa_stepper_fill(&m->stepper, t->seed);
     int32_t *tokens = sqa_plan_input(m->plan, "tokens", &in);
     for (int64_t i = 0; tokens && i < sqa_numel(in); i++)
@@ -768,11 +801,17 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
     struct sqa_arena arena = {0};
     struct meter m = {.mode = strcmp(phase, "train") == 0 ? SQA_MODE_TRAIN : SQA_MODE_INFER,
                       .by_steps = strcmp(phase, "step") == 0,
-                      .counts = sqa_plan_counts(c->plan)};
+                      .counts = sqa_plan_counts(c->plan),
+                      .cold = c->plan->cache && strcmp(c->plan->cache, "cold") == 0};
     set_up(c->plan);
     enum sqa_status status = open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);
     if (status == SQA_OK)
         status = m.by_steps ? prepare_steps(&m, err) : sqa_trainer_prepare(m.t, m.mode, &m.plan, err);
+    if (status == SQA_OK && m.by_steps && !m.counts) {
+        m.first = sqa_alloc_array((size_t)c->plan->rounds + 1, sizeof *m.first);
+        if (!m.first)
+            status = sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
+    }
     if (status == SQA_OK && *c->plan->counters)
         m.counters = sqa_counters_open(&sqa_counter_papi, c->plan->counters, m.reason);
     if (status == SQA_OK && !m.counts)
@@ -782,6 +821,7 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
     if (m.counters)
         sqa_counters_close(m.counters);
     sqa_free(m.samples);
+    sqa_free(m.first);
     sqa_stepper_close(&m.stepper);
     sqa_trainer_close(m.t);
     sqa_arena_clear(&arena);

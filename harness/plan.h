@@ -38,6 +38,7 @@ struct sqa_run_plan {
     int examples, profile, keep_weights;
     const char *counters, *data_dir;
     int64_t order_seed;    /* of the order in which rounds time the cells; drawn anew for every command */
+    const char *cache;     /* "" or "warm"; "cold": the caches are emptied before every sample */
     const char *count;     /* "": time; else "valgrind-3.19.0": instructions of a step are counted instead */
     const char *recompute; /* cheap, off or blocks (engine/graph.h); "" is cheap */
     int left_out;          /* cells of models chosen by a pattern that do not take the task; not in run.json */
@@ -49,7 +50,7 @@ struct sqa_selection { /* options shared by run and bench */
     struct sqa_texts models, tasks;
     const char *models_pattern, *tasks_pattern;
     const char *scale, *train, *dtype; /* dtype NULL: f32 */
-    struct sqa_texts lengths;
+    struct sqa_texts lengths, batches; /* batches: instead of batch */
     int64_t seeds, seed, batch, threads;
     int step,
         step_alone; /* step forms are measured (causal=1 is filled in), and nothing else (batch 1 is the default) */

@@ -16,7 +16,7 @@
 
 struct options {
     struct sqa_selection s;
-    const char *output, *data, *phase, *counters, *recompute;
+    const char *output, *data, *phase, *counters, *recompute, *cache;
     double budget, memory, checkpoint;
     int64_t rounds, jobs;
     int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights, count, no_wait;
@@ -87,6 +87,9 @@ static const struct sqa_option run_options[] = {
 static const struct sqa_option bench_options[] = {
     SELECTION,
     {"lengths", 0, SQA_OPTION_LIST, "1K,2K,...", "lengths to measure at; 1K..64K doubles (default 1K)", AT(s.lengths),
+     0, 0},
+    {"batches", 0, SQA_OPTION_LIST, "1,2,4,...", "batches to measure with; 1..64 doubles", AT(s.batches), 0, 0},
+    {"cache", 0, SQA_OPTION_TEXT, "cold|warm", "cold: empty the caches before every sample (default warm)", AT(cache),
      0, 0},
     {"phase", 0, SQA_OPTION_TEXT, "infer,train,step", "what to measure (default infer,train); step: one token",
      AT(phase), 0, 0},
@@ -183,7 +186,7 @@ static enum sqa_status prepare_count(struct options *o, struct sqa_run_plan *p, 
     p->counters = "";
     if (o->s.tasks.n == 0 && !o->s.tasks_pattern && o->s.lengths.n == 0)
         o->s.lengths.at[o->s.lengths.n++] = "64,128";
-    if (o->s.batch == 0 && !o->s.step_alone)
+    if (o->s.batch == 0 && o->s.batches.n == 0 && !o->s.step_alone)
         o->s.batch = 2;
     return SQA_OK;
 }
@@ -204,6 +207,7 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
         .counters = o->counters ? o->counters : "",
         .recompute = o->recompute && strcmp(o->recompute, "cheap") != 0 ? o->recompute : "",
         .data_dir = o->data,
+        .cache = o->cache ? o->cache : "",
         .order_seed = (sqa_clock_wall() ^ (int64_t)getpid() << 20) & INT64_MAX,
     };
     const struct sqa_drive_options drive = {.dir = o->output,
@@ -219,6 +223,10 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
     int wanted[SQA_PHASE_N] = {0};
     if (!sqa_recompute_find(o->recompute, &mode))
         return sqa_fail(err, SQA_USAGE, "%s: --recompute %.50s; give cheap, blocks or off", p.verb, o->recompute);
+    if (o->cache && strcmp(o->cache, "cold") != 0 && strcmp(o->cache, "warm") != 0)
+        return sqa_fail(err, SQA_USAGE, "bench: --cache %.50s; give cold or warm", o->cache);
+    if (o->s.batch > 0 && o->s.batches.n > 0)
+        return sqa_fail(err, SQA_USAGE, "bench: --batch and --batches; leave one out");
     status = parse_phases(o->phase, wanted, err);
     o->s.step = wanted[SQA_PHASE_STEP];
     o->s.step_alone = o->s.step && !wanted[SQA_PHASE_TRAIN] && !wanted[SQA_PHASE_INFER];
@@ -284,6 +292,10 @@ const struct sqa_verb sqa_verb_bench = {
         "the last of --lengths positions, with a state of random numbers in place of the tokens before it; models "
         "are\n"
         "built with causal=1, and with --phase step alone the batch is 1 unless --batch says otherwise.\n\n"
+        "Columns: median, p90 and p99 of the samples, throughput, and with --phase step first_ns_median, the token "
+        "at\n"
+        "position 0. The time to the first token of a prompt is infer at its length. Throughput against batch: "
+        "--batches.\n\n"
         "--count times nothing: it counts the instructions, loads and stores of one step under valgrind, the same "
         "from\n"
         "run to run, with batch 2 at lengths 64 and 128 unless told otherwise, one thread, kernels without FMA. "

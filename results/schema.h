@@ -94,7 +94,10 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(warmup_ns, "time before the first sample, until two medians in a row agreed within 2 % or for ten turns")      \
     X(warmup_settled, "1: they agreed; 0: they did not; empty: a step is too long to be repeated for that")          \
     X(latency_outliers, "samples beyond the quartiles by three times their distance; they are in every figure")      \
-    X(steal_ns, "time that the host took from the whole machine during the samples")
+    X(steal_ns, "time that the host took from the whole machine during the samples")                                 \
+    X(latency_ns_p99, "99th percentile of the samples")                                                              \
+    X(first_ns_median, "step: the token at position 0, with nothing before it: median, one sample a round")          \
+    X(cache, "cold: the caches were emptied before every sample; else empty")
 
 #define SQA_SAMPLES_COLUMNS(X)                                                                              \
     X(schema, "version of this table")                                                                      \

@@ -119,6 +119,9 @@ fails 2 -- '--seeds needs N' run --model local --task $small --seeds
 fails 2 -- '--quiet takes no value' run --quiet=3 --model local --task $small
 fails 2 "'0' is no length" bench --model transformer --lengths 0
 fails 2 "'abc' is no length" bench --model transformer --lengths 1K,abc
+fails 2 "'0' is no batch" bench --model transformer --batches 1,0
+fails 2 'batch and --batches; leave one out' bench --model transformer --batch 2 --batches 1,2
+fails 2 -- '--cache hot; give cold or warm' bench --model transformer --cache hot
 fails 2 -- '--seconds x; give a time' doctor --seconds x
 
 # Patterns: PCRE2 says what is wrong and where
@@ -574,6 +577,17 @@ chmod 777 "$XDG_RUNTIME_DIR/seqarena"
 seqarena "${bench[@]}" -o open
 is 'a timing without a lock is unfit' grep -q 'no lock for the machine: .*closed to others' open/cells.csv
 chmod 700 "$XDG_RUNTIME_DIR/seqarena"
+
+# Latency: batches, tails, first tokens, cold caches
+
+works '' bench --model transformer --lengths 16 --phase infer,step --batches 1..4 --cache cold --rounds 2 -q -o latency
+is 'three batches, two phases' test "$(csv_columns latency/cells.csv batch phase cache | tr '\n' ' ')" = \
+    $'1\tinfer\tcold 1\tstep\tcold 2\tinfer\tcold 2\tstep\tcold 4\tinfer\tcold 4\tstep\tcold '
+tails() {
+    csv_columns latency/cells.csv latency_ns_min latency_ns_median latency_ns_p90 latency_ns_p99 first_ns_median phase |
+        awk '$2 < $1 || $3 < $2 || $4 < $3 || ($NF == "step" && NF < 6) { bad = 1 } END { exit bad || NR != 6 }'
+}
+is 'tails are in order, steps have a first token' tails
 
 # No timing without proof
 

@@ -121,9 +121,12 @@ static void test_flush(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_latin_square),        cmocka_unit_test(test_abba),
-        cmocka_unit_test(test_order_is_the_seed_s), cmocka_unit_test(test_warmup),
-        cmocka_unit_test(test_outliers),            cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_latin_square),
+        cmocka_unit_test(test_abba),
+        cmocka_unit_test(test_order_is_the_seed_s),
+        cmocka_unit_test(test_warmup),
+        cmocka_unit_test(test_outliers),
+        cmocka_unit_test(test_flush),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
