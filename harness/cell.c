@@ -414,12 +414,14 @@ static double passes(const struct meter *m)
     return m->mode == SQA_MODE_TRAIN ? (double)m->t->recipe.batch / (double)sqa_trainer_rows(m->t) : 1;
 }
 
-/* Until it is stationary, or ten turns; one pass of the plan where a step takes a second. */
-static enum sqa_status warm_up(struct meter *m, double turn_ms, struct sqa_err *err)
+/* Until it is stationary, or as long as the samples will take, ten turns at most; one pass of the plan where a step
+ * takes a second. */
+static enum sqa_status warm_up(struct meter *m, const struct sqa_run_plan *p, struct sqa_err *err)
 {
     struct sample s = {0};
     struct sqa_warmup w = {.n = 0};
     const int64_t start = sqa_clock_wall();
+    const double most = p->turn_ms * 1e6 * fmin(10, (double)p->rounds);
     m->steps = 1;
     m->settled = -1;
     enum sqa_status status = run_pass(m, NULL, err);
@@ -432,7 +434,7 @@ static enum sqa_status warm_up(struct meter *m, double turn_ms, struct sqa_err *
     while (status == SQA_OK && m->settled == 0) {
         status = take_sample(m, &s, err);
         m->settled = sqa_warmup_add(&w, s.ns);
-        if ((double)(sqa_clock_wall() - start) > 10 * turn_ms * 1e6)
+        if ((double)(sqa_clock_wall() - start) > most)
             break;
     }
     m->warmup_ns = (double)(sqa_clock_wall() - start);
@@ -815,7 +817,7 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
     if (status == SQA_OK && *c->plan->counters)
         m.counters = sqa_counters_open(&sqa_counter_papi, c->plan->counters, m.reason);
     if (status == SQA_OK && !m.counts)
-        status = warm_up(&m, c->plan->turn_ms, err);
+        status = warm_up(&m, c->plan, err);
     if (status == SQA_OK)
         status = obey(&m, c, phase, err);
     if (m.counters)

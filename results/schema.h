@@ -91,7 +91,7 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(data_writes, "bench --count: stores of one step")                                                              \
     X(unfit, "why this timing is not to be used: another run of ours worked beside it, or the machine had no lock")  \
     X(checks, "verdict of the checks of this build that stand behind the timing: ok, or none and why")               \
-    X(warmup_ns, "time before the first sample, until two medians in a row agreed within 2 % or for ten turns")      \
+    X(warmup_ns, "time before the first sample, until two medians in a row agreed within 2 %, ten turns at most")    \
     X(warmup_settled, "1: they agreed; 0: they did not; empty: a step is too long to be repeated for that")          \
     X(latency_outliers, "samples beyond the quartiles by three times their distance; they are in every figure")      \
     X(steal_ns, "time that the host took from the whole machine during the samples")                                 \
