@@ -26,6 +26,7 @@ libssl-dev               SHA-256 of data files
 zlib1g-dev               images that are packed with gzip (MNIST)
 libzip-dev               arrays in .npz files (PEMS)
 libcmocka-dev            unit tests
+valgrind                 counts of instructions (bench --count); the build works without it
 endef
 export PACKAGES
 
@@ -48,7 +49,7 @@ COMMON  := $(sort $(wildcard base/*.c kernels/*.c engine/*.c engine/ops/*.c mode
 HARNESS := $(sort $(wildcard harness/*.c))
 MAIN    := harness/main.c
 LIB_OBJ := $(COMMON:%.c=$(B)/%.o) $(PLAIN:%.c=$(B)/%.f32.o) $(PLAIN:%.c=$(B)/%.f64.o) \
-           $(SIMD:%.c=$(B)/%.avx2.o) $(SIMD:%.c=$(B)/%.avx512.o) \
+           $(SIMD:%.c=$(B)/%.avx2.o) $(SIMD:%.c=$(B)/%.avx512.o) $(SIMD:%.c=$(B)/%.nofma.o) \
            $(BF16:%.c=$(B)/%.avx512bf16.o) $(BF16:%.c=$(B)/%.amx.o) \
            $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(HARNESS)))
 TESTS   := $(sort $(wildcard tests/test_*.c))
@@ -89,6 +90,7 @@ $(B)/kernels/plain/%.f64.o: kernels/plain/%.c | $(LISTS)
 	$(call say,CC)$(CC) $(CFLAGS_ALL) -DSQA_REAL=double -DSQA_REAL_NAME=f64 -MMD -MP -c -o $@ $<
 # Each file of kernels/simd once for every instruction set; pair is linked into tests only (kernels/simd/vec.h).
 ISA_avx2   := -mavx2 -mfma -DSQA_WIDTH=8
+ISA_nofma  := -mavx2 -DSQA_WIDTH=8
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -DSQA_WIDTH=16
 # Processors with units for bf16: of the files that use tiles only (kernels/simd/tiles.h).
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
@@ -99,7 +101,7 @@ $(B)/kernels/simd/%.$(1).o: kernels/simd/%.c | $(LISTS)
 	@mkdir -p $$(@D)
 	$$(call say,CC)$$(CC) $$(CFLAGS_ALL) $$(ISA_$(1)) -DSQA_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
-$(foreach isa,avx2 avx512 avx512bf16 amx pair,$(eval $(call simd_rule,$(isa))))
+$(foreach isa,avx2 nofma avx512 avx512bf16 amx pair,$(eval $(call simd_rule,$(isa))))
 $(B)/harness/measure/environment.o: EXTRA = -DSQA_COMPILER_FLAGS='"$(OPT)"'
 $(B)/%.o: %.c | $(LISTS)
 	@mkdir -p $(@D)

@@ -27,9 +27,11 @@ static double gradient_norm(const struct sqa_store *s)
     return sqrt(sum);
 }
 
+/* CHUNK numbers of e, or what is left of them, from i on */
 static void update(const struct sqa_optim *o, const struct sqa_store *s, const struct sqa_entry *e, int64_t i,
-                   size_t n, const struct sqa_adamw *step)
+                   const struct sqa_adamw *step)
 {
+    const size_t n = (size_t)(e->count - i < CHUNK ? e->count - i : CHUNK);
     const struct sqa_kernels *k = kernels_of(s);
     void *w = at(s, e->value, i), *g = at(s, e->gradient, i), *m = at(s, e->m, i), *v = at(s, e->v, i);
     struct sqa_adamw a = *step;
@@ -68,10 +70,13 @@ double sqa_optim_step(const struct sqa_optim *o, struct sqa_store *s, int64_t t,
         step.rate = peak * factor;
         step.decay = e->group == SQA_GROUP_REGULAR || o->decay_all ? o->decay : 0;
         const int64_t chunks = (e->count + CHUNK - 1) / CHUNK;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && chunks > 1)
-        for (int64_t c = 0; c < chunks; c++) {
-            const int64_t i = c * CHUNK, left = e->count - i;
-            update(o, s, e, i, (size_t)(left < CHUNK ? left : CHUNK), &step);
+        if (threads > 1 && chunks > 1) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+            for (int64_t c = 0; c < chunks; c++)
+                update(o, s, e, c * CHUNK, &step);
+        } else { /* OpenMP would allocate a team of one */
+            for (int64_t c = 0; c < chunks; c++)
+                update(o, s, e, c * CHUNK, &step);
         }
         if (e->project)
             e->project(e->value, s->real, e->count);

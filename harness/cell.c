@@ -8,7 +8,10 @@
 
 #include "base/file.h"
 #include "engine/checkpoint.h"
+#include "harness/machine_lock.h"
+#include "harness/measure/count.h"
 #include "harness/measure/measure.h"
+#include "harness/measure/rounds.h"
 #include "harness/train.h"
 #include "models/stepper.h"
 #include "results/table.h"
@@ -52,6 +55,13 @@ void sqa_cell_set_text(json_t *o, int column, const char *v)
 {
     if (v && *v)
         json_object_set_new(o, sqa_schemas[SQA_FILE_CELLS].columns[column].name, json_string(v));
+}
+
+static void tell_pause(void *user, bool waits)
+{
+    const struct sqa_child *c = user;
+    fprintf(c->out, "%s\n", waits ? "paused" : "resumed");
+    fflush(c->out);
 }
 
 static enum sqa_status write_text(const struct sqa_child *c, const char *name, const char *text, size_t size,
@@ -190,7 +200,8 @@ static void put_training(json_t *o, const struct sqa_trainer *t, int64_t start)
     sqa_cell_set_number(o, SQA_CELLS_train_seconds, t->op_seconds);
     sqa_cell_set_number(o, SQA_CELLS_data_seconds, t->data_seconds);
     sqa_cell_set_number(o, SQA_CELLS_harness_seconds, t->seconds - t->op_seconds - t->data_seconds);
-    sqa_cell_set_number(o, SQA_CELLS_total_seconds, (double)(sqa_clock_wall() - start) * 1e-9);
+    sqa_cell_set_number(o, SQA_CELLS_total_seconds,
+                        (double)(sqa_clock_wall() - start) * 1e-9 - sqa_machine_work_paused());
 }
 
 /* What generalisation is held against: n is that of the test. */
@@ -285,6 +296,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
     char checkpoint[4096];
     json_t *o = json_object();
     struct sqa_text bound = {0};
+    sqa_machine_work_begin(tell_pause, (void *)(uintptr_t)c);
     enum sqa_status status = set_up(c, true, &bound, err);
     if (status == SQA_OK)
         status = open_trainer(c, 1, &arena, &t, err);
@@ -325,6 +337,7 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
         fprintf(c->out, "saved\n");
         fflush(c->out);
     }
+    sqa_machine_work_end();
     json_decref(o);
     sqa_text_clear(&bound);
     sqa_text_clear(&examples.text);
@@ -336,8 +349,9 @@ enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err)
 /* Measuring */
 
 struct sample {
-    int round, index, pass; /* pass: of the counters, -1 when none could be read */
+    int round, index, slot, pass; /* pass: of the counters, -1 when none could be read */
     double ns, cpu_ns;
+    double steal; /* seconds, NaN when unknown */
     struct sqa_switches switches;
     long long counters[32]; /* those of the pass */
 };
@@ -354,29 +368,40 @@ struct meter {
     struct sqa_counters *counters;
     char reason[160];
     struct sqa_text bound;
+    int64_t position; /* by_steps: of the token */
+    double *first;    /* by_steps: times of the token at position 0, room for all rounds */
+    int n_first;
+    bool cold; /* the caches are emptied before every sample, which is then one step */
+    double warmup_ns;
+    int settled;     /* as the column, -1: empty */
+    char proof[256]; /* verdict of the checks */
+    char unfit[400]; /* why this timing is not to be used, or "" */
+    bool counts;     /* instructions, not time */
+    struct sqa_counted counted;
 };
 
 /* A step: one token, or all micro-batches; a pass of the plan. */
 static enum sqa_status run_step(struct meter *m, struct sqa_err *err)
 {
-    return m->by_steps ? sqa_stepper_run(&m->stepper, m->t->length - 1, NULL, err)
+    return m->by_steps ? sqa_stepper_run(&m->stepper, m->position, NULL, err)
                        : sqa_trainer_time_step(m->t, m->plan, m->mode, NULL, err);
 }
 
 static enum sqa_status run_pass(struct meter *m, double *ns_by_op, struct sqa_err *err)
 {
-    return m->by_steps ? sqa_stepper_run(&m->stepper, m->t->length - 1, ns_by_op, err)
+    return m->by_steps ? sqa_stepper_run(&m->stepper, m->position, ns_by_op, err)
                        : sqa_trainer_time_pass(m->t, m->plan, m->mode, ns_by_op, err);
 }
 
 static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa_err *err)
 {
     long long before[32] = {0};
-    const int nc = sqa_counters_n(m->counters);
+    const int nc = sqa_counters_n(m->counters), pass = nc ? m->n % sqa_counters_passes(m->counters) : -1;
+    s->pass = nc && sqa_counters_select(m->counters, pass) == 0 ? pass : -1;
+    if (m->cold && !sqa_cache_flush())
+        return sqa_fail(err, SQA_NOMEM, "--cache cold: no memory for what empties the caches; free some memory");
     const struct sqa_switches w = sqa_switches_now();
-    s->pass = nc && sqa_counters_select(m->counters, m->n % sqa_counters_passes(m->counters)) == 0
-                  ? m->n % sqa_counters_passes(m->counters)
-                  : -1;
+    const double steal = sqa_machine_steal();
     if (s->pass >= 0 && sqa_counters_read(m->counters, before) != 0)
         s->pass = -1;
     const int64_t cpu = sqa_clock_process(), wall = sqa_clock_wall();
@@ -392,6 +417,7 @@ static enum sqa_status take_sample(struct meter *m, struct sample *s, struct sqa
     const struct sqa_switches after = sqa_switches_now();
     s->switches.voluntary = after.voluntary - w.voluntary;
     s->switches.involuntary = after.involuntary - w.involuntary;
+    s->steal = sqa_machine_steal() - steal;
     return status;
 }
 
@@ -401,19 +427,31 @@ static double passes(const struct meter *m)
     return m->mode == SQA_MODE_TRAIN ? (double)m->t->recipe.batch / (double)sqa_trainer_rows(m->t) : 1;
 }
 
-/* Three samples of short steps; one pass of the plan where a step takes a second. */
-static enum sqa_status warm_up(struct meter *m, struct sqa_err *err)
+/* Until it is stationary, or as long as the samples will take, ten turns at most; one pass of the plan where a step
+ * takes a second. */
+static enum sqa_status warm_up(struct meter *m, const struct sqa_run_plan *p, struct sqa_err *err)
 {
     struct sample s = {0};
+    struct sqa_warmup w = {.n = 0};
     const int64_t start = sqa_clock_wall();
+    const double most = p->turn_ms * 1e6 * fmin(10, (double)p->rounds);
     m->steps = 1;
+    m->settled = -1;
     enum sqa_status status = run_pass(m, NULL, err);
-    if (status != SQA_OK || passes(m) * (double)(sqa_clock_wall() - start) >= LONG_STEP_NS)
-        return status;
-    status = take_sample(m, &s, err);
-    if (status == SQA_OK && s.ns < 1e6)
-        m->steps = (int64_t)ceil(1e6 / fmax(s.ns, 100));
-    return status == SQA_OK ? take_sample(m, &s, err) : status;
+    if (status == SQA_OK && passes(m) * (double)(sqa_clock_wall() - start) < LONG_STEP_NS) {
+        status = take_sample(m, &s, err);
+        if (status == SQA_OK && s.ns < 1e6 && !m->cold)
+            m->steps = (int64_t)ceil(1e6 / fmax(s.ns, 100));
+        m->settled = 0;
+    }
+    while (status == SQA_OK && m->settled == 0) {
+        status = take_sample(m, &s, err);
+        m->settled = sqa_warmup_add(&w, s.ns);
+        if ((double)(sqa_clock_wall() - start) > most)
+            break;
+    }
+    m->warmup_ns = (double)(sqa_clock_wall() - start);
+    return status;
 }
 
 /* Room for one sample more, made between samples. */
@@ -431,13 +469,13 @@ static enum sqa_status make_room(struct meter *m, struct sqa_err *err)
 }
 
 /* At least a sample of each pass of the counters. */
-static enum sqa_status take_turn(struct meter *m, int round, double turn_ms, struct sqa_err *err)
+static enum sqa_status take_turn(struct meter *m, int round, int slot, double turn_ms, struct sqa_err *err)
 {
     const int64_t start = sqa_clock_wall();
     enum sqa_status status = make_room(m, err);
     for (int i = 0; m->n < SAMPLES_MAX && status == SQA_OK; i++) {
         struct sample *s = &m->samples[m->n];
-        *s = (struct sample){.round = round, .index = i};
+        *s = (struct sample){.round = round, .index = i, .slot = slot};
         status = take_sample(m, s, err);
         m->n++;
         if (status == SQA_OK)
@@ -445,6 +483,56 @@ static enum sqa_status take_turn(struct meter *m, int round, double turn_ms, str
         if ((double)(sqa_clock_wall() - start) >= turn_ms * 1e6 && i + 1 >= sqa_counters_passes(m->counters))
             break;
     }
+    return status;
+}
+
+/* After a step that makes what is made once. */
+static enum sqa_status count_step(struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_err *err)
+{
+    char file[4096];
+    snprintf(file, sizeof file, "%s/parts/%s.part/" SQA_COUNT_FILE, c->dir, c->cell->key, phase);
+    enum sqa_status status = run_step(m, err);
+    if (status != SQA_OK)
+        return status;
+    sqa_count_begin();
+    status = run_step(m, err);
+    const enum sqa_status read = sqa_count_end(file, &m->counted, err);
+    return status == SQA_OK ? read : status;
+}
+
+/* Adds a sentence to the note of a row. */
+static void add_note(json_t *o, const char *sentence)
+{
+    const char *name = sqa_schemas[SQA_FILE_CELLS].columns[SQA_CELLS_note].name;
+    const char *before = json_string_value(json_object_get(o, name));
+    struct sqa_text t = {0};
+    sqa_text_printf(&t, "%s%s%s", before ? before : "", before ? "; " : "", sentence);
+    sqa_cell_set_text(o, SQA_CELLS_note, sqa_text_get(&t));
+    sqa_text_clear(&t);
+}
+
+static void put_counts(json_t *o, const struct meter *m, const struct sqa_child *c)
+{
+    char note[240];
+    snprintf(note, sizeof note,
+             "instructions are those of one step on one thread under %.40s (callgrind), kernels %s, OpenBLAS for "
+             "Nehalem: they tell whether the work changed, not how fast it is",
+             c->plan->count, sqa_kernels_f32.isa);
+    sqa_cell_set_number(o, SQA_CELLS_instructions, m->counted.instructions);
+    sqa_cell_set_number(o, SQA_CELLS_data_reads, m->counted.data_reads);
+    sqa_cell_set_number(o, SQA_CELLS_data_writes, m->counted.data_writes);
+    add_note(o, note);
+}
+
+/* One sample of the first token. */
+static enum sqa_status take_first(struct meter *m, struct sqa_err *err)
+{
+    struct sample s = {0};
+    const int64_t last = m->position;
+    m->position = 0;
+    const enum sqa_status status = take_sample(m, &s, err);
+    m->position = last;
+    m->first[m->n_first++] = s.ns;
     return status;
 }
 
@@ -464,17 +552,20 @@ static double quantile(const double *x, int n, double q)
 
 static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_err *err)
 {
-    double *x = sqa_alloc_array((size_t)m->n + 1, sizeof *x), sum = 0;
+    double *x = sqa_alloc_array((size_t)m->n + 1, sizeof *x), sum = 0, steal = 0;
     if (!x)
         return sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
     if (m->n > 0) {
-        for (int i = 0; i < m->n; i++)
+        for (int i = 0; i < m->n; i++) {
             sum += x[i] = m->samples[i].ns;
+            steal += m->samples[i].steal;
+        }
         qsort(x, (size_t)m->n, sizeof *x, by_value);
         const double median = quantile(x, m->n, 0.5);
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_median, median);
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_min, x[0]);
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_p90, quantile(x, m->n, 0.9));
+        sqa_cell_set_number(o, SQA_CELLS_latency_ns_p99, quantile(x, m->n, 0.99));
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_mean, sum / m->n);
         sqa_cell_set_number(o, SQA_CELLS_latency_samples, m->n);
         sqa_cell_set_number(o, SQA_CELLS_throughput_tokens_per_s,
@@ -484,8 +575,15 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
             x[i] = m->samples[i].cpu_ns;
         qsort(x, (size_t)m->n, sizeof *x, by_value);
         sqa_cell_set_number(o, SQA_CELLS_cpu_ns_median, quantile(x, m->n, 0.5));
+        sqa_cell_set_number(o, SQA_CELLS_steal_ns, rint(steal * 1e9));
+        sqa_cell_set_number(o, SQA_CELLS_warmup_ns, m->warmup_ns);
+        sqa_cell_set_number(o, SQA_CELLS_warmup_settled, m->settled < 0 ? SQA_NAN : m->settled);
     }
     sqa_free(x);
+    if (m->n_first > 0) {
+        qsort(m->first, (size_t)m->n_first, sizeof *m->first, by_value);
+        sqa_cell_set_number(o, SQA_CELLS_first_ns_median, quantile(m->first, m->n_first, 0.5));
+    }
     return SQA_OK;
 }
 
@@ -538,16 +636,31 @@ static void put_cost(json_t *o, const struct meter *m)
                         (double)(t->store.parameter_block * (train ? 4 : 1) + t->store.state_block +
                                  (train && t->micro_sum ? t->store.parameter_block + t->store.state_block : 0)) *
                             size);
+    if (m->counts || m->cold)
+        return; /* valgrind's memory, and the buffer that empties caches, are not the model's */
     sqa_cell_set_number(o, SQA_CELLS_mem_peak_rss_bytes, sqa_rss_peak());
     sqa_cell_set_number(o, SQA_CELLS_mem_own_bytes, sqa_rss_peak() - t->rss_start);
 }
 
-static void sample_rows(const struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_text *out)
+static enum sqa_status sample_rows(const struct meter *m, const struct sqa_child *c, const char *phase, json_t *o,
+                                   struct sqa_text *out, struct sqa_err *err)
 {
+    double *ns_of = sqa_alloc_array((size_t)m->n + 1, 2 * sizeof *ns_of);
+    int *outlier = sqa_alloc_array((size_t)m->n + 1, sizeof *outlier);
+    if (!ns_of || !outlier) {
+        sqa_free(ns_of);
+        sqa_free(outlier);
+        return sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
+    }
+    for (int i = 0; i < m->n; i++)
+        ns_of[i] = m->samples[i].ns;
+    const int outliers = sqa_mark_outliers(ns_of, (size_t)m->n, outlier, ns_of + m->n);
+    if (m->n > 0)
+        sqa_cell_set_number(o, SQA_CELLS_latency_outliers, outliers);
     const int nc = sqa_counters_n(m->counters);
     for (int i = 0; i < m->n; i++) {
         const struct sample *s = &m->samples[i];
-        char round[16], index[16], ns[32], cpu[32], vol[32], invol[32];
+        char round[16], index[16], ns[32], cpu[32], vol[32], invol[32], slot[16], steal[32] = "";
         struct sqa_text counters = {0};
         snprintf(round, sizeof round, "%d", s->round);
         snprintf(index, sizeof index, "%d", s->index);
@@ -555,6 +668,9 @@ static void sample_rows(const struct meter *m, const struct sqa_child *c, const 
         snprintf(cpu, sizeof cpu, "%.0f", s->cpu_ns);
         snprintf(vol, sizeof vol, "%lld", (long long)s->switches.voluntary);
         snprintf(invol, sizeof invol, "%lld", (long long)s->switches.involuntary);
+        snprintf(slot, sizeof slot, "%d", s->slot);
+        if (isfinite(s->steal))
+            snprintf(steal, sizeof steal, "%.0f", s->steal * 1e9);
         for (int k = 0; k < nc; k++)
             if (sqa_counters_pass(m->counters, k) == s->pass)
                 sqa_text_printf(&counters, "%s%s=%lld", counters.length ? ";" : "", sqa_counters_name(m->counters, k),
@@ -567,10 +683,16 @@ static void sample_rows(const struct meter *m, const struct sqa_child *c, const 
                                           [SQA_SAMPLES_cpu_ns] = cpu,
                                           [SQA_SAMPLES_voluntary_switches] = vol,
                                           [SQA_SAMPLES_involuntary_switches] = invol,
-                                          [SQA_SAMPLES_counters] = sqa_text_get(&counters)};
+                                          [SQA_SAMPLES_counters] = sqa_text_get(&counters),
+                                          [SQA_SAMPLES_slot] = slot,
+                                          [SQA_SAMPLES_steal_ns] = steal,
+                                          [SQA_SAMPLES_outlier] = outlier[i] ? "1" : "0"};
         sqa_table_row(out, SQA_FILE_SAMPLES, row);
         sqa_text_clear(&counters);
     }
+    sqa_free(ns_of);
+    sqa_free(outlier);
+    return SQA_OK;
 }
 
 static enum sqa_status profile_rows(struct meter *m, const struct sqa_child *c, const char *phase,
@@ -635,8 +757,22 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
     put_cost(o, m); /* memory first: profiling is not part of it */
     if (!c->cell->train_accuracy && !m->by_steps)
         put_padding(o, "full", 1); /* rows as long as the task's */
-    sample_rows(m, c, phase, &samples);
-    enum sqa_status status = put_times(o, m, err);
+    if (m->counts)
+        put_counts(o, m, c);
+    if (m->cold) {
+        char note[160];
+        snprintf(note, sizeof note, "cold caches: a buffer of %zu MiB was walked before each sample of one step",
+                 sqa_cache_flush_bytes() >> 20);
+        sqa_cell_set_text(o, SQA_CELLS_cache, "cold");
+        add_note(o, note);
+    }
+    sqa_cell_set_text(o, SQA_CELLS_checks, m->proof);
+    sqa_cell_set_text(o, SQA_CELLS_unfit, m->unfit);
+    if (*m->unfit)
+        add_note(o, "the timing is unfit: see column unfit");
+    enum sqa_status status = sample_rows(m, c, phase, o, &samples, err);
+    if (status == SQA_OK)
+        status = put_times(o, m, err);
     if (status == SQA_OK)
         status = put_counters(o, m, err);
     if (status == SQA_OK && c->plan->profile)
@@ -658,18 +794,24 @@ static enum sqa_status save_measurement(struct meter *m, const struct sqa_child 
 
 static enum sqa_status obey(struct meter *m, const struct sqa_child *c, const char *phase, struct sqa_err *err)
 {
-    char line[128];
-    int round;
+    char line[512];
+    int round, slot;
     enum sqa_status status = SQA_OK;
     fprintf(c->out, "ready\n");
     fflush(c->out);
     while (status == SQA_OK && fgets(line, sizeof line, c->in)) {
-        if (sscanf(line, "turn %d", &round) == 1) {
-            status = take_turn(m, round, c->plan->turn_ms, err);
+        if (sscanf(line, "turn %d %d", &round, &slot) == 2) {
+            status = m->counts ? count_step(m, c, phase, err) : take_turn(m, round, slot, c->plan->turn_ms, err);
+            if (status == SQA_OK && m->first && m->n_first < c->plan->rounds)
+                status = take_first(m, err);
             if (c->cell->threads > 1)
                 sqa_wait_for_helpers(); /* the next turn is another child's */
             if (status == SQA_OK)
                 fprintf(c->out, "done %d\n", m->n);
+        } else if (strncmp(line, "proof ", 6) == 0) {
+            snprintf(m->proof, sizeof m->proof, "%.*s", (int)strcspn(line + 6, "\n"), line + 6);
+        } else if (strncmp(line, "unfit ", 6) == 0) {
+            snprintf(m->unfit, sizeof m->unfit, "%.*s", (int)strcspn(line + 6, "\n"), line + 6);
         } else if (strncmp(line, "end", 3) == 0) {
             status = save_measurement(m, c, phase, err);
             if (status == SQA_OK)
@@ -694,6 +836,7 @@ static enum sqa_status prepare_steps(struct meter *m, struct sqa_err *err)
     if (status != SQA_OK)
         return status;
     m->plan = m->stepper.plan;
+    m->position = t->length - 1;
     sqa_stepper_fill(&m->stepper, t->seed);
     int32_t *tokens = sqa_plan_input(m->plan, "tokens", &in);
     for (int64_t i = 0; tokens && i < sqa_numel(in); i++)
@@ -708,22 +851,30 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
 {
     struct sqa_arena arena = {0};
     struct meter m = {.mode = strcmp(phase, "train") == 0 ? SQA_MODE_TRAIN : SQA_MODE_INFER,
-                      .by_steps = strcmp(phase, "step") == 0};
+                      .by_steps = strcmp(phase, "step") == 0,
+                      .counts = sqa_plan_counts(c->plan),
+                      .cold = c->plan->cache && strcmp(c->plan->cache, "cold") == 0};
     enum sqa_status status = set_up(c, false, &m.bound, err);
     if (status == SQA_OK)
         status = open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);
     if (status == SQA_OK)
         status = m.by_steps ? prepare_steps(&m, err) : sqa_trainer_prepare(m.t, m.mode, &m.plan, err);
+    if (status == SQA_OK && m.by_steps && !m.counts) {
+        m.first = sqa_alloc_array((size_t)c->plan->rounds + 1, sizeof *m.first);
+        if (!m.first)
+            status = sqa_fail(err, SQA_NOMEM, "measurement: no memory; free some memory and run again");
+    }
     if (status == SQA_OK && *c->plan->counters)
         m.counters = sqa_counters_open(&sqa_counter_machine, c->plan->counters, m.reason);
-    if (status == SQA_OK)
-        status = warm_up(&m, err);
+    if (status == SQA_OK && !m.counts)
+        status = warm_up(&m, c->plan, err);
     if (status == SQA_OK)
         status = obey(&m, c, phase, err);
     if (m.counters)
         sqa_counters_close(m.counters);
     sqa_free(m.samples);
     sqa_text_clear(&m.bound);
+    sqa_free(m.first);
     sqa_stepper_close(&m.stepper);
     sqa_trainer_close(m.t);
     sqa_arena_clear(&arena);

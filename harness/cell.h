@@ -9,7 +9,8 @@
  * sqa_cell_finish joins them into rows and renames KEY.part to KEY, the mark of a finished cell.
  *
  * Child protocol, lines on pipes. Child to parent: "progress STEP STEPS LOSS METRIC", "ready", "done N",
- * "saved", "error STATUS sentence". Parent to child: "turn ROUND", "end".
+ * "saved", "paused" and "resumed" around a wait for somebody's timing, "error STATUS sentence". Parent to child:
+ * "turn ROUND SLOT", "proof VERDICT", "unfit REASON", "end". A child of "check" says "proof VERDICT" and "saved".
  */
 #ifndef SQA_HARNESS_CELL_H
 #define SQA_HARNESS_CELL_H
@@ -28,6 +29,8 @@ struct sqa_child {
 };
 enum sqa_status sqa_cell_train(const struct sqa_child *c, struct sqa_err *err) SQA_MUST_CHECK;
 enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, struct sqa_err *err) SQA_MUST_CHECK;
+
+#define SQA_COUNT_FILE "callgrind-%s" /* in the work directory, of a phase: what valgrind writes */
 
 /* Rows of examples.csv under construction; sqa_cell_add_example is a sqa_example_fn whose user they are. */
 struct sqa_example_rows {

@@ -15,12 +15,21 @@
 
 #include "base/file.h"
 #include "harness/cell.h"
+#include "harness/machine_lock.h"
+#include "harness/measure/count.h"
 #include "harness/measure/measure.h"
+#include "harness/measure/others.h"
+#include "harness/measure/rounds.h"
+#include "harness/proof.h"
 #include "harness/rundir.h"
 #include "harness/search.h"
 #include "results/table.h"
 
-enum { LIVE_MAX = 24, LINE = 1400 };
+enum { LIVE_MAX = 24, LINE = 1400, OTHERS_LINE = 400, PROOF_SECONDS = 60 };
+
+/* Other runs beside a timing: more than this share of a processor, and more than a few ticks, spoil it. */
+#define OTHERS_SHARE 0.02
+#define OTHERS_SECONDS 0.05
 
 static volatile sig_atomic_t stop;
 
@@ -40,9 +49,10 @@ struct child {
     char line[LINE];
     size_t length;
     int64_t start;
-    bool ready, saved, timed_out, idle;
+    bool ready, saved, timed_out, idle, paused;
     enum sqa_status code;
     char error[1024];
+    char proof[SQA_PROOF_TEXT];
     long long step, steps;
     double loss, metric;
 };
@@ -62,6 +72,8 @@ struct drive {
     double fraction_start;
     bool terminal, drawn;
     struct child children[LIVE_MAX];
+    char (*proof)[SQA_PROOF_TEXT];   /* verdicts of the checks of cells that are timed */
+    struct sqa_machine_lock machine; /* while it measures */
 };
 
 /* Status names of rows */
@@ -143,6 +155,30 @@ static void draw_training(struct drive *d)
 
 /* Children */
 
+static void become_child(const struct drive *d, int cell, const char *phase, const char *slot, const char *part)
+{
+    const char *const argv[] = {"seqarena",
+                                "cell",
+                                d->dir,
+                                d->p->cells[cell].key,
+                                phase ? phase : "fit",
+                                d->p->data_dir ? d->p->data_dir : "",
+                                slot,
+                                NULL};
+    char *const *args = (char *const *)(uintptr_t)argv;
+    char program[4096], file[4096];
+    if (!phase || !sqa_plan_counts(d->p) || strcmp(phase, "check") == 0) {
+        execv("/proc/self/exe", args);
+        return;
+    }
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (n < 0)
+        return;
+    program[n] = '\0';
+    snprintf(file, sizeof file, "%s/" SQA_COUNT_FILE, part, phase);
+    sqa_count_exec(program, args, file);
+}
+
 static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const char *phase, struct sqa_err *err)
 {
     int down[2], up[2];
@@ -170,8 +206,7 @@ static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const c
         dup2(up[1], 1);
         if (file >= 0)
             dup2(file, 2);
-        execl("/proc/self/exe", "seqarena", "cell", d->dir, d->p->cells[cell].key, phase ? phase : "fit",
-              d->p->data_dir ? d->p->data_dir : "", slot, (char *)NULL);
+        become_child(d, cell, phase, slot, part);
         _exit(4);
     }
     close(down[0]);
@@ -187,6 +222,16 @@ static enum sqa_status spawn(struct drive *d, struct child *c, int cell, const c
     return SQA_OK;
 }
 
+/* A training that waits for somebody's timing does not use its budget. */
+static void turn_clock(struct child *c, bool pause)
+{
+    if (pause && !c->paused)
+        c->start -= sqa_clock_wall(); /* minus what was used */
+    else if (!pause && c->paused)
+        c->start += sqa_clock_wall();
+    c->paused = pause;
+}
+
 static void take_line(struct child *c, char *line)
 {
     char name[32];
@@ -199,6 +244,10 @@ static void take_line(struct child *c, char *line)
         c->idle = true;
     else if (strcmp(line, "saved") == 0)
         c->saved = true;
+    else if (strncmp(line, "proof ", 6) == 0)
+        snprintf(c->proof, sizeof c->proof, "%s", line + 6);
+    else if (strcmp(line, "paused") == 0 || strcmp(line, "resumed") == 0)
+        turn_clock(c, line[0] == 'p');
     else if (sscanf(line, "error %31s %n", name, &n) == 1 && n > 0) {
         for (int code = SQA_OK; code <= SQA_INTERRUPTED; code++)
             if (strcmp(sqa_status_name((enum sqa_status)code), name) == 0)
@@ -319,7 +368,7 @@ static void wait_for_children(struct drive *d, int milliseconds)
 static void check_time(struct drive *d, struct child *c)
 {
     const double seconds = (double)(sqa_clock_wall() - c->start) * 1e-9;
-    if (d->p->budget > 0 && !c->timed_out && seconds > d->p->budget) {
+    if (d->p->budget > 0 && !c->timed_out && !c->paused && seconds > d->p->budget) {
         c->timed_out = true;
         kill(c->pid, SIGKILL);
     }
@@ -413,7 +462,7 @@ static enum sqa_status settle_cells(struct drive *d, struct sqa_err *err)
     return status;
 }
 
-/* Measuring: all children of a group live, the parent gives turns; the order rotates from round to round. */
+/* Measuring: all children of a group live, the parent gives turns, in an order drawn for each round. */
 
 static bool say(struct child *c, const char *text)
 {
@@ -437,13 +486,30 @@ static void wait_idle(struct drive *d, struct child *c)
     }
 }
 
-static enum sqa_status close_group(struct drive *d, int n, struct sqa_err *err)
+/* Why a timing of that long beside those others is unfit, or "". */
+static void find_unfit(const struct drive *d, const struct sqa_others *o, char reason[OTHERS_LINE])
+{
+    const double share = o->seconds > 0 ? o->busy / o->seconds : 0;
+    reason[0] = '\0';
+    if (sqa_plan_counts(d->p))
+        return;
+    if (share > OTHERS_SHARE && o->busy > OTHERS_SECONDS)
+        snprintf(reason, OTHERS_LINE, "other runs of seqarena used %.0f %% of a processor meanwhile", 100 * share);
+    const size_t n = strlen(reason);
+    if (*d->machine.missing)
+        snprintf(reason + n, OTHERS_LINE - n, "%sno lock for the machine: %.300s", n ? "; " : "", d->machine.missing);
+}
+
+static enum sqa_status close_group(struct drive *d, int n, const char *unfit, struct sqa_err *err)
 {
     enum sqa_status status = SQA_OK;
     for (int i = 0; i < n; i++) {
         struct child *c = &d->children[i];
+        char text[OTHERS_LINE + SQA_PROOF_TEXT + 32];
+        snprintf(text, sizeof text, "proof %s\n%s%s%send\n", d->proof[c->cell], *unfit ? "unfit " : "", unfit,
+                 *unfit ? "\n" : "");
         if (c->pid && !stop)
-            say(c, "end\n");
+            say(c, text);
         c->idle = false;
         while (c->pid) {
             struct pollfd fd = {.fd = c->from, .events = POLLIN};
@@ -480,39 +546,111 @@ static enum sqa_status measure_group(struct drive *d, const int *cells, int ncel
             if (status == SQA_OK)
                 wait_idle(d, &d->children[n++]); /* one after the other: warm-ups do not disturb each other */
         }
-    for (int64_t round = 0; round < d->p->rounds && status == SQA_OK && !stop; round++)
+    struct sqa_others others;
+    char unfit[OTHERS_LINE];
+    sqa_others_begin(&others);
+    for (int64_t round = 0; round < d->p->rounds && status == SQA_OK && !stop; round++) {
+        int order[LIVE_MAX];
+        sqa_round_order((uint64_t)d->p->order_seed, round, n, order);
         for (int i = 0; i < n && !stop; i++) {
-            struct child *c = &d->children[(i + (int)(round % n)) % n];
+            struct child *c = &d->children[order[i]];
             char text[32], what[80];
             if (!c->pid)
                 continue;
-            snprintf(text, sizeof text, "turn %lld\n", (long long)round);
+            snprintf(text, sizeof text, "turn %lld %d\n", (long long)round, i);
             if (say(c, text))
                 wait_idle(d, c);
             snprintf(what, sizeof what, "measuring, round %lld of %lld", (long long)round + 1,
                      (long long)d->p->rounds);
             draw(d, what, (double)(d->ok + d->bad) / d->p->n);
         }
+        sqa_others_look(&others);
+    }
     if (status != SQA_OK) {
         kill_all(d, SIGKILL);
         return status;
     }
-    return close_group(d, n, err);
+    find_unfit(d, &others, unfit);
+    return close_group(d, n, unfit, err);
+}
+
+/* Lets a child check what is not known yet, so that a crash or an endless loop is only the child's. */
+static enum sqa_status prove(struct drive *d, int cell, struct sqa_err *err)
+{
+    struct child *c = &d->children[0];
+    char *text = d->proof[cell];
+    enum sqa_status status = spawn(d, c, cell, "check", err);
+    if (status != SQA_OK)
+        return status;
+    for (bool open = true; open;) {
+        wait_for_children(d, 200);
+        if (stop || sqa_clock_wall() - c->start > PROOF_SECONDS * 1000000000LL) {
+            c->timed_out = !stop;
+            kill(c->pid, SIGKILL);
+        }
+        open = listen_to(c);
+    }
+    const bool late = c->timed_out;
+    reap(c);
+    if (stop)
+        return SQA_OK;
+    if (late)
+        snprintf(text, SQA_PROOF_TEXT, "none: the checks did not end in %d s", PROOF_SECONDS);
+    else if (c->code == SQA_OK)
+        snprintf(text, SQA_PROOF_TEXT, "%s", c->proof);
+    else if (c->code == SQA_NO || c->code == SQA_MACHINE)
+        return finish(d, cell, SQA_NO, "mistrusted", c->error, err);
+    else
+        snprintf(text, SQA_PROOF_TEXT, "none: %.200s", c->error);
+    return SQA_OK;
+}
+
+/* Nothing is timed that a check of this build has found wrong. */
+static enum sqa_status prove_cells(struct drive *d, struct sqa_err *err)
+{
+    enum sqa_status status = SQA_OK;
+    for (int i = 0; i < d->p->n && status == SQA_OK && !stop; i++) {
+        struct sqa_err why = {0};
+        if (d->state[i] == FINISHED || !is_measured(d, i))
+            continue;
+        const enum sqa_status known = sqa_proof(d->p->cells[i].model_text, 0, d->proof[i], &why);
+        if (known == SQA_NO)
+            status = finish(d, i, SQA_NO, "mistrusted", why.text, err);
+        else if (known != SQA_OK)
+            status = prove(d, i, err);
+    }
+    return status;
+}
+
+static bool is_anything_timed(const struct drive *d)
+{
+    bool any = false;
+    for (int i = 0; i < d->p->n; i++)
+        any = any || (d->state[i] != FINISHED && is_measured(d, i));
+    return any && !sqa_plan_counts(d->p);
 }
 
 static enum sqa_status measure_cells(struct drive *d, struct sqa_err *err)
 {
+    const int most = sqa_plan_counts(d->p) ? 1 : LIVE_MAX / SQA_PHASE_N; /* valgrind takes memory */
     int group[LIVE_MAX / SQA_PHASE_N], n = 0;
     enum sqa_status status = SQA_OK;
+    d->machine = (struct sqa_machine_lock){.timing = -1, .missing = ""};
+    status = prove_cells(d, err);
+    if (status == SQA_OK && !stop && is_anything_timed(d))
+        status = sqa_machine_lock(&d->machine, d->p->verb, !d->o->no_wait, d->o->quiet, err);
+    if (status == SQA_INTERRUPTED && stop)
+        return SQA_OK; /* sqa_drive says so */
     for (int i = 0; i <= d->p->n && status == SQA_OK && !stop; i++) {
         const bool take = i < d->p->n && d->state[i] != FINISHED && is_measured(d, i);
         if (take)
             group[n++] = i;
-        if (n > 0 && (i == d->p->n || n == LIVE_MAX / SQA_PHASE_N)) {
+        if (n > 0 && (i == d->p->n || n == most)) {
             status = measure_group(d, group, n, err);
             n = 0;
         }
     }
+    sqa_machine_unlock(&d->machine);
     return status;
 }
 
@@ -591,7 +729,8 @@ enum sqa_status sqa_drive(struct sqa_run_plan *p, const struct sqa_drive_options
     d->state = sqa_alloc_array((size_t)p->n, sizeof *d->state);
     d->keys = sqa_alloc_array((size_t)p->n, sizeof *d->keys);
     d->fraction = sqa_alloc_array((size_t)p->n, sizeof *d->fraction);
-    if (!d->state || !d->keys || !d->fraction) {
+    d->proof = sqa_alloc_array((size_t)p->n, sizeof *d->proof);
+    if (!d->state || !d->keys || !d->fraction || !d->proof) {
         status = sqa_fail(err, SQA_NOMEM, "run: no memory; free some memory and run again");
         goto out;
     }
@@ -639,6 +778,7 @@ out:
     sqa_free(d->state);
     sqa_free(d->keys);
     sqa_free(d->fraction);
+    sqa_free(d->proof);
     sqa_free(d);
     return status;
 }

@@ -9,6 +9,7 @@
 struct sqa_drive_options {
     const char *dir; /* -o, or NULL: results/runs/TIME-HASH */
     int mixed, retry, quiet;
+    int no_wait; /* INPUT when another program times, instead of waiting for it */
     int argc;
     char *const *argv; /* for run.json */
 };

@@ -100,19 +100,11 @@ static enum sqa_status join_phases(const char *part, const char *name, struct sq
 
 static void remove_work(const char *part)
 {
-    static const char *const names[] = {"trained.json",
-                                        "measure-train.json",
-                                        "measure-infer.json",
-                                        "measure-step.json",
-                                        "samples-train.csv",
-                                        "samples-infer.csv",
-                                        "samples-step.csv",
-                                        "ops-train.csv",
-                                        "ops-infer.csv",
-                                        "ops-step.csv",
-                                        "checkpoint",
-                                        "checkpoint.tmp",
-                                        "log.txt"};
+    static const char *const names[] = {
+        "trained.json",      "measure-train.json", "measure-infer.json", "measure-step.json",
+        "samples-train.csv", "samples-infer.csv",  "samples-step.csv",   "ops-train.csv",
+        "ops-infer.csv",     "ops-step.csv",       "callgrind-train",    "callgrind-infer",
+        "callgrind-step",    "checkpoint",         "checkpoint.tmp",     "log.txt"};
     char path[4096];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", part, names[i]);

@@ -143,6 +143,11 @@ enum sqa_status sqa_plan_add(struct sqa_run_plan *p, const struct sqa_cell *c, s
     return SQA_OK;
 }
 
+bool sqa_plan_counts(const struct sqa_run_plan *p)
+{
+    return p->count && *p->count;
+}
+
 bool sqa_cell_is_trial(const struct sqa_cell *c)
 {
     return c->trial && *c->trial;
@@ -314,8 +319,8 @@ static void add_baselines(struct names *models, const struct sqa_task *task)
 
 enum { MAX_LENGTHS = 64 };
 
-/* "4K", or "1K..64K": each the double of the one before. False when it is neither. */
-static int add_lengths(const char *item, int64_t *lengths, int *n)
+/* "4K", or "1K..64K": each the double of the one before, all at most `most`. False when it is neither. */
+static int add_sizes(const char *item, int64_t most, int64_t *sizes, int *n)
 {
     const char *dots = strstr(item, "..");
     char first[32];
@@ -324,17 +329,19 @@ static int add_lengths(const char *item, int64_t *lengths, int *n)
     if (!sqa_parse_int(first, &from) || (dots && !sqa_parse_int(dots + 2, &to)))
         return 0;
     to = dots ? to : from;
-    if (from < 1 || to < from || to > (int64_t)1 << 24)
+    if (from < 1 || to < from || to > most)
         return 0;
     for (int64_t at = from; at <= to; at *= 2) {
         if (*n == MAX_LENGTHS)
             return 0;
-        lengths[(*n)++] = at;
+        sizes[(*n)++] = at;
     }
     return 1;
 }
 
-static enum sqa_status parse_lengths(const struct sqa_texts *list, int64_t *lengths, int *n, struct sqa_err *err)
+/* option: "--lengths"; what: "length" */
+static enum sqa_status parse_sizes(const char *option, const char *what, const char *example, int64_t most,
+                                   const struct sqa_texts *list, int64_t *sizes, int *n, struct sqa_err *err)
 {
     *n = 0;
     for (int i = 0; i < list->n; i++) {
@@ -342,10 +349,9 @@ static enum sqa_status parse_lengths(const struct sqa_texts *list, int64_t *leng
             char item[32];
             const size_t k = strcspn(s, ",");
             snprintf(item, sizeof item, "%.*s", (int)(k < 31 ? k : 31), s);
-            if (!add_lengths(item, lengths, n))
-                return sqa_fail(err, SQA_USAGE,
-                                "--lengths %.100s: '%s' is no length; give a list such as 1K,2K,4K, or 1K..64K",
-                                list->at[i], item);
+            if (!add_sizes(item, most, sizes, n))
+                return sqa_fail(err, SQA_USAGE, "%s %.100s: '%s' is no %s; give a list such as %s", option,
+                                list->at[i], item, what, example);
             s += k + (s[k] == ',');
         }
     }
@@ -384,9 +390,27 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
     return status;
 }
 
-static const char *join_overrides(struct sqa_run_plan *p, const struct sqa_selection *s)
+/* Without lengths: the task's own, or 1024 random tokens. */
+static enum sqa_status cells_of_lengths(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
+                                        const struct names *models, const struct names *tasks, const int64_t *lengths,
+                                        int nlengths, const char *overrides, struct sqa_err *err)
 {
-    const int64_t batch = s->batch > 0 ? s->batch : s->step_alone;
+    enum sqa_status status = SQA_OK;
+    for (int i = 0; i < (nlengths ? nlengths : 1) && tasks->n == 0 && status == SQA_OK; i++) {
+        const char *task =
+            sqa_arena_printf(&p->arena, "random:length=%lld", (long long)(nlengths ? lengths[i] : 1024));
+        status = task ? cells_of_task(p, s, bench, models, task, 0, overrides, err) : no_memory(err);
+    }
+    for (int k = 0; k < tasks->n; k++)
+        for (int i = 0; i < (nlengths ? nlengths : 1) && status == SQA_OK; i++)
+            status = cells_of_task(p, s, bench, models, tasks->text[k], lengths[i], overrides, err);
+    return status;
+}
+
+/* batch 0: the recipe's, or 1 where only steps are timed */
+static const char *join_overrides(struct sqa_run_plan *p, const struct sqa_selection *s, int64_t batch)
+{
+    batch = batch > 0 ? batch : s->step_alone;
     if (batch <= 0)
         return s->train ? s->train : "";
     return sqa_arena_printf(&p->arena, "%s%sbatch=%lld", s->train ? s->train : "", s->train && *s->train ? "," : "",
@@ -402,6 +426,10 @@ enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct 
         hash = sqa_hash(p->recompute, strlen(p->recompute), hash);
     if (p->bind && *p->bind)
         hash = sqa_hash(p->bind, strlen(p->bind), hash ^ 1);
+    if (p->cache && strcmp(p->cache, "cold") == 0)
+        hash = sqa_hash("cold", 4, hash);
+    if (sqa_plan_counts(p))
+        hash = sqa_hash("count", 5, hash);
     p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
     return p->hash ? SQA_OK : no_memory(err);
 }
@@ -410,14 +438,13 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
 {
     struct names *models = sqa_arena_alloc(&p->arena, sizeof *models),
                  *tasks = sqa_arena_alloc(&p->arena, sizeof *tasks);
-    const char *overrides = join_overrides(p, s);
-    int64_t lengths[MAX_LENGTHS] = {0};
-    int nlengths = 0;
+    int64_t lengths[MAX_LENGTHS] = {0}, batches[MAX_LENGTHS] = {s->batch};
+    int nlengths = 0, nbatches = 0;
     enum sqa_compute compute;
     enum sqa_status status = sqa_compute_parse(bench ? "bench" : "run", s->dtype, &compute, err);
     if (status != SQA_OK)
         return status;
-    if (!models || !tasks || !overrides)
+    if (!models || !tasks)
         return no_memory(err);
     for (int i = 0; i < s->models.n; i++)
         add_name(models, s->models.at[i], 0);
@@ -428,7 +455,10 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
     if (status == SQA_OK && s->tasks_pattern)
         status = match_tasks(s->tasks_pattern, tasks, err);
     if (status == SQA_OK)
-        status = parse_lengths(&s->lengths, lengths, &nlengths, err);
+        status = parse_sizes("--lengths", "length", "1K,2K,4K, or 1K..64K", (int64_t)1 << 24, &s->lengths, lengths,
+                             &nlengths, err);
+    if (status == SQA_OK)
+        status = parse_sizes("--batches", "batch", "1,2,4, or 1..64", 65536, &s->batches, batches, &nbatches, err);
     if (status != SQA_OK)
         return status;
     if (models->n == 0)
@@ -438,16 +468,11 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
     if (tasks->n == 0 && !bench)
         return sqa_fail(err, SQA_USAGE,
                         "run: no task selected; give --task NAME or --tasks PATTERN (seqarena list tasks)");
-    if (tasks->n == 0) {
-        for (int i = 0; i < (nlengths ? nlengths : 1) && status == SQA_OK; i++) {
-            const char *task =
-                sqa_arena_printf(&p->arena, "random:length=%lld", (long long)(nlengths ? lengths[i] : 1024));
-            status = task ? cells_of_task(p, s, bench, models, task, 0, overrides, err) : no_memory(err);
-        }
+    for (int b = 0; b < (nbatches ? nbatches : 1) && status == SQA_OK; b++) {
+        const char *overrides = join_overrides(p, s, batches[b]);
+        status = overrides ? cells_of_lengths(p, s, bench, models, tasks, lengths, nlengths, overrides, err)
+                           : no_memory(err);
     }
-    for (int k = 0; k < tasks->n; k++)
-        for (int i = 0; i < (nlengths ? nlengths : 1) && status == SQA_OK; i++)
-            status = cells_of_task(p, s, bench, models, tasks->text[k], lengths[i], overrides, err);
     if (status != SQA_OK)
         return status;
     if (p->n == 0)
@@ -460,7 +485,8 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
 
 struct member {
     const char *name;
-    char type; /* t text, o text that may be missing, i int64, n int, z int that may be missing, r double */
+    char type; /* t text, o text that may be missing, i int64, y the same, may be missing, n int, z, may be missing, r
+                  double */
     size_t offset;
 };
 static const struct member cell_members[] = {
@@ -500,6 +526,9 @@ static const struct member plan_members[] = {
     {"counters", 't', offsetof(struct sqa_run_plan, counters)},
     {"recompute", 'o', offsetof(struct sqa_run_plan, recompute)},
     {"bind", 'o', offsetof(struct sqa_run_plan, bind)},
+    {"count", 'o', offsetof(struct sqa_run_plan, count)},
+    {"cache", 'o', offsetof(struct sqa_run_plan, cache)},
+    {"order_seed", 'y', offsetof(struct sqa_run_plan, order_seed)},
 };
 enum {
     CELL_MEMBERS = sizeof cell_members / sizeof cell_members[0],
@@ -518,7 +547,7 @@ static json_t *to_json(const struct member *m, int n, const void *from)
         json_t *v = NULL;
         if (m[i].type == 't' || m[i].type == 'o')
             v = (memcpy(&text, f, sizeof text), json_string(text ? text : ""));
-        else if (m[i].type == 'i')
+        else if (m[i].type == 'i' || m[i].type == 'y')
             v = (memcpy(&wide, f, sizeof wide), json_integer(wide));
         else if (m[i].type == 'n' || m[i].type == 'z')
             v = (memcpy(&narrow, f, sizeof narrow), json_integer(narrow));
@@ -544,6 +573,8 @@ static bool from_json(const struct member *m, int n, const json_t *o, void *to, 
             memcpy(f, &text, sizeof text);
         } else if (m[i].type == 'o') {
             memcpy(f, &(const char *){""}, sizeof(const char *));
+        } else if (m[i].type == 'y') {
+            memcpy(f, &(int64_t){v ? json_integer_value(v) : 0}, sizeof(int64_t));
         } else if (m[i].type == 'z') { /* written before there was such a thing: 0 */
             memcpy(f, &(int){v ? (int)json_integer_value(v) : 0}, sizeof(int));
         } else if (!json_is_number(v)) {

@@ -38,6 +38,9 @@ struct sqa_run_plan {
     int examples, profile, keep_weights;
     const char *counters, *data_dir;
     const char *bind;      /* where threads run (measure/place.h); "" or NULL: anywhere */
+    int64_t order_seed;    /* of the order in which rounds time the cells; drawn anew for every command */
+    const char *cache;     /* "" or "warm"; "cold": the caches are emptied before every sample */
+    const char *count;     /* "": time; else "valgrind-3.19.0": instructions of a step are counted instead */
     const char *recompute; /* cheap, off or blocks (engine/graph.h); "" is cheap */
     int left_out;          /* cells of models chosen by a pattern that do not take the task; not in run.json */
     int n, capacity;
@@ -48,7 +51,7 @@ struct sqa_selection { /* options shared by run and bench */
     struct sqa_texts models, tasks;
     const char *models_pattern, *tasks_pattern;
     const char *scale, *train, *dtype; /* dtype NULL: f32 */
-    struct sqa_texts lengths;
+    struct sqa_texts lengths, batches; /* batches: instead of batch */
     int64_t seeds, seed, batch, threads;
     int step,
         step_alone; /* step forms are measured (causal=1 is filled in), and nothing else (batch 1 is the default) */
@@ -60,6 +63,7 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
 /* For plans made otherwise (score): the key of a cell whose texts are filled in (NULL: no memory); adds a cell unless
  * its key is there; sets p->hash, kind keeps plans of different verbs apart. */
 const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c);
+bool sqa_plan_counts(const struct sqa_run_plan *p); /* instructions, not time */
 bool sqa_cell_is_trial(const struct sqa_cell *c);
 bool sqa_cell_is_searched(const struct sqa_cell *c); /* its recipe waits for trials, sqa_search_settle */
 enum sqa_status sqa_plan_add(struct sqa_run_plan *p, const struct sqa_cell *c, struct sqa_err *err) SQA_MUST_CHECK;

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "engine/checkpoint.h"
+#include "harness/machine_lock.h"
 #include "harness/measure/measure.h"
 #include "results/table.h"
 
@@ -414,6 +415,7 @@ enum sqa_status sqa_trainer_run(struct sqa_trainer *t, const char *checkpoint, d
     int64_t saved = sqa_clock_wall();
     while (status == SQA_OK && (t->step < t->steps || evaluation_due(t)) &&
            !(t->recipe.patience > 0 && t->worse >= t->recipe.patience)) {
+        sqa_machine_work_pause(t->interrupted);
         if (!evaluation_due(t)) {
             const int64_t start = sqa_clock_wall();
             status = train_step(t, err);

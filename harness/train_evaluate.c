@@ -1,6 +1,8 @@
 /* train_evaluate.c - scores of models and floors on a split (see train.h) */
 #include "harness/train_private.h"
 
+#include "harness/machine_lock.h"
+
 /* What evaluation reads a batch's outputs into. */
 struct answers {
     int32_t *labels;  /* (rows), of tags (rows, length) */
@@ -153,6 +155,7 @@ enum sqa_status sqa_trainer_evaluate(struct sqa_trainer *t, enum sqa_split split
     if (!a.labels || !a.losses || !a.forecast || order_by_length(t->data, split, n, &order) != SQA_OK)
         status = sqa_fail(err, SQA_NOMEM, "evaluation: no memory; free some memory and run again");
     for (int64_t i = 0; i < n && status == SQA_OK; i += rows) {
+        sqa_machine_work_pause(t->interrupted);
         status = evaluate_batch(t, split, order + i, n - i < rows ? n - i : rows, &a, &e, err);
         if (status == SQA_OK && t->interrupted && *t->interrupted)
             status = sqa_fail(err, SQA_INTERRUPTED, "evaluation: interrupted; run the same command to go on");

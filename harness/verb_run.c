@@ -1,11 +1,14 @@
 /* verb_run.c - run and bench, and the hidden verb of their children */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/plan.h"
 #include "harness/cell.h"
 #include "harness/drive.h"
+#include "harness/measure/count.h"
 #include "harness/measure/measure.h"
+#include "harness/proof.h"
 #include "harness/search.h"
 #include "harness/verbs.h"
 #include "results/schema.h"
@@ -13,10 +16,10 @@
 
 struct options {
     struct sqa_selection s;
-    const char *output, *data, *phase, *counters, *recompute, *bind;
+    const char *output, *data, *phase, *counters, *recompute, *cache, *bind;
     double budget, memory, checkpoint;
     int64_t rounds, jobs;
-    int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights;
+    int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights, count, no_wait;
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -93,9 +96,16 @@ static const struct sqa_option bench_options[] = {
     SELECTION,
     {"lengths", 0, SQA_OPTION_LIST, "1K,2K,...", "lengths to measure at; 1K..64K doubles (default 1K)", AT(s.lengths),
      0, 0},
+    {"batches", 0, SQA_OPTION_LIST, "1,2,4,...", "batches to measure with; 1..64 doubles", AT(s.batches), 0, 0},
+    {"cache", 0, SQA_OPTION_TEXT, "cold|warm", "cold: empty the caches before every sample (default warm)", AT(cache),
+     0, 0},
     {"phase", 0, SQA_OPTION_TEXT, "infer,train,step", "what to measure (default infer,train); step: one token",
      AT(phase), 0, 0},
     {"seed", 0, SQA_OPTION_INT, "K", "seed of weights and tokens (default 1)", AT(s.seed), 0, 1e15},
+    {"no-wait", 0, SQA_OPTION_FLAG, NULL, "an error when another program times, instead of waiting for it",
+     AT(no_wait), 0, 0},
+    {"count", 0, SQA_OPTION_FLAG, NULL, "count instructions of one step under valgrind instead of timing", AT(count),
+     0, 0},
     {.name = NULL},
 };
 
@@ -169,6 +179,26 @@ static enum sqa_status parse_phases(const char *phase, int wanted[SQA_PHASE_N], 
     return SQA_OK;
 }
 
+/* bench --count: one step of small shapes, once. */
+static enum sqa_status prepare_count(struct options *o, struct sqa_run_plan *p, char version[64], struct sqa_err *err)
+{
+    if (o->s.threads > 1)
+        return sqa_fail(err, SQA_USAGE, "bench: --count with --threads %lld; counts are of one thread, leave one out",
+                        (long long)o->s.threads);
+    const enum sqa_status status = o->dry_run ? SQA_OK : sqa_count_version(version, err);
+    if (status != SQA_OK)
+        return status;
+    p->count = version;
+    p->rounds = 1;
+    p->profile = 0;
+    p->counters = "";
+    if (o->s.tasks.n == 0 && !o->s.tasks_pattern && o->s.lengths.n == 0)
+        o->s.lengths.at[o->s.lengths.n++] = "64,128";
+    if (o->s.batch == 0 && o->s.batches.n == 0 && !o->s.step_alone)
+        o->s.batch = 2;
+    return SQA_OK;
+}
+
 static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
 {
     struct sqa_run_plan p = {
@@ -186,18 +216,26 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
         .recompute = o->recompute && strcmp(o->recompute, "cheap") != 0 ? o->recompute : "",
         .bind = o->bind && strcmp(o->bind, "none") != 0 ? o->bind : "",
         .data_dir = o->data,
+        .cache = o->cache ? o->cache : "",
+        .order_seed = (sqa_clock_wall() ^ (int64_t)getpid() << 20) & INT64_MAX,
     };
     const struct sqa_drive_options drive = {.dir = o->output,
                                             .mixed = o->mixed,
                                             .retry = o->retry,
                                             .quiet = o->quiet,
+                                            .no_wait = o->no_wait,
                                             .argc = sqa_argc,
                                             .argv = sqa_argv};
     enum sqa_status status = SQA_OK;
     enum sqa_recompute_mode mode;
+    char version[64] = "valgrind";
     int wanted[SQA_PHASE_N] = {0};
     if (!sqa_recompute_find(o->recompute, &mode))
         return sqa_fail(err, SQA_USAGE, "%s: --recompute %.50s; give cheap, blocks or off", p.verb, o->recompute);
+    if (o->cache && strcmp(o->cache, "cold") != 0 && strcmp(o->cache, "warm") != 0)
+        return sqa_fail(err, SQA_USAGE, "bench: --cache %.50s; give cold or warm", o->cache);
+    if (o->s.batch > 0 && o->s.batches.n > 0)
+        return sqa_fail(err, SQA_USAGE, "bench: --batch and --batches; leave one out");
     status = sqa_counters_check(p.verb, p.counters, err);
     if (status == SQA_OK && o->bind && strcmp(o->bind, "none") != 0)
         status = sqa_bind_check(p.verb, o->bind, (int)((p.jobs > 1 ? p.jobs : 1) * o->s.threads), err);
@@ -205,6 +243,8 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
         status = parse_phases(o->phase, wanted, err);
     o->s.step = wanted[SQA_PHASE_STEP];
     o->s.step_alone = o->s.step && !wanted[SQA_PHASE_TRAIN] && !wanted[SQA_PHASE_INFER];
+    if (status == SQA_OK && o->count)
+        status = prepare_count(o, &p, version, err);
     if (status == SQA_OK)
         status = sqa_plan_cells(&p, &o->s, bench, err);
     for (int i = 0; i < p.n; i++) {
@@ -258,7 +298,9 @@ const struct sqa_verb sqa_verb_bench = {
     .help = "time models without training them",
     .more =
         "Without a task: random tokens, vocabulary 32, 10 classes, lite sizes, no dropout. Children of all cells\n"
-        "live together and get turns in rotation; every sample is kept in samples.csv.\n\n"
+        "live together and get turns, in an order drawn for each round (a random Latin square; of two ABBA or BAAB); "
+        "every\n"
+        "sample is kept in samples.csv.\n\n"
         "--bind compact keeps threads together, spread gives each a core of its own, 0,2 puts thread 0 on processor "
         "0 "
         "and\n"
@@ -268,6 +310,15 @@ const struct sqa_verb sqa_verb_bench = {
         "the last of --lengths positions, with a state of random numbers in place of the tokens before it; models "
         "are\n"
         "built with causal=1, and with --phase step alone the batch is 1 unless --batch says otherwise.\n\n"
+        "Columns: median, p90 and p99 of the samples, throughput, and with --phase step first_ns_median, the token "
+        "at\n"
+        "position 0. The time to the first token of a prompt is infer at its length. Throughput against batch: "
+        "--batches.\n\n"
+        "--count times nothing: it counts the instructions, loads and stores of one step under valgrind, the same "
+        "from\n"
+        "run to run, with batch 2 at lengths 64 and 128 unless told otherwise, one thread, kernels without FMA. "
+        "They\n"
+        "tell whether the work of a build changed, not how fast it is.\n\n"
         "example:\n  seqarena bench --models 'transformer|local' --lengths 1K,2K,4K --batch 4\n",
     .options = bench_options,
     .options_size = sizeof(struct options),
@@ -275,7 +326,16 @@ const struct sqa_verb sqa_verb_bench = {
     .run = run_bench,
 };
 
-/* The child: seqarena cell DIR KEY fit|train|infer|step DATA SLOT */
+static enum sqa_status check_cell(const struct sqa_cell *cell, struct sqa_err *err)
+{
+    char text[SQA_PROOF_TEXT];
+    const enum sqa_status status = sqa_proof(cell->model_text, 1, text, err);
+    if (status == SQA_OK)
+        printf("proof %s\nsaved\n", text);
+    return status;
+}
+
+/* The child: seqarena cell DIR KEY fit|check|train|infer|step DATA SLOT */
 static enum sqa_status run_cell(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     struct sqa_run_plan p = {0};
@@ -299,6 +359,8 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
             status = sqa_search_settle(c.dir, &p, cell, row, err);
         if (status == SQA_OK && strcmp(operands->at[2], "fit") == 0)
             status = sqa_cell_train(&c, err);
+        else if (status == SQA_OK && strcmp(operands->at[2], "check") == 0)
+            status = check_cell(cell, err);
         else if (status == SQA_OK)
             status = sqa_cell_measure(&c, operands->at[2], err);
     }
@@ -314,7 +376,7 @@ static enum sqa_status run_cell(void *options, const struct sqa_texts *operands,
 
 const struct sqa_verb sqa_verb_cell = {
     .name = "cell",
-    .usage = "DIR KEY fit|train|infer|step [DATA [SLOT]]",
+    .usage = "DIR KEY fit|check|train|infer|step [DATA [SLOT]]",
     .help = "one cell of a run (what run starts)",
     .run = run_cell,
     .operands_min = 3,

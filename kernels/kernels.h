@@ -480,8 +480,8 @@ struct sqa_kernels {
     void (*to_f64)(const void *x, double *y, size_t n);
 };
 
-/* Best tables of this machine. SEQARENA_ISA=plain|avx2|avx512 in the environment limits the choice. Call once before
- * threads. */
+/* Best tables of this machine. SEQARENA_ISA=plain|nofma|avx2|avx512 in the environment limits the choice; nofma,
+ * AVX2 alone, is taken only so. Call once before threads. */
 void sqa_kernels_init(void);
 /* Is it one of those names (or NULL)? *names becomes what may be given: "plain, avx2, ...". A known one
  * that this machine lacks is known: the next weaker is taken. */

@@ -94,6 +94,13 @@ static void set_avx2(struct sqa_kernels *t)
     SET(gemm_panels, avx2)
 }
 
+static void set_nofma(struct sqa_kernels *t)
+{
+    t->isa = "nofma";
+    SQA_SIMD_LIST(SET, nofma)
+    SET(gemm_panels, nofma)
+}
+
 static void set_avx512(struct sqa_kernels *t)
 {
     set_avx2(t);
@@ -102,10 +109,15 @@ static void set_avx512(struct sqa_kernels *t)
     SET(gemm_panels, avx512)
 }
 
-static int can_avx2(void)
+static int can_nofma(void)
 {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2");
+}
+
+static int can_avx2(void)
+{
+    return can_nofma() && __builtin_cpu_supports("fma");
 }
 
 static int can_avx512(void)
@@ -162,7 +174,8 @@ static const struct simd {
 } simd[] = {{"avx2", can_avx2, set_avx2},
             {"avx512", can_avx512, set_avx512},
             {"avx512bf16", can_avx512bf16, set_avx512bf16},
-            {"amx", can_amx, set_amx}}; /* weakest first */
+            {"amx", can_amx, set_amx}};                             /* weakest first */
+static const struct simd by_name = {"nofma", can_nofma, set_nofma}; /* never the best: for counts under valgrind */
 enum { SIMDS = sizeof simd / sizeof simd[0] };
 #else
 enum { SIMDS = 0 };
@@ -264,7 +277,8 @@ void sqa_kernels_init(void)
     sqa_kernels_f32 = plain_f32;
     sqa_kernels_f32.gemm = gemm_f32;
     sqa_kernels_f32.gemm_panels = gemm_panels_f32;
-    const size_t n = limit && strcmp(limit, "plain") == 0 ? 0 : sqa_kernels_simd(tables);
+    const int none = limit && (strcmp(limit, "plain") == 0 || strcmp(limit, "nofma") == 0);
+    const size_t n = none ? 0 : sqa_kernels_simd(tables);
     bf16_tables[SQA_COMPUTE_BF16] = (struct sqa_kernels){.isa = NULL};
     for (size_t i = 0; i < n; i++) {
         sqa_kernels_f32 = *tables[i];
@@ -275,6 +289,16 @@ void sqa_kernels_init(void)
         if (limit && strcmp(limit, tables[i]->isa) == 0)
             break;
     }
+#if HAVE_AVX2
+    static struct sqa_kernels named;
+    if (limit && strcmp(limit, by_name.isa) == 0 && by_name.can()) {
+        named = plain_f32;
+        named.gemm = gemm_f32;
+        by_name.set(&named);
+        sqa_kernels_f32 = named;
+        emulated = &named;
+    }
+#endif
     bf16_tables[SQA_COMPUTE_BF16_EMULATED] = sqa_kernels_bf16_of(emulated);
     bf16_tables[SQA_COMPUTE_BF16_EMULATED].isa = "emulated bf16";
 }
@@ -296,6 +320,8 @@ int sqa_kernels_isa_known(const char *name, const char **names)
     int known = !name || strcmp(name, "plain") == 0;
     snprintf(list, sizeof list, "plain");
 #if HAVE_AVX2
+    snprintf(list, sizeof list, "plain, %s", by_name.isa);
+    known = known || strcmp(name, by_name.isa) == 0;
     for (size_t i = 0; i < SIMDS; i++) {
         const size_t n = strlen(list);
         snprintf(list + n, sizeof list - n, ", %s", simd[i].isa);

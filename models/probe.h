@@ -102,6 +102,9 @@ struct sqa_check_result {
     const char *text;       /* numbers, or why not */
 };
 typedef void sqa_check_report_fn(void *user, const struct sqa_check_result *r);
+/* What a timing rests on, in a fraction of a second: gradients on a few rows, and of mixers f32 by this machine's
+ * kernels against f64, causal forms too. NO when one fails; UNSUPPORTED for floors, which have none. */
+enum sqa_status sqa_verify_quick(const struct sqa_variant *variant, sqa_check_report_fn *report, void *user);
 /* matches(user, id) selects; NULL: all. SQA_NO when any check failed. */
 enum sqa_status sqa_verify(bool (*matches)(void *user, const char *id), sqa_check_report_fn *report, void *user,
                            struct sqa_err *err);

@@ -21,6 +21,7 @@ struct verify {
     const struct sqa_variant *variant;
     bool causal; /* the causal form is checked */
     bool lra;    /* form=lra is */
+    bool quick;  /* only what sqa_verify_quick promises */
     char item[96];
 };
 
@@ -48,7 +49,9 @@ static void judge(struct verify *v, const char *check, enum sqa_status status, c
 
 static struct sqa_probe probe_of(struct verify *v, int64_t batch, int64_t length)
 {
-    snprintf(v->item, sizeof v->item, "%.80s%s", v->variant->id, v->lra ? ":form=lra" : "");
+    const char *own = v->variant->slot == SQA_SLOT_MIXER ? v->variant->small : NULL;
+    snprintf(v->item, sizeof v->item, "%.80s%s%.80s%s%s", v->variant->id, own || v->lra ? ":" : "", own ? own : "",
+             own && v->lra ? "," : "", v->lra ? "form=lra" : "");
     return (struct sqa_probe){.item = v->item,
                               .batch = batch,
                               .length = length,
@@ -67,6 +70,8 @@ static void gradients(struct verify *v)
         struct sqa_err err = {0};
         char check[64];
         double worst = 0;
+        if (v->quick && lengths[i] != 5)
+            continue;
         struct sqa_probe p = probe_of(v, 2, lengths[i]);
         if (lengths[i] == 5 && v->variant->slot == SQA_SLOT_MIXER)
             p.lengths = ragged;
@@ -305,6 +310,10 @@ static void check_mixer(struct verify *v)
     for (int form = 0; form < (traits & SQA_TRAIT_CAUSAL ? 2 : 1); form++) {
         v->causal = form == 1;
         gradients(v);
+        if (v->quick) {
+            precision(v);
+            continue;
+        }
         if (traits & SQA_TRAIT_PADDING)
             padding(v);
         if (v->causal) {
@@ -326,6 +335,8 @@ static void check_mixer(struct verify *v)
             memory(v);
     }
     v->causal = false;
+    if (v->quick)
+        return;
     const struct sqa_param *form = sqa_params_find(v->variant->params, "form");
     if (!form || !form->choices || !strstr(form->choices, "lra"))
         return;
@@ -421,7 +432,8 @@ static void check_frame(struct verify *v)
 {
     char model[256];
     if (v->variant->slot == SQA_SLOT_MIXER)
-        snprintf(model, sizeof model, "%s:%s", v->variant->id, small_frame);
+        snprintf(model, sizeof model, "%s:%s%s%s", v->variant->id, small_frame, v->variant->small ? "," : "",
+                 v->variant->small ? v->variant->small : "");
     else
         snprintf(model, sizeof model, "transformer:%s+%s=%s", small_frame, sqa_slot_name(v->variant->slot),
                  v->variant->id);
@@ -497,6 +509,29 @@ static void check_variant(struct verify *v)
         break;
     }
     check_identities(v);
+}
+
+enum sqa_status sqa_verify_quick(const struct sqa_variant *variant, sqa_check_report_fn *report, void *user)
+{
+    struct verify v = {.report = report, .user = user, .variant = variant, .quick = true};
+    char model[256];
+    if (variant->missing)
+        return SQA_UNSUPPORTED;
+    switch (variant->slot) {
+    case SQA_SLOT_MIXER:
+        check_mixer(&v);
+        break;
+    case SQA_SLOT_MODEL:
+        check_model(&v);
+        break;
+    case SQA_SLOT_FLOOR:
+    case SQA_SLOTS:
+        return SQA_UNSUPPORTED;
+    default:
+        snprintf(model, sizeof model, "transformer:%s+%s=%s", small_frame, sqa_slot_name(variant->slot), variant->id);
+        check_whole(&v, model, variant->slot == SQA_SLOT_PAIR ? &pairs : &tokens);
+    }
+    return v.failed ? SQA_NO : SQA_OK;
 }
 
 static void check_kernels(struct verify *v)

@@ -328,21 +328,23 @@ static void fill_gap(struct sqa_paper_fill *f)
     sqa_paper_add_lines(f, p, printed_gap, measured_gap);
 }
 
-/* The mode of the rows. */
+/* The modes of the columns. */
 static enum sqa_status check_padding(struct sqa_paper_fill *f, struct sqa_err *err)
 {
-    f->out->padding = "";
-    for (size_t i = 0; i < f->pool->n_entries; i++) {
-        const struct sqa_pool_entry *e = &f->pool->entries[i];
-        const char *mode = sqa_paper_field(f->pool, e, "padding");
-        if (!*mode || e->class == SQA_CLASS_FLOOR || !sqa_paper_usable(f, e) || strcmp(mode, f->out->padding) == 0)
+    for (size_t c = 0; c < SQA_PAPER_COLUMNS; c++)
+        f->out->padding[c] = "";
+    for (size_t k = 0; k < f->pool->n_entries * f->paper->n_columns; k++) {
+        const struct sqa_pool_entry *e = &f->pool->entries[k / f->paper->n_columns];
+        const size_t c = k % f->paper->n_columns;
+        const char *mode = sqa_paper_field(f->pool, e, "padding"), *had = f->out->padding[c];
+        if (!*mode || e->class == SQA_CLASS_FLOOR || !sqa_paper_fits(f, e, c) || strcmp(mode, had) == 0)
             continue;
-        if (*f->out->padding)
-            return sqa_fail(
-                err, SQA_INPUT,
-                "table %s: rows ran %s and %s, and one table uses one mode; give --padding %s or --padding %s",
-                f->paper->name, f->out->padding, mode, f->out->padding, mode);
-        f->out->padding = mode;
+        if (*had)
+            return sqa_fail(err, SQA_INPUT,
+                            "table %s: rows of %s ran %s and %s, and one column uses one mode; give --padding %s or "
+                            "--padding %s",
+                            f->paper->name, f->paper->columns[c].label, had, mode, had, mode);
+        f->out->padding[c] = mode;
     }
     return SQA_OK;
 }

@@ -86,21 +86,36 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(recipe_source, "where the settings come from")                                                                 \
     X(trial, "setting tried, such as rate=0.001, when this cell belongs to a search: no test; else empty")           \
     X(trials, "trials of which the one with the best validation gave a setting of this row")                         \
+    X(instructions, "bench --count: instructions of one step, counted by valgrind; the note says how")               \
+    X(data_reads, "bench --count: loads of one step")                                                                \
+    X(data_writes, "bench --count: stores of one step")                                                              \
+    X(unfit, "why this timing is not to be used: another run of ours worked beside it, or the machine had no lock")  \
+    X(checks, "verdict of the checks of this build that stand behind the timing: ok, or none and why")               \
+    X(warmup_ns, "time before the first sample, until two medians in a row agreed within 2 %, ten turns at most")    \
+    X(warmup_settled, "1: they agreed; 0: they did not; empty: a step is too long to be repeated for that")          \
+    X(latency_outliers, "samples beyond the quartiles by three times their distance; they are in every figure")      \
+    X(steal_ns, "time that the host took from the whole machine during the samples")                                 \
+    X(latency_ns_p99, "99th percentile of the samples")                                                              \
+    X(first_ns_median, "step: the token at position 0, with nothing before it: median, one sample a round")          \
+    X(cache, "cold: the caches were emptied before every sample; else empty")                                        \
     X(counters, "name=value;... of counters, a step: median of samples, of the thread that times")                   \
     X(counter_passes, "passes that the counters needed; each counts some of them, over samples of its own")          \
     X(bind, "processors that threads 0, 1, ... were bound to, and where memory lies; empty: not bound")
 
-#define SQA_SAMPLES_COLUMNS(X)                                    \
-    X(schema, "version of this table")                            \
-    X(key, "cell")                                                \
-    X(phase, "train, infer or step")                              \
-    X(round, "round of interleaving")                             \
-    X(index, "sample within the round")                           \
-    X(ns, "wall time of one step")                                \
-    X(cpu_ns, "CPU time of one step, all threads of the process") \
-    X(voluntary_switches, "context switches during the sample")   \
-    X(involuntary_switches, "context switches during the sample") \
-    X(counters, "name=value;... of counters of one pass, read around the sample")
+#define SQA_SAMPLES_COLUMNS(X)                                                                              \
+    X(schema, "version of this table")                                                                      \
+    X(key, "cell")                                                                                          \
+    X(phase, "train, infer or step")                                                                        \
+    X(round, "round of interleaving")                                                                       \
+    X(index, "sample within the round")                                                                     \
+    X(ns, "wall time of one step")                                                                          \
+    X(cpu_ns, "CPU time of one step, all threads of the process")                                           \
+    X(voluntary_switches, "context switches during the sample")                                             \
+    X(involuntary_switches, "context switches during the sample")                                           \
+    X(counters, "name=value;... of counters of one pass, read around the sample")                           \
+    X(slot, "place in the order of the round, 0 is the first")                                              \
+    X(steal_ns, "time that the host took from the whole machine during the sample, in ticks of the kernel") \
+    X(outlier, "1: beyond the quartiles of this cell by three times their distance, else 0")
 
 #define SQA_CURVES_COLUMNS(X)                                              \
     X(schema, "version of this table")                                     \

@@ -119,6 +119,9 @@ fails 2 -- '--seeds needs N' run --model local --task $small --seeds
 fails 2 -- '--quiet takes no value' run --quiet=3 --model local --task $small
 fails 2 "'0' is no length" bench --model transformer --lengths 0
 fails 2 "'abc' is no length" bench --model transformer --lengths 1K,abc
+fails 2 "'0' is no batch" bench --model transformer --batches 1,0
+fails 2 'batch and --batches; leave one out' bench --model transformer --batch 2 --batches 1,2
+fails 2 -- '--cache hot; give cold or warm' bench --model transformer --cache hot
 fails 2 -- '--seconds x; give a time' doctor --seconds x
 fails 2 -- '--counters flop: no group \(did you mean flops' bench --model transformer --counters flop
 fails 2 -- '--bind close; give compact, spread, none or processors' bench --model transformer --bind close
@@ -566,6 +569,73 @@ fails 3 'broken' predict --weights good.safetensors --input broken -o y.npy
 seqarena data export listops:min=4,max=40,train=60,valid=20,test=20 --split test -o longer
 fails 3 'length 40; the model takes 1 to 20' predict --weights good.safetensors --input longer/test_tokens.npy -o y.npy
 fails 3 'dimensions; the model takes tokens' predict --weights good.safetensors --input arrays/test_labels.npy -o y.npy
+
+# Counts of instructions
+
+fails 2 'counts are of one thread' bench --model local --count --threads 2
+mkdir broken-valgrind && printf '#!/bin/sh\nexit 127\n' >broken-valgrind/valgrind && chmod +x broken-valgrind/valgrind
+PATH=$tmp/broken-valgrind:$PATH fails 4 'needs valgrind, and there is none; install' bench --model local --count
+count=(bench --model local:window=4 --lengths 16 --batch 1 --count -q)
+if [ "$("$program" "${count[@]}" -o counted 2>&1 | tee out)" ] || [ ! -f counted/cells.csv ]; then
+    if grep -q 'needs valgrind' out; then skip 'counts repeat' "$(cat out)"; else fail 'bench --count' "$(cat out)"; fi
+else
+    PADDING=$(printf '%3000s' x) "$program" "${count[@]}" -o a/longer/name/of/it >out 2>&1
+    instructions() { csv_columns "$1/cells.csv" phase instructions data_reads data_writes; }
+    close() { # within 0.01 %
+        paste <(instructions counted) <(instructions a/longer/name/of/it) | awk '
+            { for (i = 2; i <= 4; i++) { d = $i - $(i + 4); if (!($i > 0) || d * d > 1e-8 * $i * $i) exit 1 } }
+            END { exit NR != 2 }'
+    }
+    is 'counts repeat within 0.01 %' close
+    is 'a counted row has no latency' test -z "$(csv_columns counted/cells.csv latency_ns_median | tr -d '\n')"
+fi
+
+# The lock of the machine
+
+bench=(bench --model local:window=4 --lengths 16 --batch 1 --phase infer --rounds 4 -q)
+seqarena "${bench[@]}" -o timed # makes the directory of the lock
+flock -x "$XDG_RUNTIME_DIR/seqarena/timing" sleep 3 &
+sleep 0.3
+fails 3 'is being timed by process' "${bench[@]}" --no-wait -o refused
+works '' "${bench[@]}" -o waited
+is 'bench waits for the machine' test -s waited/cells.csv
+wait $!
+bash -c 'exec -a seqarena bash -c "while :; do :; done"' & # a run of a build that takes no lock
+other=$!
+seqarena "${bench[@]}" -o beside
+kill $other
+wait $other 2>/dev/null
+is 'a timing beside another run is unfit' grep -q 'other runs of seqarena used' beside/cells.csv
+flock -x "$XDG_RUNTIME_DIR/seqarena/timing" sleep 3 &
+sleep 0.3
+start=$(date +%s%N)
+works '' run --model local --task $small --train steps=4 --rounds 0 -q -o paused
+is 'a training waits while somebody times' test $(($(date +%s%N) - start)) -gt 2000000000
+wait $!
+chmod 777 "$XDG_RUNTIME_DIR/seqarena"
+seqarena "${bench[@]}" -o open
+is 'a timing without a lock is unfit' grep -q 'no lock for the machine: .*closed to others' open/cells.csv
+chmod 700 "$XDG_RUNTIME_DIR/seqarena"
+
+# Latency: batches, tails, first tokens, cold caches
+
+works '' bench --model transformer --lengths 16 --phase infer,step --batches 1..4 --cache cold --rounds 2 -q -o latency
+is 'three batches, two phases' test "$(csv_columns latency/cells.csv batch phase cache | tr '\n' ' ')" = \
+    $'1\tinfer\tcold 1\tstep\tcold 2\tinfer\tcold 2\tstep\tcold 4\tinfer\tcold 4\tstep\tcold '
+tails() {
+    csv_columns latency/cells.csv latency_ns_min latency_ns_median latency_ns_p90 latency_ns_p99 first_ns_median phase |
+        awk '$2 < $1 || $3 < $2 || $4 < $3 || ($NF == "step" && NF < 6) { bad = 1 } END { exit bad || NR != 6 }'
+}
+is 'tails are in order, steps have a first token' tails
+
+# No timing without proof
+
+is 'a timing says what was checked' test "$(csv_columns timed/cells.csv checks | grep -c '^ok: [0-9]* checks of')" = 1
+sed -i 's/^local [0-9]* .*/local 3 gradient at length 5: 0.3, bound 1e-06/' "$XDG_RUNTIME_DIR"/seqarena/proof-*
+fails 5 'failed: local: gradient at length 5: 0.3.*see seqarena verify' "${bench[@]}" -o red
+is 'a red check shows no speed' test "$(csv_columns red/cells.csv status latency_ns_median)" = $'mistrusted\t'
+rm "$XDG_RUNTIME_DIR"/seqarena/proof-*
+works '' "${bench[@]}" -o green
 
 # Ctrl-C
 

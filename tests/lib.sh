@@ -7,6 +7,7 @@ trap 'rm -rf "$whole"' EXIT
 tests=0 bad=0
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 case $program in /*) ;; *) program=$PWD/$program ;; esac
+mkdir -m 700 "$whole/run" && export XDG_RUNTIME_DIR=$whole/run # runs of tests do not make others wait
 export SEQARENA_RECIPES=$top/recipes SEQARENA_RESULTS=$top/results TERM=dumb LC_ALL=C
 unset SEQARENA_DATA SEQARENA_ALLOC_FAIL_AT SEQARENA_FAKE_COUNTERS
 limit=${TEST_TIMEOUT:-90}

@@ -33,6 +33,7 @@ struct sqa_switches { /* context switches of the calling process so far */
     int64_t voluntary, involuntary;
 };
 struct sqa_switches sqa_switches_now(void);
+double sqa_machine_steal(void); /* seconds that the host took from this machine since boot; NaN when unknown */
 
 /* Counters. A set is opened from names; only events that a trial proved (they count, and they count more for more
  * work) are counted. Events that do not fit together are counted in passes, each over a repetition of the work: never

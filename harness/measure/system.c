@@ -68,6 +68,11 @@ void sqa_stderr_on(int saved)
     close(saved);
 }
 
+double sqa_machine_steal(void)
+{
+    return sqa_machine_time().steal;
+}
+
 struct sqa_machine_time sqa_machine_time(void)
 {
     char buf[512];

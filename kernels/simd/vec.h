@@ -4,6 +4,7 @@
  * Every file of kernels/simd/ is compiled once for each instruction set, with -DSQA_WIDTH and -DSQA_ISA:
  *   avx2    8 floats, AVX2 and FMA
  *   avx512  16 floats, AVX-512 F, BW, DQ and VL
+ *   nofma   8 floats, AVX2 alone, chosen by name only: valgrind is five times slower with FMA (bench --count)
  *   pair    16 floats as two AVX2 vectors: for tests only, so that the 16-wide forms are run on every machine
  * V(name) is then sqa_k_<name>_f32_<isa>.
  *

@@ -1,4 +1,4 @@
-/* vec_avx2.h - the primitives of vec.h with AVX2 and FMA; included by vec.h only */
+/* vec_avx2.h - the primitives of vec.h with AVX2, and FMA where the instruction set has it; included by vec.h only */
 #ifndef SQA_KERNELS_SIMD_VEC_AVX2_H
 #define SQA_KERNELS_SIMD_VEC_AVX2_H
 
@@ -20,9 +20,15 @@ static inline vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
 static inline vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 static inline vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+#ifdef __FMA__
 static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
 static inline vf v_fms(vf a, vf b, vf c) { return _mm256_fmsub_ps(a, b, c); }
+#else
+static inline vf v_fma(vf a, vf b, vf c) { return v_add(v_mul(a, b), c); }
+static inline vf v_fnma(vf a, vf b, vf c) { return v_sub(c, v_mul(a, b)); }
+static inline vf v_fms(vf a, vf b, vf c) { return v_sub(v_mul(a, b), c); }
+#endif
 
 static inline vi vi_set(int32_t x) { return _mm256_set1_epi32(x); }
 static inline vi vi_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
@@ -69,7 +75,11 @@ static inline vf vd_to(vd x) { return _mm256_set_m128(_mm256_cvtpd_ps(x.b), _mm2
 static inline vd vd_add(vd x, vd y) { return (vd){_mm256_add_pd(x.a, y.a), _mm256_add_pd(x.b, y.b)}; }
 static inline vd vd_fma(vd x, vd y, vd z)
 {
+#ifdef __FMA__
     return (vd){_mm256_fmadd_pd(x.a, y.a, z.a), _mm256_fmadd_pd(x.b, y.b, z.b)};
+#else
+    return (vd){_mm256_add_pd(_mm256_mul_pd(x.a, y.a), z.a), _mm256_add_pd(_mm256_mul_pd(x.b, y.b), z.b)};
+#endif
 }
 static inline double vd_sum(vd x) { return half_sum_d(_mm256_add_pd(x.a, x.b)); }
 
