@@ -165,6 +165,8 @@ const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c)
                     (long long)c->seed, (long long)c->length, c->scale, c->train_accuracy);
     if (strcmp(c->dtype, f32) != 0)
         sqa_text_printf(&t, "|%s", c->dtype);
+    if (c->how && *c->how)
+        sqa_text_printf(&t, "|%s", c->how);
     if (sqa_cell_is_trial(c))
         sqa_text_add(&t, "|trial");
     if (sqa_cell_is_searched(c))
@@ -371,6 +373,9 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
                          .infer = 1,
                          .step = s->step,
                          .train_accuracy = !bench,
+                         .how = sqa_plan_counts(p)                          ? "count"
+                                : p->cache && strcmp(p->cache, "cold") == 0 ? "cold"
+                                                                            : "",
                          .seed = s->seed};
     struct sqa_signature sizes;
     enum sqa_status status = sqa_task_canonical(task_text, &p->arena, &task, &c.task, &c.task_full, err);
@@ -424,10 +429,6 @@ enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct 
         hash = sqa_hash(p->cells[i].key, strlen(p->cells[i].key), hash);
     if (p->recompute && *p->recompute)
         hash = sqa_hash(p->recompute, strlen(p->recompute), hash);
-    if (p->cache && strcmp(p->cache, "cold") == 0)
-        hash = sqa_hash("cold", 4, hash);
-    if (sqa_plan_counts(p))
-        hash = sqa_hash("count", 5, hash);
     p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
     return p->hash ? SQA_OK : no_memory(err);
 }
@@ -524,6 +525,7 @@ static const struct member plan_members[] = {
     {"counters", 't', offsetof(struct sqa_run_plan, counters)},
     {"recompute", 'o', offsetof(struct sqa_run_plan, recompute)},
     {"count", 'o', offsetof(struct sqa_run_plan, count)},
+    {"single_steps", 'z', offsetof(struct sqa_run_plan, single_steps)},
     {"cache", 'o', offsetof(struct sqa_run_plan, cache)},
     {"order_seed", 'y', offsetof(struct sqa_run_plan, order_seed)},
 };

@@ -336,6 +336,7 @@ enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, 
         status = sqa_markdown_scaling(out, pool, err);
     if (status != SQA_OK)
         return status;
+    sqa_markdown_timings(out, pool);
     sqa_markdown_runs(out, pool);
     sqa_text_add(out, method);
     return SQA_OK;

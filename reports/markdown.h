@@ -12,6 +12,8 @@ enum sqa_status sqa_markdown_cost(struct sqa_text *out, const struct sqa_pool *p
 /* Exponents of time and memory in the length, where three or more lengths were measured. */
 enum sqa_status sqa_markdown_scaling(struct sqa_text *out, const struct sqa_pool *pool,
                                      struct sqa_err *err) SQA_MUST_CHECK;
+/* Percentiles where steps, several batches or cold caches were timed; instructions where they were counted. */
+void sqa_markdown_timings(struct sqa_text *out, const struct sqa_pool *pool);
 void sqa_markdown_runs(struct sqa_text *out, const struct sqa_pool *pool);
 /* The whole report. */
 enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err) SQA_MUST_CHECK;

@@ -97,7 +97,8 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(steal_ns, "time that the host took from the whole machine during the samples")                                 \
     X(latency_ns_p99, "99th percentile of the samples")                                                              \
     X(first_ns_median, "step: the token at position 0, with nothing before it: median, one sample a round")          \
-    X(cache, "cold: the caches were emptied before every sample; else empty")
+    X(cache, "cold: the caches were emptied before every sample; else empty")                                        \
+    X(sample_steps, "steps that a sample is the mean of: as many as take 1 ms, or 1")
 
 #define SQA_SAMPLES_COLUMNS(X)                                                                              \
     X(schema, "version of this table")                                                                      \

@@ -587,6 +587,9 @@ tails() {
     csv_columns latency/cells.csv latency_ns_min latency_ns_median latency_ns_p90 latency_ns_p99 first_ns_median phase |
         awk '$2 < $1 || $3 < $2 || $4 < $3 || ($NF == "step" && NF < 6) { bad = 1 } END { exit bad || NR != 6 }'
 }
+works '' "${bench[@]}" --latency -o single
+is 'a sample of --latency is one step' test "$(csv_columns single/cells.csv sample_steps)" = 1
+works '^## Latency' report single
 is 'tails are in order, steps have a first token' tails
 
 # No timing without proof
