@@ -28,6 +28,8 @@ const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_doctor,
     &sqa_verb_completion,
     &sqa_verb_fidelity,
+    &sqa_verb_compare,
+    &sqa_verb_gate,
     &sqa_verb_cell,
     NULL,
 };

@@ -250,7 +250,7 @@ static void decide(struct sqa_timing *t, size_t family)
     else if (t->narrow.low > -SQA_TIMING_SAME_BOUND && t->narrow.high < SQA_TIMING_SAME_BOUND)
         t->verdict = SQA_TIMING_SAME;
     else
-        why = "the interval holds both changed and unchanged";
+        why = "neither beyond the threshold nor within 1 %";
     t->why = why;
     if (*why)
         t->more = further_blocks(t, family);
