@@ -47,7 +47,8 @@ static void add_row(struct sqa_columns *t, const struct sqa_comparison *c, const
     if (*cell->why)
         snprintf(verdict + strlen(verdict), sizeof verdict - strlen(verdict), ": %s", cell->why);
     if (x->more > 0 && cell->time == x->verdict)
-        snprintf(verdict + strlen(verdict), sizeof verdict - strlen(verdict), "; %ld more rounds", x->more);
+        snprintf(verdict + strlen(verdict), sizeof verdict - strlen(verdict), "; %ld more round%s", x->more,
+                 x->more == 1 ? "" : "s");
     sqa_columns_add(t, (const char *const[]){cell->id[SQA_ID_model], cell->id[SQA_ID_task], cell->id[SQA_ID_phase],
                                              cell->id[SQA_ID_length],
                                              isnan(cell->ns[0]) ? "-" : sqa_format_ns(base, cell->ns[0]),

@@ -320,11 +320,14 @@ static enum sqa_status read_json(const char *path, json_t **doc, struct sqa_err 
     char *text;
     size_t size;
     json_error_t error;
+    const long failures = sqa_alloc_failures();
     const enum sqa_status status = sqa_file_read(path, JSON_MAX, &text, &size, err);
     if (status != SQA_OK)
         return status;
     *doc = json_loadb(text, size, 0, &error);
     sqa_free(text);
+    if (sqa_alloc_failures() > failures)
+        return sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", path);
     if (!*doc)
         return sqa_fail(err, SQA_INPUT, "%s: line %d: %.100s; give what compare --json wrote", path, error.line,
                         error.text);

@@ -225,8 +225,13 @@ enum sqa_status sqa_compare_name(struct sqa_comparison *c, const struct sqa_run_
                                  const char *name, struct sqa_err *err)
 {
     struct sqa_compare_arm *a = &c->arm[arm];
+    const long failures = sqa_alloc_failures();
     json_error_t error;
     json_t *json = run->json ? json_loadb(run->json, run->json_size, 0, &error) : NULL;
+    if (sqa_alloc_failures() > failures) {
+        json_decref(json);
+        return no_memory(err);
+    }
     if (run->json && !json)
         return sqa_fail(err, SQA_INPUT, "%s/run.json: line %d: %s; the file is damaged, run again", name, error.line,
                         error.text);

@@ -201,6 +201,7 @@ static void conclude(struct sqa_comparison *c, struct sqa_compare_cell *cell)
 
 enum sqa_status sqa_compare_judge(struct sqa_comparison *c, struct sqa_err *err)
 {
+    const long failures = sqa_alloc_failures();
     enum sqa_status status = SQA_OK;
     c->matched = c->timed = c->regressions = c->unsettled = 0;
     memset(c->verdicts, 0, sizeof c->verdicts);
@@ -218,5 +219,7 @@ enum sqa_status sqa_compare_judge(struct sqa_comparison *c, struct sqa_err *err)
         status = judge_geomean(c, err);
     for (size_t i = 0; i < c->n && status == SQA_OK; i++)
         conclude(c, &c->cells[i]);
+    if (status == SQA_OK && sqa_alloc_failures() > failures) /* of the rank test */
+        status = sqa_fail(err, SQA_NOMEM, "compare: no memory; free some memory and run again");
     return status;
 }

@@ -25,7 +25,7 @@ static void say_time(const struct sqa_comparison *c, const struct sqa_compare_ce
     if (*cell->why)
         sqa_text_printf(out, " (%s)", cell->why);
     if (t->more > 0 && cell->time == t->verdict)
-        sqa_text_printf(out, "; about %ld more rounds would tell", t->more);
+        sqa_text_printf(out, "; about %ld more round%s would tell", t->more, t->more == 1 ? "" : "s");
 }
 
 static void say_count(const struct sqa_compare_cell *cell, int i, struct sqa_text *out)
@@ -182,6 +182,7 @@ static json_t *arm_json(const struct sqa_compare_arm *a)
 
 json_t *sqa_compare_json(const struct sqa_comparison *c)
 {
+    const long failures = sqa_alloc_failures();
     json_t *cells = json_array(), *unmatched = json_array();
     for (size_t i = 0; i < c->n; i++) {
         const struct sqa_compare_cell *cell = &c->cells[i];
@@ -205,15 +206,19 @@ json_t *sqa_compare_json(const struct sqa_comparison *c)
         json_object_set_new(o, "cells", cells);
         json_object_set_new(o, "unmatched", unmatched);
     }
-    return o;
+    if (sqa_alloc_failures() == failures)
+        return o;
+    json_decref(o); /* something is missing in it */
+    return NULL;
 }
 
 /* One line a timed cell, count or score: X(column). */
 #define CSV_COLUMNS(X)                                                                                               \
     X(model)                                                                                                         \
     X(task)                                                                                                          \
-    X(phase) X(scale) X(length) X(horizon) X(batch) X(dtype) X(threads) X(trial) X(origin) X(metric) X(base) X(new)  \
-        X(change) X(low) X(high) X(n) X(floor_percent) X(threshold_percent) X(p) X(mann_whitney_p) X(a12) X(verdict) \
+    X(phase)                                                                                                         \
+    X(scale) X(length) X(horizon) X(batch) X(dtype) X(threads) X(trial) X(origin) X(metric) X(base) X(new) X(change) \
+        X(low) X(high) X(n) X(floor_percent) X(threshold_percent) X(p) X(mann_whitney_p) X(a12) X(verdict)           \
             X(confirmed) X(further_rounds) X(why)
 enum csv_column {
 #define X(name) CSV_##name,

@@ -212,6 +212,9 @@ static bool would_settle(const struct sqa_timing *t, double effect, double n, do
     const double floor = t->controlled ? t->floor * shrink : t->floor;
     const double wide = widen * shrink * (t->wide.high - t->wide.low) / 2;
     const double narrow = shrink * (t->narrow.high - t->narrow.low) / 2;
+    if (t->controlled &&
+        fabs(t->control) - shrink * (t->control_wide.high - t->control_wide.low) / 2 > SQA_TIMING_BIAS_BOUND)
+        return false;
     return floor <= SQA_TIMING_FLOOR_CAP &&
            (fabs(effect) - wide > threshold(floor) || fabs(effect) + narrow < SQA_TIMING_SAME_BOUND);
 }

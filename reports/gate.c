@@ -161,6 +161,7 @@ static void test_case(const json_t *cell, struct sqa_text *out)
         sqa_text_add(out, "</system-out>\n");
     }
     sqa_text_add(out, "    </testcase>\n");
+    out->failed = out->failed || why.failed;
     sqa_text_clear(&why);
 }
 
@@ -239,6 +240,7 @@ static void annotate(const json_t *cell, const char *level, bool regressions, st
     sqa_text_add(out, "::");
     escape(out, sqa_text_get(&t), false);
     sqa_text_add(out, "\n");
+    out->failed = out->failed || t.failed;
     sqa_text_clear(&t);
 }
 
@@ -314,6 +316,7 @@ void sqa_gate_summary(const json_t *doc, struct sqa_text *out)
             sqa_text_printf(out, " | %s | ", mark(cell));
             cell_text(out, sqa_text_get(&found));
             sqa_text_add(out, " |\n");
+            out->failed = out->failed || found.failed;
             sqa_text_clear(&found);
             rows++;
         }

@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report table export predict data score forecast fidelity doctor completion; do
+for verb in list describe run bench explain kernels verify report table export predict data score forecast fidelity doctor completion compare gate; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -120,6 +120,25 @@ fails 2 -- '--quiet takes no value' run --quiet=3 --model local --task $small
 fails 2 "'0' is no length" bench --model transformer --lengths 0
 fails 2 "'abc' is no length" bench --model transformer --lengths 1K,abc
 fails 2 -- '--seconds x; give a time' doctor --seconds x
+fails 2 '0 of two arms; give BASE and NEW' compare
+fails 2 '1 of two arms' compare .
+fails 2 '3 of two arms' compare --build a --build b .
+fails 2 'one argument too many' compare a b c
+fails 3 'zzz: no such run directory, CSV file or program' compare . zzz
+fails 2 'one arm is a program, the other a file' compare . "$program" -- --model local
+fails 2 'nothing to time; give what bench takes after --' compare "$program" "$program"
+fails 2 'base among|-o among the arguments of bench' compare "$program" "$program" -- --model local -o x
+fails 2 -- '--clock sun; give wall or cpu' compare . . --clock sun
+fails 2 -- '--margin x; give a number' compare . . --margin x
+fails 2 -- '--floor -1; give a number' compare . . --floor -1
+fails 2 -- '--until-settled soon; give a time' compare . . --until-settled soon
+fails 2 -- '--rounds 0; give a whole number from 1' compare . . --rounds 0
+fails 2 -- '--confirm needs --control' compare . . --confirm .
+fails 2 -- '--rounds, --until-settled and --seed are for programs' compare . . --rounds 3
+fails 2 -- '--control, --confirm and --floor are for files' compare "$program" "$program" --floor 1 -- --model local
+fails 2 'nothing to run; leave them out for files' compare . . -- --model local
+fails 3 'neither run.json nor cells.csv' compare . .
+fails 3 'gone.json: No such file' gate gone.json
 
 # Patterns: PCRE2 says what is wrong and where
 

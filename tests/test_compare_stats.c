@@ -262,6 +262,7 @@ static void test_verdicts(void **state)
     sqa_timing_measure(&t, base, new, new, 20, (double)NAN, work);
     judge(&t, 1);
     assert_int_equal(t.verdict, SQA_TIMING_UNFIT);
+    assert_int_equal(t.more, -1);
     assert_true(isnan(t.p_slower));
     base[3] = (double)NAN, new[5] = 0, control[9] = (double)NAN;
     sqa_timing_measure(&t, base, new, control, 20, (double)NAN, work);
