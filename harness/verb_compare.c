@@ -17,58 +17,36 @@ enum { JSON_MAX = 256 << 20 };
 
 struct options {
     struct sqa_texts build;
-    const char *make, *clock, *control, *confirm, *floor, *margin, *csv, *output, *junit, *summary;
+    const char *make, *clock, *value, *control, *confirm, *floor, *margin, *csv, *output, *junit, *summary;
     int64_t rounds, seed;
     double budget;
     int across_machines, json, github, quiet;
 };
 
 #define AT(field) offsetof(struct options, field)
-#define COMPARE_OPTIONS                                                                                                \
-    {"build", 0, SQA_OPTION_LIST, "REV", "a revision, built here: the base; a second one: the new arm", AT(build),     \
-     0,       0},                                                                                                      \
-        {"make", 0, SQA_OPTION_TEXT, "CMD", "how --build builds it (default: make -jN, all processors)", AT(make),     \
-         0,      0},                                                                                                   \
-        {"rounds", 0, SQA_OPTION_INT, "N", "live: rounds of six processes (default 20)", AT(rounds), 1, 10000},        \
-        {"until-settled",                                                                                              \
-         0,                                                                                                            \
-         SQA_OPTION_SECONDS,                                                                                           \
-         "TIME",                                                                                                       \
-         "live: add rounds until all is told, or for TIME",                                                            \
-         AT(budget),                                                                                                   \
-         0,                                                                                                            \
-         0},                                                                                                           \
-        {"seed", 0, SQA_OPTION_INT, "K", "live: of order and padding (default: from the clock)", AT(seed), 0, 1e15},   \
-        {"clock", 0, SQA_OPTION_TEXT, "wall|cpu", "the clock that decides (default wall)", AT(clock), 0, 0},           \
-        {"control", 0, SQA_OPTION_TEXT, "RUN", "files: another run of the base; sets the floor", AT(control), 0, 0},   \
-        {"confirm", 0, SQA_OPTION_TEXT, "RUN", "files: another run of the new arm, a second look", AT(confirm), 0, 0}, \
-        {"floor", 0, SQA_OPTION_TEXT, "PERCENT", "files: the floor, where there is no --control", AT(floor), 0, 0},    \
-        {"margin", 0, SQA_OPTION_TEXT, "POINTS", "of scores: how much worse is not worse (default 1)", AT(margin),     \
-         0,        0},                                                                                                 \
-        {"across-machines",                                                                                            \
-         0,                                                                                                            \
-         SQA_OPTION_FLAG,                                                                                              \
-         NULL,                                                                                                         \
-         "compare runs of different machines",                                                                         \
-         AT(across_machines),                                                                                          \
-         0,                                                                                                            \
-         0},                                                                                                           \
-    {                                                                                                                  \
-        "quiet", 'q', SQA_OPTION_FLAG, NULL, "no progress", AT(quiet), 0, 0                                            \
-    }
-
-static const struct sqa_option compare_options[] = {
-    COMPARE_OPTIONS,
+static const struct sqa_option table[] = {
+    /* of both verbs: they differ in what they print */
+    {"build", 0, SQA_OPTION_LIST, "REV", "a revision, built here: the base; a second one: the new arm", AT(build), 0,
+     0},
+    {"make", 0, SQA_OPTION_TEXT, "CMD", "how --build builds it (default: make -jN, all processors)", AT(make), 0, 0},
+    {"rounds", 0, SQA_OPTION_INT, "N", "live: rounds of six processes (default 20)", AT(rounds), 1, 10000},
+    {"until-settled", 0, SQA_OPTION_SECONDS, "TIME", "live: add rounds until all is told, or for TIME", AT(budget), 0,
+     0},
+    {"seed", 0, SQA_OPTION_INT, "K", "live: of order and padding (default: from the clock)", AT(seed), 0, 1e15},
+    {"control", 0, SQA_OPTION_TEXT, "RUN", "files: another run of the base; sets the floor", AT(control), 0, 0},
+    {"confirm", 0, SQA_OPTION_TEXT, "RUN", "files: another run of the new arm, a second look", AT(confirm), 0, 0},
+    {"floor", 0, SQA_OPTION_TEXT, "PERCENT", "files: the floor, where there is no --control", AT(floor), 0, 0},
+    {"clock", 0, SQA_OPTION_TEXT, "wall|cpu", "the clock that decides (default wall)", AT(clock), 0, 0},
+    {"value", 0, SQA_OPTION_TEXT, "median|min", "what a round's samples count as (default median)", AT(value), 0, 0},
+    {"margin", 0, SQA_OPTION_TEXT, "POINTS", "of scores: how much worse is not worse (default 1)", AT(margin), 0, 0},
+    {"across-machines", 0, SQA_OPTION_FLAG, NULL, "compare runs of different machines", AT(across_machines), 0, 0},
     {"json", 0, SQA_OPTION_FLAG, NULL, "for machines, and for gate", AT(json), 0, 0},
     {"csv", 0, SQA_OPTION_TEXT, "FILE", "write a row a cell and metric to FILE", AT(csv), 0, 0},
-    {"output", 'o', SQA_OPTION_TEXT, "FILE", "write to FILE instead of standard output", AT(output), 0, 0},
-    {.name = NULL},
-};
-static const struct sqa_option gate_options[] = {
-    COMPARE_OPTIONS,
     {"junit", 0, SQA_OPTION_TEXT, "FILE", "write JUnit XML to FILE", AT(junit), 0, 0},
     {"summary", 0, SQA_OPTION_TEXT, "FILE", "write a Markdown summary to FILE", AT(summary), 0, 0},
     {"github", 0, SQA_OPTION_FLAG, NULL, "print annotations for GitHub Actions, at most 10", AT(github), 0, 0},
+    {"output", 'o', SQA_OPTION_TEXT, "FILE", "write to FILE instead of standard output", AT(output), 0, 0},
+    {"quiet", 'q', SQA_OPTION_FLAG, NULL, "no progress", AT(quiet), 0, 0},
     {.name = NULL},
 };
 
@@ -110,6 +88,9 @@ static enum sqa_status set_up(const struct options *o, struct sqa_comparison *c,
     c->floor = log1p(floor / 100);
     if (status == SQA_OK && o->clock && strcmp(o->clock, "wall") != 0 && strcmp(o->clock, "cpu") != 0)
         status = sqa_fail(err, SQA_USAGE, "compare: --clock %.50s; give wall or cpu", o->clock);
+    if (status == SQA_OK && o->value && strcmp(o->value, "median") != 0 && strcmp(o->value, "min") != 0)
+        status = sqa_fail(err, SQA_USAGE, "compare: --value %.50s; give median or min", o->value);
+    c->minimum = o->value && strcmp(o->value, "min") == 0;
     c->clock = o->clock && strcmp(o->clock, "cpu") == 0 ? SQA_COMPARE_CPU : SQA_COMPARE_WALL;
     return status;
 }
@@ -273,45 +254,54 @@ static enum sqa_status regressed(const char *verb, const json_t *doc, struct sqa
     return SQA_NO;
 }
 
-static enum sqa_status print_json(const json_t *doc, const char *path, struct sqa_err *err)
-{
-    struct sqa_text t = {0};
-    char *text = json_dumps(doc, JSON_INDENT(1));
-    t.failed = !text;
-    sqa_text_printf(&t, "%s\n", text ? text : "");
-    sqa_free(text);
-    return sqa_print(&t, path, err);
-}
-
 static bool wants_colour(const struct options *o)
 {
     const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
     return !o->output && isatty(1) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
 }
 
-static enum sqa_status run_compare(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+static void add_json(const json_t *doc, struct sqa_text *out)
 {
-    const struct options *o = options;
-    struct sqa_comparison c;
+    char *text = json_dumps(doc, JSON_INDENT(1));
+    out->failed = out->failed || !text;
+    sqa_text_printf(out, "%s\n", text ? text : "");
+    sqa_free(text);
+}
+
+/* The files asked for, then standard output; c is NULL when doc came from a file. */
+static enum sqa_status print(const struct options *o, const char *verb, const struct sqa_comparison *c,
+                             const json_t *doc, struct sqa_err *err)
+{
     struct sqa_text t = {0};
-    enum sqa_status status = compare(o, operands, &c, err);
-    json_t *doc = status == SQA_OK ? sqa_compare_json(&c) : NULL;
-    if (status == SQA_OK && !doc)
-        status = sqa_fail(err, SQA_NOMEM, "compare: no memory for the result; free some memory and run again");
-    if (status == SQA_OK && o->csv) {
-        sqa_compare_csv(&c, &t);
+    enum sqa_status status = SQA_OK;
+    if (o->csv && !c)
+        return sqa_fail(err, SQA_USAGE, "%s: --csv is made from runs, not from a result; give it to compare", verb);
+    if (o->csv) {
+        sqa_compare_csv(c, &t);
         status = sqa_print(&t, o->csv, err);
     }
-    if (status == SQA_OK && o->json)
-        status = print_json(doc, o->output, err);
-    if (status == SQA_OK && !o->json) {
-        sqa_compare_table(&c, wants_colour(o), &t);
-        status = sqa_print(&t, o->output, err);
+    if (status == SQA_OK && o->junit) {
+        sqa_gate_junit(doc, &t);
+        status = sqa_print(&t, o->junit, err);
     }
-    if (status == SQA_OK)
-        status = regressed("compare", doc, err);
-    json_decref(doc);
-    sqa_compare_clear(&c);
+    if (status == SQA_OK && o->summary) {
+        sqa_gate_summary(doc, &t);
+        status = sqa_print(&t, o->summary, err);
+    }
+    if (status != SQA_OK)
+        return status;
+    if (o->json)
+        add_json(doc, &t);
+    else if (strcmp(verb, "compare") == 0)
+        sqa_compare_table(c, wants_colour(o), &t);
+    else if (!o->summary && !o->github)
+        sqa_gate_summary(doc, &t);
+    if (t.length || t.failed)
+        status = sqa_print(&t, o->output, err);
+    if (status == SQA_OK && o->github) {
+        sqa_gate_annotations(doc, &t);
+        status = sqa_print(&t, NULL, err);
+    }
     return status;
 }
 
@@ -331,45 +321,42 @@ static enum sqa_status read_json(const char *path, json_t **doc, struct sqa_err 
     if (!*doc)
         return sqa_fail(err, SQA_INPUT, "%s: line %d: %.100s; give what compare --json wrote", path, error.line,
                         error.text);
-    return SQA_OK;
+    return sqa_gate_check(path, *doc, err);
+}
+
+static enum sqa_status run(const struct options *o, const char *verb, const struct sqa_texts *operands, bool kept,
+                           struct sqa_err *err)
+{
+    struct sqa_comparison c = {0};
+    json_t *doc = NULL;
+    enum sqa_status status = kept ? read_json(operands->at[0], &doc, err) : compare(o, operands, &c, err);
+    if (status == SQA_OK && !kept && !(doc = sqa_compare_json(&c)))
+        status = sqa_fail(err, SQA_NOMEM, "%s: no memory for the result; free some memory and run again", verb);
+    if (status == SQA_OK)
+        status = print(o, verb, kept ? NULL : &c, doc, err);
+    if (status == SQA_OK)
+        status = regressed(verb, doc, err);
+    json_decref(doc);
+    sqa_compare_clear(&c);
+    return status;
+}
+
+static enum sqa_status run_compare(void *options, const struct sqa_texts *operands, struct sqa_err *err)
+{
+    return run(options, "compare", operands, false, err);
 }
 
 static enum sqa_status run_gate(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     const struct options *o = options;
-    struct sqa_comparison c = {0};
-    struct sqa_text t = {0};
-    json_t *doc = NULL;
-    const bool kept = operands->own == 1 && o->build.n == 0;
-    enum sqa_status status = kept ? read_json(operands->at[0], &doc, err) : compare(o, operands, &c, err);
-    if (status == SQA_OK && !kept && !(doc = sqa_compare_json(&c)))
-        status = sqa_fail(err, SQA_NOMEM, "gate: no memory for the result; free some memory and run again");
-    if (status == SQA_OK)
-        status = sqa_gate_check(kept ? operands->at[0] : "gate", doc, err);
-    if (status == SQA_OK && o->junit) {
-        sqa_gate_junit(doc, &t);
-        status = sqa_print(&t, o->junit, err);
-    }
-    if (status == SQA_OK && (o->summary || !o->github)) {
-        sqa_gate_summary(doc, &t);
-        status = sqa_print(&t, o->summary, err);
-    }
-    if (status == SQA_OK && o->github) {
-        sqa_gate_annotations(doc, &t);
-        status = sqa_print(&t, NULL, err);
-    }
-    if (status == SQA_OK)
-        status = regressed("gate", doc, err);
-    json_decref(doc);
-    sqa_compare_clear(&c);
-    return status;
+    return run(o, "gate", operands, operands->own == 1 && o->build.n == 0, err);
 }
 
 const struct sqa_verb sqa_verb_compare = {
     .name = "compare",
     .usage = "BASE NEW [options], or --build REV [options] -- BENCH-ARGUMENTS",
     .help = "say what became slower, faster, worse or better, and how sure that is",
-    .options = compare_options,
+    .options = table,
     .options_size = sizeof(struct options),
     .operands_max = 2,
     .pass = 1,
@@ -396,7 +383,7 @@ const struct sqa_verb sqa_verb_gate = {
     .name = "gate",
     .usage = "RESULT.json [options], or what compare takes",
     .help = "a comparison as JUnit XML, GitHub annotations and a summary; status 1 for a regression",
-    .options = gate_options,
+    .options = table,
     .options_size = sizeof(struct options),
     .operands_max = 2,
     .pass = 1,

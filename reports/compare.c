@@ -152,9 +152,9 @@ static bool take_facts(struct sqa_comparison *c, struct sqa_compare_cell *cell, 
     return true;
 }
 
-/* Rounds of samples.csv: rows of one cell, phase and round stand together; the block is their median. */
-static enum sqa_status take_rounds(struct sqa_comparison *c, const struct sqa_sheet *samples, int look,
-                                   enum sqa_arm arm, struct sqa_err *err)
+/* Samples of one cell, phase and, where rounds are blocks, round stand together in samples.csv: they are a block. */
+static enum sqa_status take_samples(struct sqa_comparison *c, const struct sqa_sheet *samples, int look,
+                                    enum sqa_arm arm, long block, struct sqa_err *err)
 {
     double *x = sqa_alloc_array(samples->nrow + 1, sizeof *x);
     bool room = x != NULL;
@@ -167,11 +167,12 @@ static enum sqa_status take_rounds(struct sqa_comparison *c, const struct sqa_sh
                 strcmp(c->cells[k].id[SQA_ID_phase], phase) == 0)
                 cell = &c->cells[k];
         size_t end = i;
-        int64_t block;
+        int64_t at = block;
         while (end < samples->nrow && strcmp(field(samples, end, "key"), key) == 0 &&
-               strcmp(field(samples, end, "phase"), phase) == 0 && strcmp(field(samples, end, "round"), round) == 0)
+               strcmp(field(samples, end, "phase"), phase) == 0 &&
+               (block >= 0 || strcmp(field(samples, end, "round"), round) == 0))
             end++;
-        const bool known = cell && sqa_parse_int(round, &block) && block >= 0 && block < 100000;
+        const bool known = cell && (block >= 0 || (sqa_parse_int(round, &at) && at >= 0 && at < 100000));
         for (int clock = 0; clock < SQA_COMPARE_CLOCKS && known && room; clock++) {
             size_t n = 0;
             for (size_t k = i; k < end; k++) {
@@ -180,7 +181,7 @@ static enum sqa_status take_rounds(struct sqa_comparison *c, const struct sqa_sh
                     x[n++] = ns;
             }
             sqa_sort_reals(x, n);
-            room = put(&cell->blocks[look][clock][arm], (size_t)block, sqa_quantile(x, n, 0.5));
+            room = put(&cell->blocks[look][clock][arm], (size_t)at, sqa_quantile(x, n, c->minimum ? 0 : 0.5));
         }
         i = end;
     }
@@ -189,13 +190,13 @@ static enum sqa_status take_rounds(struct sqa_comparison *c, const struct sqa_sh
 }
 
 static bool take_row_times(struct sqa_comparison *c, struct sqa_compare_cell *cell, const struct sqa_sheet *sheet,
-                           size_t row, int look, enum sqa_arm arm, long block, bool rounds)
+                           size_t row, int look, enum sqa_arm arm, long block, bool samples)
 {
-    const double ns[SQA_COMPARE_CLOCKS] = {number(sheet, row, "latency_ns_median"),
-                                           number(sheet, row, "cpu_ns_median")};
+    const double ns[SQA_COMPARE_CLOCKS] = {number(sheet, row, c->minimum ? "latency_ns_min" : "latency_ns_median"),
+                                           c->minimum ? (double)NAN : number(sheet, row, "cpu_ns_median")};
     if (isnan(ns[0]) || strcmp(field(sheet, row, "status"), "ok") != 0)
         return true;
-    if (rounds) { /* only the first seed is timed; should another be, its rounds are not mixed with these */
+    if (samples) { /* only the first seed is timed; should another be, its samples are not mixed with these */
         if (!cell->key[look][arm])
             cell->key[look][arm] = sqa_arena_strdup(&c->arena, field(sheet, row, "key"));
         return cell->key[look][arm] != NULL;
@@ -209,16 +210,16 @@ enum sqa_status sqa_compare_take(struct sqa_comparison *c, const struct sqa_run_
                                  enum sqa_arm arm, long block, struct sqa_err *err)
 {
     const struct sqa_sheet *sheet = &run->sheet[SQA_FILE_CELLS];
-    const bool rounds = block < 0 && run->sheet[SQA_FILE_SAMPLES].nrow > 0;
+    const bool samples = run->sheet[SQA_FILE_SAMPLES].nrow > 0;
     c->second_look = c->second_look || look > 0;
     for (size_t row = 0; row < sheet->nrow; row++) {
         struct sqa_compare_cell *cell = find_cell(c, sheet, row);
-        if (!cell || !take_row_times(c, cell, sheet, row, look, arm, block, rounds))
+        if (!cell || !take_row_times(c, cell, sheet, row, look, arm, block, samples))
             return no_memory(err);
         if (arm != SQA_ARM_CONTROL && look == 0 && !take_facts(c, cell, (int)arm, sheet, row))
             return no_memory(err);
     }
-    return rounds ? take_rounds(c, &run->sheet[SQA_FILE_SAMPLES], look, arm, err) : SQA_OK;
+    return samples ? take_samples(c, &run->sheet[SQA_FILE_SAMPLES], look, arm, block, err) : SQA_OK;
 }
 
 enum sqa_status sqa_compare_name(struct sqa_comparison *c, const struct sqa_run_files *run, enum sqa_arm arm,

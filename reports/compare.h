@@ -116,6 +116,7 @@ struct sqa_comparison {
     size_t n, capacity;
     struct sqa_compare_arm arm[SQA_ARMS];
     enum sqa_compare_clock clock; /* that decides */
+    bool minimum;                 /* a block is the fastest of its samples, not their median */
     double margin;                /* points */
     double floor;                 /* stated, a log ratio; NaN: none */
     bool second_look;             /* rows of it were taken in */
@@ -127,9 +128,10 @@ struct sqa_comparison {
     struct sqa_interval geomean_interval;
 };
 
-/* Takes in the rows of a run as one arm of a look. block >= 0: the run is that block, and a second value of a block
- * joins the first by their geometric mean. block < 0: the run holds all blocks: rounds of samples.csv where it has that
- * file, else every further row of a cell is a block. SQA_NOMEM. */
+/* Takes in the rows of a run as one arm of a look. Times are those of samples.csv where the run has that file, else the
+ * medians in cells.csv. block >= 0: the run is that block, and a second value of a block joins the first by their
+ * geometric mean. block < 0: the run holds all blocks: rounds of its samples, else every further row of a cell. SQA_NOMEM.
+ */
 enum sqa_status sqa_compare_take(struct sqa_comparison *c, const struct sqa_run_files *run, int look,
                                  enum sqa_arm arm, long block, struct sqa_err *err) SQA_MUST_CHECK;
 /* Remembers name, commit and fingerprint of an arm from run.json. INPUT when run.json is damaged. */

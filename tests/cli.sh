@@ -129,6 +129,7 @@ fails 2 'one arm is a program, the other a file' compare . "$program" -- --model
 fails 2 'nothing to time; give what bench takes after --' compare "$program" "$program"
 fails 2 'base among|-o among the arguments of bench' compare "$program" "$program" -- --model local -o x
 fails 2 -- '--clock sun; give wall or cpu' compare . . --clock sun
+fails 2 -- '--value mean; give median or min' compare . . --value mean
 fails 2 -- '--margin x; give a number' compare . . --margin x
 fails 2 -- '--floor -1; give a number' compare . . --floor -1
 fails 2 -- '--until-settled soon; give a time' compare . . --until-settled soon
@@ -139,6 +140,8 @@ fails 2 -- '--control, --confirm and --floor are for files' compare "$program" "
 fails 2 'nothing to run; leave them out for files' compare . . -- --model local
 fails 3 'neither run.json nor cells.csv' compare . .
 fails 3 'gone.json: No such file' gate gone.json
+echo '{"schema": "seqarena.compare/1", "cells": []}' >compared.json
+fails 2 -- '--csv is made from runs' gate compared.json --csv x
 
 # Patterns: PCRE2 says what is wrong and where
 
