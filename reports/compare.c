@@ -196,6 +196,10 @@ static bool take_row_times(struct sqa_comparison *c, struct sqa_compare_cell *ce
                                            c->minimum ? (double)NAN : number(sheet, row, "cpu_ns_median")};
     if (isnan(ns[0]) || strcmp(field(sheet, row, "status"), "ok") != 0)
         return true;
+    if (*field(sheet, row, "unfit")) { /* the run itself says that it was disturbed */
+        cell->disturbed = sqa_arena_strdup(&c->arena, field(sheet, row, "unfit"));
+        return cell->disturbed != NULL;
+    }
     if (samples) { /* only the first seed is timed; should another be, its samples are not mixed with these */
         if (!cell->key[look][arm])
             cell->key[look][arm] = sqa_arena_strdup(&c->arena, field(sheet, row, "key"));

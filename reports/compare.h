@@ -82,6 +82,7 @@ struct sqa_compare_cell {
     const char *name; /* "local on listops, train, length 1024, batch 8": what is neither empty nor usual */
     bool present[2], ok[2];
     const char *message[2];               /* why not ok */
+    const char *disturbed;                /* why timings were left out (the column unfit), or NULL */
     const char *full[2];                  /* model_full: what was built */
     const char *key[SQA_LOOKS][SQA_ARMS]; /* of the row whose samples are the blocks */
     struct sqa_blocks blocks[SQA_LOOKS][SQA_COMPARE_CLOCKS][SQA_ARMS];

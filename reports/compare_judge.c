@@ -111,7 +111,7 @@ static enum sqa_status measure(const struct sqa_comparison *c, struct sqa_compar
                                c->floor, room + 3 * n);
         }
     const struct sqa_blocks *b = cell->blocks[0][c->clock];
-    cell->timed = b[SQA_ARM_BASE].n > 0 && b[SQA_ARM_NEW].n > 0;
+    cell->timed = (b[SQA_ARM_BASE].n > 0 && b[SQA_ARM_NEW].n > 0) || cell->disturbed;
     for (int side = 0; side < 2; side++)
         cell->ns[side] = median_of(&b[side], room);
     const size_t na = gather(&b[SQA_ARM_BASE], room), nb = gather(&b[SQA_ARM_NEW], room + n);
@@ -140,6 +140,10 @@ static enum sqa_status judge_times(struct sqa_comparison *c, struct sqa_err *err
         const struct sqa_timing *first = &cell->timing[0][c->clock], *second = &cell->timing[1][c->clock];
         cell->time = first->verdict;
         cell->why = first->why;
+        if (cell->disturbed && isnan(first->wide.low)) {
+            cell->time = SQA_TIMING_UNFIT;
+            cell->why = cell->disturbed;
+        }
         cell->confirmed = false;
         if (!cell->timed || cell->time != SQA_TIMING_SLOWER || !c->second_look)
             continue;

@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report table export predict data score forecast fidelity doctor completion compare gate; do
+for verb in list describe run bench explain kernels verify report table export predict data score forecast fidelity doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -120,6 +120,18 @@ fails 2 -- '--quiet takes no value' run --quiet=3 --model local --task $small
 fails 2 "'0' is no length" bench --model transformer --lengths 0
 fails 2 "'abc' is no length" bench --model transformer --lengths 1K,abc
 fails 2 -- '--seconds x; give a time' doctor --seconds x
+
+# Patterns: PCRE2 says what is wrong and where
+
+fails 2 "list '\(': missing closing parenthesis at character 2" list models '('
+fails 2 "--models '\[': missing terminating \] for character class at character 2" run --models '[' --task $small
+fails 2 "--tasks '\*': quantifier does not follow a repeatable item at character 1" run --model local --tasks '*'
+fails 2 "verify: --models 'a\(\?!': missing closing parenthesis at character 5" verify --models 'a(?!'
+
+# compare and gate; more in tests/compare.sh
+
+works '^usage: seqarena compare' compare --help
+works '^usage: seqarena gate' help gate
 fails 2 '0 of two arms; give BASE and NEW' compare
 fails 2 '1 of two arms' compare .
 fails 2 '3 of two arms' compare --build a --build b .
@@ -142,13 +154,6 @@ fails 3 'neither run.json nor cells.csv' compare . .
 fails 3 'gone.json: No such file' gate gone.json
 echo '{"schema": "seqarena.compare/1", "cells": []}' >compared.json
 fails 2 -- '--csv is made from runs' gate compared.json --csv x
-
-# Patterns: PCRE2 says what is wrong and where
-
-fails 2 "list '\(': missing closing parenthesis at character 2" list models '('
-fails 2 "--models '\[': missing terminating \] for character class at character 2" run --models '[' --task $small
-fails 2 "--tasks '\*': quantifier does not follow a repeatable item at character 1" run --model local --tasks '*'
-fails 2 "verify: --models 'a\(\?!': missing closing parenthesis at character 5" verify --models 'a(?!'
 
 # Compute types
 

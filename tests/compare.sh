@@ -55,6 +55,8 @@ for n in 1 2 3 4 5; do
     head -n $((n + 1)) base.csv >few-base.csv && head -n $((n + 1)) slower.csv >few.csv && head -n $((n + 1)) again.csv >few-again.csv
     verdict "$n blocks" "cannot tell: fewer than 6 blocks; $((6 - n)) more round" few-base.csv few.csv --control few-again.csv
 done
+sed '1s/$/,unfit/; 2,$s/$/,another run worked beside it/' slower.csv >disturbed.csv
+verdict 'a run that says it was disturbed' 'unfit: another run worked beside it' base.csv disturbed.csv --control again.csv
 sed -E 's/,[0-9]+,[0-9]+,$/,,,/' base.csv >untimed.csv
 works '1 cell compared, 0 timed' compare base.csv untimed.csv
 head -n 1 base.csv >none.csv
