@@ -10,15 +10,31 @@
 #include "harness/version.h"
 #include "kernels/kernels.h"
 
+/* clang-format off */
 const struct sqa_verb *const sqa_verbs[] = {
-    &sqa_verb_list,     &sqa_verb_describe, &sqa_verb_run,
-    &sqa_verb_bench,    &sqa_verb_compare,  &sqa_verb_gate,
-    &sqa_verb_explain,  &sqa_verb_kernels,  &sqa_verb_verify,
-    &sqa_verb_report,   &sqa_verb_table,    &sqa_verb_export,
-    &sqa_verb_predict,  &sqa_verb_data,     &sqa_verb_score,
-    &sqa_verb_forecast, &sqa_verb_doctor,   &sqa_verb_completion,
-    &sqa_verb_fidelity, &sqa_verb_cell,     NULL,
+    &sqa_verb_list,
+    &sqa_verb_describe,
+    &sqa_verb_run,
+    &sqa_verb_bench,
+    &sqa_verb_compare,
+    &sqa_verb_gate,
+    &sqa_verb_explain,
+    &sqa_verb_kernels,
+    &sqa_verb_verify,
+    &sqa_verb_report,
+    &sqa_verb_table,
+    &sqa_verb_export,
+    &sqa_verb_predict,
+    &sqa_verb_data,
+    &sqa_verb_score,
+    &sqa_verb_forecast,
+    &sqa_verb_doctor,
+    &sqa_verb_completion,
+    &sqa_verb_fidelity,
+    &sqa_verb_cell,
+    NULL,
 };
+/* clang-format on */
 
 int sqa_argc;
 char **sqa_argv;
