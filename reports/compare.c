@@ -48,7 +48,7 @@ static const char *name_cell(struct sqa_comparison *c, const struct sqa_compare_
     return name;
 }
 
-static struct sqa_compare_cell *add_cell(struct sqa_comparison *c, const struct sqa_sheet *sheet, size_t row)
+static struct sqa_compare_cell *add_cell(struct sqa_comparison *c, const char *const *id)
 {
     if (c->n == c->capacity) {
         const size_t capacity = c->capacity ? 2 * c->capacity : 16;
@@ -61,7 +61,7 @@ static struct sqa_compare_cell *add_cell(struct sqa_comparison *c, const struct 
     struct sqa_compare_cell *cell = &c->cells[c->n];
     *cell = (struct sqa_compare_cell){.name = ""};
     for (int i = 0; i < SQA_ID_N; i++)
-        if (!(cell->id[i] = sqa_arena_strdup(&c->arena, field(sheet, row, id_names[i]))))
+        if (!(cell->id[i] = sqa_arena_strdup(&c->arena, id[i])))
             return NULL;
     for (int i = 0; i < SQA_COUNT_N; i++)
         cell->count[i][0] = cell->count[i][1] = (double)NAN;
@@ -72,14 +72,17 @@ static struct sqa_compare_cell *add_cell(struct sqa_comparison *c, const struct 
 
 static struct sqa_compare_cell *find_cell(struct sqa_comparison *c, const struct sqa_sheet *sheet, size_t row)
 {
+    const char *id[SQA_ID_N];
+    for (int i = 0; i < SQA_ID_N; i++)
+        id[i] = field(sheet, row, id_names[i]);
     for (size_t k = 0; k < c->n; k++) {
         int i = 0;
-        while (i < SQA_ID_N && strcmp(c->cells[k].id[i], field(sheet, row, id_names[i])) == 0)
+        while (i < SQA_ID_N && strcmp(c->cells[k].id[i], id[i]) == 0)
             i++;
         if (i == SQA_ID_N)
             return &c->cells[k];
     }
-    return add_cell(c, sheet, row);
+    return add_cell(c, id);
 }
 
 static bool put(struct sqa_blocks *b, size_t block, double ns)
@@ -126,14 +129,16 @@ static bool take_facts(struct sqa_comparison *c, struct sqa_compare_cell *cell, 
 {
     const bool ok = strcmp(field(sheet, row, "status"), "ok") == 0;
     int64_t seed;
-    if (!cell->present[side] || (cell->ok[side] && !ok)) {
+    if (!cell->present[side] && !(cell->full[side] = sqa_arena_strdup(&c->arena, field(sheet, row, "model_full"))))
+        return false;
+    if (!ok) {
+        const char *message = field(sheet, row, "message");
         cell->message[side] =
-            sqa_arena_printf(&c->arena, "%s: %s", field(sheet, row, "status"), field(sheet, row, "message"));
-        cell->full[side] = sqa_arena_strdup(&c->arena, field(sheet, row, "model_full"));
-        if (!cell->message[side] || !cell->full[side])
+            sqa_arena_printf(&c->arena, "%s%s%s", field(sheet, row, "status"), *message ? ": " : "", message);
+        if (!cell->message[side])
             return false;
-        cell->ok[side] = ok;
     }
+    cell->ok[side] = cell->ok[side] || ok; /* one process that fails among many that do not breaks nothing */
     cell->present[side] = true;
     if (!ok)
         return true;

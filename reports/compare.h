@@ -102,7 +102,7 @@ struct sqa_compare_cell {
     size_t n_paired; /* seeds */
     double score[2], difference;
     struct sqa_interval score_interval;
-    bool broken;     /* ok in the base, not in the new arm */
+    bool broken;     /* ok in the base, never in the new arm */
     bool regression; /* settled: slower and confirmed, a count up, a score surely worse, or broken */
 };
 

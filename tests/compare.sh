@@ -168,10 +168,12 @@ stand_in() { # FILE NS: a program
     cat >>"$1" <<'END'
 [ "$1" = bench ] || exit 2
 echo "$0 ${#SEQARENA_PADDING} $*" >>"${CALLS:-/dev/null}"
+[ -z "${SLEEP:-}" ] || { : >started && exec sleep "$SLEEP"; }
 [ -z "${BREAK:-}" ] || { echo 'seqarena: it broke' >&2; exit 3; }
 while [ $# -gt 0 ]; do [ "$1" = -o ] && dir=$2; shift; done
 mkdir "$dir" && ns=$((ns + ns * (${#SEQARENA_PADDING} % 5) / 2000))
-{ echo "$header"; echo "1,k,infer,local,random,64,8,f32,1,1,ok,,1000,4096,,$ns,$ns,"; } >"$dir/cells.csv"
+state=ok && [ -n "${FLAKY:-}" ] && echo >>flaky && [ $(wc -l <flaky) -eq $FLAKY ] && state=failed
+{ echo "$header"; echo "1,k,infer,local,random,64,8,f32,1,1,$state,,1000,4096,,$ns,$ns,"; } >"$dir/cells.csv"
 END
     chmod +x "$1"
 }
@@ -195,7 +197,19 @@ is 'the same seed, the same session' cmp <(grep -v seconds live.json) <(grep -v 
 fails 1 'confirmed by a second look' compare ./old ./slow --rounds 6 -- --model local
 seqarena compare ./old ./slow --until-settled 30s --json -o settled.json -- --model local
 is 'settled: 6 rounds, and 6 to confirm' grep -q '"rounds": \[ *6, *6 *\]' <(tr -d '\n' <settled.json)
-BREAK=1 fails 3 './old: bench ended with status 3: seqarena: it broke' compare ./old ./new -- --model local
+FLAKY=7 seqarena compare ./old ./new --rounds 8 --json -o flaky.json -- --model local
+is 'one process that fails breaks nothing' test $status -eq 0
+BREAK=1 fails 3 'compare: ./(old|new): bench ended with status 3: seqarena: it broke' compare ./old ./new -- --model local
+SLEEP=30 "$program" compare ./old ./new -- --model local >/dev/null 2>interrupted &
+pid=$!
+for i in $(seq 100); do
+    [ -e started ] && break
+    sleep 0.05
+done
+kill -INT $pid
+wait $pid
+is 'interrupted: status 130' test $? -eq 130
+is 'and a sentence' grep -q 'nothing is kept, run again' interrupted
 is 'nothing stays behind' test -z "$(ls scratch)"
 
 # Revisions
