@@ -157,6 +157,8 @@ static enum sqa_status run_look(struct session *s, int look, long *rounds, struc
         if (status == SQA_OK)
             status = sqa_compare_judge(s->c, err);
         draw(s, look, *rounds);
+        if (status == SQA_OK && s->c->timed == 0)
+            break; /* counts are told by one round */
         if (*rounds >= planned && (!budget || enough(s, look, *rounds, begun)))
             break;
     }

@@ -25,7 +25,8 @@ struct sqa_session_options {
     int quiet;
 };
 /* Measures and judges. When a cell is slower at the first look, a second look with new processes follows (with a
- * budget at least 6 rounds, otherwise as many as the first). c->session records seed, order and padding. */
+ * budget at least 6 rounds, otherwise as many as the first). One round is enough where bench times nothing (--count).
+ * c->session records seed, order and padding. */
 enum sqa_status sqa_session_run(struct sqa_comparison *c, const struct sqa_session_options *o,
                                 struct sqa_err *err) SQA_MUST_CHECK;
 

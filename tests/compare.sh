@@ -173,6 +173,7 @@ echo "$0 ${#SEQARENA_PADDING} $*" >>"${CALLS:-/dev/null}"
 while [ $# -gt 0 ]; do [ "$1" = -o ] && dir=$2; shift; done
 mkdir "$dir" && ns=$((ns + ns * (${#SEQARENA_PADDING} % 5) / 2000))
 state=ok && [ -n "${FLAKY:-}" ] && echo >>flaky && [ $(wc -l <flaky) -eq $FLAKY ] && state=failed
+[ -z "${UNTIMED:-}" ] || ns=
 { echo "$header"; echo "1,k,infer,local,random,64,8,f32,1,1,$state,,1000,4096,,$ns,$ns,"; } >"$dir/cells.csv"
 END
     chmod +x "$1"
@@ -200,6 +201,9 @@ is 'settled: 6 rounds, and 6 to confirm' grep -q '"rounds": \[ *6, *6 *\]' <(tr 
 FLAKY=7 seqarena compare ./old ./new --rounds 8 --json -o flaky.json -- --model local
 is 'one process that fails breaks nothing' test $status -eq 0
 BREAK=1 fails 3 'compare: ./(old|new): bench ended with status 3: seqarena: it broke' compare ./old ./new -- --model local
+rm -f calls
+CALLS=$tmp/calls UNTIMED=1 works '1 cell compared, 0 timed' compare ./old ./new -- --model local --count
+is 'counts take one round' test "$(grep -c . calls)" -eq 6
 SLEEP=30 "$program" compare ./old ./new -- --model local >/dev/null 2>interrupted &
 pid=$!
 for i in $(seq 100); do
