@@ -95,9 +95,12 @@ static void add_others(const struct sqa_comparison *c, struct sqa_text *out)
         l.cell = cell->name;
         sqa_compare_findings(c, cell, add_finding, &l);
         same = same || has_same_count(cell);
-        if (strcmp(cell->full[0], cell->full[1]) != 0)
+        if (sqa_compare_other_model(cell))
             sqa_text_printf(out, "%s: built as %s in the base, as %s here\n", cell->name, cell->full[0],
                             cell->full[1]);
+        if (sqa_compare_other_recipe(cell))
+            sqa_text_printf(out, "%s: trained by other settings (column recipe): the score is of those too\n",
+                            cell->name);
     }
     if (same)
         sqa_text_add(out, l.counts ? "all other flops, bytes and memory are the same\n"

@@ -129,8 +129,12 @@ static bool take_facts(struct sqa_comparison *c, struct sqa_compare_cell *cell, 
 {
     const bool ok = strcmp(field(sheet, row, "status"), "ok") == 0;
     int64_t seed;
-    if (!cell->present[side] && !(cell->full[side] = sqa_arena_strdup(&c->arena, field(sheet, row, "model_full"))))
-        return false;
+    if (!cell->present[side]) {
+        cell->full[side] = sqa_arena_strdup(&c->arena, field(sheet, row, "model_full"));
+        cell->recipe[side] = sqa_arena_strdup(&c->arena, field(sheet, row, "recipe"));
+        if (!cell->full[side] || !cell->recipe[side])
+            return false;
+    }
     if (!ok) {
         const char *message = field(sheet, row, "message");
         cell->message[side] =

@@ -83,7 +83,7 @@ struct sqa_compare_cell {
     bool present[2], ok[2];
     const char *message[2];               /* why not ok */
     const char *disturbed;                /* why timings were left out (the column unfit), or NULL */
-    const char *full[2];                  /* model_full: what was built */
+    const char *full[2], *recipe[2];      /* what was built and how it was trained: columns model_full and recipe */
     const char *key[SQA_LOOKS][SQA_ARMS]; /* of the row whose samples are the blocks */
     struct sqa_blocks blocks[SQA_LOOKS][SQA_COMPARE_CLOCKS][SQA_ARMS];
     double count[SQA_COUNT_N][2];
@@ -140,6 +140,10 @@ enum sqa_status sqa_compare_name(struct sqa_comparison *c, const struct sqa_run_
                                  const char *name, struct sqa_err *err) SQA_MUST_CHECK;
 enum sqa_status sqa_compare_judge(struct sqa_comparison *c, struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_compare_clear(struct sqa_comparison *c);
+
+/* What sets cells apart although their identity is the same, to be said beside them. */
+bool sqa_compare_other_model(const struct sqa_compare_cell *cell);  /* the full forms differ */
+bool sqa_compare_other_recipe(const struct sqa_compare_cell *cell); /* of a cell with scores; the seed left out */
 
 /* compare_out.c. A finding is one sentence about a cell: "time 1.052x [1.047, 1.058], slower (threshold 2.0 %)". */
 typedef void sqa_finding_fn(void *user, const char *kind, const char *verdict, bool regression, const char *text);

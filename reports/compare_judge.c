@@ -203,6 +203,32 @@ static void conclude(struct sqa_comparison *c, struct sqa_compare_cell *cell)
     }
 }
 
+bool sqa_compare_other_model(const struct sqa_compare_cell *cell)
+{
+    return strcmp(cell->full[0], cell->full[1]) != 0;
+}
+
+/* The text behind "seed=..;" when s begins with it, else s. */
+static const char *skip_seed(const char *s)
+{
+    if (strncmp(s, "seed=", 5) != 0)
+        return s;
+    s += strcspn(s, ";");
+    return s + (*s != '\0');
+}
+
+bool sqa_compare_other_recipe(const struct sqa_compare_cell *cell)
+{
+    const char *a = skip_seed(cell->recipe[0]), *b = skip_seed(cell->recipe[1]);
+    while (*a && *a == *b) {
+        const bool item_ends = *a++ == ';';
+        b++;
+        if (item_ends)
+            a = skip_seed(a), b = skip_seed(b);
+    }
+    return cell->score_name && *a != *b;
+}
+
 enum sqa_status sqa_compare_judge(struct sqa_comparison *c, struct sqa_err *err)
 {
     const long failures = sqa_alloc_failures();

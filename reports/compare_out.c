@@ -97,14 +97,14 @@ static json_t *ratio_json(const struct sqa_timing *t)
 
 static json_t *blocks_json(const struct sqa_blocks *b)
 {
-    json_t *list = json_array();
+    json_t *o = json_object();
     for (int arm = 0; arm < SQA_ARMS; arm++) {
         json_t *values = json_array();
         for (size_t i = 0; i < b[arm].n; i++)
             json_array_append_new(values, real(b[arm].ns[i]));
-        json_array_append_new(list, values);
+        json_object_set_new(o, sqa_arm_names[arm], values);
     }
-    return list;
+    return o;
 }
 
 static json_t *time_json(const struct sqa_comparison *c, const struct sqa_compare_cell *cell)
@@ -153,6 +153,8 @@ static json_t *cell_json(const struct sqa_comparison *c, const struct sqa_compar
         if (*cell->id[i])
             json_object_set_new(o, names[i], json_string(cell->id[i]));
     json_object_set_new(o, "regression", json_boolean(cell->regression));
+    json_object_set_new(o, "other_model", json_boolean(sqa_compare_other_model(cell)));
+    json_object_set_new(o, "other_recipe", json_boolean(sqa_compare_other_recipe(cell)));
     if (cell->timed)
         json_object_set_new(o, "time", time_json(c, cell));
     for (int i = 0; i < SQA_COUNT_N; i++)
@@ -214,16 +216,18 @@ json_t *sqa_compare_json(const struct sqa_comparison *c)
 }
 
 /* One line a timed cell, count or score: X(column). */
-#define CSV_COLUMNS(X)                                                                                             \
-    X(model)                                                                                                       \
-    X(task)                                                                                                        \
-    X(phase)                                                                                                       \
-    X(scale)                                                                                                       \
-    X(length)                                                                                                      \
-    X(horizon)                                                                                                     \
-    X(batch)                                                                                                       \
-    X(dtype) X(threads) X(trial) X(origin) X(metric) X(base) X(new) X(change) X(low) X(high) X(n) X(floor_percent) \
-        X(threshold_percent) X(p) X(mann_whitney_p) X(a12) X(verdict) X(confirmed) X(further_rounds) X(why)
+#define CSV_COLUMNS(X)                                                                                              \
+    X(model)                                                                                                        \
+    X(task)                                                                                                         \
+    X(phase)                                                                                                        \
+    X(scale)                                                                                                        \
+    X(length)                                                                                                       \
+    X(horizon)                                                                                                      \
+    X(batch)                                                                                                        \
+    X(dtype)                                                                                                        \
+    X(threads)                                                                                                      \
+    X(trial) X(origin) X(metric) X(base) X(new) X(change) X(low) X(high) X(n) X(floor_percent) X(threshold_percent) \
+        X(p) X(mann_whitney_p) X(a12) X(verdict) X(confirmed) X(further_rounds) X(why)
 enum csv_column {
 #define X(name) CSV_##name,
     CSV_COLUMNS(X)

@@ -98,6 +98,13 @@ works 'over 4 seeds, margin 10: not worse' compare s.csv s2.csv --margin 10
 works ': better' compare s.csv s3.csv
 works ': cannot tell' compare s.csv s4.csv
 works 'margin 1: same' compare s.csv s.csv
+sed '1s/$/,model_full,recipe/; 2,$s/$/,local:a=1,seed=7;rate=0.1;steps=5/' s.csv >r.csv
+sed '1s/$/,model_full,recipe/; 2,$s/$/,local:a=1,seed=8;rate=0.1;steps=5/' s.csv >r1.csv
+sed '1s/$/,model_full,recipe/; 2,$s/$/,local:a=2,seed=8;rate=0.2;steps=5/' s.csv >r2.csv
+works '1 cell compared' compare r.csv r1.csv
+is 'another seed is no other recipe' test -z "$(grep 'other settings' out)"
+works 'trained by other settings' compare r.csv r2.csv
+is 'another full form is said' grep -q 'built as local:a=1 in the base, as local:a=2 here' out
 
 # Run directories
 
