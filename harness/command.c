@@ -1,6 +1,7 @@
 /* command.c - see command.h */
 #include "harness/command.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -156,17 +157,22 @@ enum sqa_status sqa_build_revision(const char *rev, const char *make, const char
     return status;
 }
 
-void sqa_build_forget(const char *folder)
+void sqa_build_remove(const char *folder)
 {
-    char log[4096];
-    struct stat st;
+    char tree[4096];
     int code;
-    snprintf(log, sizeof log, "%s/git.log", folder);
-    if (stat(log, &st) != 0)
-        return; /* nothing was built */
-    stop = 0;   /* cleaning up is not interrupted */
+    DIR *d = opendir(folder);
+    const struct dirent *e;
+    stop = 0; /* cleaning up is not interrupted */
+    while (d && (e = readdir(d)) != NULL) {
+        if (strlen(e->d_name) < 40)
+            continue; /* no revision's */
+        snprintf(tree, sizeof tree, "%s/%s", folder, e->d_name);
+        const char *const remove_tree[] = {"git", "worktree", "remove", "--force", tree, NULL};
+        if (run_git(remove_tree, "/dev/null", &code, NULL) != SQA_OK)
+            break; /* git forgets it by itself in time */
+    }
+    if (d)
+        closedir(d);
     sqa_scratch_remove(folder);
-    const char *const prune[] = {"git", "worktree", "prune", NULL};
-    if (run_git(prune, "/dev/null", &code, NULL) != SQA_OK)
-        return; /* git prunes by itself in time */
 }

@@ -31,6 +31,6 @@ void sqa_scratch_remove(const char *path);
  * there is no such revision, MACHINE when it does not build. */
 enum sqa_status sqa_build_revision(const char *rev, const char *make, const char *folder, char program[4096],
                                    struct sqa_err *err) SQA_MUST_CHECK;
-void sqa_build_forget(const char *folder); /* tells git that the worktrees in folder are gone */
+void sqa_build_remove(const char *folder); /* the folder and its worktrees */
 
 #endif

@@ -204,7 +204,7 @@ static enum sqa_status compare_live(const struct options *o, const struct sqa_te
                                           .folder = scratch,
                                           .quiet = o->quiet},
             err);
-    sqa_build_forget(builds);
+    sqa_build_remove(builds);
     sqa_scratch_remove(scratch);
     return status;
 }
