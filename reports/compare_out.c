@@ -216,18 +216,24 @@ json_t *sqa_compare_json(const struct sqa_comparison *c)
 }
 
 /* One line a timed cell, count or score: X(column). */
-#define CSV_COLUMNS(X)                                                                                              \
-    X(model)                                                                                                        \
-    X(task)                                                                                                         \
-    X(phase)                                                                                                        \
-    X(scale)                                                                                                        \
-    X(length)                                                                                                       \
-    X(horizon)                                                                                                      \
-    X(batch)                                                                                                        \
-    X(dtype)                                                                                                        \
-    X(threads)                                                                                                      \
-    X(trial) X(origin) X(metric) X(base) X(new) X(change) X(low) X(high) X(n) X(floor_percent) X(threshold_percent) \
-        X(p) X(mann_whitney_p) X(a12) X(verdict) X(confirmed) X(further_rounds) X(why)
+#define CSV_COLUMNS(X)      \
+    SQA_COMPARE_IDENTITY(X) \
+    X(metric)               \
+    X(base)                 \
+    X(new)                  \
+    X(change)               \
+    X(low)                  \
+    X(high)                 \
+    X(n)                    \
+    X(floor_percent)        \
+    X(threshold_percent)    \
+    X(p)                    \
+    X(mann_whitney_p)       \
+    X(a12)                  \
+    X(verdict)              \
+    X(confirmed)            \
+    X(further_rounds)       \
+    X(why)
 enum csv_column {
 #define X(name) CSV_##name,
     CSV_COLUMNS(X)
