@@ -10,11 +10,14 @@
 #include "harness/version.h"
 #include "kernels/kernels.h"
 
+/* clang-format off */
 const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_list,
     &sqa_verb_describe,
     &sqa_verb_run,
     &sqa_verb_bench,
+    &sqa_verb_compare,
+    &sqa_verb_gate,
     &sqa_verb_explain,
     &sqa_verb_kernels,
     &sqa_verb_verify,
@@ -31,6 +34,7 @@ const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_cell,
     NULL,
 };
+/* clang-format on */
 
 int sqa_argc;
 char **sqa_argv;

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "harness/options.h"
 
+extern const struct sqa_verb sqa_verb_compare, sqa_verb_gate;
 extern const struct sqa_verb sqa_verb_list, sqa_verb_describe, sqa_verb_run, sqa_verb_bench, sqa_verb_explain,
     sqa_verb_kernels, sqa_verb_verify, sqa_verb_report, sqa_verb_table, sqa_verb_export, sqa_verb_predict,
     sqa_verb_data, sqa_verb_score, sqa_verb_forecast, sqa_verb_fidelity, sqa_verb_doctor, sqa_verb_completion,

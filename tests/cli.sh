@@ -128,6 +128,33 @@ fails 2 "--models '\[': missing terminating \] for character class at character 
 fails 2 "--tasks '\*': quantifier does not follow a repeatable item at character 1" run --model local --tasks '*'
 fails 2 "verify: --models 'a\(\?!': missing closing parenthesis at character 5" verify --models 'a(?!'
 
+# compare and gate; more in tests/compare.sh
+
+works '^usage: seqarena compare' compare --help
+works '^usage: seqarena gate' help gate
+fails 2 '0 of two arms; give BASE and NEW' compare
+fails 2 '1 of two arms' compare .
+fails 2 '3 of two arms' compare --build a --build b .
+fails 2 'one argument too many' compare a b c
+fails 3 'zzz: no such run directory, CSV file or program' compare . zzz
+fails 2 'one arm is a program, the other a file' compare . "$program" -- --model local
+fails 2 'nothing to time; give what bench takes after --' compare "$program" "$program"
+fails 2 'base among|-o among the arguments of bench' compare "$program" "$program" -- --model local -o x
+fails 2 -- '--clock sun; give wall or cpu' compare . . --clock sun
+fails 2 -- '--value mean; give median or min' compare . . --value mean
+fails 2 -- '--margin x; give a number' compare . . --margin x
+fails 2 -- '--floor -1; give a number' compare . . --floor -1
+fails 2 -- '--until-settled soon; give a time' compare . . --until-settled soon
+fails 2 -- '--rounds 0; give a whole number from 1' compare . . --rounds 0
+fails 2 -- '--confirm needs --control' compare . . --confirm .
+fails 2 -- '--rounds, --until-settled and --seed are for programs' compare . . --rounds 3
+fails 2 -- '--control, --confirm and --floor are for files' compare "$program" "$program" --floor 1 -- --model local
+fails 2 'nothing to run; leave them out for files' compare . . -- --model local
+fails 3 'neither run.json nor cells.csv' compare . .
+fails 3 'gone.json: No such file' gate gone.json
+echo '{"schema": "seqarena.compare/1", "cells": []}' >compared.json
+fails 2 -- '--csv is made from runs' gate compared.json --csv x
+
 # Compute types
 
 if seqarena explain transformer --length 16 --dtype bf16 && [ $status -eq 0 ]; then

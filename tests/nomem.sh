@@ -64,6 +64,11 @@ without table-plan table lra-1 done --plan
 without table-svg table lra-figure done --format svg
 without list-tables list tables
 without describe-table describe lra-2
+without compare compare done done --control done
+seqarena compare done done --control done --json -o compared.json
+without compare-json compare done done --json
+without compare-csv compare done done --csv new
+without gate gate compared.json --junit new --github
 without verify verify --models '^last$'
 without run run --model no_mixer --task $small --train steps=1 --rounds 1 --jobs 1 -q -o new
 finish
