@@ -10,6 +10,7 @@
 #include "harness/version.h"
 #include "kernels/kernels.h"
 
+/* clang-format off */
 const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_list,
     &sqa_verb_describe,
@@ -20,6 +21,7 @@ const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_verify,
     &sqa_verb_report,
     &sqa_verb_table,
+    &sqa_verb_history,
     &sqa_verb_export,
     &sqa_verb_predict,
     &sqa_verb_data,
@@ -31,6 +33,7 @@ const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_cell,
     NULL,
 };
+/* clang-format on */
 
 int sqa_argc;
 char **sqa_argv;

@@ -59,6 +59,8 @@ without forecast export dlinear --task mackey_glass:lookback=8,horizon=4 --train
 without predict predict --weights w.safetensors --input arrays/test_tokens.npy -o new
 without report report done
 without report-json report done --format json
+without history history done
+without history-csv history s.csv --json
 without table table lra-1 done
 without table-plan table lra-1 done --plan
 without table-svg table lra-figure done --format svg
