@@ -48,11 +48,16 @@ bool sqa_value_usual(int value)
     return true;
 }
 
+double sqa_value_of(const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int value)
+{
+    return sqa_pool_number(pool, cell, values[value].phase, values[value].column);
+}
+
 double sqa_value_mean(const struct sqa_pool *pool, const struct sqa_pool_entry *e, int value)
 {
     double sum = 0, n = 0;
     for (const struct sqa_pool_cell *cell = e->cells; cell; cell = cell->next) {
-        const double x = sqa_pool_number(pool, cell, values[value].phase, values[value].column);
+        const double x = sqa_value_of(pool, cell, value);
         sum += isnan(x) ? 0 : x;
         n += !isnan(x);
     }

@@ -127,6 +127,7 @@ else
     one 'forward pass in NumPy' tests/crosscheck.sh "$program"
     run cli tests/cli.sh "$program"
     run score tests/score.sh "$program"
+    run readers tests/readers.sh "$program"
     one 'external model in PyTorch' tests/external.sh "$program"
     run 'without memory' tests/nomem.sh "$program"
     run runs tests/runs.sh "$program"

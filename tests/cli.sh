@@ -59,6 +59,9 @@ fails 2 'matches no task' run --model local --tasks zzz
 fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
+fails 2 'did you mean benchstat.*use md, csv, json, google-benchmark' report . --format benchstats
+fails 3 'format html comes in a later version' report . --format html
+fails 3 'nowhere: cannot be read' report nowhere --format otava
 fails 2 'something is missing' table
 fails 2 'no table of that name; did you mean lra-1. Else choose one of combiner' table lra1
 fails 2 'no table of that name' table ../lra-1
