@@ -187,9 +187,11 @@ const struct sqa_verb sqa_verb_history = {
     .run = run,
     .more =
         "DIR is a run directory, or has some below it; they are put in the order in which they were started. A\n"
-        "series is one value of one cell on one machine. Values are those of report --format csv; without\n"
-        "--values accuracy, errors, latencies, memory, flops and params. FILE.csv has a row a run, oldest first:\n"
-        "columns time and commit, and a column a value; columns of text tell series apart.\n"
-        "Exit status is 0 whether or not there are changes.\n"
+        "series is one value of one cell on one machine. Values are those of report --format csv, and\n"
+        "PHASE_instructions; without --values accuracy, errors, latencies, memory, flops, params and instructions.\n"
+        "Of instructions 0.5 % count as a change, of flops, params and planned memory anything. Timings that a row\n"
+        "calls unfit are left out.\n"
+        "FILE.csv has a row a run, the oldest first: columns time and commit, and a column a value; columns of\n"
+        "text tell series apart. Exit status is 0 whether or not there are changes.\n"
         "example: seqarena history results/runs --plot history.svg\n",
 };

@@ -48,7 +48,7 @@ void sqa_github_json(struct sqa_text *out, const struct sqa_pool *pool, int dire
         for (int v = 0; v < SQA_VALUE_N; v++) {
             const struct sqa_pool_entry *e = &pool->entries[i];
             struct sqa_text name = {0};
-            if (!shown(v, direction) || !isfinite(e->value[v].mean))
+            if (!shown(v, direction) || !isfinite(e->value[v].mean) || isnan(sqa_value_mean(pool, e, v)))
                 continue;
             sqa_track_name(&name, pool, e, sqa_value_phase(v));
             sqa_text_printf(&name, " %s", sqa_value_name(v));

@@ -45,10 +45,11 @@ enum sqa_status sqa_history_find(struct sqa_track_set *set, const struct sqa_edi
         double *x = sqa_alloc_array(s->n + 1, sizeof *x);
         if (!x)
             return no_memory(err);
+        struct sqa_edivisive o = *options;
+        o.magnitude = s->magnitude > 0 ? s->magnitude : o.magnitude;
         for (size_t k = 0; k < s->n; k++)
             x[k] = s->points[k].value;
-        status =
-            s->counted ? differences(s, x, err) : sqa_edivisive(x, s->n, options, &s->changes, &s->n_changes, err);
+        status = s->counted ? differences(s, x, err) : sqa_edivisive(x, s->n, &o, &s->changes, &s->n_changes, err);
         sqa_free(x);
     }
     return status;

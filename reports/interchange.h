@@ -9,8 +9,8 @@
  *     github-bigger      the same, customBiggerIsBetter: accuracy, tokens a second
  *     otava              CSV of Apache Otava, and of `seqarena history`: time, commit, a column a value; a row a run
  *
- * Names are those of sqa_track_name. Rows that are not ok are left out: these formats know no failure that readers
- * agree on. Strict JSON: no NaN. Failures of memory end in out->failed.
+ * Names are those of sqa_track_name. Rows that are not ok, and timings that their row calls unfit, are left out: these
+ * formats know no failure that readers agree on. Strict JSON: no NaN. Failures of memory end in out->failed.
  */
 #ifndef SQA_REPORTS_INTERCHANGE_H
 #define SQA_REPORTS_INTERCHANGE_H

@@ -23,7 +23,7 @@ static size_t take(const struct sqa_pool *pool, const struct sqa_pool_cell *cell
     const struct sqa_pool_run *run = &pool->runs[cell->run[phase]];
     struct sqa_timing t;
     size_t n = 0;
-    if (!cell->row[phase] || !cell->ok[phase])
+    if (!cell->row[phase] || !cell->ok[phase] || *sqa_pool_named(pool, cell, phase, "unfit"))
         return 0;
     for (size_t r = 0; r < run->files.sheet[SQA_FILE_SAMPLES].nrow; r++) {
         t = (struct sqa_timing){real_at(run, r, SQA_SAMPLES_ns), real_at(run, r, SQA_SAMPLES_cpu_ns)};

@@ -110,6 +110,7 @@ static struct sqa_track *found_or_new(struct sqa_track_set *set, const struct sq
                             .name = sqa_arena_strdup(&set->arena, like->name),
                             .value = sqa_arena_strdup(&set->arena, like->value),
                             .direction = like->direction,
+                            .magnitude = like->magnitude,
                             .counted = like->counted};
     if (!s->machine || !s->name || !s->value)
         return NULL;
@@ -157,27 +158,55 @@ static const char *json_text(const struct sqa_pool_run *run, const char *a, cons
     return s ? s : "";
 }
 
+static enum sqa_status add_point(struct sqa_track_set *set, const struct sqa_pool *pool,
+                                 const struct sqa_pool_entry *e, int phase, struct sqa_track like, double x,
+                                 struct sqa_err *err)
+{
+    struct sqa_text name = {0};
+    sqa_track_name(&name, pool, e, phase);
+    like.machine = set->runs[set->n_runs - 1].machine;
+    like.name = sqa_text_get(&name);
+    const enum sqa_status status =
+        name.failed ? sqa_track_no_memory(err) : sqa_track_add(set, &like, set->n_runs - 1, x, err);
+    sqa_text_clear(&name);
+    return status;
+}
+
+/* Instructions of a step: what valgrind counts wavers by some millionths, so they are no counted value. */
+static enum sqa_status add_instructions(struct sqa_track_set *set, const struct sqa_pool *pool,
+                                        const struct sqa_pool_entry *e, sqa_track_filter *wanted, void *user,
+                                        struct sqa_err *err)
+{
+    enum sqa_status status = SQA_OK;
+    for (int phase = 0; phase < SQA_PHASE_N && status == SQA_OK; phase++) {
+        char value[64];
+        double sum = 0, n = 0, x;
+        snprintf(value, sizeof value, "%s_instructions", sqa_phase_names[phase]);
+        for (const struct sqa_pool_cell *cell = e->cells; cell; cell = cell->next)
+            if (cell->ok[phase] && sqa_parse_real(sqa_pool_named(pool, cell, phase, "instructions"), &x)) {
+                sum += x;
+                n++;
+            }
+        if (n > 0 && (!wanted || wanted(user, value)))
+            status = add_point(set, pool, e, phase,
+                               (struct sqa_track){.value = value, .direction = -1, .magnitude = 0.005}, sum / n, err);
+    }
+    return status;
+}
+
 static enum sqa_status add_entry(struct sqa_track_set *set, const struct sqa_pool *pool,
                                  const struct sqa_pool_entry *e, sqa_track_filter *wanted, void *user,
                                  struct sqa_err *err)
 {
-    const size_t run = set->n_runs - 1;
     enum sqa_status status = SQA_OK;
     for (int v = 0; v < SQA_VALUE_N && status == SQA_OK; v++) {
-        struct sqa_text name = {0};
         const double x = sqa_value_mean(pool, e, v);
-        if (isnan(x) || !(wanted ? wanted(user, sqa_value_name(v)) : sqa_value_usual(v)))
-            continue;
-        sqa_track_name(&name, pool, e, sqa_value_phase(v));
-        const struct sqa_track like = {.machine = set->runs[run].machine,
-                                       .name = sqa_text_get(&name),
-                                       .value = sqa_value_name(v),
-                                       .direction = sqa_value_direction(v),
-                                       .counted = sqa_value_counted(v)};
-        status = name.failed ? sqa_track_no_memory(err) : sqa_track_add(set, &like, run, x, err);
-        sqa_text_clear(&name);
+        const struct sqa_track like = {
+            .value = sqa_value_name(v), .direction = sqa_value_direction(v), .counted = sqa_value_counted(v)};
+        if (!isnan(x) && (wanted ? wanted(user, like.value) : sqa_value_usual(v)))
+            status = add_point(set, pool, e, sqa_value_phase(v), like, x, err);
     }
-    return status;
+    return status == SQA_OK ? add_instructions(set, pool, e, wanted, user, err) : status;
 }
 
 static enum sqa_status add_run(const char *dir, sqa_track_filter *wanted, void *user, struct sqa_track_set *set,

@@ -3,7 +3,8 @@
  *
  * From run directories: a series is a machine (fingerprint of run.json), an identity (task, model, scale, length,
  * horizon, batch, dtype, threads, phase) and a value; a point is a run, its seeds averaged; runs stand in the order in
- * which they were started. Rows that are not ok have no value, and a run without the value has no point.
+ * which they were started. Rows that are not ok have no value, nor have timings that their row calls unfit, and a run
+ * without the value has no point. Beside SQA_VALUES there are PHASE_instructions, where the rows have a count.
  *
  * From a CSV: columns named time and commit (or what stands in tracks.c) say when and what; machine or fingerprint name
  * the machine; columns of numbers are values, columns of text the identity; rows stand in the order of the file.
@@ -34,6 +35,7 @@ struct sqa_track_point {
 struct sqa_track {
     const char *machine, *name, *value; /* value: a name of SQA_VALUES, or of a column */
     int direction;                      /* 1: more is better, -1: less is, 0: not known */
+    double magnitude;                   /* smallest change that counts; 0: that of the options */
     bool counted;                       /* the same work always gives the same number */
     size_t n, capacity;
     struct sqa_track_point *points;

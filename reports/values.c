@@ -48,9 +48,26 @@ bool sqa_value_usual(int value)
     return true;
 }
 
+bool sqa_value_timed(int value)
+{
+    return has(values[value].name, "latency") || has(values[value].name, "tokens_per_s");
+}
+
+const char *sqa_pool_named(const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase,
+                           const char *column)
+{
+    if (!cell->row[phase])
+        return "";
+    const int at = sqa_sheet_column(&pool->runs[cell->run[phase]].files.sheet[SQA_FILE_CELLS], column);
+    return at >= 0 ? cell->row[phase][at] : "";
+}
+
 double sqa_value_of(const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int value)
 {
-    return sqa_pool_number(pool, cell, values[value].phase, values[value].column);
+    const int phase = values[value].phase;
+    if (sqa_value_timed(value) && *sqa_pool_named(pool, cell, phase, "unfit"))
+        return (double)NAN;
+    return sqa_pool_number(pool, cell, phase, values[value].column);
 }
 
 double sqa_value_mean(const struct sqa_pool *pool, const struct sqa_pool_entry *e, int value)

@@ -162,6 +162,33 @@ static void test_names(void **state)
     sqa_track_clear(&set);
 }
 
+/* Columns of later builds: instructions, and why a timing is not to be used. */
+static void test_later_columns(void **state)
+{
+    (void)state;
+    struct sqa_track_set set = {0};
+    struct sqa_text t = {0};
+    char path[64];
+    for (int i = 0; i < 12; i++) {
+        sqa_text_printf(&t,
+                        "schema,key,phase,model,task,scale,status,latency_ns_median,instructions,unfit\n"
+                        "1,a,infer,m,random,bench,ok,%d,%d,%s\n",
+                        1000 + i % 2, i < 6 ? 1000000 : 1006000, i == 5 ? "other runs took 40 %" : "");
+        snprintf(path, sizeof path, "later/%02d", i);
+        OK(sqa_make_dirs(path, &failure));
+        strcat(path, "/cells.csv");
+        write_file(path, &t);
+    }
+    OK(sqa_track_runs((const char *const[]){"later"}, 1, NULL, NULL, &set, &failure));
+    OK(sqa_history_find(&set, &sqa_edivisive_defaults, &failure));
+    assert_int_equal(track(&set, "", "task=random/model=m/scale=bench/phase=infer", "infer_latency_ns")->n, 11);
+    const struct sqa_track *counts =
+        track(&set, "", "task=random/model=m/scale=bench/phase=infer", "infer_instructions");
+    assert_int_equal(counts->n_changes, 1); /* 0.6 %, and 0.5 % count */
+    assert_int_equal(counts->changes[0].at, 6);
+    sqa_track_clear(&set);
+}
+
 static void test_csv(void **state)
 {
     (void)state;
@@ -221,8 +248,8 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_runs), cmocka_unit_test(test_machines), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_csv),  cmocka_unit_test(test_size),
+        cmocka_unit_test(test_runs),          cmocka_unit_test(test_machines), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_later_columns), cmocka_unit_test(test_csv),      cmocka_unit_test(test_size),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
