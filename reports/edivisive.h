@@ -12,7 +12,8 @@
  *   permutation   the original, after Daly and others 2020 (MongoDB): the whole series; the values of each piece are
  *                 shuffled, and p is the share of shuffles with a split as good. Random numbers by counter from `seed`.
  *
- * Departs from Hunter: deviations with n - 1; no part shorter than `least`; and a spike, a value further than `spike`
+ * Departs from Hunter: deviations with n - 1; both neighbours of a removed point are measured anew (Otava 0.8: the later
+ * one, its pull request 96); no part shorter than `least`; and a spike, a value further than `spike`
  * deviations from the median of its neighbours (1.4826 times their median deviation from it; `least` on either side,
  * Hampel's filter), counts as that median: otherwise two bad runs in three are a change, and a few of them hide a step.
  * A drift is no step: it is reported as one or several steps, or not at all when it is slow against the noise.
