@@ -1,6 +1,6 @@
 #!/bin/bash
 # What others read: the formats of `report` through the real reader where Debian has one (libbenchmark-tools), else by their
-# published grammar, and the workflow files of docs/ci as YAML. usage: tests/readers.sh PROGRAM
+# published grammar; the study of change points; and the workflow files of docs/ci as YAML. usage: tests/readers.sh PROGRAM
 set -u
 program=${1:?usage: tests/readers.sh PROGRAM}
 . "$(dirname "$0")/lib.sh"
@@ -75,6 +75,16 @@ works '^time,commit,task=listops:min=4;max=20' report runs --format otava
 works '' report runs --format otava -o otava.csv
 is 'otava: whole, and no empty field' sh -c '! grep -qE ",,|,$|,nan" otava.csv'
 works 'series from 2 runs' history otava.csv
+
+# The study of change points makes nothing anew when all is there, and its table is that of its figures.
+if command -v python3 >/dev/null; then
+    cp -r "$top/results/change-points" study
+    rm study/table.md
+    is 'the study of change points' "$top/tests/change-points.py" --seqarena "$program" -o study
+    is 'and its table' cmp study/table.md "$top/results/change-points/table.md"
+else
+    skip 'the study of change points' 'no python3'
+fi
 
 workflow() { # FILE KEY: YAML that has the key
     "$yaml" - "$1" "$2" <<'EOF'
