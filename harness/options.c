@@ -170,7 +170,8 @@ void sqa_completion(struct sqa_text *out)
                       "      --model) words=$(seqarena list models --names 2>/dev/null) ;;\n"
                       "      --task) words=$(seqarena list tasks --names 2>/dev/null) ;;\n"
                       "      --scale) words=$(seqarena list recipes --names 2>/dev/null) ;;\n"
-                      "      -o|--output|--data|--weights|--input) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+                      "      -o|--output|--plot|--data|--weights|--input)\n"
+                      "        COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
                       "      *) case ${COMP_WORDS[1]} in\n");
     for (int i = 0; sqa_verbs[i]; i++) {
         if (sqa_verbs[i]->hidden)

@@ -128,6 +128,7 @@ else
     run cli tests/cli.sh "$program"
     run compare tests/compare.sh "$program"
     run score tests/score.sh "$program"
+    run readers tests/readers.sh "$program"
     one 'external model in PyTorch' tests/external.sh "$program"
     run 'without memory' tests/nomem.sh "$program"
     run runs tests/runs.sh "$program"

@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report table export predict data score forecast fidelity doctor completion; do
+for verb in list describe run bench explain kernels verify report table history export predict data score forecast fidelity doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -59,6 +59,9 @@ fails 2 'matches no task' run --model local --tasks zzz
 fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
+fails 2 'did you mean benchstat.*use md, csv, json, google-benchmark' report . --format benchstats
+fails 3 'format html comes in a later version' report . --format html
+fails 3 'nowhere: cannot be read' report nowhere --format otava
 fails 2 'something is missing' table
 fails 2 'no table of that name; did you mean lra-1. Else choose one of combiner' table lra1
 fails 2 'no table of that name' table ../lra-1
@@ -447,6 +450,34 @@ works '"schema"' report run1 -f json
 works 'local' report run1 --format=csv
 works '' report run1 -o run1/report.md
 is 'report -o writes the file' grep -q 'Local attention' run1/report.md
+
+# Change points
+
+{ echo time,commit,test,ms; for i in $(seq 1 40); do echo "$i,c$i,a,$((i < 21 ? 100 + i % 3 : 110 + i % 3))"; done; } >series.csv
+works '\| test=a \| ms \| \+9\.8 % \| up .*\| 20, 20 \| c20\.\.c21 \|' history series.csv
+works '^,test=a,ms,up,c20,c21,21,20,' history series.csv --csv
+works '"schema": "seqarena.history/1"' history series.csv --json
+works '\| 0.001 \| 20, 20 ' history series.csv --permutations 999 --key test
+works '' history series.csv --plot series.svg
+is 'history --plot draws' grep -q '^<svg ' series.svg
+works 'No change was found' history series.csv --magnitude 20
+works '^[0-9]+ series from 2 runs on 1 machine' history run1 run2
+fails 2 'something is missing' history
+fails 2 -- '--p 7; give a number from' history series.csv --p 7
+fails 2 -- '--magnitude a; give a number' history series.csv --magnitude a
+fails 2 -- '--window 5 with --least 3; give a window of at least 6' history series.csv --window 5
+fails 2 -- '--permutations 99 never give p = 0.001; give at least 999' history series.csv --permutations 99
+fails 2 -- '--csv and --json; give one' history series.csv --csv --json
+fails 2 'no such column; give names of its first line' history series.csv --key nope
+fails 2 'missing closing parenthesis' history series.csv --values '('
+fails 2 'a CSV and a directory; give one kind' history series.csv run1
+fails 3 'no value matches --values' history series.csv --values zzz
+fails 3 'nowhere: cannot be read' history nowhere
+fails 3 'locked: no run directory in it' history locked
+printf 'time,word\n1,a\n' >words.csv
+fails 3 'words.csv: no column of numbers' history words.csv
+printf 'time,ms\n1,2\n3\n' >ragged.csv
+fails 3 'ragged.csv: line 3' history ragged.csv
 
 # Full disk and file size limits
 

@@ -59,6 +59,12 @@ without forecast export dlinear --task mackey_glass:lookback=8,horizon=4 --train
 without predict predict --weights w.safetensors --input arrays/test_tokens.npy -o new
 without report report done
 without report-json report done --format json
+without report-google-benchmark report done --format google-benchmark
+without report-benchstat report done --format benchstat
+without report-github-smaller report done --format github-smaller
+without report-otava report done --format otava
+without history history done
+without history-csv history s.csv --json
 without table table lra-1 done
 without table-plan table lra-1 done --plan
 without table-svg table lra-figure done --format svg

@@ -11,6 +11,11 @@ works '^run2$' run --model dlinear --model nlinear --task mackey_glass --train s
 works '^bench1$' bench --models . --lengths 64 --batch 2 --rounds 1 -o bench1
 is 'no child wrote to its log' test -z "$(cat run1/parts/*/log.txt run2/parts/*/log.txt bench1/parts/*/log.txt 2>/dev/null)"
 works 'Local attention' report run1 run2 bench1
+works 'series from 3 runs' history run1 run2 bench1 --plot changes.svg
+works 'seqarena.history/1' history run1 run2 bench1 --json
+for format in google-benchmark benchstat github-smaller github-bigger otava; do
+    works '' report run1 --format $format
+done
 works 'Local Attention' table lra-1 run1
 works '<svg' table lra-figure run1 --format svg
 works 'missing' table lite run1 --plan
