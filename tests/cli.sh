@@ -475,6 +475,9 @@ is 'its row says nomem' grep -q ',nomem,' big/cells.csv
 
 works '^lra-figure +bubbles' list tables
 works '^columns' describe lra-1
+works '^ltsf-linear +forecast' list tables
+works '^\| ETTh1 96 +\| published, ltsf_t2_multivariate +\|.* \*\*0.374\*\* ' table ltsf-linear papers
+works '^  seqarena run --model informer --task etth1:lookback=48,horizon=24,drop_last_batch=32 --scale informer --seeds 5 ' table informer-m papers --plan
 works '^drawn from  tables lra-1 and lra-2 at 4K' describe lra-figure
 seqarena run --model local --task listops:min=4,max=20,train=60,valid=20,test=20 --scale lite --train steps=4 --rounds 0 -q -o papers
 works '^\| `local` +\| measured +\|.*\(1 x 20, b\)' table lra-1 papers
@@ -490,9 +493,11 @@ works '' table lra-3 papers -o t.md
 is 'a table in a file' grep -q '^## Accuracy on Image' t.md
 mkdir -p other/tables other/published
 printf '[table]\ntitle = x\nkind = frob\n' >other/tables/broken.ini
+printf '[table]\ntitle = x\nsource = y\nkind = forecast\nscale = ltsf\n[column A]\ntask = a\n[row R]\ntask = far\n' >other/tables/far.ini
 printf 'schema,table_id\n1,2\n' >other/published/lra.csv
 cp "$top"/results/tables/lra-1.ini other/tables
 SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 3: kind = frob; give accuracy' table broken papers
+SEQARENA_RESULTS=$PWD/other fails 3 'row R: no column has task.far; add it or correct the name' table far papers
 SEQARENA_RESULTS=$PWD/other fails 3 'lra.csv: line 1: no column "source"' table lra-1 papers
 SEQARENA_RESULTS=$PWD/nowhere works 'lra-1' list tables
 
