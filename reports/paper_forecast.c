@@ -17,7 +17,7 @@ static const struct {
 } metrics[METRICS] = {{"MSE of standardised values", "mse", "MSE", SQA_VALUE_test_mse},
                       {"MAE of standardised values", "mae", "MAE", SQA_VALUE_test_mae}};
 
-struct model { /* a column of the printed table */
+struct model {                       /* a column of the printed table */
     const struct sqa_paper_row *row; /* NULL: in no row of the file */
     const char *model;               /* NULL: published only */
     bool external;
@@ -67,8 +67,7 @@ static bool is_of(const struct sqa_paper_column *c, const char *task)
 static bool usable(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e)
 {
     const char *only = f->options->scale;
-    return !isnan(e->value[SQA_VALUE_test_mse].mean) &&
-           (!only || strcmp(only, f->pool->groups[e->group].scale) == 0);
+    return !isnan(e->value[SQA_VALUE_test_mse].mean) && (!only || strcmp(only, f->pool->groups[e->group].scale) == 0);
 }
 
 static void add_model(struct table *t, const struct sqa_pool_entry *e)
@@ -184,10 +183,11 @@ static void put_measured(struct table *t, enum metric m, const struct sqa_paper_
     const struct sqa_pool_group *g = &f->pool->groups[e->group];
     const double mse = e->value[SQA_VALUE_test_mse].mean, mae = e->value[SQA_VALUE_test_mae].mean;
     if (mse < mae * mae * (1 - 1e-9)) {
-        sqa_paper_add_note(f, sqa_arena_printf(f->arena,
-                                               "%s on %s: MSE %.6g is below the square of MAE %.6g, which no forecast "
-                                               "has: the row was changed, and is left out.",
-                                               e->model, g->task, mse, mae));
+        sqa_paper_add_note(f,
+                           sqa_arena_printf(f->arena,
+                                            "%s on %s: MSE %.6g is below the square of MAE %.6g, which no forecast "
+                                            "has: the row was changed, and is left out.",
+                                            e->model, g->task, mse, mae));
         return;
     }
     cell->entry = e;
@@ -223,8 +223,7 @@ static void put_mean(struct table *t, enum metric m, const struct sqa_paper_colu
 static void add_measured(struct table *t, enum metric m, const struct sqa_paper_column *column)
 {
     t->of[m][t->panels[m]->n_lines] = column;
-    struct sqa_paper_line *l =
-        sqa_paper_add_line(t->f, t->panels[m], SQA_LINE_MEASURED, column->label, NULL, NULL);
+    struct sqa_paper_line *l = sqa_paper_add_line(t->f, t->panels[m], SQA_LINE_MEASURED, column->label, NULL, NULL);
     for (size_t i = 0; l && i < t->n_models && !t->f->failed; i++)
         (column->mean ? put_mean : put_measured)(t, m, column, i, &l->cells[i]);
 }
@@ -318,7 +317,8 @@ static void add_ranks(struct table *t, struct sqa_paper_panel *ranks, enum metri
         for (size_t i = 0; i < p->n_columns && have == models; i++)
             sum[i] += 0.5 * (double)(p->lines[l].cells[i].rank_low + p->lines[l].cells[i].rank_high);
     }
-    const char *label = lines ? sqa_arena_printf(t->f->arena, "%s, %zu of %zu lines", metrics[m].label, n, lines) : NULL;
+    const char *label =
+        lines ? sqa_arena_printf(t->f->arena, "%s, %zu of %zu lines", metrics[m].label, n, lines) : NULL;
     t->f->failed = t->f->failed || (lines && !label);
     struct sqa_paper_line *l =
         label ? sqa_paper_add_line(t->f, ranks, id ? SQA_LINE_PUBLISHED : SQA_LINE_MEASURED, label, NULL, id) : NULL;
@@ -337,8 +337,7 @@ void sqa_paper_fill_forecast(struct sqa_paper_fill *f)
     list_models(&t);
     for (int m = 0; m < METRICS && !f->failed; m++)
         fill_metric(&t, (enum metric)m);
-    struct sqa_paper_panel *ranks =
-        f->failed ? NULL : open_panel(&t, "Average rank", "average_rank", SQA_UNIT_RANK);
+    struct sqa_paper_panel *ranks = f->failed ? NULL : open_panel(&t, "Average rank", "average_rank", SQA_UNIT_RANK);
     for (int m = 0; m < METRICS && ranks; m++) {
         for (size_t i = 0; i < f->paper->n_published && !f->failed; i++)
             add_ranks(&t, ranks, (enum metric)m, f->paper->published[i]);

@@ -49,6 +49,8 @@ fails 2 'no recipe of that name; choose one of .*smoke' run --model local --task
 fails 2 "no parameter 'foo'" run --model local --task $small --train foo=1
 fails 2 'no model selected' run
 fails 2 'no task selected' run --model transformer
+fails 2 'no model selected' run --task mackey_glass --task listops
+works '^10 cells' run --task mackey_glass --dry-run
 fails 2 'no model selected' bench
 fails 2 "'5..3' is no length" bench --model local --lengths 5..3
 fails 2 "'1K..' is no length" bench --model local --lengths 1K..

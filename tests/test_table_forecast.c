@@ -30,7 +30,7 @@ static const struct made made[] = {
     {"nlinear", L, "ltsf", "1", "0.370", "0.390", NULL},
     {"nlinear", L, "ltsf", "2", "0.380", "0.400", NULL},
     {"dlinear", L, "ltsf", "1", "0.360", "0.410", NULL},
-    {"linear", "etth1:lookback=336", "ltsf", "1", "0.1", "0.1", NULL}, /* every window: no place */
+    {"linear", "etth1:lookback=336", "ltsf", "1", "0.1", "0.1", NULL},                   /* every window: no place */
     {"linear", "etth1:lookback=96,drop_last_batch=32", "ltsf", "1", "0.2", "0.2", NULL}, /* no cell of the row */
     {"repeat_last", "etth1:drop_last_batch=32", "smoke", "1", "1.2946", "0.7133", "1"},  /* a floor: any scale */
     {"mine", "etth1:drop_last_batch=32", "ltsf", "1", "0.5", "0.6", NULL},
@@ -41,9 +41,8 @@ static const struct made made[] = {
 
 static void make_run(const char *name, const struct made *rows, size_t n)
 {
-    static const char *const columns[] = {"schema", "key",    "phase",  "model",     "task",     "scale",
-                                          "length", "dtype",  "seed",   "status",    "test_n",   "test_mse",
-                                          "test_mae", "floor"};
+    static const char *const columns[] = {"schema", "key",  "phase",  "model",  "task",     "scale",    "length",
+                                          "dtype",  "seed", "status", "test_n", "test_mse", "test_mae", "floor"};
     struct sqa_text t = {0};
     struct sqa_err err = {0};
     char path[128], key[32];
@@ -51,7 +50,7 @@ static void make_run(const char *name, const struct made *rows, size_t n)
     for (size_t i = 0; i < n; i++) {
         const struct made *m = &rows[i];
         snprintf(key, sizeof key, "k%zu", i);
-        const char *const row[COUNT(columns)] = {"1",     key,   "train", m->model, m->task, m->scale, "336",
+        const char *const row[COUNT(columns)] = {"1",   key,     "train", m->model, m->task, m->scale, "336",
                                                  "f32", m->seed, "ok",    "2784",   m->mse,  m->mae,   m->floor};
         sqa_csv_add_row(&t, COUNT(columns), row);
     }
