@@ -42,8 +42,7 @@ static enum sqa_status rank(const struct sqa_pool *pool, struct place *p, size_t
     for (size_t i = 0; i < n; i++)
         for (size_t k = i + 1; k < n; k++) {
             struct sqa_estimate d;
-            const enum sqa_status status =
-                difference(pool, p[i].e, p[k].e, &d, err);
+            const enum sqa_status status = difference(pool, p[i].e, p[k].e, &d, err);
             if (status != SQA_OK)
                 return status;
             p[k].low += d.high < 0;

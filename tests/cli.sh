@@ -239,6 +239,13 @@ is 'the last season again' test "$(tail -n +2 season.csv | cut -d, -f 2 | tr '\n
 cut -d, -f 2 months.csv | tail -n +2 >plain.txt
 works 'plain.csv: 2 rows;' forecast --csv plain.txt --horizon 2 --train steps=20 -o plain.csv
 is 'rows without times' test "$(cut -d, -f 1 plain.csv | tr '\n' ' ')" = 'row 61 62 '
+timed=csv:file=months.csv,date=Month,lookback=6,horizon=2
+seqarena export itransformer:dim=8,heads=2,ffn=8,layers=1 --task $timed --init-only -o timed.safetensors
+seqarena data export $timed -o timed
+works '' predict --weights timed.safetensors --input timed/test_x.npy --marks timed/test_marks.npy -o y.npy
+fails 2 'reads the times of rows; give their features with --marks' predict --weights timed.safetensors --input timed/test_x.npy -o y.npy
+fails 3 'test_x.npy: not an array \([0-9]+, 8, [0-9]\)' predict --weights timed.safetensors --input timed/test_x.npy \
+    --marks timed/test_x.npy -o y.npy
 fails 2 '--horizon is missing' forecast --csv months.csv -o x.csv
 fails 3 'no column named date' forecast --csv months.csv --horizon 4 -o x.csv
 fails 3 'too few for lookback 1 and horizon 400' forecast --csv plain.txt --horizon 400 -o x.csv
