@@ -30,25 +30,32 @@ struct table {
     const struct sqa_paper_column **of[METRICS]; /* of each line of the panel */
 };
 
-/* The next item of "id:a=1,b=2" that is no drop_last_batch; NULL at the end. */
-static const char *next_item(const char **rest, size_t *n)
+static const char drop[] = "drop_last_batch=", lookback[] = "lookback=";
+
+static bool starts(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* The next item of "id:a=1,b=2" that is no drop_last_batch and, of a floor, no lookback; NULL at the end. */
+static const char *next_item(const char **rest, bool floor, size_t *n)
 {
     while (**rest) {
         const char *item = *rest;
         *n = strcspn(item, ":,");
         *rest += *n + (item[*n] != '\0');
-        if (strncmp(item, "drop_last_batch=", 16) != 0)
+        if (!starts(item, drop) && !(floor && starts(item, lookback)))
             return item;
     }
     return NULL;
 }
 
-/* Whether two tasks differ in drop_last_batch at most. */
-static bool same_task(const char *a, const char *b)
+/* Whether two tasks differ in drop_last_batch at most. A floor reads a season at most, so its look-back may differ. */
+static bool same_task(const char *a, const char *b, bool floor)
 {
     for (;;) {
         size_t n, m;
-        const char *x = next_item(&a, &n), *y = next_item(&b, &m);
+        const char *x = next_item(&a, floor, &n), *y = next_item(&b, floor, &m);
         if (!x || !y)
             return !x && !y;
         if (n != m || memcmp(x, y, n) != 0)
@@ -56,11 +63,25 @@ static bool same_task(const char *a, const char *b)
     }
 }
 
-static bool is_of(const struct sqa_paper_column *c, const char *task)
+/* What of the test windows a task leaves out, "" for nothing, as text up to a comma. */
+static const char *dropped(const char *task)
 {
-    bool found = c->task && same_task(c->task, task);
+    const char *at = strstr(task, drop);
+    return at ? at : "";
+}
+
+static bool same_windows(const char *a, const char *b)
+{
+    const char *x = dropped(a), *y = dropped(b);
+    const size_t n = strcspn(x, ",");
+    return n == strcspn(y, ",") && memcmp(x, y, n) == 0;
+}
+
+static bool is_of(const struct sqa_paper_column *c, const char *task, bool floor)
+{
+    bool found = c->task && same_task(c->task, task, floor);
     for (size_t i = 0; i < c->n_variants && !found; i++)
-        found = same_task(c->variant_tasks[i], task);
+        found = same_task(c->variant_tasks[i], task, floor);
     return found;
 }
 
@@ -76,7 +97,7 @@ static void add_model(struct table *t, const struct sqa_pool_entry *e)
         if (t->models[i].model && strcmp(t->models[i].model, e->model) == 0 && t->models[i].external == e->external)
             return;
     for (size_t c = 0; c < t->f->paper->n_columns; c++)
-        if (is_of(&t->f->paper->columns[c], t->f->pool->groups[e->group].task)) {
+        if (is_of(&t->f->paper->columns[c], t->f->pool->groups[e->group].task, e->class == SQA_CLASS_FLOOR)) {
             if (t->n_models < SQA_PAPER_COLUMNS)
                 t->models[t->n_models++] = (struct model){NULL, e->model, e->external};
             else
@@ -96,12 +117,13 @@ static void list_models(struct table *t)
                 add_model(t, &t->f->pool->entries[i]);
 }
 
-/* The row's scale counts most, then its very task, then seeds, then being later. */
+/* The row's scale counts most, then the windows it is tested on, then its very task, seeds, being later. */
 static double worth(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, const char *task,
                     const char *scale)
 {
     const struct sqa_pool_group *g = &f->pool->groups[e->group];
-    return (strcmp(g->scale, scale) == 0 ? 2e6 : 0) + (strcmp(g->task, task) == 0 ? 1e6 : 0) +
+    return (e->class == SQA_CLASS_FLOOR || strcmp(g->scale, scale) == 0 ? 4e6 : 0) +
+           (same_windows(g->task, task) ? 2e6 : 0) + (strcmp(g->task, task) == 0 ? 1e6 : 0) +
            fmin((double)e->value[SQA_VALUE_test_mse].n_seeds, 9e5);
 }
 
@@ -119,7 +141,7 @@ static const struct sqa_pool_entry *choose(const struct table *t, const struct m
     for (size_t i = 0; i < f->pool->n_entries; i++) {
         const struct sqa_pool_entry *e = &f->pool->entries[i];
         if (strcmp(e->model, m->model) != 0 || e->external != m->external || !usable(f, e) ||
-            !same_task(f->pool->groups[e->group].task, task))
+            !same_task(f->pool->groups[e->group].task, task, e->class == SQA_CLASS_FLOOR))
             continue;
         *others += best != NULL;
         if (!best || worth(f, e, task, scale) >= worth(f, best, task, scale))
@@ -193,7 +215,7 @@ static void put_measured(struct table *t, enum metric m, const struct sqa_paper_
     cell->entry = e;
     cell->x = e->value[metrics[m].value];
     cell->how = sqa_paper_forecast_how(f, e, task);
-    cell->own = !isnan(cell->x.mean) && strcmp(g->task, task) == 0 &&
+    cell->own = !isnan(cell->x.mean) && same_windows(g->task, task) &&
                 (e->class == SQA_CLASS_FLOOR || strcmp(g->scale, scale_of(t, model)) == 0);
 }
 

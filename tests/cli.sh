@@ -500,6 +500,7 @@ works '^  seqarena bench --model transformer .*--task random:vocab=257,classes=2
 works '<svg ' table lra-figure --format svg
 works '' table lra-3 papers -o t.md
 is 'a table in a file' grep -q '^## Accuracy on Image' t.md
+is 'jobs of results/forecast.sh are plans' sh -c 'SEQARENA=$1 RUNS=$PWD/jobs "$2/results/forecast.sh" | grep -c "  0 of" | grep -qx 15' - "$program" "$top"
 mkdir -p other/tables other/published
 printf '[table]\ntitle = x\nkind = frob\n' >other/tables/broken.ini
 printf '[table]\ntitle = x\nsource = y\nkind = forecast\nscale = ltsf\n[column A]\ntask = a\n[row R]\ntask = far\n' >other/tables/far.ini
