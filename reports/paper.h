@@ -135,7 +135,8 @@ struct sqa_paper_cell {
         large; /* not to be told from the best, of a difference: its interval excludes 0; breaks the size rule */
     size_t rank_low, rank_high; /* fair: best and worst rank that paired intervals leave open; 0: none; forecast: the
                                    place in the line, by the figure alone */
-    bool own;         /* forecast: printed, or ran at the row's scale and task: it has a place in the line */
+    bool
+        own; /* forecast: printed as a possible pair, or ran at the row's scale and task: it has a place in the line */
     bool impossible;  /* forecast: printed with MSE < MAE^2 */
     bool second_hand; /* forecast: printed by authors who copied it */
     bool on_floor;    /* not told from the best floor of its task and scale, or below it */

@@ -184,8 +184,8 @@ static void put_printed(struct table *t, enum metric m, const struct sqa_paper_c
                 return;
         }
         sqa_paper_put_printed(&l->cells[i], rows[m], 1);
-        l->cells[i].own = !isnan(l->cells[i].x.mean);
         l->cells[i].impossible = impossible(rows[MSE], rows[MAE]);
+        l->cells[i].own = !isnan(l->cells[i].x.mean) && !l->cells[i].impossible;
         l->cells[i].second_hand = strstr(rows[m]->notes, "SECONDARY") || strstr(rows[m]->notes, "copied by");
     }
 }

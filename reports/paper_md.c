@@ -202,7 +202,8 @@ static void write_forecast_legend(struct sqa_text *out, const struct sqa_paper_f
                      "scale and what else must be known. A cell has a place in its line when it ran at the "
                      "table's scale and dropped what the table's loader drops.\n");
     if (any(t, MARK_IMPOSSIBLE))
-        sqa_text_add(out, "- §: as printed, MSE is below the square of MAE, which no forecast has: a misprint.\n");
+        sqa_text_add(out, "- §: as printed, MSE is below the square of MAE, which no forecast has: a misprint, and "
+                          "it takes no place.\n");
     if (any(t, MARK_SECOND_HAND))
         sqa_text_add(out, "- °: second-hand: the authors of that table copied the figure from another paper.\n");
 }
