@@ -51,6 +51,8 @@ fails 2 'no model selected' run
 fails 2 'no task selected' run --model transformer
 fails 2 'no model selected' run --task mackey_glass --task listops
 works '^10 cells' run --task mackey_glass --dry-run
+works '^9 cells' run --task csv:file=never.csv,lookback=8 --dry-run
+works '1 left out: their models do not take the task' run --task csv:file=never.csv,lookback=8 --dry-run
 fails 2 'no model selected' bench
 fails 2 "'5..3' is no length" bench --model local --lengths 5..3
 fails 2 "'1K..' is no length" bench --model local --lengths 1K..
