@@ -6,6 +6,7 @@
  *           phi(x_t) = (relu(x_t) sin(pi t / 2 M), relu(x_t) cos(pi t / 2 M)), t from 1 on
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); features (B, L, H, 2 d)
  * Cost      projections; turning 4 B L Q, Q = H d; kernel_attention.c with 2 d features
+ * Step      sums of phi(k) v^T and phi(k): 2 Q (d + 1) numbers
  * Source    Qin et al. 2022, arXiv:2202.08791, equations (8) to (12); code OpenNLPLab/cosFormer, cosformer.py
  * Departs   M is the longest sequence of the task (horizon=N: N), not the length of the batch at hand, as there: so
  *           answers do not depend on padding, and causal ones not on what comes later. phi(k) is 0 at padding (there
@@ -32,7 +33,8 @@ static const struct sqa_param params[] = {
     {.name = NULL},
 };
 
-/* cosformer_turn: x (B, L, H, d) -> (x sin, x cos) (B, L, H, 2 d), and its gradient. A range of positions is the unit
+/* cosformer_turn: x (B, L, H, d), position i32 (1) of the first of its rows, NULL: 0 -> (x sin, x cos) (B, L, H, 2 d),
+ * and its gradient. A range of positions is the unit
  * of parallel work, so that the angle of a position is made once for all rows of the batch. */
 
 enum { RANGE = 64 };
@@ -44,7 +46,8 @@ struct turn {
 struct job {
     const struct sqa_node *n;
     const struct sqa_kernels *k;
-    double step; /* angle between positions */
+    double step;   /* angle between positions */
+    int64_t first; /* number of the first position, from 1 on */
 };
 
 static void *head_at(const struct job *j, const struct sqa_tensor *x, int64_t b, int64_t t, int64_t h)
@@ -60,7 +63,7 @@ static void turn(void *ctx, int64_t first, int64_t count, int thread)
 
     (void)thread;
     for (int64_t t = first; t < first + count; t++) {
-        const double sine = sin(j->step * (double)(t + 1)), cosine = cos(j->step * (double)(t + 1));
+        const double sine = sin(j->step * (double)(t + j->first)), cosine = cos(j->step * (double)(t + j->first));
 
         for (int64_t i = 0; i < x->dim[0] * x->dim[2]; i++) {
             const void *from = head_at(j, x, i / x->dim[2], t, i % x->dim[2]);
@@ -80,7 +83,7 @@ static void turn_back(void *ctx, int64_t first, int64_t count, int thread)
 
     (void)thread;
     for (int64_t t = first; t < first + count; t++) {
-        const double sine = sin(j->step * (double)(t + 1)), cosine = cos(j->step * (double)(t + 1));
+        const double sine = sin(j->step * (double)(t + j->first)), cosine = cos(j->step * (double)(t + j->first));
 
         for (int64_t i = 0; i < dx->dim[0] * dx->dim[2]; i++) {
             const void *from = head_at(j, dy, i / dx->dim[2], t, i % dx->dim[2]);
@@ -95,7 +98,9 @@ static void turn_back(void *ctx, int64_t first, int64_t count, int thread)
 static void run_ranges(const struct sqa_node *n, const struct sqa_run *r, sqa_chunk_fn *f)
 {
     const struct turn *a = n->attr;
-    struct job j = {n, sqa_kernels_of(n->in[0]->dtype), acos(-1) / (2 * (double)a->horizon)};
+    const struct sqa_tensor *position = n->in[1];
+    struct job j = {n, sqa_kernels_of(n->in[0]->dtype), acos(-1) / (2 * (double)a->horizon),
+                    position != NULL ? *(const int32_t *)sqa_data(position) + 1 : 1};
 
     if (sqa_numel(n->out[0]) != 0)
         sqa_chunks(r, n->in[0]->dim[1], RANGE, 2 * (double)sqa_numel(n->in[0]), f, &j);
@@ -109,7 +114,7 @@ static enum sqa_status turn_shape(struct sqa_node *n, struct sqa_err *err)
     if (!sqa_is_real(x) || x->rank != 4)
         return sqa_shape_fail(n, err, "x is %s; give real (B, L, H, d)", sqa_shape_text(x, have));
     sqa_set_output(n, 0, x->dtype, 4, (const int64_t[]){x->dim[0], x->dim[1], x->dim[2], 2 * x->dim[3]});
-    return SQA_OK;
+    return n->in[1] == NULL ? SQA_OK : sqa_check_lengths(n, 1, 1, err);
 }
 
 static void turn_run(const struct sqa_node *n, const struct sqa_run *r)
@@ -152,9 +157,9 @@ static const struct sqa_op op_turn_back = {
 
 static void turn_grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)
 {
-    struct sqa_tensor *const in[] = {sqa_dense_rows(g, dy[0])};
+    struct sqa_tensor *const in[] = {sqa_dense_rows(g, dy[0]), n->in[1]};
 
-    dx[0] = sqa_apply(g, &op_turn_back, n->attr, sizeof(struct turn), 1, in);
+    dx[0] = sqa_apply(g, &op_turn_back, n->attr, sizeof(struct turn), 2, in);
 }
 
 static const struct sqa_op op_turn = {
@@ -172,9 +177,9 @@ static const struct sqa_op op_turn = {
 static struct sqa_tensor *features(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct turn a = {sqa_max64(s->horizon, c->max_length)};
-    struct sqa_tensor *const in[] = {sqa_dense_rows(c->g, x)};
+    struct sqa_tensor *const in[] = {sqa_dense_rows(c->g, x), c->position};
 
-    return sqa_ready(c->g, "cosformer_turn", 1, in) ? sqa_apply(c->g, &op_turn, &a, sizeof a, 1, in) : NULL;
+    return sqa_ready(c->g, "cosformer_turn", 1, in) ? sqa_apply(c->g, &op_turn, &a, sizeof a, 2, in) : NULL;
 }
 
 /* Sines and cosines are not negative here, so that relu may come after them. */
@@ -184,12 +189,23 @@ static struct sqa_kernel_attention_spec spec_of(const struct self *s, const stru
         .map = SQA_MAP_RELU, .causal = c->frame.causal != 0, .chunk = s->chunk, .scale = 1, .den_min = DEN_MIN};
 }
 
-static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+static struct sqa_heads turned(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct sqa_heads h = sqa_project_heads(c, x);
 
-    return sqa_merge_heads(c, sqa_kernel_attention(c->g, features(self, c, h.q), features(self, c, h.k), h.v,
-                                                   c->lengths, NULL, spec_of(self, c)));
+    return (struct sqa_heads){features(self, c, h.q), features(self, c, h.k), h.v};
+}
+
+static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const struct sqa_heads h = turned(self, c, x);
+
+    return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, c->lengths, NULL, spec_of(self, c)));
+}
+
+static struct sqa_tensor *step(const void *self, struct sqa_context *c, struct sqa_tensor *x)
+{
+    return sqa_merge_heads(c, sqa_kernel_attention_step(c, turned(self, c, x), NULL, spec_of(self, c)));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -381,6 +397,7 @@ const struct sqa_variant sqa_variant_cosformer = {
     .params = params,
     .self_size = sizeof(struct self),
     .build = build,
+    .step = step,
     .flops = flops,
     .identities = identities,
 };

@@ -10,6 +10,7 @@
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); flows (B, H, L)
  * Cost      projections; flows 14 B L Q, Q = H d; values and outputs scaled 2 B L Q; kernel_attention.c with d
  *           features; causal: 29 B L Q for all but that
+ * Step      Q (d + 1) numbers of kernel_attention.c, 4 Q of the flows, H of the competition and the time
  * Source    Wu et al. 2022, arXiv:2202.06258, equations (4) to (9); code thuml/Flowformer, Flow_Attention.py.
  *           form=lra: its Flowformer_LRA/lra_benchmarks/models/flowformer/flow_attention.py: phi = relu + 1e-6, O' is
  *           not held, padding counts, and the softmax runs over heads, not over positions
@@ -22,6 +23,7 @@
 #include "models/flow.h"
 #include "models/kernel_attention.h"
 #include "models/probe.h"
+#include "models/step.h"
 
 #define EPS 1e-6
 
@@ -113,23 +115,24 @@ static struct weights whole(const struct self *s, struct sqa_context *c, struct 
 }
 
 /* (a + e) . (cumulative sum of b + e) of every head: (B, L, H, 1) */
-static struct sqa_tensor *flow_up_to(struct sqa_context *c, struct sqa_tensor *a, struct sqa_tensor *b)
+static struct sqa_tensor *flow_up_to(struct sqa_context *c, const char *name, struct sqa_tensor *a,
+                                     struct sqa_tensor *b)
 {
-    b = sqa_affine(c->g, 1, sqa_cumsum(c->g, b, 1), EPS);
+    b = sqa_affine(c->g, 1, sqa_running_sum(c, name, b), EPS);
     return sqa_sum(c->g, sqa_mul(c->g, a, b), 1u << 3, true);
 }
 
 static struct weights cumulative(struct sqa_context *c, struct sqa_heads h)
 {
     struct sqa_tensor *q = sqa_affine(c->g, 1, h.q, EPS), *k = sqa_affine(c->g, 1, h.k, EPS), *in, *out;
-    struct sqa_tensor *n = sqa_cumsum(c->g, sqa_fill(c->g, 1, SQA_DIMS(c->length, 1, 1)), 0);
+    struct sqa_tensor *n = sqa_position_numbers(c);
 
-    in = sqa_div(c->g, n, flow_up_to(c, q, h.k));
-    out = sqa_div(c->g, n, flow_up_to(c, k, h.q));
-    out = flow_up_to(c, q, sqa_mul(c->g, h.k, out)); /* I' n */
-    in = flow_up_to(c, k, sqa_mul(c->g, h.q, in));   /* O' n */
+    in = sqa_div(c->g, n, flow_up_to(c, "k", q, h.k));
+    out = sqa_div(c->g, n, flow_up_to(c, "q", k, h.q));
+    out = flow_up_to(c, "k_out", q, sqa_mul(c->g, h.k, out)); /* I' n */
+    in = flow_up_to(c, "q_in", k, sqa_mul(c->g, h.q, in));    /* O' n */
     in = sqa_unary(c->g, SQA_UNARY_EXP, hold(c, sqa_div(c->g, in, n)));
-    in = sqa_mul(c->g, sqa_div(c->g, in, sqa_cumsum(c->g, in, 1)), n);
+    in = sqa_mul(c->g, sqa_div(c->g, in, sqa_running_sum(c, "competition", in)), n);
     return (struct weights){in, sqa_unary(c->g, SQA_UNARY_SIGMOID, sqa_div(c->g, out, n))};
 }
 
@@ -139,13 +142,18 @@ static struct sqa_kernel_attention_spec spec_of(const struct self *s, const stru
         .map = SQA_MAP_NONE, .causal = c->frame.causal != 0, .chunk = s->chunk, .scale = 1, .den_eps = EPS};
 }
 
+/* With c->position the step form. */
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
-    const struct sqa_heads p = sqa_project_heads(c, x), h = {phi(s, c, p.q), phi(s, c, p.k), p.v};
+    const struct sqa_heads p = sqa_project_heads(c, x);
+    struct sqa_heads h = {phi(s, c, p.q), phi(s, c, p.k), p.v};
     const struct weights w = c->frame.causal ? cumulative(c, h) : whole(s, c, h);
-    struct sqa_tensor *o = sqa_kernel_attention(c->g, h.q, h.k, sqa_mul(c->g, h.v, w.values),
-                                                is_lra(s) ? NULL : c->lengths, NULL, spec_of(s, c));
+
+    h.v = sqa_mul(c->g, h.v, w.values);
+    struct sqa_tensor *o =
+        c->position ? sqa_kernel_attention_step(c, h, NULL, spec_of(s, c))
+                    : sqa_kernel_attention(c->g, h.q, h.k, h.v, is_lra(s) ? NULL : c->lengths, NULL, spec_of(s, c));
 
     return sqa_merge_heads(c, sqa_mul(c->g, o, w.outputs));
 }
@@ -428,6 +436,7 @@ const struct sqa_variant sqa_variant_flowformer = {
     .check = check,
     .padded = padded,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

@@ -10,6 +10,8 @@ static struct sqa_tensor *features(struct sqa_graph *g, struct sqa_tensor *x, st
         x = sqa_affine(g, spec->scale, x, 0);
     struct sqa_tensor *u = w ? sqa_linear(g, x, sqa_dense(g, sqa_transpose(g, w, 0, 1)), NULL) : x;
 
+    if (spec->map == SQA_MAP_NONE)
+        return u;
     if (spec->map == SQA_MAP_ELU1)
         return sqa_unary(g, SQA_UNARY_ELU1, u);
     if (spec->map == SQA_MAP_RELU)
@@ -31,5 +33,8 @@ struct sqa_tensor *sqa_kernel_attention_step(struct sqa_context *c, struct sqa_h
     struct sqa_tensor *one = sqa_fill(c->g, 1, SQA_DIMS(c->batch, 1, q->dim[2], 1));
     struct sqa_tensor *o = sqa_matrix_step(c, "s", q, k, h.v, NULL), *z = sqa_matrix_step(c, "z", q, k, one, NULL);
 
-    return sqa_div(c->g, o, sqa_affine(c->g, 1, z, spec.den_eps));
+    z = sqa_affine(c->g, 1, z, spec.den_eps);
+    if (spec.den_min > 0)
+        z = sqa_binary(c->g, SQA_BINARY_MAX, z, sqa_fill(c->g, spec.den_min, 0, NULL));
+    return sqa_div(c->g, o, z);
 }

@@ -277,18 +277,6 @@ static struct sqa_tensor *both_ways(const struct self *s, struct sqa_context *c,
     return sqa_merge_heads(c, sqa_attention(c->g, q, kv[0], kv[1], s->dynamic ? c->lengths : NULL, spec));
 }
 
-/* Of each position its number, from 1 on: (L, 1, 1), or in steps (B, 1, 1, 1) */
-static struct sqa_tensor *time_of(struct sqa_context *c)
-{
-    struct sqa_tensor *one;
-
-    if (c->position == NULL)
-        return sqa_cumsum(c->g, sqa_fill(c->g, 1, SQA_DIMS(c->length, 1, 1)), 0);
-    one = sqa_broadcast(c->g, sqa_fill(c->g, 1, SQA_DIMS(1)), SQA_DIMS(c->batch, 1, 1));
-    one = sqa_diagonal_step(c, "time", sqa_fill(c->g, 1, SQA_DIMS(1)), one, false);
-    return sqa_reshape(c->g, one, SQA_DIMS(c->batch, 1, 1, 1));
-}
-
 /* f times `by`, a state in steps: x (B, L, H, m), k (B, L, H, m), v (B, L, H, n) */
 static struct sqa_tensor *running_mean(struct sqa_context *c, const char *name, struct sqa_tensor *x,
                                        struct sqa_tensor *k, struct sqa_tensor *v, struct sqa_tensor *time, double by)
@@ -306,7 +294,7 @@ static struct sqa_tensor *causal(const struct self *s, struct sqa_context *c, st
     const double scale = 1 / sqrt((double)(Q / c->frame.heads));
     const struct sqa_dense_spec layers[] = {{"wq", Q, c->frame.bias != 0, SQA_UNARY_N},
                                             {"wpc", Q, c->frame.bias != 0, SQA_UNARY_N}};
-    struct sqa_tensor *p = memory_of(s, c), *time = time_of(c), *y[2], *kv[2], *pq, *a, *weights;
+    struct sqa_tensor *p = memory_of(s, c), *time = sqa_position_numbers(c), *y[2], *kv[2], *pq, *a, *weights;
 
     pass_on(c, p, NULL);
     sqa_dense_layers(c, 2, layers, x, y);

@@ -6,29 +6,35 @@
  *           gaussian: phi(x) = m^-1/2 (sin u, cos u), so that phi(x) . phi(y) is exp(-|sigma (x - y)|^2 / 2) on
  *           average
  *           arccos:   phi(x) = m^-1/2 relu(u)
+ *           gate=1, causal: the sums fade, S_t = g_t S_(t-1) + (1 - g_t) phi(k_t) v_t^T, the denominator's alike, with
+ *           g_t = sigmoid(w_g . x_t + b_g) of each head
  * Shapes    x (B, L, D) -> (B, L, D); q, k, v (B, L, H, d); W (H, m, d) state; sigma (H, d), learned, 1 at first;
  *           features (B, H, L, 2 m) or (B, H, L, m)
  * Cost      projections; norms 8 B L Q, Q = H d; u 4 B L Q m; sines and cosines 4 B L H m; kernel_attention.c with 2
- *           m (m) features
+ *           m (m) features; gate: decayed_attention.h of d + 1 values in its place, and 2 B L (H D + Q)
+ * Step      sums of phi(k) v^T and phi(k): 2 m (d + 1) numbers a head (m)
  * Source    Peng et al. 2021, arXiv:2103.02143, equations (3) to (5) and section 3.1; code Noahs-ARK/RFA
  * Departs   W is drawn once, there one of 200 in every training step. least = 0.01 in units of the kernel, which is
  *           at most 1; that code's denominator is at least 1 with features of 0.1 in the place of m^-1/2, which is
  *           1.56 at m = 64 and so biases the first positions of a causal sequence. Norms have 1e-6 added in
- *           quadrature (there 1e-3 is added). phi(k) is 0 at padding
+ *           quadrature (there 1e-3 is added). phi(k) is 0 at padding. The gate is the paper's alone: that code has
+ *           none, and the paper does not say where b_g begins (here gate_bias)
  */
 #include <math.h>
 #include <string.h>
 
 #include "engine/ops/support.h"
+#include "models/decayed_attention.h"
 #include "models/kernel_attention.h"
 #include "models/probe.h"
+#include "models/step.h"
 
 #define NORM_EPS 1e-12 /* of the mean square */
 
 struct self {
-    int64_t features, chunk;
+    int64_t features, chunk, gate;
     const char *kernel;
-    double least;
+    double least, gate_bias;
 };
 
 static const struct sqa_param params[] = {
@@ -38,10 +44,25 @@ static const struct sqa_param params[] = {
      .choices = "gaussian|arccos"},
     {"least", "denominators are at least that; the estimate of a kernel may be negative", SQA_PARAM_REAL, "0.01",
      1e-9, 10, .offset = offsetof(struct self, least)},
+    {"gate", "1: sums fade by a gate of each position and head; causal only", SQA_PARAM_BOOL, "0",
+     .offset = offsetof(struct self, gate)},
+    {"gate_bias", "where the gate's bias begins: sigmoid of it is what is kept of the sums", SQA_PARAM_REAL, "2", -20,
+     20, .offset = offsetof(struct self, gate_bias)},
     {"chunk", "positions of a chunk of the causal form; changes cost, not results", SQA_PARAM_INT, "64", 1, 1 << 16,
      .offset = offsetof(struct self, chunk)},
     {.name = NULL},
 };
+
+static enum sqa_status check(const void *self, const struct sqa_frame *frame, const struct sqa_signature *task,
+                             struct sqa_err *err)
+{
+    const struct self *s = self;
+
+    (void)task;
+    if (s->gate && !frame->causal)
+        return sqa_fail(err, SQA_UNSUPPORTED, "rfa: gate=1 lets the past fade; use causal=1 or gate=0");
+    return SQA_OK;
+}
 
 static bool is_gaussian(const struct self *s)
 {
@@ -213,13 +234,61 @@ static struct sqa_kernel_attention_spec spec_of(const struct self *s, const stru
                                               .den_min = s->least};
 }
 
+static struct sqa_heads in_features(const struct self *s, struct sqa_context *c, struct sqa_tensor *x)
+{
+    const struct sqa_heads h = sqa_project_heads(c, x);
+    struct sqa_tensor *w = projection(s, c);
+
+    return (struct sqa_heads){features(s, c, h.q, w), features(s, c, h.k, w), h.v};
+}
+
+/* phi of what features() gives */
+static struct sqa_tensor *phi_of(const struct self *s, struct sqa_context *c, struct sqa_tensor *u)
+{
+    u = is_gaussian(s) ? u : sqa_unary(c->g, SQA_UNARY_RELU, u);
+    return sqa_dense(c->g, sqa_affine(c->g, 1 / sqrt((double)s->features), u, 0));
+}
+
+/* Values and 1, times 1 - g, summed with g: the last of the sums is the denominator. */
+static struct sqa_tensor *gated(const struct self *s, struct sqa_context *c, struct sqa_heads h, struct sqa_tensor *x)
+{
+    const int64_t B = c->batch, L = c->length, H = c->frame.heads, d = sqa_head_dim(&c->frame);
+    const struct sqa_init begin = {.kind = SQA_INIT_CONSTANT, .a = s->gate_bias};
+    struct sqa_tensor *q = phi_of(s, c, h.q), *k = phi_of(s, c, h.k), *z, *keep, *add, *both[2], *o, *den;
+
+    if (!q || !k)
+        return NULL;
+    z = sqa_add(c->g, sqa_dense_layer(c, "wg", x, H, false),
+                sqa_param_tensor(c, "bg", SQA_GROUP_NO_DECAY, begin, SQA_DIMS(H)));
+    z = sqa_reshape(c->g, z, SQA_DIMS(B, L, H, 1));
+    add = sqa_unary(c->g, SQA_UNARY_SIGMOID, sqa_unary(c->g, SQA_UNARY_NEG, z));
+    both[0] = sqa_mul(c->g, h.v, add);
+    both[1] = add;
+    both[0] = sqa_concat(c->g, 3, 2, both);
+    if (c->position) {
+        keep = sqa_unary(c->g, SQA_UNARY_SIGMOID, z);
+        o = sqa_matrix_step(c, "s", q, k, both[0], keep);
+    } else {
+        keep = sqa_affine(c->g, -1, sqa_unary(c->g, SQA_UNARY_SOFTPLUS, sqa_unary(c->g, SQA_UNARY_NEG, z)), 0);
+        keep = sqa_dense(c->g, sqa_broadcast(c->g, keep, SQA_DIMS(B, L, H, k->dim[3])));
+        o = sqa_decayed_attention(c->g, q, k, both[0], NULL, keep, c->lengths,
+                                  (struct sqa_decay_spec){.causal = true, .chunk = s->chunk});
+    }
+    den = sqa_binary(c->g, SQA_BINARY_MAX, sqa_slice(c->g, o, 3, d, 1), sqa_fill(c->g, s->least, 0, NULL));
+    return sqa_div(c->g, sqa_slice(c->g, o, 3, 0, d), den);
+}
+
+/* With c->position the step form. */
 static struct sqa_tensor *build(const void *self, struct sqa_context *c, struct sqa_tensor *x)
 {
     const struct self *s = self;
-    const struct sqa_heads h = sqa_project_heads(c, x);
-    struct sqa_tensor *w = projection(s, c), *q = features(s, c, h.q, w), *k = features(s, c, h.k, w);
+    const struct sqa_heads h = in_features(s, c, x);
 
-    return sqa_merge_heads(c, sqa_kernel_attention(c->g, q, k, h.v, c->lengths, NULL, spec_of(s, c)));
+    if (s->gate)
+        return sqa_merge_heads(c, gated(s, c, h, x));
+    if (c->position)
+        return sqa_merge_heads(c, sqa_kernel_attention_step(c, h, NULL, spec_of(s, c)));
+    return sqa_merge_heads(c, sqa_kernel_attention(c->g, h.q, h.k, h.v, c->lengths, NULL, spec_of(self, c)));
 }
 
 static double flops(const void *self, const struct sqa_context *c)
@@ -229,9 +298,17 @@ static double flops(const void *self, const struct sqa_context *c)
     const struct sqa_kernel_attention_shape shape = {c->batch, c->length, H, m, m, d, false};
     const double rows = (double)(c->batch * c->length), Q = (double)(H * d);
 
-    return sqa_heads_flops(c) + (double)s->features * Q + 2 * Q +
-           rows * (14 * Q + 4 * Q * (double)s->features + (is_gaussian(s) ? 2 * (double)(H * m) : 0)) +
-           sqa_kernel_attention_flops(shape, spec_of(s, c));
+    const double before = sqa_heads_flops(c) + (double)s->features * Q + 2 * Q +
+                          rows * (14 * Q + 4 * Q * (double)s->features + (is_gaussian(s) ? 2 * (double)(H * m) : 0));
+
+    if (s->gate) {
+        const struct sqa_decayed_shape fades = {c->batch, c->length, H, m, d + 1, true};
+        const double h = (double)H, scaled = (is_gaussian(s) ? 4 : 6) * (double)(H * m);
+
+        return before + rows * (2 * h * (double)c->frame.dim + scaled + 2 * Q + 8 * h) +
+               sqa_decayed_attention_flops(fades, true);
+    }
+    return before + sqa_kernel_attention_flops(shape, spec_of(s, c));
 }
 
 /* Identities */
@@ -250,10 +327,10 @@ static double dot(const double *a, const double *b, int64_t n)
 }
 
 struct drawn {
-    double w[H * FEATURES * W], sigma[H * W];
+    double w[H * FEATURES * W], sigma[H * W], wg[D * H], bg[H];
 };
 
-/* q = k = v = x, outputs unchanged; other sigmas; W is read into user, if there is room. */
+/* q = k = v = x, outputs unchanged; other sigmas; W and the gate's weights are read into user, if there is room. */
 static void open_projections(struct sqa_store *s, void *user)
 {
     static const char *const names[] = {"mixer.wq.w", "mixer.wk.w", "mixer.wv.w", "mixer.wo.w"};
@@ -268,10 +345,25 @@ static void open_projections(struct sqa_store *s, void *user)
         to->sigma[i] = 0.5 + 0.1 * i;
     sqa_probe_set(s, "mixer.sigma", to->sigma);
     sqa_entry_get(s, e, to->w);
+    if (sqa_store_find(s, "mixer.bg") == NULL)
+        return;
+    sqa_entry_get(s, sqa_store_find(s, "mixer.wg.w"), to->wg);
+    sqa_entry_get(s, sqa_store_find(s, "mixer.bg"), to->bg);
 }
 
-/* One sequence by the L x L matrix of weights */
-static void quadratic(const double *x, const struct drawn *p, bool gaussian, int valid, bool causal, double *y)
+/* g of a position and head */
+static double gate(const struct drawn *p, const double *x, int h)
+{
+    double z = p->bg[h];
+
+    for (int i = 0; i < D; i++)
+        z += x[i] * p->wg[i * H + h];
+    return 1 / (1 + exp(-z));
+}
+
+/* One sequence by the L x L matrix of weights; gated: each times what the gates have left of it */
+static void quadratic(const double *x, const struct drawn *p, bool gaussian, int valid, bool causal, bool gated,
+                      double *y)
 {
     double phi[L][2 * FEATURES];
 
@@ -290,11 +382,13 @@ static void quadratic(const double *x, const struct drawn *p, bool gaussian, int
         }
         for (int t = 0; t < L; t++) {
             const int keys = causal && t + 1 < valid ? t + 1 : valid;
-            double sum = 0, o[W] = {0};
+            double sum = 0, o[W] = {0}, left = 1;
 
-            for (int s = 0; s < keys; s++) {
-                const double weight = dot(phi[t], phi[s], 2 * FEATURES);
+            for (int s = keys - 1; s >= 0; s--) {
+                const double g = gated ? gate(p, x + s * D, h) : 0;
+                const double weight = dot(phi[t], phi[s], 2 * FEATURES) * left * (1 - g);
 
+                left *= gated ? g : 1;
                 sum += weight;
                 for (int e = 0; e < W; e++)
                     o[e] += weight * x[s * D + h * W + e];
@@ -307,16 +401,20 @@ static void quadratic(const double *x, const struct drawn *p, bool gaussian, int
 
 static enum sqa_status equals_quadratic(struct sqa_err *err)
 {
-    static const char *const items[] = {"rfa:features=6,chunk=5", "rfa:features=6,kernel=arccos,chunk=5",
-                                        "rfa:features=6,chunk=1", "rfa:features=6,kernel=arccos,chunk=12"};
+    static const char *const items[] = {"rfa:features=6,chunk=5",
+                                        "rfa:features=6,kernel=arccos,chunk=5",
+                                        "rfa:features=6,chunk=1",
+                                        "rfa:features=6,kernel=arccos,chunk=12",
+                                        "rfa:features=6,gate=1,chunk=5,gate_bias=1",
+                                        "rfa:features=6,kernel=arccos,gate=1,gate_bias=-1"};
     double x[B * L * D], y[B * L * D], expect[L * D];
     enum sqa_status status = SQA_OK;
     struct drawn drawn;
 
     sqa_probe_normal(1, x, B * L * D);
-    for (int mode = 0; mode < 8 && status == SQA_OK; mode++) {
-        const bool causal = mode & 4;
-        const char *item = items[mode % 4];
+    for (int mode = 0; mode < 10 && status == SQA_OK; mode++) {
+        const bool causal = mode >= 4, gated = mode >= 8;
+        const char *item = items[mode < 4 ? mode : mode - 4];
         const struct sqa_probe p = {.item = item,
                                     .batch = B,
                                     .length = L,
@@ -330,7 +428,7 @@ static enum sqa_status equals_quadratic(struct sqa_err *err)
 
         status = sqa_probe_run(&p, x, y, err);
         for (int b = 0; b < B && status == SQA_OK; b++) {
-            quadratic(x + b * L * D, &drawn, mode % 2 == 0, ragged[b], causal, expect);
+            quadratic(x + b * L * D, &drawn, mode % 2 == 0, ragged[b], causal, gated, expect);
             status = sqa_probe_expect(item, sqa_probe_difference(y + b * L * D, expect, (size_t)(ragged[b] * D)),
                                       1e-9, err);
         }
@@ -412,8 +510,29 @@ static enum sqa_status error_falls(struct sqa_err *err)
                             fabs(0.5 * log(error[2] / error[0]) / log(64.0) + 0.5), 0.15, err);
 }
 
+/* Nothing kept of the sums: each position reads itself. */
+static enum sqa_status shut_gate(struct sqa_err *err)
+{
+    double x[L * D], y[L * D];
+    const struct sqa_probe p = {.item = "rfa:gate=1,gate_bias=-20",
+                                .batch = 1,
+                                .length = L,
+                                .dim = D,
+                                .heads = H,
+                                .causal = true,
+                                .real = SQA_F64,
+                                .edit = open_projections};
+    enum sqa_status status;
+
+    sqa_probe_normal(5, x, L * D);
+    status = sqa_probe_run(&p, x, y, err);
+    return status == SQA_OK ? sqa_probe_expect("gates of 0: y = v", sqa_probe_difference(y, x, L * D), 1e-6, err)
+                            : status;
+}
+
 static const struct sqa_identity identities[] = {
-    {"equals its quadratic form, both kernels, causal and padded, any chunk", equals_quadratic},
+    {"equals its quadratic form, both kernels, causal, padded and gated, any chunk", equals_quadratic},
+    {"gates of 0: y = v", shut_gate},
     {"the kernel estimate is unbiased", unbiased},
     {"the error against softmax attention of directions falls as features^-1/2", error_falls},
     {.name = NULL},
@@ -431,7 +550,9 @@ const struct sqa_variant sqa_variant_rfa = {
     .traits = SQA_TRAIT_CAUSAL | SQA_TRAIT_PADDING | SQA_TRAIT_EQUIVARIANT | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV,
     .params = params,
     .self_size = sizeof(struct self),
+    .check = check,
     .build = build,
+    .step = build,
     .flops = flops,
     .identities = identities,
 };

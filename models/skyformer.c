@@ -424,6 +424,7 @@ const struct sqa_variant sqa_variant_skyformer = {
         "training step; evaluation has those of its seed. The inverse stays f32 with --dtype bf16.",
     .traits = SQA_TRAIT_PADDING | SQA_TRAIT_LINEAR_MEMORY | SQA_TRAIT_QKV | SQA_TRAIT_LRA_BATCH,
     .params = params,
+    .small = "landmarks=8",
     .self_size = sizeof(struct self),
     .check = check,
     .build = build,

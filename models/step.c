@@ -460,6 +460,27 @@ struct sqa_tensor *sqa_mean_step(struct sqa_context *c, const char *name, struct
     return sqa_ready(c->g, "mean_step", 3, in) ? sqa_apply(c->g, &op_mean, NULL, 0, 3, in) : NULL;
 }
 
+struct sqa_tensor *sqa_position_numbers(struct sqa_context *c)
+{
+    const int64_t L = c->position ? c->batch : c->length;
+    struct sqa_tensor *one = sqa_fill(c->g, 1, SQA_DIMS(L, 1, 1));
+
+    if (!c->position)
+        return sqa_cumsum(c->g, one, 0);
+    one = sqa_diagonal_step(c, "time", sqa_fill(c->g, 1, SQA_DIMS(1)), one, false);
+    return sqa_reshape(c->g, one, SQA_DIMS(L, 1, 1, 1));
+}
+
+struct sqa_tensor *sqa_running_sum(struct sqa_context *c, const char *name, struct sqa_tensor *x)
+{
+    if (!c->position || !x)
+        return sqa_cumsum(c->g, x, 1);
+    struct sqa_tensor *rows = sqa_reshape(c->g, sqa_dense(c->g, x), SQA_DIMS(c->batch, 1, x->dim[2] * x->dim[3]));
+
+    return sqa_reshape(c->g, sqa_diagonal_step(c, name, sqa_fill(c->g, 1, SQA_DIMS(1)), rows, false),
+                       SQA_DIMS(c->batch, 1, x->dim[2], x->dim[3]));
+}
+
 struct sqa_tensor *sqa_position_rows(struct sqa_context *c, struct sqa_tensor *table)
 {
     return c->position ? sqa_embedding(c->g, table, c->position) : sqa_slice(c->g, table, 0, 0, c->length);

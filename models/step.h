@@ -37,6 +37,12 @@ struct sqa_tensor *sqa_cache_step(struct sqa_context *c, struct sqa_tensor *q, s
 /* The mean of x (B, 1, D) over the positions so far; their sum is state `name`. */
 struct sqa_tensor *sqa_mean_step(struct sqa_context *c, const char *name, struct sqa_tensor *x);
 
+/* Of each position its number, from 1 on: (L, 1, 1); where positions go one at a time (B, 1, 1, 1), state "time". */
+struct sqa_tensor *sqa_position_numbers(struct sqa_context *c);
+
+/* x (B, L, H, d) summed over the positions up to each, itself included; one at a time their sum is state `name`. */
+struct sqa_tensor *sqa_running_sum(struct sqa_context *c, const char *name, struct sqa_tensor *x);
+
 /* Rows of a table (N, D), of positions 0 .. c->length - 1: (L, D), a view; where positions go one at a time the row
  * of t, (1, D). */
 struct sqa_tensor *sqa_position_rows(struct sqa_context *c, struct sqa_tensor *table);

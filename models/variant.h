@@ -205,7 +205,7 @@ struct sqa_variant {
      * positions the blocks see (mixers are checked for it). */
     const char *slots[SQA_SLOTS];
     int64_t (*tokens)(const void *self, const struct sqa_signature *task);
-    const char *small; /* slot model: parameters for checks on a dozen rows: "patch=4,stride=2"; NULL: none */
+    const char *small; /* slots model, mixer: parameters for checks on a dozen rows: "patch=4,stride=2"; NULL: none */
     /* True: with these parameters the model's answers depend on how many positions of padding a row has; NULL: never,
      * but for mixers and models without SQA_TRAIT_PADDING. */
     bool (*padded)(const void *self);

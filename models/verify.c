@@ -48,7 +48,9 @@ static void judge(struct verify *v, const char *check, enum sqa_status status, c
 
 static struct sqa_probe probe_of(struct verify *v, int64_t batch, int64_t length)
 {
-    snprintf(v->item, sizeof v->item, "%.80s%s", v->variant->id, v->lra ? ":form=lra" : "");
+    const char *own = v->variant->slot == SQA_SLOT_MIXER ? v->variant->small : NULL;
+    snprintf(v->item, sizeof v->item, "%.80s%s%.80s%s%s", v->variant->id, own || v->lra ? ":" : "", own ? own : "",
+             own && v->lra ? "," : "", v->lra ? "form=lra" : "");
     return (struct sqa_probe){.item = v->item,
                               .batch = batch,
                               .length = length,
@@ -421,7 +423,8 @@ static void check_frame(struct verify *v)
 {
     char model[256];
     if (v->variant->slot == SQA_SLOT_MIXER)
-        snprintf(model, sizeof model, "%s:%s", v->variant->id, small_frame);
+        snprintf(model, sizeof model, "%s:%s%s%s", v->variant->id, small_frame, v->variant->small ? "," : "",
+                 v->variant->small ? v->variant->small : "");
     else
         snprintf(model, sizeof model, "transformer:%s+%s=%s", small_frame, sqa_slot_name(v->variant->slot),
                  v->variant->id);

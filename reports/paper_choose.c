@@ -64,8 +64,7 @@ int sqa_paper_value(const struct sqa_paper *paper)
                                                : SQA_VALUE_test_accuracy;
 }
 
-/* Whether the entry may stand in the column. */
-static bool usable(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column)
+bool sqa_paper_fits(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column)
 {
     const char *mode = sqa_paper_field(f->pool, e, "padding");
     if (isnan(e->value[sqa_paper_value(f->paper)].mean) ||
@@ -78,7 +77,7 @@ static bool usable(const struct sqa_paper_fill *f, const struct sqa_pool_entry *
 bool sqa_paper_usable(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e)
 {
     for (size_t c = 0; c < f->paper->n_columns; c++)
-        if (usable(f, e, c))
+        if (sqa_paper_fits(f, e, c))
             return true;
     return false;
 }
@@ -99,7 +98,8 @@ const struct sqa_pool_entry *sqa_paper_choose(const struct sqa_paper_fill *f, co
     *others = 0;
     for (size_t i = 0; i < f->pool->n_entries; i++) {
         const struct sqa_pool_entry *e = &f->pool->entries[i];
-        if (strcmp(e->model, model) != 0 || sqa_paper_is_external(f->pool, e) != external || !usable(f, e, column))
+        if (strcmp(e->model, model) != 0 || sqa_paper_is_external(f->pool, e) != external ||
+            !sqa_paper_fits(f, e, column))
             continue;
         *others += best != NULL;
         if (!best || rank(f, e, column) >= rank(f, best, column))

@@ -329,21 +329,25 @@ static void fill_gap(struct sqa_paper_fill *f)
     sqa_paper_add_lines(f, p, printed_gap, measured_gap);
 }
 
-/* The mode of the rows. */
+/* The modes of the columns. */
 static enum sqa_status check_padding(struct sqa_paper_fill *f, struct sqa_err *err)
 {
-    f->out->padding = "";
-    for (size_t i = 0; i < f->pool->n_entries; i++) {
-        const struct sqa_pool_entry *e = &f->pool->entries[i];
-        const char *mode = sqa_paper_field(f->pool, e, "padding");
-        if (!*mode || e->class == SQA_CLASS_FLOOR || !sqa_paper_usable(f, e) || strcmp(mode, f->out->padding) == 0)
+    for (size_t c = 0; c < SQA_PAPER_COLUMNS; c++)
+        f->out->padding[c] = "";
+    if (f->paper->kind == SQA_PAPER_FORECAST) /* windows have one length */
+        return SQA_OK;
+    for (size_t k = 0; k < f->pool->n_entries * f->paper->n_columns; k++) {
+        const struct sqa_pool_entry *e = &f->pool->entries[k / f->paper->n_columns];
+        const size_t c = k % f->paper->n_columns;
+        const char *mode = sqa_paper_field(f->pool, e, "padding"), *had = f->out->padding[c];
+        if (!*mode || e->class == SQA_CLASS_FLOOR || !sqa_paper_fits(f, e, c) || strcmp(mode, had) == 0)
             continue;
-        if (*f->out->padding)
-            return sqa_fail(
-                err, SQA_INPUT,
-                "table %s: rows ran %s and %s, and one table uses one mode; give --padding %s or --padding %s",
-                f->paper->name, f->out->padding, mode, f->out->padding, mode);
-        f->out->padding = mode;
+        if (*had)
+            return sqa_fail(err, SQA_INPUT,
+                            "table %s: rows of %s ran %s and %s, and one column uses one mode; give --padding %s or "
+                            "--padding %s",
+                            f->paper->name, f->paper->columns[c].label, had, mode, had, mode);
+        f->out->padding[c] = mode;
     }
     return SQA_OK;
 }
@@ -365,9 +369,8 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
     *out = (struct sqa_paper_filled){.paper = paper, .pool = pool, .published = published};
     struct sqa_paper_fill f = {paper, published, pool, options, out, &out->arena, 0, false};
     enum sqa_status status = check_published(&f, err);
-    if (status == SQA_OK && paper->kind != SQA_PAPER_FORECAST)
+    if (status == SQA_OK)
         status = check_padding(&f, err);
-    out->padding = out->padding ? out->padding : "";
     out->panels = sqa_arena_alloc(&out->arena, (2 * SQA_PAPER_BASELINES + 2) * sizeof *out->panels);
     out->notes = sqa_arena_alloc(&out->arena, NOTES_MAX * sizeof *out->notes);
     f.failed = !out->panels || !out->notes;

@@ -208,6 +208,40 @@ static void write_forecast_legend(struct sqa_text *out, const struct sqa_paper_f
         sqa_text_add(out, "- °: second-hand: the authors of that table copied the figure from another paper.\n");
 }
 
+static const char *mode_text(const char *mode)
+{
+    static const char *const modes[][2] = {{"full", "padded to the task's length"},
+                                           {"longest", "padded to the longest of their batch"},
+                                           {"sorted", "padded to the longest of their micro-batch"}};
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+        if (strcmp(mode, modes[i][0]) == 0)
+            return modes[i][1];
+    return mode;
+}
+
+/* One line for all columns, or one for each column that says its mode. */
+static void add_padding(struct sqa_text *out, const struct sqa_paper_filled *t)
+{
+    const char *mode = NULL;
+    bool one = true;
+    for (size_t c = 0; c < t->paper->n_columns; c++)
+        if (*t->padding[c]) {
+            one = one && (!mode || strcmp(mode, t->padding[c]) == 0);
+            mode = t->padding[c];
+        }
+    for (size_t c = 0; mode && c < (one ? 1 : t->paper->n_columns); c++) {
+        if (!one && !*t->padding[c])
+            continue;
+        sqa_text_add(out, "- Rows of all models ran ");
+        sqa_markdown_text(out, mode_text(one ? mode : t->padding[c]));
+        if (!one) {
+            sqa_text_add(out, " in ");
+            sqa_markdown_text(out, t->paper->columns[c].label);
+        }
+        sqa_text_add(out, ".\n");
+    }
+}
+
 static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t, const struct hows *hows)
 {
     const bool speed = t->paper->kind == SQA_PAPER_SPEED, fair = t->paper->kind == SQA_PAPER_FAIR;
@@ -258,16 +292,7 @@ static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t,
         sqa_markdown_text(out, t->notes[i]);
         sqa_text_add(out, "\n");
     }
-    if (*t->padding) {
-        const bool full = strcmp(t->padding, "full") == 0, longest = strcmp(t->padding, "longest") == 0,
-                   sorted = strcmp(t->padding, "sorted") == 0;
-        sqa_text_add(out, "- Rows of all models ran ");
-        sqa_markdown_text(out, full      ? "padded to the task's length"
-                               : longest ? "padded to the longest of their batch"
-                               : sorted  ? "padded to the longest of their micro-batch"
-                                         : t->padding);
-        sqa_text_add(out, ".\n");
-    }
+    add_padding(out, t);
     for (size_t i = 0; i < t->paper->n_published; i++) {
         const struct sqa_published_row *row =
             sqa_published_find(t->published, t->paper->published[i], NULL, NULL, NULL);
@@ -286,6 +311,15 @@ static void figure(struct sqa_grid *grid, double v, char *(*format)(char[32], do
 {
     char buf[32];
     sqa_grid_cell(grid, isnan(v) ? "" : format(buf, v));
+}
+
+static void real_share(struct sqa_grid *grid, const struct sqa_paper_filled *t, const struct sqa_pool_entry *e)
+{
+    const double share = sqa_pool_number(t->pool, e->cells, SQA_PHASE_ANY, SQA_CELLS_real_share);
+    if (isnan(share))
+        sqa_grid_cell(grid, "");
+    else
+        sqa_grid_printf(grid, "%.0f %%", 100 * share);
 }
 
 static void budget_row(struct sqa_grid *grid, const struct sqa_paper_filled *t, const struct sqa_paper_line *l,
@@ -310,7 +344,7 @@ static void budget_row(struct sqa_grid *grid, const struct sqa_paper_filled *t, 
     figure(grid, sqa_pool_number(t->pool, e->cells, SQA_PHASE_ANY, SQA_CELLS_state_floats), sqa_format_count);
     figure(grid, e->value[SQA_VALUE_train_mem_planned_bytes].mean, sqa_format_bytes);
     sqa_grid_cell(grid, sqa_paper_field(t->pool, e, "padding"));
-    sqa_grid_cell(grid, sqa_paper_field(t->pool, e, "real_share"));
+    real_share(grid, t, e);
 }
 
 /* The value of "name=value" in "a=1;name=value;...". */
@@ -347,7 +381,7 @@ static void fair_row(struct sqa_grid *grid, const struct sqa_paper_filled *t, co
     figure(grid, e->value[SQA_VALUE_train_mem_planned_bytes].mean, sqa_format_bytes);
     recipe_value(grid, sqa_paper_field(t->pool, e, "recipe"), "rate");
     sqa_grid_cell(grid, sqa_paper_field(t->pool, e, "trials"));
-    sqa_grid_cell(grid, sqa_paper_field(t->pool, e, "real_share"));
+    real_share(grid, t, e);
 }
 
 /* What one step of each trained model costs, and what was chosen for it. */

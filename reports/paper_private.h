@@ -19,7 +19,8 @@ bool sqa_paper_is_external(const struct sqa_pool *pool, const struct sqa_pool_en
 bool sqa_paper_matches(void *pattern, const char *text);
 /* The value without which an entry is of no use to a table. */
 int sqa_paper_value(const struct sqa_paper *paper);
-/* Whether the entry may stand in some column. */
+/* Whether the entry may stand in the column; in any. */
+bool sqa_paper_fits(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column);
 bool sqa_paper_usable(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e);
 /* The entry of that model that stands in the column, NULL when there is none; *others counts those that could. */
 const struct sqa_pool_entry *sqa_paper_choose(const struct sqa_paper_fill *f, const char *model, bool external,

@@ -231,7 +231,7 @@ static void test_cells(void **state)
     near(cell(&f, 0, SQA_LINE_CONTROL, "no_mixer", "ListOps")->x.mean, 30, 1e-9);
     near(cell(&f, 0, SQA_LINE_MEASURED, "mine", "ListOps")->x.mean, 35, 1e-9);
     near(cell(&f, 0, SQA_LINE_EXTERNAL, "transformer", "ListOps")->x.mean, 39, 1e-9);
-    assert_string_equal(f.filled.padding, "padded");
+    assert_string_equal(f.filled.padding[0], "padded");
     clear(&f);
     fill_well(&f, "lra-1", "run", &(struct sqa_paper_options){"lite", NULL});
     assert_true(isnan(cell(&f, 0, SQA_LINE_MEASURED, "transformer", "ListOps")->x.mean));
@@ -276,7 +276,7 @@ static void test_missing_columns(void **state)
     struct sqa_text t = {0};
     make_run("old", small, sizeof small / sizeof small[0], OLD_COLUMNS, NULL);
     fill_well(&f, "lite", "old", &any);
-    assert_string_equal(f.filled.padding, "");
+    assert_string_equal(f.filled.padding[0], "");
     near(cell(&f, 0, SQA_LINE_MEASURED, "performer", "ListOps")->x.mean, 40, 1e-9);
     sqa_paper_markdown(&t, &f.filled, NULL);
     has(t.text, "published, nystrom_t3");
@@ -294,7 +294,7 @@ static void test_padding(void **state)
     two[1].padding = "packed";
     make_run("mixed", two, 2, N_COLUMNS, NULL);
     assert_int_equal(fill(&f, "lra-1", (const char *const[]){"mixed"}, 1, &any, &err), SQA_INPUT);
-    has(err.text, "ran padded and packed, and one table uses one mode; give --padding padded");
+    has(err.text, "rows of ListOps ran padded and packed, and one column uses one mode; give --padding padded");
     clear(&f);
     fill_well(&f, "lra-1", "mixed", &(struct sqa_paper_options){NULL, "packed"});
     assert_true(isnan(cell(&f, 0, SQA_LINE_MEASURED, "transformer", "ListOps")->x.mean));
