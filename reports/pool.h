@@ -173,6 +173,10 @@ enum sqa_status sqa_latency_ratio(const struct sqa_pool_entry *e, const struct s
 enum sqa_status sqa_accuracy_difference(const struct sqa_pool *pool, const struct sqa_pool_entry *a,
                                         const struct sqa_pool_entry *b, struct sqa_estimate *out,
                                         struct sqa_err *err) SQA_MUST_CHECK;
+/* The same of another value that is tested: SQA_VALUE_test_mse, or _test_loss (by seeds alone). */
+enum sqa_status sqa_value_difference(const struct sqa_pool *pool, const struct sqa_pool_entry *a,
+                                     const struct sqa_pool_entry *b, int value, struct sqa_estimate *out,
+                                     struct sqa_err *err) SQA_MUST_CHECK;
 /* Name of a value ("test_accuracy"). */
 const char *sqa_value_name(int value);
 

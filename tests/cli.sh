@@ -49,6 +49,10 @@ fails 2 'no recipe of that name; choose one of .*smoke' run --model local --task
 fails 2 "no parameter 'foo'" run --model local --task $small --train foo=1
 fails 2 'no model selected' run
 fails 2 'no task selected' run --model transformer
+fails 2 'no model selected' run --task mackey_glass --task listops
+works '^10 cells' run --task mackey_glass --dry-run
+works '^9 cells' run --task csv:file=never.csv,lookback=8 --dry-run
+works '1 left out: their models do not take the task' run --task csv:file=never.csv,lookback=8 --dry-run
 fails 2 'no model selected' bench
 fails 2 "'5..3' is no length" bench --model local --lengths 5..3
 fails 2 "'1K..' is no length" bench --model local --lengths 1K..
@@ -267,6 +271,13 @@ is 'the last season again' test "$(tail -n +2 season.csv | cut -d, -f 2 | tr '\n
 cut -d, -f 2 months.csv | tail -n +2 >plain.txt
 works 'plain.csv: 2 rows;' forecast --csv plain.txt --horizon 2 --train steps=20 -o plain.csv
 is 'rows without times' test "$(cut -d, -f 1 plain.csv | tr '\n' ' ')" = 'row 61 62 '
+timed=csv:file=months.csv,date=Month,lookback=6,horizon=2
+seqarena export itransformer:dim=8,heads=2,ffn=8,layers=1 --task $timed --init-only -o timed.safetensors
+seqarena data export $timed -o timed
+works '' predict --weights timed.safetensors --input timed/test_x.npy --marks timed/test_marks.npy -o y.npy
+fails 2 'reads the times of rows; give their features with --marks' predict --weights timed.safetensors --input timed/test_x.npy -o y.npy
+fails 3 'test_x.npy: not an array \([0-9]+, 8, [0-9]\)' predict --weights timed.safetensors --input timed/test_x.npy \
+    --marks timed/test_x.npy -o y.npy
 fails 2 '--horizon is missing' forecast --csv months.csv -o x.csv
 fails 3 'no column named date' forecast --csv months.csv --horizon 4 -o x.csv
 fails 3 'too few for lookback 1 and horizon 400' forecast --csv plain.txt --horizon 400 -o x.csv
@@ -533,6 +544,9 @@ is 'its row says nomem' grep -q ',nomem,' big/cells.csv
 
 works '^lra-figure +bubbles' list tables
 works '^columns' describe lra-1
+works '^ltsf-linear +forecast' list tables
+works '^\| ETTh1 96 +\| published, ltsf_t2_multivariate +\|.* \*\*0.374\*\* ' table ltsf-linear papers
+works '^  seqarena run --model informer --task etth1:lookback=48,horizon=24,drop_last_batch=32 --scale informer --seeds 5 ' table informer-m papers --plan
 works '^drawn from  tables lra-1 and lra-2 at 4K' describe lra-figure
 seqarena run --model local --task listops:min=4,max=20,train=60,valid=20,test=20 --scale lite --train steps=4 --rounds 0 -q -o papers
 works '^\| `local` +\| measured +\|.*\(1 x 20, b\)' table lra-1 papers
@@ -546,11 +560,14 @@ works '^  seqarena bench --model transformer .*--task random:vocab=257,classes=2
 works '<svg ' table lra-figure --format svg
 works '' table lra-3 papers -o t.md
 is 'a table in a file' grep -q '^## Accuracy on Image' t.md
+is 'jobs of results/forecast.sh are plans' sh -c 'SEQARENA=$1 RUNS=$PWD/jobs "$2/results/forecast.sh" | grep -c "  0 of" | grep -qx 15' - "$program" "$top"
 mkdir -p other/tables other/published
 printf '[table]\ntitle = x\nkind = frob\n' >other/tables/broken.ini
+printf '[table]\ntitle = x\nsource = y\nkind = forecast\nscale = ltsf\n[column A]\ntask = a\n[row R]\ntask = far\n' >other/tables/far.ini
 printf 'schema,table_id\n1,2\n' >other/published/lra.csv
 cp "$top"/results/tables/lra-1.ini other/tables
 SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 3: kind = frob; give accuracy' table broken papers
+SEQARENA_RESULTS=$PWD/other fails 3 'row R: no column has task.far; add it or correct the name' table far papers
 SEQARENA_RESULTS=$PWD/other fails 3 'lra.csv: line 1: no column "source"' table lra-1 papers
 SEQARENA_RESULTS=$PWD/nowhere works 'lra-1' list tables
 
