@@ -395,6 +395,26 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
     return status;
 }
 
+/* What `run` takes on forecasts when no model is named; the naive floors come with every task. */
+static const char *const forecasters[] = {"linear",       "nlinear", "dlinear", "patchtst",
+                                          "itransformer", "tsmixer", "tide",    "lstm"};
+
+/* Adds them when every task is a forecast. */
+static enum sqa_status add_forecasters(struct sqa_run_plan *p, const struct names *tasks, struct names *models,
+                                       struct sqa_err *err)
+{
+    for (int i = 0; i < tasks->n; i++) {
+        const struct sqa_task *task;
+        const char *brief, *full;
+        const enum sqa_status status = sqa_task_canonical(tasks->text[i], &p->arena, &task, &brief, &full, err);
+        if (status != SQA_OK || task->kind != SQA_FORECAST)
+            return status;
+    }
+    for (size_t i = 0; tasks->n && i < sizeof forecasters / sizeof forecasters[0]; i++)
+        add_name(models, forecasters[i], 1);
+    return SQA_OK;
+}
+
 /* Without lengths: the task's own, or 1024 random tokens. */
 static enum sqa_status cells_of_lengths(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
                                         const struct names *models, const struct names *tasks, const int64_t *lengths,
@@ -458,6 +478,8 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
                              &nlengths, err);
     if (status == SQA_OK)
         status = parse_sizes("--batches", "batch", "1,2,4, or 1..64", 65536, &s->batches, batches, &nbatches, err);
+    if (status == SQA_OK && models->n == 0 && !bench)
+        status = add_forecasters(p, tasks, models, err);
     if (status != SQA_OK)
         return status;
     if (models->n == 0)

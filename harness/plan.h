@@ -58,7 +58,7 @@ struct sqa_selection { /* options shared by run and bench */
         step_alone; /* step forms are measured (causal=1 is filled in), and nothing else (batch 1 is the default) */
 };
 
-/* Fills p->cells. USAGE when nothing is selected or a pattern, model, task or scale is unknown. */
+/* Fills p->cells. `run` on forecasts alone takes a set of its own when no model is named. USAGE when nothing is selected or a pattern, model, task or scale is unknown. */
 enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
                                struct sqa_err *err) SQA_MUST_CHECK;
 /* For plans made otherwise (score): the key of a cell whose texts are filled in (NULL: no memory); adds a cell unless

@@ -268,13 +268,17 @@ static enum sqa_status run_bench(void *options, const struct sqa_texts *operands
 
 const struct sqa_verb sqa_verb_run = {
     .name = "run",
-    .usage = "--model SPEC... --task SPEC... [options]",
+    .usage = "[--model SPEC...] --task SPEC... [options]",
     .help = "train, test and measure models on tasks",
     .more =
         "Floors of each task and the control mixers are added, so that no table stands without them. The run\n"
         "directory is printed; give it to `seqarena report`. A killed run goes on where it was: the same command\n"
         "with -o DIR.\n\n"
+        "On forecasts alone --model may be left out: linear, nlinear, dlinear, patchtst, itransformer, tsmixer, "
+        "tide\n"
+        "and lstm run, beside the last value and the last season repeated.\n\n"
         "examples:\n"
+        "  seqarena run --task csv:file=my.csv,horizon=24 --scale lite\n"
         "  seqarena run --models '^(transformer|local)$' --task listops:min=16,max=64 --scale smoke\n"
         "  seqarena run --model dlinear --task etth1:lookback=336 --scale etth-published --seeds 3\n",
     .options = run_options,

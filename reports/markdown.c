@@ -331,7 +331,9 @@ enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, 
 {
     sqa_markdown_summary(out, pool);
     sqa_markdown_quality(out, pool);
-    enum sqa_status status = sqa_markdown_cost(out, pool, err);
+    enum sqa_status status = sqa_markdown_ranking(out, pool, err);
+    if (status == SQA_OK)
+        status = sqa_markdown_cost(out, pool, err);
     if (status == SQA_OK)
         status = sqa_markdown_scaling(out, pool, err);
     if (status != SQA_OK)

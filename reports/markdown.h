@@ -7,6 +7,9 @@
 
 void sqa_markdown_summary(struct sqa_text *out, const struct sqa_pool *pool);
 void sqa_markdown_quality(struct sqa_text *out, const struct sqa_pool *pool);
+/* Forecasts in the order of their errors, where a task has three or more. */
+enum sqa_status sqa_markdown_ranking(struct sqa_text *out, const struct sqa_pool *pool,
+                                     struct sqa_err *err) SQA_MUST_CHECK;
 enum sqa_status sqa_markdown_cost(struct sqa_text *out, const struct sqa_pool *pool,
                                   struct sqa_err *err) SQA_MUST_CHECK;
 /* Exponents of time and memory in the length, where three or more lengths were measured. */

@@ -18,18 +18,18 @@ struct table { /* a row of cells.csv a row, those that have `needs` */
     const char *align; /* three columns before these */
 };
 
-static const struct table instructions = {
-    "Instructions",
-    "Of one step, counted by valgrind; the note of the rows says with which kernels. They tell whether the work changed, "
-    "not how fast it is.",
-    SQA_CELLS_instructions,
-    {{"length", SQA_CELLS_length, NULL},
-     {"batch", SQA_CELLS_batch, NULL},
-     {"instructions", SQA_CELLS_instructions, NULL},
-     {"loads", SQA_CELLS_data_reads, NULL},
-     {"stores", SQA_CELLS_data_writes, NULL}},
-    5,
-    "lllrrrrr"};
+static const struct table instructions = {"Instructions",
+                                          "Of one step, counted by valgrind; the note of the rows says with which "
+                                          "kernels. They tell whether the work changed, "
+                                          "not how fast it is.",
+                                          SQA_CELLS_instructions,
+                                          {{"length", SQA_CELLS_length, NULL},
+                                           {"batch", SQA_CELLS_batch, NULL},
+                                           {"instructions", SQA_CELLS_instructions, NULL},
+                                           {"loads", SQA_CELLS_data_reads, NULL},
+                                           {"stores", SQA_CELLS_data_writes, NULL}},
+                                          5,
+                                          "lllrrrrr"};
 
 static const struct table latency = {
     "Latency",
