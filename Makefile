@@ -25,6 +25,7 @@ libpng-dev               pictures: released Pathfinder sets, contact sheets
 libssl-dev               SHA-256 of data files
 zlib1g-dev               images that are packed with gzip (MNIST)
 libzip-dev               arrays in .npz files (PEMS)
+libbenchmark-tools       compare.py, which must read our Google Benchmark JSON (tests)
 libcmocka-dev            unit tests
 valgrind                 counts of instructions (bench --count); the build works without it
 endef

@@ -440,7 +440,7 @@ static enum sqa_status warm_up(struct meter *m, const struct sqa_run_plan *p, st
     enum sqa_status status = run_pass(m, NULL, err);
     if (status == SQA_OK && passes(m) * (double)(sqa_clock_wall() - start) < LONG_STEP_NS) {
         status = take_sample(m, &s, err);
-        if (status == SQA_OK && s.ns < 1e6 && !m->cold)
+        if (status == SQA_OK && s.ns < 1e6 && !m->cold && !p->single_steps)
             m->steps = (int64_t)ceil(1e6 / fmax(s.ns, 100));
         m->settled = 0;
     }
@@ -568,6 +568,7 @@ static enum sqa_status put_times(json_t *o, const struct meter *m, struct sqa_er
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_p99, quantile(x, m->n, 0.99));
         sqa_cell_set_number(o, SQA_CELLS_latency_ns_mean, sum / m->n);
         sqa_cell_set_number(o, SQA_CELLS_latency_samples, m->n);
+        sqa_cell_set_number(o, SQA_CELLS_sample_steps, (double)m->steps);
         sqa_cell_set_number(o, SQA_CELLS_throughput_tokens_per_s,
                             (double)(m->t->recipe.batch * sqa_rows_an_example(m->t->task.kind)) *
                                 (m->by_steps ? 1 : (double)m->t->length) / (median * 1e-9));

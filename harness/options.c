@@ -68,15 +68,16 @@ static enum sqa_status store(const struct sqa_verb *v, const struct sqa_option *
     return SQA_OK;
 }
 
-static enum sqa_status operand(const struct sqa_verb *v, const char *text, struct sqa_texts *operands,
+static enum sqa_status operand(const struct sqa_verb *v, const char *text, int passed, struct sqa_texts *operands,
                                struct sqa_err *err)
 {
     const int room = (int)(sizeof operands->at / sizeof operands->at[0]);
-    const int most = v->operands_max < 0 ? room : v->operands_max;
+    const int most = v->operands_max < 0 || passed ? room : v->operands_max;
     if (operands->n >= most)
         return sqa_fail(err, SQA_USAGE, "%s: '%.100s' is one argument too many; usage: seqarena %s %s", v->name, text,
                         v->name, v->usage);
     operands->at[operands->n++] = text;
+    operands->own += !passed;
     return SQA_OK;
 }
 
@@ -89,7 +90,7 @@ enum sqa_status sqa_options_parse(const struct sqa_verb *v, int argc, char **arg
     for (int i = 0; i < argc && status == SQA_OK; i++) {
         const char *a = argv[i];
         if (ended || a[0] != '-' || a[1] == '\0') {
-            status = operand(v, a, operands, err);
+            status = operand(v, a, ended && v->pass, operands, err);
             continue;
         }
         if (strcmp(a, "--") == 0) {
@@ -118,7 +119,7 @@ enum sqa_status sqa_options_parse(const struct sqa_verb *v, int argc, char **arg
         }
         status = store(v, o, value, options, err);
     }
-    if (status == SQA_OK && operands->n < v->operands_min)
+    if (status == SQA_OK && operands->own < v->operands_min)
         return sqa_fail(err, SQA_USAGE, "%s: something is missing; usage: seqarena %s %s", v->name, v->name,
                         v->usage);
     return status;
@@ -171,7 +172,8 @@ void sqa_completion(struct sqa_text *out)
                       "      --bind) words=\"compact spread none\" ;;\n"
                       "      --counters) words=\"software flops cache branch tlb stalls energy hardware\" ;;\n"
                       "      --scale) words=$(seqarena list recipes --names 2>/dev/null) ;;\n"
-                      "      -o|--output|--data|--weights|--input) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+                      "      -o|--output|--plot|--data|--weights|--input)\n"
+                      "        COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
                       "      *) case ${COMP_WORDS[1]} in\n");
     for (int i = 0; sqa_verbs[i]; i++) {
         if (sqa_verbs[i]->hidden)

@@ -19,6 +19,7 @@ enum sqa_option_type {
 struct sqa_texts {
     int n;
     const char *at[256];
+    int own; /* of operands: those before "--" */
 };
 
 struct sqa_option {
@@ -42,6 +43,7 @@ struct sqa_verb {
     void (*defaults)(void *options); /* before parsing; NULL: all zero */
     enum sqa_status (*run)(void *options, const struct sqa_texts *operands, struct sqa_err *err);
     int hidden;
+    int pass; /* what follows "--" is passed on: operands_max does not count it */
 };
 extern const struct sqa_verb *const sqa_verbs[]; /* ends with NULL */
 

@@ -165,6 +165,8 @@ const char *sqa_cell_key(struct sqa_arena *arena, const struct sqa_cell *c)
                     (long long)c->seed, (long long)c->length, c->scale, c->train_accuracy);
     if (strcmp(c->dtype, f32) != 0)
         sqa_text_printf(&t, "|%s", c->dtype);
+    if (c->how && *c->how)
+        sqa_text_printf(&t, "|%s", c->how);
     if (sqa_cell_is_trial(c))
         sqa_text_add(&t, "|trial");
     if (sqa_cell_is_searched(c))
@@ -371,6 +373,9 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
                          .infer = 1,
                          .step = s->step,
                          .train_accuracy = !bench,
+                         .how = sqa_plan_counts(p)                          ? "count"
+                                : p->cache && strcmp(p->cache, "cold") == 0 ? "cold"
+                                                                            : "",
                          .seed = s->seed};
     struct sqa_signature sizes;
     enum sqa_status status = sqa_task_canonical(task_text, &p->arena, &task, &c.task, &c.task_full, err);
@@ -388,6 +393,26 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
         status = cells_of_pair(p, s, bench, by_pattern ? &sizes : NULL, c, overrides, err);
     }
     return status;
+}
+
+/* What `run` takes on forecasts when no model is named; the naive floors come with every task. */
+static const char *const forecasters[] = {"linear",       "nlinear", "dlinear", "patchtst",
+                                          "itransformer", "tsmixer", "tide",    "lstm"};
+
+/* Adds them when every task is a forecast. */
+static enum sqa_status add_forecasters(struct sqa_run_plan *p, const struct names *tasks, struct names *models,
+                                       struct sqa_err *err)
+{
+    for (int i = 0; i < tasks->n; i++) {
+        const struct sqa_task *task;
+        const char *brief, *full;
+        const enum sqa_status status = sqa_task_canonical(tasks->text[i], &p->arena, &task, &brief, &full, err);
+        if (status != SQA_OK || task->kind != SQA_FORECAST)
+            return status;
+    }
+    for (size_t i = 0; tasks->n && i < sizeof forecasters / sizeof forecasters[0]; i++)
+        add_name(models, forecasters[i], 1);
+    return SQA_OK;
 }
 
 /* Without lengths: the task's own, or 1024 random tokens. */
@@ -426,10 +451,6 @@ enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct 
         hash = sqa_hash(p->recompute, strlen(p->recompute), hash);
     if (p->bind && *p->bind)
         hash = sqa_hash(p->bind, strlen(p->bind), hash ^ 1);
-    if (p->cache && strcmp(p->cache, "cold") == 0)
-        hash = sqa_hash("cold", 4, hash);
-    if (sqa_plan_counts(p))
-        hash = sqa_hash("count", 5, hash);
     p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
     return p->hash ? SQA_OK : no_memory(err);
 }
@@ -459,6 +480,8 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
                              &nlengths, err);
     if (status == SQA_OK)
         status = parse_sizes("--batches", "batch", "1,2,4, or 1..64", 65536, &s->batches, batches, &nbatches, err);
+    if (status == SQA_OK && models->n == 0 && !bench)
+        status = add_forecasters(p, tasks, models, err);
     if (status != SQA_OK)
         return status;
     if (models->n == 0)
@@ -527,6 +550,7 @@ static const struct member plan_members[] = {
     {"recompute", 'o', offsetof(struct sqa_run_plan, recompute)},
     {"bind", 'o', offsetof(struct sqa_run_plan, bind)},
     {"count", 'o', offsetof(struct sqa_run_plan, count)},
+    {"single_steps", 'z', offsetof(struct sqa_run_plan, single_steps)},
     {"cache", 'o', offsetof(struct sqa_run_plan, cache)},
     {"order_seed", 'y', offsetof(struct sqa_run_plan, order_seed)},
 };

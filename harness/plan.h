@@ -21,8 +21,9 @@ struct sqa_cell {
     const char *dtype;             /* compute type: f32, bf16 or bf16-emulated; floors have f32 */
     int64_t seed, threads, length; /* length 0: the task's */
     int floor;
-    int train, infer, step;     /* phases to be measured; train: also trained when steps > 0 */
-    int train_accuracy;         /* run: train and test; bench: only time */
+    int train, infer, step; /* phases to be measured; train: also trained when steps > 0 */
+    int train_accuracy;     /* run: train and test; bench: only time */
+    const char *how;        /* "cold" or "count", which make another cell of it; else "" or NULL; only in the key */
     const char *trial, *trials; /* see search.h: "rate=0.001" of a trial; its trials' keys; else "" or NULL */
 };
 
@@ -36,6 +37,7 @@ struct sqa_run_plan {
     double checkpoint;     /* seconds between checkpoints */
     int64_t jobs;          /* cells trained at the same time */
     int examples, profile, keep_weights;
+    int single_steps; /* a sample is one step, however short */
     const char *counters, *data_dir;
     const char *bind;      /* where threads run (measure/place.h); "" or NULL: anywhere */
     int64_t order_seed;    /* of the order in which rounds time the cells; drawn anew for every command */
@@ -57,7 +59,7 @@ struct sqa_selection { /* options shared by run and bench */
         step_alone; /* step forms are measured (causal=1 is filled in), and nothing else (batch 1 is the default) */
 };
 
-/* Fills p->cells. USAGE when nothing is selected or a pattern, model, task or scale is unknown. */
+/* Fills p->cells. `run` on forecasts alone takes a set of its own when no model is named. USAGE when nothing is selected or a pattern, model, task or scale is unknown. */
 enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
                                struct sqa_err *err) SQA_MUST_CHECK;
 /* For plans made otherwise (score): the key of a cell whose texts are filled in (NULL: no memory); adds a cell unless

@@ -79,10 +79,18 @@ enum sqa_status sqa_table_published(struct sqa_published *out, struct sqa_err *e
 {
     char path[4096];
     *out = (struct sqa_published){0};
-    if (!sqa_share_find(folder, variable, "published/lra.csv", path))
+    static const char *const files[] = {"published/lra.csv", "published/forecast.csv"};
+    enum sqa_status status = SQA_OK;
+    size_t read = 0;
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && status == SQA_OK; i++)
+        if (sqa_share_find(folder, variable, files[i], path)) {
+            status = sqa_published_read(path, out, err);
+            read++;
+        }
+    if (!read)
         return sqa_fail(err, SQA_INPUT,
                         "table: no published numbers; set SEQARENA_RESULTS to the folder that has published/lra.csv");
-    return sqa_published_read(path, out, err);
+    return status;
 }
 
 static void walk(const char *path, int depth, struct sqa_arena *arena, struct sqa_texts *out)

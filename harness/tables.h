@@ -12,7 +12,7 @@ size_t sqa_table_names(struct sqa_arena *arena, const char *names[SQA_TABLE_NAME
 bool sqa_table_exists(const char *name);
 /* Reads results/tables/NAME.ini ($SEQARENA_RESULTS, beside the program, ./results). USAGE with the nearest name. */
 enum sqa_status sqa_table_load(const char *name, struct sqa_paper *out, struct sqa_err *err) SQA_MUST_CHECK;
-/* Reads results/published/lra.csv. */
+/* Reads results/published/lra.csv and forecast.csv. */
 enum sqa_status sqa_table_published(struct sqa_published *out, struct sqa_err *err) SQA_MUST_CHECK;
 /* Directories below results/recorded that hold a run, sorted; INPUT when there are none. */
 enum sqa_status sqa_table_recorded(struct sqa_arena *arena, struct sqa_texts *out,

@@ -1,4 +1,5 @@
 /* tables_plan.c - table NAME --plan: missing cells, commands, costs (see tables.h) */
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,7 @@ static const char *why_not(const struct sqa_paper_want *w, struct sqa_arena *are
     struct sqa_model *m;
     const char *brief, *full;
     struct sqa_err err;
-    if (sqa_task_canonical(w->column->task, arena, &task, &brief, &full, &err) != SQA_OK)
+    if (sqa_task_canonical(w->task, arena, &task, &brief, &full, &err) != SQA_OK)
         return "task";
     if (sqa_model_parse(w->model, &m, &err) != SQA_OK)
         return "model";
@@ -39,13 +40,13 @@ static void duration(struct sqa_text *out, double s)
 
 /* Examples that a recipe trains on, with so many seeds and its trials: NaN when it counts in epochs, or is not there.
  */
-static double examples_of(const struct sqa_paper_want *w, const char *scale, double seeds, size_t *trials)
+static double examples_of(const struct sqa_paper_want *w, double seeds, size_t *trials)
 {
     char value[64];
     struct sqa_arena arena = {0};
     struct sqa_recipe r;
     const char *frame;
-    const enum sqa_status status = sqa_recipe_resolve(scale, w->model, w->column->task, "", &arena, &r, &frame, NULL);
+    const enum sqa_status status = sqa_recipe_resolve(w->scale, w->model, w->task, "", &arena, &r, &frame, NULL);
     double n = (double)NAN;
     *trials = 0;
     while (status == SQA_OK && r.search && sqa_recipe_value(&r, *trials, value))
@@ -61,17 +62,43 @@ struct costs {
     size_t n, unknown, cannot;
 };
 
-static void write_column(const struct sqa_paper *paper, const struct sqa_paper_plan *plan, size_t column,
-                         const char *scale, struct sqa_text *out, struct costs *costs)
+/* The folder of a command: letters, digits, points and dashes. */
+static void write_folder(struct sqa_text *out, const struct sqa_paper *paper, const struct sqa_paper_want *w)
 {
-    const struct sqa_paper_column *c = &paper->columns[column];
+    const struct sqa_paper_column *c = w->column;
+    struct sqa_text name = {0};
+    sqa_text_add(&name, c->label);
+    const char *variant = "";
+    for (size_t i = 0; i < c->n_variants; i++)
+        if (w->task == c->variant_tasks[i])
+            variant = c->variants[i];
+    sqa_text_printf(&name, "%s%s", *variant ? "-" : "", variant);
+    if (paper->kind == SQA_PAPER_FORECAST && strcmp(w->scale, paper->scale) != 0 && strcmp(w->scale, variant) != 0)
+        sqa_text_printf(&name, "-%s", w->scale);
+    sqa_text_printf(out, "results/runs/%s-", paper->name);
+    for (const char *s = sqa_text_get(&name); *s; s++)
+        sqa_text_printf(out, "%c", isalnum((unsigned char)*s) || strchr("._-", *s) ? *s : '-');
+    sqa_text_add(out, "\n");
+    out->failed = out->failed || name.failed;
+    sqa_text_clear(&name);
+}
+
+static bool go_together(const struct sqa_paper_want *a, const struct sqa_paper_want *b)
+{
+    return a->column == b->column && strcmp(a->task, b->task) == 0 && strcmp(a->scale, b->scale) == 0;
+}
+
+/* What runs by one command: the wants that go together with the first. */
+static void write_command(const struct sqa_paper *paper, const struct sqa_paper_plan *plan,
+                          const struct sqa_paper_want *first, struct sqa_text *out, struct costs *costs)
+{
     const bool bench = paper->kind == SQA_PAPER_SPEED;
     struct sqa_arena arena = {0};
     struct sqa_text models = {0}, lines = {0}, cannot = {0};
     const char *reason = "";
     for (size_t i = 0; i < plan->n; i++) {
         const struct sqa_paper_want *w = &plan->at[i];
-        if (w->column != c)
+        if (!go_together(w, first))
             continue;
         const char *why = why_not(w, &arena);
         if (*why) {
@@ -81,7 +108,7 @@ static void write_column(const struct sqa_paper *paper, const struct sqa_paper_p
             continue;
         }
         size_t trials;
-        const double examples = examples_of(w, scale, (double)paper->seeds, &trials),
+        const double examples = examples_of(w, (double)paper->seeds, &trials),
                      s = bench ? (double)NAN : w->seconds_per_example * examples;
         costs->n++;
         costs->unknown += isnan(s) ? 1 : 0;
@@ -93,14 +120,15 @@ static void write_column(const struct sqa_paper *paper, const struct sqa_paper_p
             sqa_text_printf(&lines, ", %zu trials first", trials);
         sqa_text_add(&lines, "\n");
     }
-    if (models.length || cannot.length)
-        sqa_text_printf(out, "\n%s: %s\n", c->label, c->task);
+    sqa_text_printf(out, "\n%s: %s\n", first->column->label, first->task);
     if (models.length && bench)
-        sqa_text_printf(out, "  seqarena bench%s --task %s --scale %s --phase train -o results/runs/%s-%s\n",
-                        sqa_text_get(&models), c->task, scale, paper->name, c->label);
+        sqa_text_printf(out, "  seqarena bench%s --task %s --scale %s --phase train -o ", sqa_text_get(&models),
+                        first->task, first->scale);
     else if (models.length)
-        sqa_text_printf(out, "  seqarena run%s --task %s --scale %s --seeds %lld -o results/runs/%s-%s\n",
-                        sqa_text_get(&models), c->task, scale, (long long)paper->seeds, paper->name, c->label);
+        sqa_text_printf(out, "  seqarena run%s --task %s --scale %s --seeds %lld -o ", sqa_text_get(&models),
+                        first->task, first->scale, (long long)paper->seeds);
+    if (models.length)
+        write_folder(out, paper, first);
     sqa_text_add(out, sqa_text_get(&lines));
     if (cannot.length && strcmp(reason, "task") == 0)
         sqa_text_add(out, "  the task is not in this build\n");
@@ -113,21 +141,30 @@ static void write_column(const struct sqa_paper *paper, const struct sqa_paper_p
     sqa_arena_clear(&arena);
 }
 
+static bool is_first(const struct sqa_paper_plan *plan, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (go_together(&plan->at[k], &plan->at[i]))
+            return false;
+    return true;
+}
+
 enum sqa_status sqa_table_plan(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale,
                                struct sqa_text *out, struct sqa_err *err)
 {
     struct sqa_paper_plan plan;
     struct costs costs = {0};
     char path[4096];
-    scale = scale ? scale : paper->scale;
     enum sqa_status status = sqa_paper_missing(paper, pool, scale, &plan, err);
     if (status != SQA_OK)
         return status;
+    scale = scale ? scale : paper->scale;
     sqa_text_printf(out, "%s at scale %s: %zu of %zu cells are missing\n", paper->name, scale, plan.n, plan.n_cells);
     if (sqa_recipe_path(scale, path, NULL) != SQA_OK)
         sqa_text_printf(out, "There is no recipe %s in this build; --scale names another one.\n", scale);
-    for (size_t c = 0; c < paper->n_columns; c++)
-        write_column(paper, &plan, c, scale, out, &costs);
+    for (size_t i = 0; i < plan.n; i++)
+        if (is_first(&plan, i))
+            write_command(paper, &plan, &plan.at[i], out, &costs);
     if (plan.n) {
         sqa_text_printf(out, "\n%zu cells can run here", costs.n);
         if (costs.n > costs.unknown) {

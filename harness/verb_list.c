@@ -380,7 +380,10 @@ static void describe_table(const struct sqa_paper *p, struct sqa_text *t)
     for (size_t i = 0; i < p->n_columns; i++) {
         char left[96];
         snprintf(left, sizeof left, "  %s", p->columns[i].label);
-        sqa_columns_add(&c, (const char *const[]){left, p->columns[i].task,
+        sqa_columns_add(&c, (const char *const[]){left,
+                                                  p->columns[i].task   ? p->columns[i].task
+                                                  : p->columns[i].mean ? "a mean of those above"
+                                                                       : "published only",
                                                   isnan(p->columns[i].unsolved) ? "" : "may stay unsolved"});
     }
     sqa_columns_print(&c, t);

@@ -13,7 +13,7 @@ struct report_options {
     const char *format, *output;
 };
 static const struct sqa_option report_table[] = {
-    {"format", 'f', SQA_OPTION_TEXT, "md|csv|json", "what to write (default md)",
+    {"format", 'f', SQA_OPTION_TEXT, "FORMAT", "what to write (default md; the others are below)",
      offsetof(struct report_options, format), 0, 0},
     {"output", 'o', SQA_OPTION_TEXT, "FILE", "write to FILE instead of standard output",
      offsetof(struct report_options, output), 0, 0},
@@ -34,14 +34,20 @@ static enum sqa_status run_report(void *options, const struct sqa_texts *operand
 
 const struct sqa_verb sqa_verb_report = {
     .name = "report",
-    .usage = "RUN... [--format md|csv|json] [-o FILE]",
+    .usage = "RUN... [--format FORMAT] [-o FILE]",
     .help = "tables of one or more run directories",
     .options = report_table,
     .options_size = sizeof(struct report_options),
     .operands_min = 1,
     .operands_max = -1,
     .run = run_report,
-    .more = "example: seqarena report results/runs/latest -o report.md\n",
+    .more = "Formats: md; csv and json, the summarised values; and what other trackers read:\n"
+            "  google-benchmark  JSON of Google Benchmark, an entry a timing sample\n"
+            "  benchstat         text of Go benchmarks, a line a timing sample or seed\n"
+            "  github-smaller    JSON of github-action-benchmark, customSmallerIsBetter\n"
+            "  github-bigger     the same, customBiggerIsBetter\n"
+            "  otava             CSV of Apache Otava, a row a run: columns are what every run has\n"
+            "example: seqarena report results/runs/latest -o report.md\n",
 };
 
 /* verify */

@@ -19,7 +19,7 @@ struct options {
     const char *output, *data, *phase, *counters, *recompute, *cache, *bind;
     double budget, memory, checkpoint;
     int64_t rounds, jobs;
-    int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights, count, no_wait;
+    int dry_run, mixed, retry, quiet, no_examples, profile, keep_weights, count, no_wait, latency;
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -97,6 +97,8 @@ static const struct sqa_option bench_options[] = {
     {"lengths", 0, SQA_OPTION_LIST, "1K,2K,...", "lengths to measure at; 1K..64K doubles (default 1K)", AT(s.lengths),
      0, 0},
     {"batches", 0, SQA_OPTION_LIST, "1,2,4,...", "batches to measure with; 1..64 doubles", AT(s.batches), 0, 0},
+    {"latency", 0, SQA_OPTION_FLAG, NULL, "a sample is one step, however short: tails of steps, not of means of 1 ms",
+     AT(latency), 0, 0},
     {"cache", 0, SQA_OPTION_TEXT, "cold|warm", "cold: empty the caches before every sample (default warm)", AT(cache),
      0, 0},
     {"phase", 0, SQA_OPTION_TEXT, "infer,train,step", "what to measure (default infer,train); step: one token",
@@ -217,6 +219,7 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
         .bind = o->bind && strcmp(o->bind, "none") != 0 ? o->bind : "",
         .data_dir = o->data,
         .cache = o->cache ? o->cache : "",
+        .single_steps = o->latency,
         .order_seed = (sqa_clock_wall() ^ (int64_t)getpid() << 20) & INT64_MAX,
     };
     const struct sqa_drive_options drive = {.dir = o->output,
@@ -278,13 +281,17 @@ static enum sqa_status run_bench(void *options, const struct sqa_texts *operands
 
 const struct sqa_verb sqa_verb_run = {
     .name = "run",
-    .usage = "--model SPEC... --task SPEC... [options]",
+    .usage = "[--model SPEC...] --task SPEC... [options]",
     .help = "train, test and measure models on tasks",
     .more =
         "Floors of each task and the control mixers are added, so that no table stands without them. The run\n"
         "directory is printed; give it to `seqarena report`. A killed run goes on where it was: the same command\n"
         "with -o DIR.\n\n"
+        "On forecasts alone --model may be left out: linear, nlinear, dlinear, patchtst, itransformer, tsmixer, "
+        "tide\n"
+        "and lstm run, beside the last value and the last season repeated.\n\n"
         "examples:\n"
+        "  seqarena run --task csv:file=my.csv,horizon=24 --scale lite\n"
         "  seqarena run --models '^(transformer|local)$' --task listops:min=16,max=64 --scale smoke\n"
         "  seqarena run --model dlinear --task etth1:lookback=336 --scale etth-published --seeds 3\n",
     .options = run_options,
@@ -298,27 +305,21 @@ const struct sqa_verb sqa_verb_bench = {
     .help = "time models without training them",
     .more =
         "Without a task: random tokens, vocabulary 32, 10 classes, lite sizes, no dropout. Children of all cells\n"
-        "live together and get turns, in an order drawn for each round (a random Latin square; of two ABBA or BAAB); "
-        "every\n"
-        "sample is kept in samples.csv.\n\n"
-        "--bind compact keeps threads together, spread gives each a core of its own, 0,2 puts thread 0 on processor "
-        "0 "
-        "and\n"
-        "thread 1 on 2; rows say where threads ran. --counters takes groups and PAPI names; events that do not fit\n"
-        "together are counted in passes. See docs/measurement.md and seqarena list counters.\n\n"
+        "live together and get turns, in an order drawn for each round (a random Latin square; of two ABBA or\n"
+        "BAAB); every sample is kept in samples.csv.\n\n"
+        "--bind compact keeps threads together, spread gives each a core of its own, 0,2 puts thread 0 on\n"
+        "processor 0 and thread 1 on 2; rows say where threads ran. --counters takes groups and PAPI names; events\n"
+        "that do not fit together are counted in passes. See docs/measurement.md, seqarena list counters.\n\n"
         "--phase step times one token by the recurrent form of the model (a key-value cache of transformer), at\n"
         "the last of --lengths positions, with a state of random numbers in place of the tokens before it; models "
         "are\n"
         "built with causal=1, and with --phase step alone the batch is 1 unless --batch says otherwise.\n\n"
-        "Columns: median, p90 and p99 of the samples, throughput, and with --phase step first_ns_median, the token "
-        "at\n"
-        "position 0. The time to the first token of a prompt is infer at its length. Throughput against batch: "
-        "--batches.\n\n"
-        "--count times nothing: it counts the instructions, loads and stores of one step under valgrind, the same "
-        "from\n"
-        "run to run, with batch 2 at lengths 64 and 128 unless told otherwise, one thread, kernels without FMA. "
-        "They\n"
-        "tell whether the work of a build changed, not how fast it is.\n\n"
+        "Rows have the median, p90 and p99 of the samples (of single steps with --latency) and the throughput;\n"
+        "--phase step also the token at position 0, in first_ns_median. The time to the first token of a prompt\n"
+        "is --phase infer at its length.\n\n"
+        "--count times nothing: it counts the instructions, loads and stores of one step under valgrind, the\n"
+        "same from run to run, with batch 2 at lengths 64 and 128 unless told otherwise, one thread, kernels\n"
+        "without FMA. They tell whether the work of a build changed, not how fast it is.\n\n"
         "example:\n  seqarena bench --models 'transformer|local' --lengths 1K,2K,4K --batch 4\n",
     .options = bench_options,
     .options_size = sizeof(struct options),

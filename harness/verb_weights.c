@@ -115,7 +115,7 @@ const struct sqa_verb sqa_verb_export = {
 /* predict */
 
 struct predict_options {
-    const char *weights, *input, *output;
+    const char *weights, *input, *marks, *output;
     int64_t batch, threads;
 };
 static const struct sqa_option predict_table[] = {
@@ -124,6 +124,9 @@ static const struct sqa_option predict_table[] = {
     {"input", 0, SQA_OPTION_TEXT, "FILE",
      ".npy: tokens (n, L), of pairs (n, 2, L), 0 is padding; or reals (n, L, C), to classify with NaN as padding",
      offsetof(struct predict_options, input), 0, 0},
+    {"marks", 0, SQA_OPTION_TEXT, "FILE",
+     ".npy: features of the times of the rows (n, L + H, marks), of models that read them; data export writes them",
+     offsetof(struct predict_options, marks), 0, 0},
     {"output", 'o', SQA_OPTION_TEXT, "FILE",
      ".npy to write: logits (n, classes), of tags (n, L, classes), or forecasts (n, H, C)",
      offsetof(struct predict_options, output), 0, 0},
@@ -217,20 +220,55 @@ static enum sqa_status check_input(const struct predictor *p, const struct sqa_n
     return SQA_OK;
 }
 
-static enum sqa_status predict_rows(struct predictor *p, const struct sqa_npy *x, int64_t first, int64_t n, double *y,
-                                    int64_t width, struct sqa_err *err)
+static enum sqa_status check_marks(const struct predictor *p, const struct sqa_npy *x, const struct sqa_npy *marks,
+                                   const char *path, struct sqa_err *err)
+{
+    const int64_t rows = p->task.length + p->task.horizon;
+    if (p->task.kind != SQA_FORECAST || p->task.marks < 1)
+        return sqa_fail(err, SQA_USAGE, "predict: --marks %s: the model's task has no times; leave it out", path);
+    if (marks->rank != 3 || marks->dim[0] != x->dim[0] || marks->dim[1] != rows || marks->dim[2] != p->task.marks)
+        return sqa_fail(err, SQA_INPUT,
+                        "%s: not an array (%lld, %lld, %lld): a row of features for each row of the "
+                        "look-back and of the horizon; data export writes it",
+                        path, (long long)x->dim[0], (long long)rows, (long long)p->task.marks);
+    for (size_t i = 0; i < marks->count; i++)
+        if (!isfinite(marks->data[i]))
+            return sqa_fail(err, SQA_INPUT, "%s: %g in row %zu; the model takes finite numbers", path, marks->data[i],
+                            i / (size_t)(rows * p->task.marks));
+    return SQA_OK;
+}
+
+/* The times of rows first .. first + n - 1, where the model reads them. */
+static enum sqa_status feed_marks(const struct predictor *p, struct sqa_plan *plan, const struct sqa_npy *marks,
+                                  int64_t first, int64_t n, struct sqa_err *err)
+{
+    const int64_t row = (p->task.length + p->task.horizon) * p->task.marks;
+    float *to = sqa_plan_input(plan, "marks", NULL);
+    if (sqa_plan_input(plan, "calendar", NULL))
+        return sqa_fail(err, SQA_UNSUPPORTED,
+                        "predict: the model reads dates as integers, which no array holds; see seqarena forecast");
+    if (to && !marks->data)
+        return sqa_fail(
+            err, SQA_USAGE,
+            "predict: the model reads the times of rows; give their features with --marks FILE.npy, which "
+            "data export writes");
+    for (int64_t i = 0; to && i < n * row; i++)
+        to[i] = (float)marks->data[first * row + i];
+    return SQA_OK;
+}
+
+static enum sqa_status predict_rows(struct predictor *p, const struct sqa_npy *x, const struct sqa_npy *marks,
+                                    int64_t first, int64_t n, double *y, int64_t width, struct sqa_err *err)
 {
     const int64_t each = sqa_rows_an_example(p->task.kind), length = x->dim[each],
                   row = length * (p->task.vocab ? 1 : p->task.channels);
     struct sqa_plan *plan;
     const struct sqa_tensor *tensor = NULL;
     enum sqa_status status = sqa_plans_get(&p->plans, (struct sqa_plan_key){SQA_MODE_INFER, n, length}, &plan, err);
+    if (status == SQA_OK)
+        status = feed_marks(p, plan, marks, first, n, err);
     if (status != SQA_OK)
         return status;
-    if (sqa_plan_input(plan, "marks", NULL) || sqa_plan_input(plan, "calendar", NULL))
-        return sqa_fail(err, SQA_UNSUPPORTED,
-                        "predict: the model reads the times of rows, which an array does not hold; see seqarena "
-                        "forecast");
     int32_t *tokens = sqa_plan_input(plan, "tokens", NULL), *lengths = sqa_plan_input(plan, "lengths", NULL);
     float *reals = sqa_plan_input(plan, "x", NULL);
     for (int64_t i = 0; i < n * each; i++) {
@@ -257,7 +295,7 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
 {
     const struct predict_options *o = options;
     struct predictor p = {0};
-    struct sqa_npy x = {0};
+    struct sqa_npy x = {0}, marks = {0};
     double *y = NULL;
     (void)operands;
     if (!o->weights || !o->input || !o->output)
@@ -271,6 +309,10 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
         status = sqa_npy_read(o->input, &x, err);
     if (status == SQA_OK)
         status = check_input(&p, &x, o->input, err);
+    if (status == SQA_OK && o->marks)
+        status = sqa_npy_read(o->marks, &marks, err);
+    if (status == SQA_OK && o->marks)
+        status = check_marks(&p, &x, &marks, o->marks, err);
     if (status == SQA_OK) {
         const enum sqa_task_kind kind = p.task.kind;
         const int64_t n = x.dim[0],
@@ -283,12 +325,13 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
         if (!y)
             status = sqa_fail(err, SQA_NOMEM, "predict: no memory; free some memory and run again");
         for (int64_t i = 0; i < n && status == SQA_OK; i += o->batch)
-            status = predict_rows(&p, &x, i, n - i < o->batch ? n - i : o->batch, y, width, err);
+            status = predict_rows(&p, &x, &marks, i, n - i < o->batch ? n - i : o->batch, y, width, err);
         if (status == SQA_OK)
             status = sqa_npy_write(o->output, "f4", kind == SQA_CLASSIFY || kind == SQA_PAIR ? 2 : 3, dim, y, err);
     }
     sqa_free(y);
     sqa_npy_clear(&x);
+    sqa_npy_clear(&marks);
     sqa_plans_clear(&p.plans);
     sqa_store_clear(&p.store);
     sqa_model_free(p.model);
@@ -297,7 +340,7 @@ static enum sqa_status run_predict(void *options, const struct sqa_texts *operan
 
 const struct sqa_verb sqa_verb_predict = {
     .name = "predict",
-    .usage = "--weights F.safetensors --input X.npy -o Y.npy",
+    .usage = "--weights F.safetensors --input X.npy [--marks M.npy] -o Y.npy",
     .help = "a forward pass from weights",
     .options = predict_table,
     .options_size = sizeof(struct predict_options),

@@ -10,16 +10,20 @@
 #include "harness/version.h"
 #include "kernels/kernels.h"
 
+/* clang-format off */
 const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_list,
     &sqa_verb_describe,
     &sqa_verb_run,
     &sqa_verb_bench,
+    &sqa_verb_compare,
+    &sqa_verb_gate,
     &sqa_verb_explain,
     &sqa_verb_kernels,
     &sqa_verb_verify,
     &sqa_verb_report,
     &sqa_verb_table,
+    &sqa_verb_history,
     &sqa_verb_export,
     &sqa_verb_predict,
     &sqa_verb_data,
@@ -31,6 +35,7 @@ const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_cell,
     NULL,
 };
+/* clang-format on */
 
 int sqa_argc;
 char **sqa_argv;

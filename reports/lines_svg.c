@@ -39,15 +39,10 @@ static void fit(struct frame *f, const struct sqa_line_panel *p)
     f->high += room;
 }
 
-/* Steps of 1, 2 or 5 times a power of ten, at most five of them. */
 static void value_axis(struct sqa_text *out, const struct frame *f)
 {
-    static const double digits[] = {1, 2, 5, 10};
-    const double range = f->high - f->low, power = pow(10, floor(log10(range / 4)));
-    double step = power;
+    const double step = sqa_svg_step(f->high - f->low, 5);
     char buf[32];
-    for (int i = 0; i < 4 && range / step > 5; i++)
-        step = power * digits[i];
     for (double k = ceil(f->low / step); k * step <= f->high; k++) {
         sqa_svg_line(out, LEFT, at_y(f, k * step), WIDTH - RIGHT, at_y(f, k * step), "grid");
         snprintf(buf, sizeof buf, "%.6g", fabs(k) > 0 ? k * step : 0);

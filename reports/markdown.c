@@ -331,11 +331,14 @@ enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, 
 {
     sqa_markdown_summary(out, pool);
     sqa_markdown_quality(out, pool);
-    enum sqa_status status = sqa_markdown_cost(out, pool, err);
+    enum sqa_status status = sqa_markdown_ranking(out, pool, err);
+    if (status == SQA_OK)
+        status = sqa_markdown_cost(out, pool, err);
     if (status == SQA_OK)
         status = sqa_markdown_scaling(out, pool, err);
     if (status != SQA_OK)
         return status;
+    sqa_markdown_timings(out, pool);
     sqa_markdown_counters(out, pool);
     sqa_markdown_runs(out, pool);
     sqa_text_add(out, method);

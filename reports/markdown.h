@@ -7,11 +7,16 @@
 
 void sqa_markdown_summary(struct sqa_text *out, const struct sqa_pool *pool);
 void sqa_markdown_quality(struct sqa_text *out, const struct sqa_pool *pool);
+/* Forecasts in the order of their errors, where a task has three or more. */
+enum sqa_status sqa_markdown_ranking(struct sqa_text *out, const struct sqa_pool *pool,
+                                     struct sqa_err *err) SQA_MUST_CHECK;
 enum sqa_status sqa_markdown_cost(struct sqa_text *out, const struct sqa_pool *pool,
                                   struct sqa_err *err) SQA_MUST_CHECK;
 /* Exponents of time and memory in the length, where three or more lengths were measured. */
 enum sqa_status sqa_markdown_scaling(struct sqa_text *out, const struct sqa_pool *pool,
                                      struct sqa_err *err) SQA_MUST_CHECK;
+/* Percentiles where steps, several batches or cold caches were timed; instructions where they were counted. */
+void sqa_markdown_timings(struct sqa_text *out, const struct sqa_pool *pool);
 /* What counters say of each row, where there are any. */
 void sqa_markdown_counters(struct sqa_text *out, const struct sqa_pool *pool);
 void sqa_markdown_runs(struct sqa_text *out, const struct sqa_pool *pool);

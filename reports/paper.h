@@ -11,6 +11,7 @@
  *                          bubbles: a figure of two tables
  *                          audit: a model as its paper defines it, as the published code ran it, and the difference
  *                          fair: models x tasks at equal steps, flops and time, with ranks; published is not needed
+ *                          forecast: data sets and horizons x models: MSE, MAE, average rank
  *     published            table_id of results/published/ to stand beside; again for more (4 at most)
  *     scale                recipe file that --plan runs
  *     published_scale      the one that is the published setting (else `scale`): a cell of another one says so
@@ -21,14 +22,20 @@
  *                          fair: more or fewer, else the model stands in a block of its own
  *     score, speed, at     bubbles: two other tables and a column of the second
  *     note                 a sentence below the table; again for more
- *     [column LABEL]
- *     task                 short form of the task that --plan runs and that needs no remark in a cell
- *     accept               PCRE2 search in the short forms of tasks whose rows may stand in this column
+ *     [column LABEL]         (of a forecast: a line of the printed table, such as "ETTh1 96")
+ *     task                 short form of the task that --plan runs and that needs no remark in a cell;
+ *                          forecast: may be absent, the line is a published one only
+ *     task.NAME            forecast: the task of rows that say `task = NAME` (another look-back); again for more
+ *     mean                 forecast, instead of task: PCRE2 search in the labels of the columns before; a measured
+ *                          cell is the mean of theirs when all are there
+ *     accept               PCRE2 search in the short forms of tasks whose rows may stand in this column; a forecast
+ *                          has none: rows must have the task but for drop_last_batch
  *     lengths              "1000 1024": smallest and greatest length of those rows
  *     published            name in the published table (else LABEL)
  *     unsolved             accuracy: left out of the first average; in the second an unsolved cell counts as this
  *     [row LABEL]
  *     model                short form; absent: a published row only
+ *     scale, task          forecast: the recipe of this row (else the table's), and NAME of the tasks it runs
  *     code                 audit: short form of the model as the code ran it; absent: it ran the paper's
  *     published.ID         name in that published table (else LABEL); nothing after the =: none
  *
@@ -52,12 +59,14 @@ enum sqa_paper_kind {
     SQA_PAPER_BUBBLES,
     SQA_PAPER_AUDIT,
     SQA_PAPER_FAIR,
+    SQA_PAPER_FORECAST,
     SQA_PAPER_KINDS
 };
 enum {
     SQA_PAPER_PUBLISHED = 4,
     SQA_PAPER_BASELINES = 2,
-    SQA_PAPER_COLUMNS = 12,
+    SQA_PAPER_COLUMNS = 80,
+    SQA_PAPER_TASKS = 4,   /* task.NAME of a column */
     SQA_PAPER_AUDITED = 3, /* columns of an audit */
     SQA_PAPER_ROWS = 256,
     SQA_PAPER_NOTES = 16
@@ -65,12 +74,15 @@ enum {
 
 struct sqa_paper_column {
     const char *label, *task, *published;
-    void *accept;     /* compiled pattern */
+    void *accept, *mean;                                                    /* compiled patterns */
+    const char *variants[SQA_PAPER_TASKS], *variant_tasks[SQA_PAPER_TASKS]; /* NAME and task of task.NAME */
+    size_t n_variants;
     double low, high; /* lengths; 0, 0: any */
     double unsolved;  /* per cent; NaN: in every average */
 };
 struct sqa_paper_row {
     const char *label, *model, *code;           /* model NULL: published only; code NULL: none */
+    const char *scale, *variant;                /* NULL: the table's scale; the column's task */
     const char *published[SQA_PAPER_PUBLISHED]; /* by place in paper->published; NULL: none */
 };
 struct sqa_paper {
@@ -95,7 +107,14 @@ void sqa_paper_clear(struct sqa_paper *paper);
 const char *sqa_paper_kind_name(int kind);
 
 /* A filled table: panels of lines of cells. */
-enum sqa_paper_unit { SQA_UNIT_PERCENT, SQA_UNIT_RATIO, SQA_UNIT_RATE, SQA_UNIT_BYTES };
+enum sqa_paper_unit {
+    SQA_UNIT_PERCENT,
+    SQA_UNIT_RATIO,
+    SQA_UNIT_RATE,
+    SQA_UNIT_BYTES,
+    SQA_UNIT_ERROR,
+    SQA_UNIT_RANK
+};
 enum sqa_paper_line_kind {
     SQA_LINE_PUBLISHED,
     SQA_LINE_MEASURED,
@@ -114,13 +133,18 @@ struct sqa_paper_cell {
     size_t left_out; /* other entries that could stand here */
     bool best,
         large; /* not to be told from the best, of a difference: its interval excludes 0; breaks the size rule */
-    size_t rank_low, rank_high; /* fair: best and worst rank that paired intervals leave open; 0: none */
-    bool on_floor;              /* not told from the best floor of its task and scale, or below it */
+    size_t rank_low, rank_high; /* fair: best and worst rank that paired intervals leave open; 0: none; forecast: the
+                                   place in the line, by the figure alone */
+    bool
+        own; /* forecast: printed as a possible pair, or ran at the row's scale and task: it has a place in the line */
+    bool impossible;  /* forecast: printed with MSE < MAE^2 */
+    bool second_hand; /* forecast: printed by authors who copied it */
+    bool on_floor;    /* not told from the best floor of its task and scale, or below it */
 };
 struct sqa_paper_line {
     enum sqa_paper_line_kind kind;
-    const char *label; /* of the row in the file; of other rows the model */
-    const char *model; /* short form; NULL in published lines */
+    const char *label; /* of the row in the file; of other rows the model; forecast: of the column in the file */
+    const char *model; /* short form; NULL in published lines and in a forecast */
     const char *id;    /* published table; NULL in measured lines */
     struct sqa_paper_cell *cells;
 };
@@ -147,7 +171,7 @@ struct sqa_paper_options {
     const char *scale, *padding; /* only rows of this recipe, of this mode; NULL: any */
 };
 
-/* Fills an accuracy, gap, speed, audit or fair table. pool is summarised and outlives out, as paper and published do. SQA_INPUT
+/* Fills a table of any kind but bubbles. pool is summarised and outlives out, as paper and published do. SQA_INPUT
  * when rows of a column ran in two padding modes and the options name none. */
 enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_published *published,
                                const struct sqa_pool *pool, const struct sqa_paper_options *options,
@@ -155,6 +179,10 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
 void sqa_paper_filled_clear(struct sqa_paper_filled *filled);
 /* A field of an entry's first cell by column name, for columns that this build may not know; "" when absent. */
 const char *sqa_paper_field(const struct sqa_pool *pool, const struct sqa_pool_entry *e, const char *column);
+
+/* The task and the scale that the row runs in the column; task NULL: none. */
+const char *sqa_paper_task(const struct sqa_paper_row *row, const struct sqa_paper_column *column);
+const char *sqa_paper_scale(const struct sqa_paper *paper, const struct sqa_paper_row *row);
 
 /* Whether column c of the panel of an audit is a difference. */
 bool sqa_paper_is_difference(const struct sqa_paper *paper, size_t c);
@@ -190,6 +218,7 @@ void sqa_bubbles_csv(struct sqa_text *out, const struct sqa_bubbles *b);
 /* Cells that no run has at the table's own scale and task. */
 struct sqa_paper_want {
     const char *model; /* short form: the row's, or in an audit its code's */
+    const char *task, *scale;
     const struct sqa_paper_column *column;
     double seconds_per_example; /* of training, from rows of the same model and task; NaN: unknown */
 };
@@ -197,6 +226,7 @@ struct sqa_paper_plan {
     struct sqa_paper_want *at;
     size_t n, n_cells; /* missing; of the whole table */
 };
+/* scale NULL: the table's, or what its rows say. */
 enum sqa_status sqa_paper_missing(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale,
                                   struct sqa_paper_plan *out, struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_paper_plan_clear(struct sqa_paper_plan *plan);

@@ -25,6 +25,27 @@ bool sqa_paper_is_external(const struct sqa_pool *pool, const struct sqa_pool_en
     return strcmp(sqa_paper_field(pool, e, "origin"), "external") == 0;
 }
 
+const char *sqa_paper_task(const struct sqa_paper_row *row, const struct sqa_paper_column *column)
+{
+    for (size_t i = 0; row && row->variant && i < column->n_variants; i++)
+        if (strcmp(column->variants[i], row->variant) == 0)
+            return column->variant_tasks[i];
+    return column->task;
+}
+
+const char *sqa_paper_scale(const struct sqa_paper *paper, const struct sqa_paper_row *row)
+{
+    return row && row->scale ? row->scale : paper->scale;
+}
+
+bool sqa_paper_matches(void *pattern, const char *text)
+{
+    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+    const int found = data ? pcre2_match(pattern, (PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, 0, 0, data, NULL) : -1;
+    pcre2_match_data_free(data);
+    return found >= 0;
+}
+
 static bool accepts(const struct sqa_paper_column *c, const struct sqa_pool *pool, const struct sqa_pool_entry *e)
 {
     const char *task = pool->groups[e->group].task;
@@ -33,15 +54,14 @@ static bool accepts(const struct sqa_paper_column *c, const struct sqa_pool *poo
         if (!(length >= c->low && length <= c->high))
             return false;
     }
-    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-    const int found = data ? pcre2_match(c->accept, (PCRE2_SPTR)task, PCRE2_ZERO_TERMINATED, 0, 0, data, NULL) : -1;
-    pcre2_match_data_free(data);
-    return found >= 0;
+    return sqa_paper_matches(c->accept, task);
 }
 
 int sqa_paper_value(const struct sqa_paper *paper)
 {
-    return paper->kind == SQA_PAPER_SPEED ? SQA_VALUE_train_latency_ns : SQA_VALUE_test_accuracy;
+    return paper->kind == SQA_PAPER_SPEED      ? SQA_VALUE_train_latency_ns
+           : paper->kind == SQA_PAPER_FORECAST ? SQA_VALUE_test_mse
+                                               : SQA_VALUE_test_accuracy;
 }
 
 bool sqa_paper_fits(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column)
@@ -130,6 +150,41 @@ const char *sqa_paper_how(struct sqa_paper_fill *f, const struct sqa_pool_entry 
     const char *copy = sqa_arena_strdup(f->arena, sqa_text_get(&t));
     f->failed = f->failed || t.failed || !copy;
     sqa_text_clear(&t);
+    return copy ? copy : "";
+}
+
+/* "last batch of 32 dropped" when the task does so, "every window" when only the wanted one does. */
+static void add_dropped(struct sqa_text *t, const char *task, const char *wanted)
+{
+    static const char name[] = "drop_last_batch=";
+    const char *drop = strstr(task, name);
+    if (drop)
+        drop += strlen(name);
+    if (drop)
+        sqa_text_printf(t, ", last batch of %.*s dropped", (int)strcspn(drop, ","), drop);
+    else if (wanted && strstr(wanted, name))
+        sqa_text_add(t, ", every window");
+}
+
+const char *sqa_paper_forecast_how(struct sqa_paper_fill *f, const struct sqa_pool_entry *e, const char *wanted)
+{
+    const struct sqa_pool_group *g = &f->pool->groups[e->group];
+    const char *dtype = sqa_paper_field(f->pool, e, "dtype");
+    struct sqa_text t = {0}, overrides = {0};
+    sqa_text_printf(&t, "look-back %s", sqa_paper_field(f->pool, e, "length"));
+    add_dropped(&t, g->task, wanted);
+    if (e->class != SQA_CLASS_FLOOR) /* which is not trained */
+        sqa_text_printf(&t, ", scale %s", *g->scale ? g->scale : "none");
+    if (*dtype && strcmp(dtype, "f32") != 0)
+        sqa_text_printf(&t, ", %s", dtype);
+    if (e->class != SQA_CLASS_FLOOR && !e->external)
+        add_overrides(f, e, &overrides);
+    if (overrides.length)
+        sqa_text_printf(&t, ", %s", sqa_text_get(&overrides));
+    const char *copy = sqa_arena_strdup(f->arena, sqa_text_get(&t));
+    f->failed = f->failed || t.failed || overrides.failed || !copy;
+    sqa_text_clear(&t);
+    sqa_text_clear(&overrides);
     return copy ? copy : "";
 }
 

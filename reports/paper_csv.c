@@ -42,7 +42,8 @@
     X(train_latency_ns)  \
     X(trials)            \
     X(recipe)            \
-    X(source)
+    X(source)            \
+    X(remark)
 enum {
 #define X(name) C_##name,
     COLUMNS(X)
@@ -51,7 +52,7 @@ enum {
 };
 
 static const char *const kinds[] = {"published", "measured", "external", "control", "floor"};
-static const char *const units[] = {"%", "x", "1/s", "B"};
+static const char *const units[] = {"%", "x", "1/s", "B", "", ""};
 
 struct row {
     const char *field[C_N];
@@ -116,7 +117,13 @@ static void write_cell(struct sqa_text *out, const struct sqa_paper_filled *t, c
                               [C_unit] = units[p->unit],
                               [C_against] = p->against,
                               [C_value] = cell->text,
-                              [C_model] = l->model,
+                              [C_model] = l->model      ? l->model
+                                          : cell->entry ? cell->entry->model
+                                                        : NULL,
+                              [C_remark] = cell->impossible && cell->second_hand ? "MSE < MAE^2, second-hand"
+                                           : cell->impossible                    ? "MSE < MAE^2"
+                                           : cell->second_hand                   ? "second-hand"
+                                                                                 : NULL,
                               [C_how] = cell->how}};
     real(&r, C_value, cell->x.mean);
     real(&r, C_low, cell->x.low);

@@ -39,7 +39,8 @@ struct sqa_paper_panel *sqa_paper_add_panel(struct sqa_paper_fill *f, const char
                                             enum sqa_paper_unit unit, const char *against, size_t n_columns)
 {
     struct sqa_paper_panel *p = &f->out->panels[f->out->n_panels];
-    const size_t lines = f->paper->n_rows * (f->paper->n_published + 1) + f->pool->n_entries;
+    const size_t lines =
+        (f->paper->n_rows + f->paper->n_columns + 2) * (f->paper->n_published + 1) + f->pool->n_entries;
     *p = (struct sqa_paper_panel){.title = title, .metric = metric, .unit = unit, .against = against};
     p->columns = sqa_arena_alloc(f->arena, n_columns * sizeof *p->columns);
     p->lines = sqa_arena_alloc(f->arena, lines * sizeof *p->lines);
@@ -52,9 +53,9 @@ struct sqa_paper_panel *sqa_paper_add_panel(struct sqa_paper_fill *f, const char
     return p;
 }
 
-static struct sqa_paper_line *add_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p,
-                                       enum sqa_paper_line_kind kind, const char *label, const char *model,
-                                       const char *id)
+struct sqa_paper_line *sqa_paper_add_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p,
+                                          enum sqa_paper_line_kind kind, const char *label, const char *model,
+                                          const char *id)
 {
     struct sqa_paper_line *l = &p->lines[p->n_lines];
     *l = (struct sqa_paper_line){.kind = kind, .label = label, .model = model, .id = id};
@@ -152,7 +153,7 @@ static void measured_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p, e
                           const char *label, const char *model, const struct sqa_paper_row *row,
                           sqa_paper_line_fn *put)
 {
-    struct sqa_paper_line *l = f->failed ? NULL : add_line(f, p, kind, label, model, NULL);
+    struct sqa_paper_line *l = f->failed ? NULL : sqa_paper_add_line(f, p, kind, label, model, NULL);
     if (l)
         put(f, p, l, row);
 }
@@ -202,7 +203,7 @@ void sqa_paper_add_lines(struct sqa_paper_fill *f, struct sqa_paper_panel *p, sq
             const char *id = f->paper->published[i], *name = row->published[i];
             if (!name || !sqa_published_find(f->published, id, name, NULL, NULL))
                 continue;
-            struct sqa_paper_line *l = add_line(f, p, SQA_LINE_PUBLISHED, row->label, NULL, id);
+            struct sqa_paper_line *l = sqa_paper_add_line(f, p, SQA_LINE_PUBLISHED, row->label, NULL, id);
             if (l)
                 printed(f, p, l, &(struct sqa_paper_row){.label = name});
         }
@@ -333,6 +334,8 @@ static enum sqa_status check_padding(struct sqa_paper_fill *f, struct sqa_err *e
 {
     for (size_t c = 0; c < SQA_PAPER_COLUMNS; c++)
         f->out->padding[c] = "";
+    if (f->paper->kind == SQA_PAPER_FORECAST) /* windows have one length */
+        return SQA_OK;
     for (size_t k = 0; k < f->pool->n_entries * f->paper->n_columns; k++) {
         const struct sqa_pool_entry *e = &f->pool->entries[k / f->paper->n_columns];
         const size_t c = k % f->paper->n_columns;
@@ -374,11 +377,12 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
     for (size_t i = 0; i < paper->n_notes && !f.failed; i++)
         sqa_paper_add_note(&f, paper->note[i]);
     if (status == SQA_OK && !f.failed)
-        (paper->kind == SQA_PAPER_GAP     ? fill_gap
-         : paper->kind == SQA_PAPER_SPEED ? sqa_paper_fill_speed
-         : paper->kind == SQA_PAPER_AUDIT ? sqa_paper_fill_audit
-         : paper->kind == SQA_PAPER_FAIR  ? sqa_paper_fill_fair
-                                          : fill_accuracy)(&f);
+        (paper->kind == SQA_PAPER_GAP        ? fill_gap
+         : paper->kind == SQA_PAPER_SPEED    ? sqa_paper_fill_speed
+         : paper->kind == SQA_PAPER_AUDIT    ? sqa_paper_fill_audit
+         : paper->kind == SQA_PAPER_FAIR     ? sqa_paper_fill_fair
+         : paper->kind == SQA_PAPER_FORECAST ? sqa_paper_fill_forecast
+                                             : fill_accuracy)(&f);
     if (status == SQA_OK && f.left_out)
         sqa_paper_add_note(
             &f, sqa_arena_printf(&out->arena,

@@ -39,6 +39,8 @@ static void number(struct sqa_text *out, enum sqa_paper_unit unit, double v)
         sqa_text_add(out, sqa_format_bytes(buf, v));
     else if (unit == SQA_UNIT_RATE)
         sqa_text_printf(out, "%.3g", v);
+    else if (unit == SQA_UNIT_ERROR)
+        sqa_text_printf(out, "%.4f", v);
     else
         sqa_text_printf(out, "%.2f", v);
 }
@@ -59,7 +61,7 @@ static void remarks(struct sqa_text *out, const struct sqa_paper_panel *p, const
                     struct hows *hows)
 {
     const char *separator = " (";
-    if (cell->entry && p->unit == SQA_UNIT_PERCENT && cell->x.n_seeds) {
+    if (cell->entry && (p->unit == SQA_UNIT_PERCENT || p->unit == SQA_UNIT_ERROR) && cell->x.n_seeds) {
         sqa_text_printf(out, "%s%zu", separator, cell->x.n_seeds);
         if (cell->x.n_examples)
             sqa_text_printf(out, " x %zu", cell->x.n_examples);
@@ -68,7 +70,7 @@ static void remarks(struct sqa_text *out, const struct sqa_paper_panel *p, const
         sqa_text_printf(out, "%sn %zu", separator, cell->x.n_examples);
         separator = ", ";
     }
-    if (cell->rank_low) {
+    if (cell->rank_low && p->unit == SQA_UNIT_PERCENT) {
         sqa_text_printf(out, "%srank %zu", separator, cell->rank_low);
         if (cell->rank_high > cell->rank_low)
             sqa_text_printf(out, "-%zu", cell->rank_high);
@@ -82,6 +84,13 @@ static void remarks(struct sqa_text *out, const struct sqa_paper_panel *p, const
     sqa_text_add(out, separator[0] == ',' ? ")" : "");
 }
 
+/* Around a figure: bold for the best, in a forecast italics for the second. */
+static const char *emphasis(const struct sqa_paper_panel *p, const struct sqa_paper_cell *cell)
+{
+    const bool places = p->unit == SQA_UNIT_ERROR || p->unit == SQA_UNIT_RANK;
+    return cell->best ? "**" : places && cell->rank_low == 2 ? "_" : "";
+}
+
 static void cell_text(struct sqa_text *out, const struct sqa_paper_panel *p, const struct sqa_paper_cell *cell,
                       struct hows *hows)
 {
@@ -91,12 +100,15 @@ static void cell_text(struct sqa_text *out, const struct sqa_paper_panel *p, con
     }
     if (isnan(cell->x.mean))
         return;
-    sqa_text_add(out, cell->best ? "**" : "");
-    if (cell->printed && p->unit != SQA_UNIT_BYTES && !(p->against && strcmp(p->metric, "peak_memory_ratio") == 0))
+    sqa_text_add(out, emphasis(p, cell));
+    if (cell->printed && p->unit != SQA_UNIT_BYTES && strcmp(cell->printed->unit, "ms") != 0 &&
+        !(p->against && strcmp(p->metric, "peak_memory_ratio") == 0))
         sqa_text_add(out, cell->printed->text); /* to the printed digit */
     else
         number(out, p->unit, cell->x.mean);
-    sqa_text_add(out, cell->best ? "**" : "");
+    sqa_text_add(out, emphasis(p, cell));
+    sqa_text_add(out, cell->impossible ? " §" : "");
+    sqa_text_add(out, cell->second_hand ? " °" : "");
     sqa_text_add(out, cell->large ? " †" : "");
     sqa_text_add(out, p->unit == SQA_UNIT_PERCENT && cell->on_floor ? " ‡" : "");
     interval(out, p->unit, &cell->x);
@@ -134,7 +146,7 @@ static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, 
     sqa_markdown_text(out, p->title);
     sqa_text_add(out, "\n\n");
     sqa_grid_begin(&grid, align);
-    sqa_grid_cell(&grid, "model");
+    sqa_grid_cell(&grid, t->paper->kind == SQA_PAPER_FORECAST ? "data, horizon" : "model");
     if (!bare)
         sqa_grid_cell(&grid, "figures");
     for (size_t c = 0; c < p->n_columns; c++)
@@ -158,11 +170,15 @@ static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, 
     sqa_grid_end(&grid, out);
 }
 
-enum mark { MARK_MEASURED, MARK_LARGE, MARK_FLOOR };
+enum mark { MARK_MEASURED, MARK_LARGE, MARK_FLOOR, MARK_IMPOSSIBLE, MARK_SECOND_HAND };
 
 static bool has_mark(const struct sqa_paper_cell *cell, enum mark mark)
 {
-    return mark == MARK_LARGE ? cell->large : mark == MARK_FLOOR ? cell->on_floor : cell->entry != NULL;
+    return mark == MARK_LARGE         ? cell->large
+           : mark == MARK_FLOOR       ? cell->on_floor
+           : mark == MARK_IMPOSSIBLE  ? cell->impossible
+           : mark == MARK_SECOND_HAND ? cell->second_hand
+                                      : cell->entry != NULL;
 }
 
 static bool any(const struct sqa_paper_filled *t, enum mark mark)
@@ -173,6 +189,23 @@ static bool any(const struct sqa_paper_filled *t, enum mark mark)
                 if (has_mark(&t->panels[k].lines[i].cells[c], mark))
                     return true;
     return false;
+}
+
+static void write_forecast_legend(struct sqa_text *out, const struct sqa_paper_filled *t)
+{
+    sqa_text_add(out,
+                 "- Bold: the lowest figure of its line, italics: the second; by the figures alone, in a published "
+                 "line as printed. Average rank: over the lines that have all models of their source.\n");
+    if (any(t, MARK_MEASURED))
+        sqa_text_add(out,
+                     "- Measured: mean over seeds, 95 % interval, seeds x test windows, and a letter for look-back, "
+                     "scale and what else must be known. A cell has a place in its line when it ran at the "
+                     "table's scale and dropped what the table's loader drops.\n");
+    if (any(t, MARK_IMPOSSIBLE))
+        sqa_text_add(out, "- §: as printed, MSE is below the square of MAE, which no forecast has: a misprint, and "
+                          "it takes no place.\n");
+    if (any(t, MARK_SECOND_HAND))
+        sqa_text_add(out, "- °: second-hand: the authors of that table copied the figure from another paper.\n");
 }
 
 static const char *mode_text(const char *mode)
@@ -218,6 +251,8 @@ static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t,
         sqa_text_add(out,
                      "- Measured: median, 95 % interval, n timing samples; ratios are within one run's task, batch, "
                      "threads and type. Bold: the best of those.\n");
+    else if (t->paper->kind == SQA_PAPER_FORECAST)
+        ;
     else if (t->paper->kind == SQA_PAPER_AUDIT)
         sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples; differences are paired "
                           "by seed and example. Bold: a difference whose interval excludes 0. none: that code ran "
@@ -233,6 +268,8 @@ static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t,
     else
         sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples. Bold: the best of one "
                           "task and scale, and what cannot be told from it.\n");
+    if (t->paper->kind == SQA_PAPER_FORECAST)
+        write_forecast_legend(out, t);
     if (!speed && any(t, MARK_FLOOR))
         sqa_text_add(out, "- ‡: no more than the best floor of its task and scale, which needs no training; on "
                           "ListOps: no more than the first token.\n");
@@ -292,7 +329,7 @@ static void budget_row(struct sqa_grid *grid, const struct sqa_paper_filled *t, 
     const double params = e->value[SQA_VALUE_params].mean,
                  base = cell->base ? cell->base->value[SQA_VALUE_params].mean : (double)NAN,
                  batch = sqa_pool_number(t->pool, e->cells, SQA_PHASE_ANY, SQA_CELLS_batch);
-    sqa_grid_code(grid, l->model, class_of(l->kind));
+    sqa_grid_code(grid, e->model, class_of(l->kind));
     sqa_grid_cell(grid, column);
     sqa_grid_cell(grid, t->pool->groups[e->group].scale);
     figure(grid, e->value[SQA_VALUE_steps].mean, sqa_format_count);
@@ -387,6 +424,7 @@ static void write_budget(struct sqa_text *out, const struct sqa_paper_filled *t)
                                          "rows",
                                          "real tokens"};
     const struct sqa_paper_panel *p = &t->panels[0];
+    const bool forecast = t->paper->kind == SQA_PAPER_FORECAST;
     struct sqa_grid grid;
     if (!any(t, MARK_MEASURED))
         return;
@@ -399,8 +437,10 @@ static void write_budget(struct sqa_text *out, const struct sqa_paper_filled *t)
     for (size_t i = 0; i < p->n_lines; i++)
         for (size_t c = 0; c < p->n_columns; c++)
             if (p->lines[i].kind != SQA_LINE_FLOOR && p->lines[i].cells[c].entry &&
-                (t->paper->kind != SQA_PAPER_GAP || c == 1) && !sqa_paper_is_difference(t->paper, c))
-                budget_row(&grid, t, &p->lines[i], p->columns[c], &p->lines[i].cells[c]);
+                p->lines[i].cells[c].entry->class != SQA_CLASS_FLOOR && (t->paper->kind != SQA_PAPER_GAP || c == 1) &&
+                !sqa_paper_is_difference(t->paper, c))
+                budget_row(&grid, t, &p->lines[i], forecast ? p->lines[i].label : p->columns[c],
+                           &p->lines[i].cells[c]);
     if (sqa_grid_rows(&grid) > 1)
         sqa_text_add(out, "## Budget\n\n");
     else

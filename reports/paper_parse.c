@@ -16,7 +16,8 @@
 #include "reports/paper.h"
 
 enum { LABEL_MAX = 60, SECTION_TABLE = 0, SECTION_COLUMN, SECTION_ROW, SECTIONS };
-static const char *const kinds[SQA_PAPER_KINDS] = {"accuracy", "gap", "speed", "bubbles", "audit", "fair"};
+static const char *const kinds[SQA_PAPER_KINDS] = {"accuracy", "gap",  "speed",   "bubbles",
+                                                   "audit",    "fair", "forecast"};
 
 struct parser {
     const char *name, *at;
@@ -82,7 +83,7 @@ static enum sqa_status put_kind(struct parser *p, const char *value)
             p->p->kind = (enum sqa_paper_kind)k;
             return SQA_OK;
         }
-    return bad(p, "kind = %.60s; give accuracy, gap, speed, bubbles, audit or fair", value);
+    return bad(p, "kind = %.60s; give accuracy, gap, speed, bubbles, audit, fair or forecast", value);
 }
 
 static enum sqa_status set_table(struct parser *p, const char *name, const char *value)
@@ -115,19 +116,33 @@ static enum sqa_status set_table(struct parser *p, const char *name, const char 
     return bad(p, "'%.60s' is no key of [table]; see reports/paper.h", name);
 }
 
-static enum sqa_status put_pattern(struct parser *p, struct sqa_paper_column *c, const char *value)
+static enum sqa_status put_pattern(struct parser *p, void **to, const char *name, const char *value)
 {
     int number;
     size_t offset;
     char text[160];
-    if (c->accept)
-        return bad(p, "accept is given twice; give it once");
-    c->accept = pcre2_compile((PCRE2_SPTR)value, PCRE2_ZERO_TERMINATED,
-                              PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C, &number, &offset, NULL);
-    if (c->accept)
+    if (*to)
+        return bad(p, "%s is given twice; give it once", name);
+    *to = pcre2_compile((PCRE2_SPTR)value, PCRE2_ZERO_TERMINATED,
+                        PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C, &number, &offset, NULL);
+    if (*to)
         return SQA_OK;
     pcre2_get_error_message(number, (PCRE2_UCHAR *)text, sizeof text);
-    return bad(p, "accept, character %zu: %s; correct the pattern (PCRE2)", offset + 1, text);
+    return bad(p, "%s, character %zu: %s; correct the pattern (PCRE2)", name, offset + 1, text);
+}
+
+/* task.NAME of a column. */
+static enum sqa_status put_variant(struct parser *p, struct sqa_paper_column *c, const char *key, const char *value)
+{
+    const char *name = key + strlen("task.");
+    size_t i = 0;
+    while (i < c->n_variants && strcmp(c->variants[i], name) != 0)
+        i++;
+    if (i == SQA_PAPER_TASKS)
+        return bad(p, "more than %d of task.NAME; leave some out", SQA_PAPER_TASKS);
+    if (i == c->n_variants && put_text(p, &c->variants[c->n_variants++], name, name) != SQA_OK)
+        return p->status;
+    return put_text(p, &c->variant_tasks[i], key, value);
 }
 
 static enum sqa_status set_column(struct parser *p, const char *name, const char *value)
@@ -138,7 +153,11 @@ static enum sqa_status set_column(struct parser *p, const char *name, const char
     if (strcmp(name, "published") == 0)
         return put_text(p, &c->published, name, value);
     if (strcmp(name, "accept") == 0)
-        return put_pattern(p, c, value);
+        return put_pattern(p, &c->accept, name, value);
+    if (strcmp(name, "mean") == 0)
+        return put_pattern(p, &c->mean, name, value);
+    if (strncmp(name, "task.", 5) == 0)
+        return put_variant(p, c, name, value);
     if (strcmp(name, "unsolved") == 0)
         return put_number(p, &c->unsolved, 0, 100, name, value);
     if (strcmp(name, "lengths") == 0) {
@@ -148,7 +167,8 @@ static enum sqa_status set_column(struct parser *p, const char *name, const char
             return bad(p, "lengths = %.60s; give the smallest and the greatest, such as 1000 1024", value);
         return SQA_OK;
     }
-    return bad(p, "'%.60s' is no key of a column; give task, accept, lengths, published or unsolved", name);
+    return bad(p, "'%.60s' is no key of a column; give task, task.NAME, mean, accept, lengths, published or unsolved",
+               name);
 }
 
 static enum sqa_status set_row(struct parser *p, const char *name, const char *value)
@@ -159,8 +179,12 @@ static enum sqa_status set_row(struct parser *p, const char *name, const char *v
         return put_text(p, &r->model, name, value);
     if (strcmp(name, "code") == 0)
         return put_text(p, &r->code, name, value);
+    if (strcmp(name, "scale") == 0)
+        return put_text(p, &r->scale, name, value);
+    if (strcmp(name, "task") == 0)
+        return put_text(p, &r->variant, name, value);
     if (strncmp(name, "published.", 10) != 0)
-        return bad(p, "'%.60s' is no key of a row; give model, code or published.ID", name);
+        return bad(p, "'%.60s' is no key of a row; give model, code, scale, task or published.ID", name);
     for (size_t i = 0; i < t->n_published; i++)
         if (strcmp(t->published[i], name + 10) == 0)
             return put_text(p, &r->published[i], name, value);
@@ -259,6 +283,42 @@ static char *next_line(char *buffer, int size, void *user)
     return buffer;
 }
 
+static bool has_variant(const struct sqa_paper *t, const char *name)
+{
+    for (size_t c = 0; c < t->n_columns; c++)
+        for (size_t i = 0; i < t->columns[c].n_variants; i++)
+            if (strcmp(t->columns[c].variants[i], name) == 0)
+                return true;
+    return false;
+}
+
+/* What only a forecast has, and what it has not. */
+static enum sqa_status finish_forecast(struct parser *p)
+{
+    const struct sqa_paper *t = p->p;
+    const bool forecast = t->kind == SQA_PAPER_FORECAST;
+    if (forecast && t->n_rows > SQA_PAPER_COLUMNS)
+        return bad(p, "a table of kind forecast with %zu rows; it prints %d side by side at most", t->n_rows,
+                   SQA_PAPER_COLUMNS);
+    for (size_t c = 0; c < t->n_columns; c++) {
+        const struct sqa_paper_column *column = &t->columns[c];
+        if (!forecast && (column->mean || column->n_variants))
+            return bad(p, "column %s has a mean or a task.NAME, which a table of kind forecast has; remove it",
+                       column->label);
+        if (forecast && (column->accept || (column->mean && (column->task || column->n_variants))))
+            return bad(p, "column %s has accept, or a task and a mean; a forecast has one of task and mean alone",
+                       column->label);
+    }
+    for (size_t r = 0; r < t->n_rows; r++) {
+        const struct sqa_paper_row *row = &t->rows[r];
+        if (!forecast && (row->scale || row->variant))
+            return bad(p, "row %s has a scale or a task, which a table of kind forecast has; remove it", row->label);
+        if (row->variant && !has_variant(t, row->variant))
+            return bad(p, "row %s: no column has task.%.60s; add it or correct the name", row->label, row->variant);
+    }
+    return SQA_OK;
+}
+
 /* Where a key was left out: its default; what must be there, and the names of published rows. */
 static enum sqa_status finish(struct parser *p)
 {
@@ -280,7 +340,7 @@ static enum sqa_status finish(struct parser *p)
     t->published_scale = t->published_scale ? t->published_scale : t->scale;
     for (size_t c = 0; c < t->n_columns; c++) {
         struct sqa_paper_column *column = &t->columns[c];
-        if (!column->task || !column->accept)
+        if (t->kind != SQA_PAPER_FORECAST && (!column->task || !column->accept))
             return bad(p, "column %s has no task or no accept; give both", column->label);
         column->published = column->published ? column->published : column->label;
     }
@@ -289,7 +349,7 @@ static enum sqa_status finish(struct parser *p)
             const char **name = &t->rows[r].published[i];
             *name = !*name ? t->rows[r].label : **name ? *name : NULL;
         }
-    return SQA_OK;
+    return finish_forecast(p);
 }
 
 enum sqa_status sqa_paper_parse(const char *name, const char *text, struct sqa_paper *out, struct sqa_err *err)
@@ -316,8 +376,10 @@ enum sqa_status sqa_paper_parse(const char *name, const char *text, struct sqa_p
 
 void sqa_paper_clear(struct sqa_paper *paper)
 {
-    for (size_t c = 0; c < paper->n_columns; c++)
+    for (size_t c = 0; c < paper->n_columns; c++) {
         pcre2_code_free(paper->columns[c].accept);
+        pcre2_code_free(paper->columns[c].mean);
+    }
     sqa_free(paper->rows);
     sqa_arena_clear(&paper->arena);
     *paper = (struct sqa_paper){0};

@@ -5,13 +5,14 @@
 #include "reports/paper_private.h"
 
 static bool has_run(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale, const char *model,
-                    const struct sqa_paper_column *column)
+                    const char *task)
 {
     const int metric = sqa_paper_value(paper);
     for (size_t i = 0; i < pool->n_entries; i++) {
         const struct sqa_pool_entry *e = &pool->entries[i];
         const struct sqa_pool_group *g = &pool->groups[e->group];
-        if (strcmp(e->model, model) == 0 && strcmp(g->task, column->task) == 0 && strcmp(g->scale, scale) == 0 &&
+        if (strcmp(e->model, model) == 0 && strcmp(g->task, task) == 0 &&
+            (strcmp(g->scale, scale) == 0 || e->class == SQA_CLASS_FLOOR) && /* a floor is not trained */
             !sqa_paper_is_external(pool, e) && !isnan(e->value[metric].mean))
             return true;
     }
@@ -49,14 +50,15 @@ enum sqa_status sqa_paper_missing(const struct sqa_paper *paper, const struct sq
         for (size_t r = 0; r < paper->n_rows; r++) {
             const struct sqa_paper_row *row = &paper->rows[r];
             const struct sqa_paper_column *column = &paper->columns[c];
-            const char *const models[] = {row->model, row->code};
+            const char *const models[] = {row->model, row->code}, *task = sqa_paper_task(row, column),
+                              *at = scale ? scale : sqa_paper_scale(paper, row);
             for (int k = 0; k < 2; k++) {
-                if (!models[k])
+                if (!models[k] || !task)
                     continue;
                 out->n_cells++;
-                if (!has_run(paper, pool, scale, models[k], column))
+                if (!has_run(paper, pool, at, models[k], task))
                     out->at[out->n++] =
-                        (struct sqa_paper_want){models[k], column, rate_of(pool, models[k], column->task)};
+                        (struct sqa_paper_want){models[k], task, at, column, rate_of(pool, models[k], task)};
             }
         }
     return SQA_OK;

@@ -1,4 +1,4 @@
-/* paper_private.h - shared by paper_choose.c and paper_fill.c */
+/* paper_private.h - shared by the files that choose entries and fill panels */
 #ifndef SQA_REPORTS_PAPER_PRIVATE_H
 #define SQA_REPORTS_PAPER_PRIVATE_H
 
@@ -16,6 +16,7 @@ struct sqa_paper_fill { /* a table while it is filled */
 };
 
 bool sqa_paper_is_external(const struct sqa_pool *pool, const struct sqa_pool_entry *e);
+bool sqa_paper_matches(void *pattern, const char *text);
 /* The value without which an entry is of no use to a table. */
 int sqa_paper_value(const struct sqa_paper *paper);
 /* Whether the entry may stand in the column; in any. */
@@ -30,9 +31,15 @@ const char *sqa_paper_how(struct sqa_paper_fill *f, const struct sqa_pool_entry 
 const struct sqa_pool_entry *sqa_paper_baseline(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e,
                                                 size_t b);
 
+/* The same of a forecast's cell: look-back, scale, what was dropped, in what the settings differ. */
+const char *sqa_paper_forecast_how(struct sqa_paper_fill *f, const struct sqa_pool_entry *e, const char *wanted);
+
 /* Building panels; what fails for lack of memory sets f->failed and gives NULL. */
 struct sqa_paper_panel *sqa_paper_add_panel(struct sqa_paper_fill *f, const char *title, const char *metric,
                                             enum sqa_paper_unit unit, const char *against, size_t n_columns);
+struct sqa_paper_line *sqa_paper_add_line(struct sqa_paper_fill *f, struct sqa_paper_panel *p,
+                                          enum sqa_paper_line_kind kind, const char *label, const char *model,
+                                          const char *id);
 void sqa_paper_add_note(struct sqa_paper_fill *f, const char *text); /* text NULL: there was no memory for it */
 /* Fills a line: of a published one l->id says the table and row->label the printed name; of a measured one row is
  * that of the file, NULL for a model that the file does not name. */
@@ -46,6 +53,7 @@ const struct sqa_pool_entry *sqa_paper_put_entry(struct sqa_paper_fill *f, struc
                                                  const char *model, bool external, size_t column);
 struct sqa_estimate sqa_paper_scaled(struct sqa_estimate x, double by);
 void sqa_paper_fill_audit(struct sqa_paper_fill *f);
+void sqa_paper_fill_forecast(struct sqa_paper_fill *f);
 void sqa_paper_fill_fair(struct sqa_paper_fill *f);
 void sqa_paper_fill_speed(struct sqa_paper_fill *f);
 

@@ -30,6 +30,13 @@ static void printed_speed(struct sqa_paper_fill *f, struct sqa_paper_panel *p, s
     const char *metric = memory ? "peak_memory_per_device" : p->against ? "speed_vs_transformer" : "steps_per_second";
     for (size_t c = 0; c < p->n_tasks; c++) {
         const char *task = f->paper->columns[c].published;
+        const struct sqa_published_row *ms =
+            sqa_published_find(f->published, l->id, row->label, task, "train_ms_per_iter");
+        if (!memory && ms) { /* printed as times, turned into speeds */
+            sqa_paper_put_printed(&l->cells[c], ms, 1);
+            l->cells[c].x.mean = p->against ? 1 / (printed_ratio(f, l->id, task, ms) * ms->value) : 1000 / ms->value;
+            continue;
+        }
         const struct sqa_published_row *r = sqa_published_find(f->published, l->id, row->label, task, metric);
         sqa_paper_put_printed(&l->cells[c], r,
                               !memory       ? 1

@@ -328,8 +328,8 @@ static void name_external(const struct sqa_pool *pool, struct sqa_pool_cell *cel
 
 static enum sqa_status name_cell(struct sqa_pool *pool, struct sqa_pool_cell *cell, struct sqa_err *err)
 {
-    static const int columns[] = {SQA_CELLS_length, SQA_CELLS_horizon, SQA_CELLS_batch, SQA_CELLS_dtype,
-                                  SQA_CELLS_threads};
+    static const int columns[] = {SQA_CELLS_length, SQA_CELLS_horizon, SQA_CELLS_batch,
+                                  SQA_CELLS_dtype,  SQA_CELLS_threads, SQA_CELLS_cache};
     struct sqa_text t = {0};
     cell->model = sqa_pool_text(pool, cell, SQA_PHASE_ANY, SQA_CELLS_model);
     cell->task = sqa_pool_text(pool, cell, SQA_PHASE_ANY, SQA_CELLS_task);

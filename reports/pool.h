@@ -173,7 +173,25 @@ enum sqa_status sqa_latency_ratio(const struct sqa_pool_entry *e, const struct s
 enum sqa_status sqa_accuracy_difference(const struct sqa_pool *pool, const struct sqa_pool_entry *a,
                                         const struct sqa_pool_entry *b, struct sqa_estimate *out,
                                         struct sqa_err *err) SQA_MUST_CHECK;
+/* The same of another value that is tested: SQA_VALUE_test_mse, or _test_loss (by seeds alone). */
+enum sqa_status sqa_value_difference(const struct sqa_pool *pool, const struct sqa_pool_entry *a,
+                                     const struct sqa_pool_entry *b, int value, struct sqa_estimate *out,
+                                     struct sqa_err *err) SQA_MUST_CHECK;
 /* Name of a value ("test_accuracy"). */
 const char *sqa_value_name(int value);
+
+/* What is known of a value without looking at one (values.c). */
+int sqa_value_phase(int value);     /* SQA_PHASE_ANY: of no single phase */
+int sqa_value_direction(int value); /* 1: more is better, -1: less is better, 0: neither */
+bool sqa_value_counted(int value);  /* one build gives the same number each time */
+bool sqa_value_usual(int value);    /* looked at from run to run when nobody asks for others: no two say the same */
+bool sqa_value_timed(int value);
+/* NaN when absent, and of timings that their row calls unfit. */
+double sqa_value_of(const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int value);
+/* A field by the name of its column, "" when the file does not have it: for columns that older files lack. */
+const char *sqa_pool_named(const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase,
+                           const char *column);
+/* Mean over the seeds of an entry; NaN when no cell has it. */
+double sqa_value_mean(const struct sqa_pool *pool, const struct sqa_pool_entry *e, int value);
 
 #endif

@@ -3,43 +3,82 @@
 
 #include <string.h>
 
+#include "reports/interchange.h"
 #include "reports/markdown.h"
 #include "reports/pool.h"
 #include "reports/tidy.h"
 
-static enum sqa_status check_format(const char *format, struct sqa_err *err)
+static const char use[] = "use md, csv, json, google-benchmark, benchstat, github-smaller, github-bigger or otava";
+
+enum format { MD, CSV, JSON, GOOGLE, BENCHSTAT, SMALLER, BIGGER, OTAVA, FORMATS };
+
+static enum sqa_status check_format(const char *format, int *which, struct sqa_err *err)
 {
-    static const char *const known[] = {"md", "csv", "json", "html", "latex"};
-    const size_t n = sizeof known / sizeof known[0];
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(format, known[i]) == 0)
-            return i < 3 ? SQA_OK
-                         : sqa_fail(err, SQA_UNSUPPORTED,
-                                    "report: format %s comes in a later version; use md, csv or json", format);
-    const char *near = sqa_nearest(format, known, n);
-    return sqa_fail(err, SQA_USAGE, "report: unknown format \"%.40s\"%s%s%s; use md, csv or json", format,
-                    near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+    static const char *const known[] = {
+        "md",    "csv",  "json", "google-benchmark", "benchstat", "github-smaller", "github-bigger",
+        "otava", "html", "latex"};
+    const int n = sizeof known / sizeof known[0];
+    for (*which = 0; *which < n; ++*which)
+        if (strcmp(format, known[*which]) == 0)
+            return *which < FORMATS ? SQA_OK
+                                    : sqa_fail(err, SQA_UNSUPPORTED, "report: format %s comes in a later version; %s",
+                                               format, use);
+    const char *near = sqa_nearest(format, known, (size_t)n);
+    return sqa_fail(err, SQA_USAGE, "report: unknown format \"%.40s\"%s%s%s; %s", format,
+                    near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", use);
+}
+
+static enum sqa_status write_pool(int format, struct sqa_pool *pool, struct sqa_text *out, struct sqa_err *err)
+{
+    const bool raw = format == GOOGLE || format == BENCHSTAT;
+    const enum sqa_status status = raw ? SQA_OK : sqa_summarise(pool, err);
+    if (status != SQA_OK)
+        return status;
+    switch (format) {
+    case MD:
+        return sqa_markdown(out, pool, err);
+    case CSV:
+        sqa_tidy_csv(out, pool);
+        break;
+    case JSON:
+        sqa_tidy_json(out, pool);
+        break;
+    case GOOGLE:
+        sqa_google_benchmark(out, pool);
+        break;
+    case BENCHSTAT:
+        sqa_benchstat(out, pool);
+        break;
+    default:
+        sqa_github_json(out, pool, format == BIGGER ? 1 : -1);
+    }
+    return SQA_OK;
+}
+
+static enum sqa_status write_tracks(const char *const *dirs, size_t n, struct sqa_text *out, struct sqa_err *err)
+{
+    struct sqa_track_set set = {0};
+    enum sqa_status status = sqa_track_runs(dirs, n, NULL, NULL, &set, err);
+    if (status == SQA_OK)
+        status = sqa_otava_csv(out, &set, err);
+    sqa_track_clear(&set);
+    return status;
 }
 
 enum sqa_status sqa_report(const char *const *dirs, size_t n, const char *format, struct sqa_text *out,
                            struct sqa_err *err)
 {
-    struct sqa_pool pool;
-    enum sqa_status status = check_format(format, err);
+    struct sqa_pool pool = {0};
+    int which;
+    enum sqa_status status = check_format(format, &which, err);
     if (status == SQA_OK && n == 0)
         status = sqa_fail(err, SQA_USAGE, "report: no run directory; name one or several");
-    if (status != SQA_OK)
-        return status;
-    status = sqa_pool_read(dirs, n, &pool, err);
-    if (status != SQA_OK)
-        return status;
-    status = sqa_summarise(&pool, err);
-    if (status == SQA_OK && strcmp(format, "md") == 0)
-        status = sqa_markdown(out, &pool, err);
-    else if (status == SQA_OK && strcmp(format, "csv") == 0)
-        sqa_tidy_csv(out, &pool);
+    if (status == SQA_OK && which == OTAVA)
+        status = write_tracks(dirs, n, out, err);
     else if (status == SQA_OK)
-        sqa_tidy_json(out, &pool);
+        status = sqa_pool_read(dirs, n, &pool, err);
+    if (status == SQA_OK && which != OTAVA)
+        status = write_pool(which, &pool, out, err);
     if (status == SQA_OK && out->failed)
         status = sqa_fail(err, SQA_NOMEM, "report: no memory for the text; free some memory or report fewer runs");
     sqa_pool_clear(&pool);

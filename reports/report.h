@@ -12,7 +12,8 @@
 #include "base/status.h"
 #include "base/text.h"
 
-/* format: "md", "csv" (one row a summarised value) or "json" (the same values with the runs and the failed rows).
+/* format: "md", "csv" (one row a summarised value), "json" (the same values with the runs and the failed rows), or one of
+ * interchange.h. For "otava" a directory may hold run directories.
  * Appends to out. SQA_UNSUPPORTED for html and latex, SQA_USAGE for any other format, SQA_INPUT when a directory
  * cannot be read. The same cell in several directories: the newest directory wins, and the report says so. */
 enum sqa_status sqa_report(const char *const *dirs, size_t n, const char *format, struct sqa_text *out,

@@ -423,10 +423,17 @@ static void close_work(struct work *w)
 enum sqa_status sqa_accuracy_difference(const struct sqa_pool *pool, const struct sqa_pool_entry *a,
                                         const struct sqa_pool_entry *b, struct sqa_estimate *out, struct sqa_err *err)
 {
+    return sqa_value_difference(pool, a, b, SQA_VALUE_test_accuracy, out, err);
+}
+
+enum sqa_status sqa_value_difference(const struct sqa_pool *pool, const struct sqa_pool_entry *a,
+                                     const struct sqa_pool_entry *b, int value, struct sqa_estimate *out,
+                                     struct sqa_err *err)
+{
     struct work w;
     enum sqa_status status = open_work(pool, &w, err);
     if (status == SQA_OK)
-        status = difference(pool, a, b, SQA_VALUE_test_accuracy, &w, out, err);
+        status = difference(pool, a, b, value, &w, out, err);
     close_work(&w);
     return status;
 }

@@ -1,6 +1,8 @@
 /* svg.c - see svg.h */
 #include "reports/svg.h"
 
+#include <math.h>
+
 void sqa_svg_text(struct sqa_text *out, const char *s)
 {
     for (; *s; s++) {
@@ -28,4 +30,14 @@ void sqa_svg_line(struct sqa_text *out, double x0, double y0, double x1, double 
 {
     sqa_text_printf(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class, x0, y0, x1,
                     y1);
+}
+
+double sqa_svg_step(double range, int most)
+{
+    static const double digits[] = {1, 2, 5, 10};
+    const double power = pow(10, floor(log10(range / (most - 1))));
+    double step = power;
+    for (int i = 0; i < 4 && range / step > most; i++)
+        step = power * digits[i];
+    return step;
 }

@@ -2,6 +2,7 @@
 #include "results/published.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/csv.h"
@@ -76,17 +77,10 @@ static enum sqa_status read_row(void *user, size_t line, size_t n, const char *c
         if (!*text[needed[i]])
             return sqa_fail(err, SQA_INPUT, "%s: line %zu: no %s; every number names its paper and table", r->name,
                             line, names[needed[i]]);
-    struct sqa_published_row row = {.failed = strcmp(text[VALUE], "FAIL") == 0, .value = (double)NAN};
+    struct sqa_published_row row = {.failed = strcmp(text[VALUE], "FAIL") == 0, .value = (double)NAN, .line = line};
     if (!row.failed && !sqa_parse_real(text[VALUE], &row.value))
         return sqa_fail(err, SQA_INPUT, "%s: line %zu: value \"%.40s\"; give a number or FAIL", r->name, line,
                         text[VALUE]);
-    for (size_t i = r->first; i < r->out->n; i++) {
-        const struct sqa_published_row *o = &r->out->rows[i];
-        if (strcmp(o->id, text[ID]) == 0 && strcmp(o->model, text[MODEL]) == 0 && strcmp(o->task, text[TASK]) == 0 &&
-            strcmp(o->metric, text[METRIC]) == 0)
-            return sqa_fail(err, SQA_INPUT, "%s: line %zu: %.60s, %.60s, %.60s, %.60s stands twice; keep one row",
-                            r->name, line, text[ID], text[MODEL], text[TASK], text[METRIC]);
-    }
     const char **const to[COLUMNS] = {NULL,      &row.id,     &row.source, &row.arxiv, &row.table, &row.model,
                                       &row.task, &row.metric, &row.text,   &row.unit,  &row.notes};
     for (int c = ID; c < COLUMNS; c++)
@@ -98,6 +92,35 @@ static enum sqa_status read_row(void *user, size_t line, size_t n, const char *c
     return status;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct sqa_published_row *x = *(const struct sqa_published_row *const *)a,
+                                   *y = *(const struct sqa_published_row *const *)b;
+    int order = strcmp(x->id, y->id);
+    order = order ? order : strcmp(x->model, y->model);
+    order = order ? order : strcmp(x->task, y->task);
+    return order ? order : strcmp(x->metric, y->metric);
+}
+
+/* A number stands once. */
+static enum sqa_status check_twice(const struct reader *r, struct sqa_err *err)
+{
+    const size_t n = r->out->n - r->first;
+    const struct sqa_published_row **rows = sqa_alloc_array(n + 1, sizeof *rows);
+    enum sqa_status status = rows ? SQA_OK : no_memory(r, err);
+    for (size_t i = 0; rows && i < n; i++)
+        rows[i] = &r->out->rows[r->first + i];
+    if (rows && n)
+        qsort(rows, n, sizeof(struct sqa_published_row *), by_name);
+    for (size_t i = 1; rows && i < n && status == SQA_OK; i++)
+        if (by_name(&rows[i - 1], &rows[i]) == 0)
+            status = sqa_fail(err, SQA_INPUT, "%s: line %zu: %.60s, %.60s, %.60s, %.60s stands twice; keep one row",
+                              r->name, rows[i - 1]->line > rows[i]->line ? rows[i - 1]->line : rows[i]->line,
+                              rows[i]->id, rows[i]->model, rows[i]->task, rows[i]->metric);
+    sqa_free(rows);
+    return status;
+}
+
 enum sqa_status sqa_published_read_bytes(const char *name, const void *data, size_t size, struct sqa_published *out,
                                          struct sqa_err *err)
 {
@@ -105,6 +128,8 @@ enum sqa_status sqa_published_read_bytes(const char *name, const void *data, siz
     enum sqa_status status = sqa_csv_read_bytes(name, data, size, ',', 1, read_row, &r, err);
     if (status == SQA_OK && !r.header)
         status = sqa_fail(err, SQA_INPUT, "%s: empty; these are no published numbers", name);
+    if (status == SQA_OK)
+        status = check_twice(&r, err);
     if (status != SQA_OK)
         sqa_published_clear(out);
     return status;

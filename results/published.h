@@ -2,7 +2,7 @@
  * published.h - numbers that papers print, as they print them
  *
  * results/published/NAME.csv: schema,table_id,source,arxiv,table,model,task,metric,value,unit,notes; a row a printed
- * number, made by results/published/import.awk. `value` is a number in `unit`, or FAIL where the paper says that a
+ * number, made by results/published/import.awk and forecast.awk. `value` is a number in `unit`, or FAIL where the paper says that a
  * model did not get above chance. A table of a paper is the rows of one table_id.
  */
 #ifndef SQA_RESULTS_PUBLISHED_H
@@ -20,6 +20,7 @@ struct sqa_published_row {
     const char *id, *source, *arxiv, *table, *model, *task, *metric, *text, *unit, *notes;
     double value; /* NaN when failed */
     bool failed;  /* FAIL stands there */
+    size_t line;  /* of its file */
 };
 struct sqa_published {
     struct sqa_arena arena;

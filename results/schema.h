@@ -98,6 +98,7 @@ int sqa_phase_of(const char *name);                    /* SQA_PHASE_N when there
     X(latency_ns_p99, "99th percentile of the samples")                                                              \
     X(first_ns_median, "step: the token at position 0, with nothing before it: median, one sample a round")          \
     X(cache, "cold: the caches were emptied before every sample; else empty")                                        \
+    X(sample_steps, "steps that a sample is the mean of: as many as take 1 ms, or 1")                                \
     X(counters, "name=value;... of counters, a step: median of samples, of the thread that times")                   \
     X(counter_passes, "passes that the counters needed; each counts some of them, over samples of its own")          \
     X(bind, "processors that threads 0, 1, ... were bound to, and where memory lies; empty: not bound")

@@ -172,6 +172,17 @@ enum sqa_status sqa_run_files_read(const char *dir, struct sqa_run_files *run, s
     return status;
 }
 
+enum sqa_status sqa_run_files_read_cells(const char *path, struct sqa_run_files *run, struct sqa_err *err)
+{
+    *run = (struct sqa_run_files){.dir = sqa_strdup(path)};
+    const enum sqa_status status =
+        run->dir ? read_sheet(path, SQA_FILE_CELLS, &run->sheet[SQA_FILE_CELLS], err)
+                 : sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", path);
+    if (status != SQA_OK)
+        sqa_run_files_clear(run);
+    return status;
+}
+
 void sqa_run_files_clear(struct sqa_run_files *run)
 {
     sqa_free(run->dir);

@@ -34,6 +34,9 @@ struct sqa_run_files {
 };
 /* SQA_INPUT with one sentence when DIR is no run directory or a file is torn or lacks the key columns. */
 enum sqa_status sqa_run_files_read(const char *dir, struct sqa_run_files *run, struct sqa_err *err) SQA_MUST_CHECK;
+/* The same of a lone file of the shape of cells.csv: dir is its path, all but the cells is absent. */
+enum sqa_status sqa_run_files_read_cells(const char *path, struct sqa_run_files *run,
+                                         struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_run_files_clear(struct sqa_run_files *run);
 
 #endif

@@ -82,6 +82,14 @@ static enum sqa_status open_csv(const void *parsed, const struct sqa_task_env *e
     return sqa_forecast_open(ds, self->file, &self->forecast, &ratio, &series, err);
 }
 
+/* The channels are known when the file is read. */
+static void sizes(const void *parsed, struct sqa_dataset *ds)
+{
+    const struct self *self = parsed;
+    ds->length = self->forecast.lookback;
+    ds->horizon = self->forecast.horizon;
+}
+
 static const char *const files[] = {"file=PATH", NULL};
 
 const struct sqa_task sqa_task_csv = {
@@ -104,6 +112,7 @@ const struct sqa_task sqa_task_csv = {
     .later = later,
     .self_size = sizeof(struct self),
     .files = files,
+    .sizes = sizes,
     .open = open_csv,
     SQA_FORECAST_TASK,
 };

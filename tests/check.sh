@@ -126,7 +126,9 @@ else
     verify '^[a-k]' '^[l-z]' # 'kernels' stands in the first
     one 'forward pass in NumPy' tests/crosscheck.sh "$program"
     run cli tests/cli.sh "$program"
+    run compare tests/compare.sh "$program"
     run score tests/score.sh "$program"
+    run readers tests/readers.sh "$program"
     one 'external model in PyTorch' tests/external.sh "$program"
     run 'without memory' tests/nomem.sh "$program"
     run runs tests/runs.sh "$program"

@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report table export predict data score forecast fidelity doctor completion; do
+for verb in list describe run bench explain kernels verify report table history export predict data score forecast fidelity doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -49,6 +49,10 @@ fails 2 'no recipe of that name; choose one of .*smoke' run --model local --task
 fails 2 "no parameter 'foo'" run --model local --task $small --train foo=1
 fails 2 'no model selected' run
 fails 2 'no task selected' run --model transformer
+fails 2 'no model selected' run --task mackey_glass --task listops
+works '^10 cells' run --task mackey_glass --dry-run
+works '^9 cells' run --task csv:file=never.csv,lookback=8 --dry-run
+works '1 left out: their models do not take the task' run --task csv:file=never.csv,lookback=8 --dry-run
 fails 2 'no model selected' bench
 fails 2 "'5..3' is no length" bench --model local --lengths 5..3
 fails 2 "'1K..' is no length" bench --model local --lengths 1K..
@@ -59,6 +63,9 @@ fails 2 'matches no task' run --model local --tasks zzz
 fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
+fails 2 'did you mean benchstat.*use md, csv, json, google-benchmark' report . --format benchstats
+fails 3 'format html comes in a later version' report . --format html
+fails 3 'nowhere: cannot be read' report nowhere --format otava
 fails 2 'something is missing' table
 fails 2 'no table of that name; did you mean lra-1. Else choose one of combiner' table lra1
 fails 2 'no table of that name' table ../lra-1
@@ -136,6 +143,33 @@ fails 2 "list '\(': missing closing parenthesis at character 2" list models '('
 fails 2 "--models '\[': missing terminating \] for character class at character 2" run --models '[' --task $small
 fails 2 "--tasks '\*': quantifier does not follow a repeatable item at character 1" run --model local --tasks '*'
 fails 2 "verify: --models 'a\(\?!': missing closing parenthesis at character 5" verify --models 'a(?!'
+
+# compare and gate; more in tests/compare.sh
+
+works '^usage: seqarena compare' compare --help
+works '^usage: seqarena gate' help gate
+fails 2 '0 of two arms; give BASE and NEW' compare
+fails 2 '1 of two arms' compare .
+fails 2 '3 of two arms' compare --build a --build b .
+fails 2 'one argument too many' compare a b c
+fails 3 'zzz: no such run directory, CSV file or program' compare . zzz
+fails 2 'one arm is a program, the other a file' compare . "$program" -- --model local
+fails 2 'nothing to time; give what bench takes after --' compare "$program" "$program"
+fails 2 'base among|-o among the arguments of bench' compare "$program" "$program" -- --model local -o x
+fails 2 -- '--clock sun; give wall or cpu' compare . . --clock sun
+fails 2 -- '--value mean; give median or min' compare . . --value mean
+fails 2 -- '--margin x; give a number' compare . . --margin x
+fails 2 -- '--floor -1; give a number' compare . . --floor -1
+fails 2 -- '--until-settled soon; give a time' compare . . --until-settled soon
+fails 2 -- '--rounds 0; give a whole number from 1' compare . . --rounds 0
+fails 2 -- '--confirm needs --control' compare . . --confirm .
+fails 2 -- '--rounds, --until-settled and --seed are for programs' compare . . --rounds 3
+fails 2 -- '--control, --confirm and --floor are for files' compare "$program" "$program" --floor 1 -- --model local
+fails 2 'nothing to run; leave them out for files' compare . . -- --model local
+fails 3 'neither run.json nor cells.csv' compare . .
+fails 3 'gone.json: No such file' gate gone.json
+echo '{"schema": "seqarena.compare/1", "cells": []}' >compared.json
+fails 2 -- '--csv is made from runs' gate compared.json --csv x
 
 # Compute types
 
@@ -246,6 +280,13 @@ is 'the last season again' test "$(tail -n +2 season.csv | cut -d, -f 2 | tr '\n
 cut -d, -f 2 months.csv | tail -n +2 >plain.txt
 works 'plain.csv: 2 rows;' forecast --csv plain.txt --horizon 2 --train steps=20 -o plain.csv
 is 'rows without times' test "$(cut -d, -f 1 plain.csv | tr '\n' ' ')" = 'row 61 62 '
+timed=csv:file=months.csv,date=Month,lookback=6,horizon=2
+seqarena export itransformer:dim=8,heads=2,ffn=8,layers=1 --task $timed --init-only -o timed.safetensors
+seqarena data export $timed -o timed
+works '' predict --weights timed.safetensors --input timed/test_x.npy --marks timed/test_marks.npy -o y.npy
+fails 2 'reads the times of rows; give their features with --marks' predict --weights timed.safetensors --input timed/test_x.npy -o y.npy
+fails 3 'test_x.npy: not an array \([0-9]+, 8, [0-9]\)' predict --weights timed.safetensors --input timed/test_x.npy \
+    --marks timed/test_x.npy -o y.npy
 fails 2 '--horizon is missing' forecast --csv months.csv -o x.csv
 fails 3 'no column named date' forecast --csv months.csv --horizon 4 -o x.csv
 fails 3 'too few for lookback 1 and horizon 400' forecast --csv plain.txt --horizon 400 -o x.csv
@@ -430,6 +471,34 @@ works 'local' report run1 --format=csv
 works '' report run1 -o run1/report.md
 is 'report -o writes the file' grep -q 'Local attention' run1/report.md
 
+# Change points
+
+{ echo time,commit,test,ms; for i in $(seq 1 40); do echo "$i,c$i,a,$((i < 21 ? 100 + i % 3 : 110 + i % 3))"; done; } >series.csv
+works '\| test=a \| ms \| \+9\.8 % \| up .*\| 20, 20 \| c20\.\.c21 \|' history series.csv
+works '^,test=a,ms,up,c20,c21,21,20,' history series.csv --csv
+works '"schema": "seqarena.history/1"' history series.csv --json
+works '\| 0.001 \| 20, 20 ' history series.csv --permutations 999 --key test
+works '' history series.csv --plot series.svg
+is 'history --plot draws' grep -q '^<svg ' series.svg
+works 'No change was found' history series.csv --magnitude 20
+works '^[0-9]+ series from 2 runs on 1 machine' history run1 run2
+fails 2 'something is missing' history
+fails 2 -- '--p 7; give a number from' history series.csv --p 7
+fails 2 -- '--magnitude a; give a number' history series.csv --magnitude a
+fails 2 -- '--window 5 with --least 3; give a window of at least 6' history series.csv --window 5
+fails 2 -- '--permutations 99 never give p = 0.001; give at least 999' history series.csv --permutations 99
+fails 2 -- '--csv and --json; give one' history series.csv --csv --json
+fails 2 'no such column; give names of its first line' history series.csv --key nope
+fails 2 'missing closing parenthesis' history series.csv --values '('
+fails 2 'a CSV and a directory; give one kind' history series.csv run1
+fails 3 'no value matches --values' history series.csv --values zzz
+fails 3 'nowhere: cannot be read' history nowhere
+fails 3 'locked: no run directory in it' history locked
+printf 'time,word\n1,a\n' >words.csv
+fails 3 'words.csv: no column of numbers' history words.csv
+printf 'time,ms\n1,2\n3\n' >ragged.csv
+fails 3 'ragged.csv: line 3' history ragged.csv
+
 # Full disk and file size limits
 
 for args in 'list models' 'verify --models ^last$' 'report run1' '--help' "data show $small"; do
@@ -517,6 +586,9 @@ is 'its row says nomem' grep -q ',nomem,' big/cells.csv
 
 works '^lra-figure +bubbles' list tables
 works '^columns' describe lra-1
+works '^ltsf-linear +forecast' list tables
+works '^\| ETTh1 96 +\| published, ltsf_t2_multivariate +\|.* \*\*0.374\*\* ' table ltsf-linear papers
+works '^  seqarena run --model informer --task etth1:lookback=48,horizon=24,drop_last_batch=32 --scale informer --seeds 5 ' table informer-m papers --plan
 works '^drawn from  tables lra-1 and lra-2 at 4K' describe lra-figure
 seqarena run --model local --task listops:min=4,max=20,train=60,valid=20,test=20 --scale lite --train steps=4 --rounds 0 -q -o papers
 works '^\| `local` +\| measured +\|.*\(1 x 20, b\)' table lra-1 papers
@@ -530,11 +602,14 @@ works '^  seqarena bench --model transformer .*--task random:vocab=257,classes=2
 works '<svg ' table lra-figure --format svg
 works '' table lra-3 papers -o t.md
 is 'a table in a file' grep -q '^## Accuracy on Image' t.md
+is 'jobs of results/forecast.sh are plans' sh -c 'SEQARENA=$1 RUNS=$PWD/jobs "$2/results/forecast.sh" | grep -c "  0 of" | grep -qx 15' - "$program" "$top"
 mkdir -p other/tables other/published
 printf '[table]\ntitle = x\nkind = frob\n' >other/tables/broken.ini
+printf '[table]\ntitle = x\nsource = y\nkind = forecast\nscale = ltsf\n[column A]\ntask = a\n[row R]\ntask = far\n' >other/tables/far.ini
 printf 'schema,table_id\n1,2\n' >other/published/lra.csv
 cp "$top"/results/tables/lra-1.ini other/tables
 SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 3: kind = frob; give accuracy' table broken papers
+SEQARENA_RESULTS=$PWD/other fails 3 'row R: no column has task.far; add it or correct the name' table far papers
 SEQARENA_RESULTS=$PWD/other fails 3 'lra.csv: line 1: no column "source"' table lra-1 papers
 SEQARENA_RESULTS=$PWD/nowhere works 'lra-1' list tables
 
@@ -626,6 +701,9 @@ tails() {
     csv_columns latency/cells.csv latency_ns_min latency_ns_median latency_ns_p90 latency_ns_p99 first_ns_median phase |
         awk '$2 < $1 || $3 < $2 || $4 < $3 || ($NF == "step" && NF < 6) { bad = 1 } END { exit bad || NR != 6 }'
 }
+works '' "${bench[@]}" --latency -o single
+is 'a sample of --latency is one step' test "$(csv_columns single/cells.csv sample_steps)" = 1
+works '^## Latency' report single
 is 'tails are in order, steps have a first token' tails
 
 # No timing without proof

@@ -59,11 +59,22 @@ without forecast export dlinear --task mackey_glass:lookback=8,horizon=4 --train
 without predict predict --weights w.safetensors --input arrays/test_tokens.npy -o new
 without report report done
 without report-json report done --format json
+without report-google-benchmark report done --format google-benchmark
+without report-benchstat report done --format benchstat
+without report-github-smaller report done --format github-smaller
+without report-otava report done --format otava
+without history history done
+without history-csv history s.csv --json
 without table table lra-1 done
 without table-plan table lra-1 done --plan
 without table-svg table lra-figure done --format svg
 without list-tables list tables
 without describe-table describe lra-2
+without compare compare done done --control done
+seqarena compare done done --control done --json -o compared.json
+without compare-json compare done done --json
+without compare-csv compare done done --csv new
+without gate gate compared.json --junit new --github
 without verify verify --models '^last$'
 without run run --model no_mixer --task $small --train steps=1 --rounds 1 --jobs 1 -q -o new
 finish

@@ -301,8 +301,21 @@ static void test_shipped(void **state)
     assert_true(r.steps == 4000 && r.rate == 1e-3 && r.eval_examples == 0 && r.warmup == 400 && r.batch == 32);
     assert_string_equal(r.schedule, "one_cycle");
     assert_string_equal(r.source, "seqarena's own: rate 1e-3 and 4,000 steps for lists of 16 to 64 tokens");
-    r = resolve("lite", "dlinear", "etth1", NULL, NULL);
+    r = resolve("lite", "dlinear", "never", NULL, NULL);
     assert_string_equal(r.file, "generic");
+    struct sqa_text generic = {0}, linear = {0};
+    sqa_recipe_text(&r, &generic);
+    r = resolve("lite", "dlinear", "etth1", NULL, NULL);
+    assert_string_equal(r.file, "lite");
+    sqa_recipe_text(&r, &linear); /* what forecast ran before lite had forecasts */
+    assert_string_equal(sqa_text_get(&linear), sqa_text_get(&generic));
+    sqa_text_clear(&generic);
+    sqa_text_clear(&linear);
+    r = resolve("lite", "lstm", "csv:file=x.csv", NULL, &frame);
+    assert_true(r.steps == 3000 && r.batch == 32 && r.patience == 4);
+    assert_string_equal(frame,
+                        "layers=2,dim=64,dropout=0.1,instance=norm,bidirectional=0+pool=last+channel=no_channel+"
+                        "position=no_position");
 
     r = resolve("etth-published", "dlinear", "etth1:lookback=336,horizon=96", NULL, NULL);
     assert_true(r.rate == 5e-3 && r.epochs == 10 && r.steps == 0 && r.patience == 3 && r.hold == 1 &&

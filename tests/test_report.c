@@ -138,7 +138,8 @@ static void put_cell(struct files *f, const struct made *m)
     struct sqa_arena arena = {0};
     const char *c[SQA_CELLS_N] = {NULL};
     char key[128];
-    const int floor = strcmp(m->model, "majority") == 0 || strcmp(m->model, "first_token") == 0;
+    const int floor = strcmp(m->model, "majority") == 0 || strcmp(m->model, "first_token") == 0 ||
+                      strcmp(m->model, "repeat_last") == 0;
     const int ok = strcmp(m->status, "ok") == 0;
     snprintf(key, sizeof key, "%s-%s-%d", m->task, m->model, m->seed);
     c[SQA_CELLS_key] = key;
@@ -654,6 +655,67 @@ static void test_external(void **state)
     sqa_free(md);
 }
 
+/* Errors are alike for everyone but for skill and noise: paired intervals tell 0.9 from 0.5, and not 0.9 from 0.9. */
+static void test_ranking(void **state)
+{
+    (void)state;
+    static const struct made made[] = {
+        {.model = "repeat_last",
+         .task = "etth1",
+         .scale = "lite",
+         .kind = SERIES,
+         .seed = 1,
+         .skill = 0.1,
+         .status = "ok",
+         .examples = 1},
+        {.model = "dlinear",
+         .task = "etth1",
+         .scale = "lite",
+         .kind = SERIES,
+         .seed = 1,
+         .skill = 0.5,
+         .status = "ok",
+         .examples = 1},
+        {.model = "nlinear",
+         .task = "etth1",
+         .scale = "lite",
+         .kind = SERIES,
+         .seed = 1,
+         .skill = 0.9,
+         .status = "ok",
+         .examples = 1},
+        {.model = "linear",
+         .task = "etth1",
+         .scale = "lite",
+         .kind = SERIES,
+         .seed = 1,
+         .skill = 0.9,
+         .status = "ok",
+         .examples = 1},
+    };
+    make_run("run", made, sizeof made / sizeof made[0], NULL);
+    char *md = report("md", 1, (const char *const[]){"run"});
+    const char *at = strstr(md, "## Ranking"), *end = at ? strstr(at, "## Cost") : NULL;
+    assert_non_null(end);
+    const char *both = strstr(at, "|  1-2 | `"), *third = strstr(at, "|    3 | `dlinear`"),
+               *last = strstr(at, "|    4 | `repeat_last` (floor)");
+    assert_true(both && third && last && both < third && third < last && last < end);
+    has(third, " [");
+    double mse[2] = {0};
+    for (int i = 0; i < EXAMPLES; i++) {
+        mse[0] += score(&made[0], i) / EXAMPLES;
+        mse[1] += score(&made[1], i) / EXAMPLES;
+    }
+    char skill[32];
+    snprintf(skill, sizeof skill, "%.1f [", 100 * (1 - mse[1] / mse[0]));
+    has(third, skill);
+    sqa_free(md);
+    make_run("run", made, 2, NULL); /* two have no ranking */
+    md = report("md", 1, (const char *const[]){"run"});
+    assert_null(strstr(md, "## Ranking"));
+    sqa_free(md);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
 int main(void)
 {
@@ -661,7 +723,7 @@ int main(void)
         IN_DIR(test_small),      IN_DIR(test_csv),      IN_DIR(test_json),      IN_DIR(test_figures),
         IN_DIR(test_two_runs),   IN_DIR(test_settings), IN_DIR(test_scaling),   IN_DIR(test_crossover),
         IN_DIR(test_full_forms), IN_DIR(test_odd),      IN_DIR(test_no_memory), IN_DIR(test_tags),
-        IN_DIR(test_external),
+        IN_DIR(test_external),   IN_DIR(test_ranking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -262,7 +262,7 @@ static void test_markdown(void **state)
     sqa_paper_csv(&t, &f.filled);
     has(t.text, "\n1,lra-1,\"Test accuracy, %\",Transformer,published,ListOps,accuracy,%,,36.37,");
     has(t.text, ",Transformer,published,Path-X,accuracy,%,,FAIL,");
-    has(t.text, "\"Long Range Arena (Tay et al. 2020), arXiv 2011.04006, Table 1\"\n");
+    has(t.text, "\"Long Range Arena (Tay et al. 2020), arXiv 2011.04006, Table 1\",\n");
     has(t.text, ",Local Attention,measured,ListOps,accuracy,%,,20,");
     sqa_text_clear(&t);
     clear(&f);
@@ -489,7 +489,7 @@ static void test_files(void **state)
         {HEAD "seeds = 0\n" BODY, "line 7: seeds = 0; give a number from 1"},
         {HEAD "title = u\n" BODY, "line 7: title is given twice"},
         {HEAD "frob = 1\n" BODY, "'frob' is no key of [table]"},
-        {HEAD "kind = x\n" BODY, "kind = x; give accuracy, gap, speed, bubbles, audit or fair"},
+        {HEAD "kind = x\n" BODY, "kind = x; give accuracy, gap, speed, bubbles, audit, fair or forecast"},
         {HEAD BODY "[row R]\n", "line 12: a second row R"},
         {HEAD BODY "[column A]\n", "a second column A"},
         {HEAD BODY "[frob A]\n", "[frob A]; write [table]"},
@@ -562,17 +562,18 @@ static void test_short_forms(void **state)
     const char *names[SQA_TABLE_NAMES];
     struct sqa_err err = {0};
     const size_t n = sqa_table_names(&arena, names);
-    assert_int_equal(n, 14);
+    assert_int_equal(n, 19);
     for (size_t i = 0; i < n; i++) {
         struct sqa_paper p;
         if (sqa_table_load(names[i], &p, &err) != SQA_OK)
             fail_msg("%s", err.text);
-        for (size_t c = 0; c < p.n_columns; c++) {
-            const struct sqa_task *task;
-            const char *brief, *full;
-            if (sqa_task_canonical(p.columns[c].task, &arena, &task, &brief, &full, &err) == SQA_OK)
-                assert_string_equal(p.columns[c].task, brief);
-        }
+        for (size_t c = 0; c < p.n_columns; c++)
+            for (size_t k = 0; k <= p.columns[c].n_variants; k++) {
+                const struct sqa_task *task;
+                const char *brief, *full, *text = k ? p.columns[c].variant_tasks[k - 1] : p.columns[c].task;
+                if (text && sqa_task_canonical(text, &arena, &task, &brief, &full, &err) == SQA_OK)
+                    assert_string_equal(text, brief);
+            }
         for (size_t r = 0; r < 2 * p.n_rows; r++) {
             struct sqa_model *m;
             const char *model = r % 2 ? p.rows[r / 2].code : p.rows[r / 2].model;

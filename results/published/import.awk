@@ -1,4 +1,4 @@
-# import.awk - one long file of published numbers from the files that were typed in, one a paper
+# import.awk - one long file of published numbers of the Long Range Arena from the files that were typed in, one a paper
 #
 #     LC_ALL=C awk -f results/published/import.awk ../shared/published/lra_*.csv >results/published/lra.csv
 #
