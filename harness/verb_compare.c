@@ -9,6 +9,7 @@
 #include "harness/command.h"
 #include "harness/compare_table.h"
 #include "harness/measure/measure.h"
+#include "harness/machine_lock.h"
 #include "harness/session.h"
 #include "harness/verbs.h"
 #include "reports/gate.h"
@@ -165,6 +166,7 @@ static enum sqa_status compare_live(const struct options *o, const struct sqa_te
 {
     char scratch[512], builds[600], program[2][4096] = {"", ""}, make[40];
     const char *name[2] = {"this program", "this program"};
+    struct sqa_machine_lock lock;
     enum sqa_status status;
     if (o->control || o->confirm || o->floor)
         return sqa_fail(err, SQA_USAGE,
@@ -192,6 +194,8 @@ static enum sqa_status compare_live(const struct options *o, const struct sqa_te
             status = sqa_fail(err, SQA_INPUT, "compare: %s: cannot be read; check the path", operands->at[i]);
     }
     if (status == SQA_OK)
+        status = sqa_machine_lock(&lock, "compare", true, o->quiet, err);
+    if (status == SQA_OK) {
         status = sqa_session_run(
             c,
             &(struct sqa_session_options){.program = {program[0], program[1]},
@@ -204,6 +208,8 @@ static enum sqa_status compare_live(const struct options *o, const struct sqa_te
                                           .folder = scratch,
                                           .quiet = o->quiet},
             err);
+        sqa_machine_unlock(&lock);
+    }
     sqa_build_remove(builds);
     sqa_scratch_remove(scratch);
     return status;
