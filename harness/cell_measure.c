@@ -116,7 +116,8 @@ static enum sqa_status take_turn(struct sqa_meter *m, int round, int slot, doubl
 }
 
 /* After a step that makes what is made once. */
-static enum sqa_status count_step(struct sqa_meter *m, const struct sqa_child *c, const char *phase, struct sqa_err *err)
+static enum sqa_status count_step(struct sqa_meter *m, const struct sqa_child *c, const char *phase,
+                                  struct sqa_err *err)
 {
     char file[4096];
     snprintf(file, sizeof file, "%s/parts/%s.part/" SQA_COUNT_FILE, c->dir, c->cell->key, phase);
@@ -200,9 +201,9 @@ enum sqa_status sqa_cell_measure(const struct sqa_child *c, const char *phase, s
 {
     struct sqa_arena arena = {0};
     struct sqa_meter m = {.mode = strcmp(phase, "train") == 0 ? SQA_MODE_TRAIN : SQA_MODE_INFER,
-                      .by_steps = strcmp(phase, "step") == 0,
-                      .counts = sqa_plan_counts(c->plan),
-                      .cold = c->plan->cache && strcmp(c->plan->cache, "cold") == 0};
+                          .by_steps = strcmp(phase, "step") == 0,
+                          .counts = sqa_plan_counts(c->plan),
+                          .cold = c->plan->cache && strcmp(c->plan->cache, "cold") == 0};
     enum sqa_status status = sqa_cell_set_up(c, false, &m.bound, err);
     if (status == SQA_OK)
         status = sqa_cell_open_trainer(c, m.mode == SQA_MODE_TRAIN, &arena, &m.t, err);

@@ -165,14 +165,15 @@ struct sqa_paper_filled {
     size_t n_panels;
     const char **notes;
     size_t n_notes;
-    const char *padding[SQA_PAPER_COLUMNS]; /* mode of the rows of a column; "" when none says it */
+    const char *padding
+        [SQA_PAPER_COLUMNS]; /* mode of the rows of a column; "" when none says it, "mixed" when tasks differ */
 };
 struct sqa_paper_options {
     const char *scale, *padding; /* only rows of this recipe, of this mode; NULL: any */
 };
 
 /* Fills a table of any kind but bubbles. pool is summarised and outlives out, as paper and published do. SQA_INPUT
- * when rows of a column ran in two padding modes and the options name none. */
+ * when rows of a task ran in two padding modes and the options name none. */
 enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_published *published,
                                const struct sqa_pool *pool, const struct sqa_paper_options *options,
                                struct sqa_paper_filled *out, struct sqa_err *err) SQA_MUST_CHECK;

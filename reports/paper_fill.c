@@ -329,7 +329,13 @@ static void fill_gap(struct sqa_paper_fill *f)
     sqa_paper_add_lines(f, p, printed_gap, measured_gap);
 }
 
-/* The modes of the columns. */
+/* The mode of an entry that a column can take, where padding means something for it; else "". */
+static const char *mode_in(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column)
+{
+    return e->class == SQA_CLASS_FLOOR || !sqa_paper_fits(f, e, column) ? "" : sqa_paper_field(f->pool, e, "padding");
+}
+
+/* The modes of the columns: one for each task and scale. */
 static enum sqa_status check_padding(struct sqa_paper_fill *f, struct sqa_err *err)
 {
     for (size_t c = 0; c < SQA_PAPER_COLUMNS; c++)
@@ -337,17 +343,20 @@ static enum sqa_status check_padding(struct sqa_paper_fill *f, struct sqa_err *e
     if (f->paper->kind == SQA_PAPER_FORECAST) /* windows have one length */
         return SQA_OK;
     for (size_t k = 0; k < f->pool->n_entries * f->paper->n_columns; k++) {
-        const struct sqa_pool_entry *e = &f->pool->entries[k / f->paper->n_columns];
-        const size_t c = k % f->paper->n_columns;
-        const char *mode = sqa_paper_field(f->pool, e, "padding"), *had = f->out->padding[c];
-        if (!*mode || e->class == SQA_CLASS_FLOOR || !sqa_paper_fits(f, e, c) || strcmp(mode, had) == 0)
-            continue;
-        if (*had)
-            return sqa_fail(err, SQA_INPUT,
-                            "table %s: rows of %s ran %s and %s, and one column uses one mode; give --padding %s or "
-                            "--padding %s",
-                            f->paper->name, f->paper->columns[c].label, had, mode, had, mode);
-        f->out->padding[c] = mode;
+        const size_t i = k / f->paper->n_columns, c = k % f->paper->n_columns;
+        const struct sqa_pool_entry *e = &f->pool->entries[i];
+        const char *mode = mode_in(f, e, c), *had = f->out->padding[c];
+        for (size_t j = 0; *mode && j < i; j++) {
+            const char *other = mode_in(f, &f->pool->entries[j], c);
+            if (f->pool->entries[j].group == e->group && *other && strcmp(mode, other) != 0)
+                return sqa_fail(
+                    err, SQA_INPUT,
+                    "table %s: rows of %s ran %s and %s, and one task uses one mode; give --padding %s or "
+                    "--padding %s",
+                    f->paper->name, f->paper->columns[c].label, other, mode, other, mode);
+        }
+        if (*mode && strcmp(mode, had) != 0)
+            f->out->padding[c] = *had ? "mixed" : mode;
     }
     return SQA_OK;
 }

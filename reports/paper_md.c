@@ -212,7 +212,8 @@ static const char *mode_text(const char *mode)
 {
     static const char *const modes[][2] = {{"full", "padded to the task's length"},
                                            {"longest", "padded to the longest of their batch"},
-                                           {"sorted", "padded to the longest of their micro-batch"}};
+                                           {"sorted", "padded to the longest of their micro-batch"},
+                                           {"mixed", "in one mode of padding a task (rows, under Budget)"}};
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(mode, modes[i][0]) == 0)
             return modes[i][1];

@@ -587,10 +587,10 @@ is 'its row says nomem' grep -q ',nomem,' big/cells.csv
 works '^lra-figure +bubbles' list tables
 works '^columns' describe lra-1
 works '^ltsf-linear +forecast' list tables
-works '^\| ETTh1 96 +\| published, ltsf_t2_multivariate +\|.* \*\*0.374\*\* ' table ltsf-linear papers
-works '^  seqarena run --model informer --task etth1:lookback=48,horizon=24,drop_last_batch=32 --scale informer --seeds 5 ' table informer-m papers --plan
 works '^drawn from  tables lra-1 and lra-2 at 4K' describe lra-figure
 seqarena run --model local --task listops:min=4,max=20,train=60,valid=20,test=20 --scale lite --train steps=4 --rounds 0 -q -o papers
+works '^\| ETTh1 96 +\| published, ltsf_t2_multivariate +\|.* \*\*0.374\*\* ' table ltsf-linear papers
+works '^  seqarena run --model informer --task etth1:lookback=48,horizon=24,drop_last_batch=32 --scale informer --seeds 5 ' table informer-m papers --plan
 works '^\| `local` +\| measured +\|.*\(1 x 20, b\)' table lra-1 papers
 is 'a measured row says its training accuracy' awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "train_accuracy") at = i } END { exit !at }' papers/cells.csv
 works '^\| Transformer +\| published +\| +36.37 .* 54.39 \| +53.66 \|' table lra-1 papers
@@ -651,18 +651,18 @@ fails 2 'counts are of one thread' bench --model local --count --threads 2
 mkdir broken-valgrind && printf '#!/bin/sh\nexit 127\n' >broken-valgrind/valgrind && chmod +x broken-valgrind/valgrind
 PATH=$tmp/broken-valgrind:$PATH fails 4 'needs valgrind, and there is none; install' bench --model local --count
 count=(bench --model local:window=4 --lengths 16 --batch 1 --count -q)
-if [ "$("$program" "${count[@]}" -o counted 2>&1 | tee out)" ] || [ ! -f counted/cells.csv ]; then
+if [ "$("$program" "${count[@]}" -o instructed 2>&1 | tee out)" ] || [ ! -f instructed/cells.csv ]; then
     if grep -q 'needs valgrind' out; then skip 'counts repeat' "$(cat out)"; else fail 'bench --count' "$(cat out)"; fi
 else
     PADDING=$(printf '%3000s' x) "$program" "${count[@]}" -o a/longer/name/of/it >out 2>&1
     instructions() { csv_columns "$1/cells.csv" phase instructions data_reads data_writes; }
     close() { # within 0.01 %
-        paste <(instructions counted) <(instructions a/longer/name/of/it) | awk '
+        paste <(instructions instructed) <(instructions a/longer/name/of/it) | awk '
             { for (i = 2; i <= 4; i++) { d = $i - $(i + 4); if (!($i > 0) || d * d > 1e-8 * $i * $i) exit 1 } }
             END { exit NR != 2 }'
     }
     is 'counts repeat within 0.01 %' close
-    is 'a counted row has no latency' test -z "$(csv_columns counted/cells.csv latency_ns_median | tr -d '\n')"
+    is 'a counted row has no latency' test -z "$(csv_columns instructed/cells.csv latency_ns_median | tr -d '\n')"
 fi
 
 # The lock of the machine

@@ -294,7 +294,7 @@ static void test_padding(void **state)
     two[1].padding = "packed";
     make_run("mixed", two, 2, N_COLUMNS, NULL);
     assert_int_equal(fill(&f, "lra-1", (const char *const[]){"mixed"}, 1, &any, &err), SQA_INPUT);
-    has(err.text, "rows of ListOps ran padded and packed, and one column uses one mode; give --padding padded");
+    has(err.text, "rows of ListOps ran padded and packed, and one task uses one mode; give --padding padded");
     clear(&f);
     fill_well(&f, "lra-1", "mixed", &(struct sqa_paper_options){NULL, "packed"});
     assert_true(isnan(cell(&f, 0, SQA_LINE_MEASURED, "transformer", "ListOps")->x.mean));
