@@ -12,10 +12,14 @@ static double per_cent(double log_ratio)
 static void say_time(const struct sqa_comparison *c, const struct sqa_compare_cell *cell, struct sqa_text *out)
 {
     const struct sqa_timing *t = &cell->timing[0][c->clock], *second = &cell->timing[1][c->clock];
-    sqa_text_printf(out, "time %.3fx", exp(t->effect));
+    sqa_text_add(out, "time ");
+    if (!isnan(t->effect))
+        sqa_text_printf(out, "%.3fx", exp(t->effect));
     if (!isnan(t->wide.low))
         sqa_text_printf(out, " [%.3f, %.3f]", exp(t->wide.low), exp(t->wide.high));
-    sqa_text_printf(out, " of the base over %zu blocks: %s", t->n, sqa_timing_names[cell->time]);
+    if (!isnan(t->effect))
+        sqa_text_printf(out, " of the base over %zu block%s: ", t->n, t->n == 1 ? "" : "s");
+    sqa_text_add(out, sqa_timing_names[cell->time]);
     if (cell->time == SQA_TIMING_SLOWER || cell->time == SQA_TIMING_FASTER)
         sqa_text_printf(out, ", beyond %.1f %%", per_cent(t->delta));
     if (cell->confirmed)
