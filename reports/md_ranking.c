@@ -61,23 +61,14 @@ static const struct sqa_pool_entry *last_value(const struct place *p, size_t n)
     return NULL;
 }
 
-/* 1 - MSE / MSE of the reference, in per cent. */
-static enum sqa_status skill_cell(struct sqa_grid *grid, const struct sqa_pool *pool, const struct sqa_pool_entry *e,
-                                  const struct sqa_pool_entry *reference, struct sqa_err *err)
+/* 1 - MSE / MSE of the reference, in per cent; the ranks say what is told apart. */
+static void skill_cell(struct sqa_grid *grid, const struct sqa_pool_entry *e, const struct sqa_pool_entry *reference)
 {
-    struct sqa_estimate d;
-    const double by = reference->value[SQA_VALUE_test_mse].mean / 100;
-    const enum sqa_status status = difference(pool, e, reference, &d, err);
-    if (status != SQA_OK)
-        return status;
+    const double by = reference->value[SQA_VALUE_test_mse].mean;
     if (e == reference || !(by > 0))
         sqa_grid_cell(grid, e == reference ? "0" : "");
-    else if (isnan(d.low))
-        sqa_grid_printf(grid, "%.1f", 100 - e->value[SQA_VALUE_test_mse].mean / by);
     else
-        sqa_grid_printf(grid, "%.1f [%.1f, %.1f]", 100 - e->value[SQA_VALUE_test_mse].mean / by, -d.high / by,
-                        -d.low / by);
-    return SQA_OK;
+        sqa_grid_printf(grid, "%.1f", 100 * (1 - e->value[SQA_VALUE_test_mse].mean / by));
 }
 
 static enum sqa_status write_group(struct sqa_text *out, const struct sqa_pool *pool,
@@ -111,7 +102,7 @@ static enum sqa_status write_group(struct sqa_text *out, const struct sqa_pool *
         sqa_grid_cell(&grid, sqa_figure_metric(buf, &e->value[SQA_VALUE_test_mse], SQA_VALUE_test_mse, false));
         sqa_grid_cell(&grid, sqa_figure_metric(buf, &e->value[SQA_VALUE_test_mae], SQA_VALUE_test_mae, false));
         if (reference)
-            status = skill_cell(&grid, pool, e, reference, err);
+            skill_cell(&grid, e, reference);
     }
     sqa_grid_end(&grid, out);
     return status;

@@ -707,7 +707,7 @@ static void test_ranking(void **state)
         mse[1] += score(&made[1], i) / EXAMPLES;
     }
     char skill[32];
-    snprintf(skill, sizeof skill, "%.1f [", 100 * (1 - mse[1] / mse[0]));
+    snprintf(skill, sizeof skill, "%.1f |", 100 * (1 - mse[1] / mse[0]));
     has(third, skill);
     sqa_free(md);
     make_run("run", made, 2, NULL); /* two have no ranking */
