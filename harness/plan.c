@@ -360,6 +360,13 @@ static enum sqa_status parse_sizes(const char *option, const char *what, const c
     return SQA_OK;
 }
 
+/* What makes another cell of one that is otherwise the same; NULL without memory. */
+static const char *how_of(struct sqa_run_plan *p)
+{
+    const char *how = sqa_plan_counts(p) ? "count" : p->cache && strcmp(p->cache, "cold") == 0 ? "cold" : "";
+    return p->bind && *p->bind ? sqa_arena_printf(&p->arena, "%s|bind=%s", how, p->bind) : how;
+}
+
 static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_selection *s, int bench,
                                      const struct names *chosen, const char *task_text, int64_t length,
                                      const char *overrides, struct sqa_err *err)
@@ -373,12 +380,12 @@ static enum sqa_status cells_of_task(struct sqa_run_plan *p, const struct sqa_se
                          .infer = 1,
                          .step = s->step,
                          .train_accuracy = !bench,
-                         .how = sqa_plan_counts(p)                          ? "count"
-                                : p->cache && strcmp(p->cache, "cold") == 0 ? "cold"
-                                                                            : "",
+                         .how = how_of(p),
                          .seed = s->seed};
     struct sqa_signature sizes;
-    enum sqa_status status = sqa_task_canonical(task_text, &p->arena, &task, &c.task, &c.task_full, err);
+    enum sqa_status status = c.how ? SQA_OK : no_memory(err);
+    if (status == SQA_OK)
+        status = sqa_task_canonical(task_text, &p->arena, &task, &c.task, &c.task_full, err);
     if (status == SQA_OK)
         status = supposed(task_text, &p->arena, &sizes, err);
     if (status != SQA_OK)
@@ -449,8 +456,6 @@ enum sqa_status sqa_plan_set_hash(struct sqa_run_plan *p, uint64_t kind, struct 
         hash = sqa_hash(p->cells[i].key, strlen(p->cells[i].key), hash);
     if (p->recompute && *p->recompute)
         hash = sqa_hash(p->recompute, strlen(p->recompute), hash);
-    if (p->bind && *p->bind)
-        hash = sqa_hash(p->bind, strlen(p->bind), hash ^ 1);
     p->hash = sqa_arena_printf(&p->arena, "%016llx", (unsigned long long)hash);
     return p->hash ? SQA_OK : no_memory(err);
 }

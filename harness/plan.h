@@ -23,7 +23,8 @@ struct sqa_cell {
     int floor;
     int train, infer, step; /* phases to be measured; train: also trained when steps > 0 */
     int train_accuracy;     /* run: train and test; bench: only time */
-    const char *how;        /* "cold" or "count", which make another cell of it; else "" or NULL; only in the key */
+    const char
+        *how; /* "cold", "count", "|bind=...", which make another cell of it; else "" or NULL; only in the key */
     const char *trial, *trials; /* see search.h: "rate=0.001" of a trial; its trials' keys; else "" or NULL */
 };
 

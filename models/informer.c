@@ -80,7 +80,7 @@ static double flops(const void *self, const struct sqa_context *c)
 enum { L = SQA_FORECAST_L, H = SQA_FORECAST_H, C = SQA_FORECAST_C, ROWS = SQA_FORECAST_ROWS, OUT = SQA_FORECAST_OUT };
 enum { F = SQA_FORECAST_F, TIMES = SQA_FORECAST_TIMES };
 
-/* factor 4: every query attends, so that nothing depends on what is drawn. */
+/* With factor 9 every query attends, so that nothing depends on what is drawn. */
 static enum sqa_status all_queries(struct sqa_err *err)
 {
     double x[ROWS], marks[TIMES], y[OUT], z[OUT];

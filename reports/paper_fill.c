@@ -335,30 +335,37 @@ static const char *mode_in(const struct sqa_paper_fill *f, const struct sqa_pool
     return e->class == SQA_CLASS_FLOOR || !sqa_paper_fits(f, e, column) ? "" : sqa_paper_field(f->pool, e, "padding");
 }
 
-/* The modes of the columns: one for each task and scale. */
+/* The mode of a column in a group, a task and scale, which has one; "" when none says it. */
+static enum sqa_status group_mode(const struct sqa_paper_fill *f, const struct sqa_pool_group *g, size_t column,
+                                  const char **mode, struct sqa_err *err)
+{
+    *mode = "";
+    for (size_t i = 0; i < g->n; i++) {
+        const char *here = mode_in(f, g->entries[i], column);
+        if (*here && **mode && strcmp(here, *mode) != 0)
+            return sqa_fail(err, SQA_INPUT,
+                            "table %s: rows of %s ran %s and %s, and one task uses one mode; give --padding %s or "
+                            "--padding %s",
+                            f->paper->name, f->paper->columns[column].label, *mode, here, *mode, here);
+        *mode = *here ? here : *mode;
+    }
+    return SQA_OK;
+}
+
 static enum sqa_status check_padding(struct sqa_paper_fill *f, struct sqa_err *err)
 {
+    enum sqa_status status = SQA_OK;
     for (size_t c = 0; c < SQA_PAPER_COLUMNS; c++)
         f->out->padding[c] = "";
     if (f->paper->kind == SQA_PAPER_FORECAST) /* windows have one length */
         return SQA_OK;
-    for (size_t k = 0; k < f->pool->n_entries * f->paper->n_columns; k++) {
-        const size_t i = k / f->paper->n_columns, c = k % f->paper->n_columns;
-        const struct sqa_pool_entry *e = &f->pool->entries[i];
-        const char *mode = mode_in(f, e, c), *had = f->out->padding[c];
-        for (size_t j = 0; *mode && j < i; j++) {
-            const char *other = mode_in(f, &f->pool->entries[j], c);
-            if (f->pool->entries[j].group == e->group && *other && strcmp(mode, other) != 0)
-                return sqa_fail(
-                    err, SQA_INPUT,
-                    "table %s: rows of %s ran %s and %s, and one task uses one mode; give --padding %s or "
-                    "--padding %s",
-                    f->paper->name, f->paper->columns[c].label, other, mode, other, mode);
-        }
-        if (*mode && strcmp(mode, had) != 0)
-            f->out->padding[c] = *had ? "mixed" : mode;
+    for (size_t k = 0; k < f->pool->n_groups * f->paper->n_columns && status == SQA_OK; k++) {
+        const char *mode, **had = &f->out->padding[k % f->paper->n_columns];
+        status = group_mode(f, &f->pool->groups[k / f->paper->n_columns], k % f->paper->n_columns, &mode, err);
+        if (*mode)
+            *had = **had && strcmp(*had, mode) != 0 ? "mixed" : mode;
     }
-    return SQA_OK;
+    return status;
 }
 
 static enum sqa_status check_published(const struct sqa_paper_fill *f, struct sqa_err *err)

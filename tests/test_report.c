@@ -659,40 +659,14 @@ static void test_external(void **state)
 static void test_ranking(void **state)
 {
     (void)state;
-    static const struct made made[] = {
-        {.model = "repeat_last",
-         .task = "etth1",
-         .scale = "lite",
-         .kind = SERIES,
-         .seed = 1,
-         .skill = 0.1,
-         .status = "ok",
-         .examples = 1},
-        {.model = "dlinear",
-         .task = "etth1",
-         .scale = "lite",
-         .kind = SERIES,
-         .seed = 1,
-         .skill = 0.5,
-         .status = "ok",
-         .examples = 1},
-        {.model = "nlinear",
-         .task = "etth1",
-         .scale = "lite",
-         .kind = SERIES,
-         .seed = 1,
-         .skill = 0.9,
-         .status = "ok",
-         .examples = 1},
-        {.model = "linear",
-         .task = "etth1",
-         .scale = "lite",
-         .kind = SERIES,
-         .seed = 1,
-         .skill = 0.9,
-         .status = "ok",
-         .examples = 1},
-    };
+#define ROW(id, value)                                                                                            \
+    {                                                                                                             \
+        .model = id, .task = "etth1", .scale = "lite", .kind = SERIES, .seed = 1, .skill = value, .status = "ok", \
+        .examples = 1                                                                                             \
+    }
+    static const struct made made[] = {ROW("repeat_last", 0.1), ROW("dlinear", 0.5), ROW("nlinear", 0.9),
+                                       ROW("linear", 0.9)};
+#undef ROW
     make_run("run", made, sizeof made / sizeof made[0], NULL);
     char *md = report("md", 1, (const char *const[]){"run"});
     const char *at = strstr(md, "## Ranking"), *end = at ? strstr(at, "## Cost") : NULL;
