@@ -58,14 +58,16 @@ struct sqa_drive_state {
 /* drive.c */
 
 /* Starts a child for a cell; phase NULL: training. */
-enum sqa_status sqa_drive_spawn(struct sqa_drive_state *d, struct sqa_child_process *c, int cell, const char *phase, struct sqa_err *err);
+enum sqa_status sqa_drive_spawn(struct sqa_drive_state *d, struct sqa_child_process *c, int cell, const char *phase,
+                                struct sqa_err *err);
 /* Reads what it wrote; false when its pipe is closed. */
 bool sqa_drive_listen_to(struct sqa_child_process *c);
 /* Waits for one that closed its pipe and says how it ended. */
 void sqa_drive_reap(struct sqa_child_process *c);
 void sqa_drive_kill_all(struct sqa_drive_state *d, int number);
 /* A row of the cell, and its files joined to the run. */
-enum sqa_status sqa_drive_finish(struct sqa_drive_state *d, int cell, enum sqa_status code, const char *status, const char *message, struct sqa_err *err);
+enum sqa_status sqa_drive_finish(struct sqa_drive_state *d, int cell, enum sqa_status code, const char *status,
+                                 const char *message, struct sqa_err *err);
 /* A child has ended: what becomes of its cell. */
 enum sqa_status sqa_drive_conclude(struct sqa_drive_state *d, struct sqa_child_process *c, struct sqa_err *err);
 void sqa_drive_wait_for_children(struct sqa_drive_state *d, int milliseconds);

@@ -174,7 +174,8 @@ static void dense(const struct weights *w, struct reference r, double *y)
         for (int h = 0; h < HEADS; h++)
             for (int i = 0; i < r.valid; i++) {
                 struct total t = {.q = q + h * W, .k = k + h * W, .v = v + h * W};
-                const int first = r.kind == SQA_COMBINER_LOGN ? i : i / r.b * r.b, end = smaller(first + r.b, r.valid);
+                const int first = r.kind == SQA_COMBINER_LOGN ? i : i / r.b * r.b,
+                          end = smaller(first + r.b, r.valid);
 
                 for (int j = first; j < (pass > 0 && r.causal ? i + 1 : end); j++)
                     count_in(&t, i, t.k + j * W_ALL, t.v + j * W_ALL);
