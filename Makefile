@@ -26,6 +26,10 @@ libssl-dev               SHA-256 of data files
 zlib1g-dev               images that are packed with gzip (MNIST)
 libzip-dev               arrays in .npz files (PEMS)
 libbenchmark-tools       compare.py, which must read our Google Benchmark JSON (tests)
+libcmark-gfm-dev         HTML and LaTeX of what is written in Markdown
+libcmark-gfm-extensions-dev  the same: tables
+gnuplot-nox              plots; reports work without it, and say what is missing
+librsvg2-bin             plots as PDF
 libcmocka-dev            unit tests
 valgrind                 counts of instructions (bench --count); the build works without it
 endef
@@ -39,7 +43,8 @@ endif
 OPT     ?= -O2 -g
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(OPT) -fopenmp -ffp-contract=off -I. -I$(B) $(CFLAGS)
-LIBS    = -lopenblas -ldnnl -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lpng -lxxhash -lcrypto -lzip -lz -lm
+LIBS    = -lopenblas -ldnnl -lcsv -lpcre2-8 -lhwloc -lpapi -ljansson -linih -lpng -lxxhash -lcrypto -lzip -lz \
+          -lcmark-gfm -lcmark-gfm-extensions -lm
 LDFLAGS_ALL = -fopenmp $(LDFLAGS)
 
 PLAIN   := $(sort $(wildcard kernels/plain/*.c))
