@@ -85,6 +85,9 @@ fails 2 -- '--task is missing' export transformer
 fails 2 -- '-o is missing' export transformer --task $small
 fails 2 -- '--weights is missing' predict
 fails 2 -- '--input is missing' predict --weights a
+SEQARENA_TEST_SLOW=linear fails 2 'SEQARENA_TEST_SLOW: .linear. is not OP:LOOPS' list models
+SEQARENA_TEST_SLOW=linear:9 works '' bench --model local --lengths 16 --phase infer --rounds 1 -q -o slow
+is 'a row made slower on purpose says so' grep -q 'made slower on purpose (SEQARENA_TEST_SLOW, linear)' slow/cells.csv
 fails 2 'give infer, train or step' explain transformer --phase x
 fails 2 'give infer, train, step or several' bench --model transformer --phase foo
 fails 2 -- '--dtype bf15; give f32, bf16 or bf16-emulated' bench --model transformer --dtype bf15
