@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/machine_lock.h"
 #include "harness/measure/measure.h"
 #include "harness/plan.h"
 #include "harness/verbs.h"
@@ -154,8 +155,13 @@ static enum sqa_status run_doctor(void *options, const struct sqa_texts *operand
     const struct doctor_options *o = options;
     struct sqa_text t = {0};
     json_t *json = NULL;
+    struct sqa_machine_lock lock;
     (void)operands;
-    const enum sqa_status status = sqa_doctor(o->seconds, &t, o->json ? &json : NULL, err);
+    enum sqa_status status = sqa_machine_lock(&lock, "doctor", true, false, err);
+    if (status == SQA_OK) {
+        status = sqa_doctor(o->seconds, &t, o->json ? &json : NULL, err);
+        sqa_machine_unlock(&lock);
+    }
     if (status != SQA_OK) {
         sqa_text_clear(&t);
         return status;
