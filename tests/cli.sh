@@ -64,15 +64,15 @@ fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
 fails 2 'did you mean benchstat.*use md, csv, json, google-benchmark' report . --format benchstats
-fails 3 'format html comes in a later version' report . --format html
+fails 2 'did you mean html\?' report . --format htm
 fails 3 'nowhere: cannot be read' report nowhere --format otava
 fails 2 'something is missing' table
 fails 2 'no table of that name; did you mean lra-1. Else choose one of combiner' table lra1
 fails 2 'no table of that name' table ../lra-1
 fails 2 'unknown format' table lra-1 --format docx
-fails 3 'format latex comes in a later version; use md, csv or svg' table lra-1 --format latex
-fails 3 'format html comes in a later version; use md, csv or svg' table lra-1 --format html
-fails 2 'it is no figure; use md or csv' table lra-1 --format svg
+works 'toprule' table lra-1 --format latex
+works '<table>' table lra-1 --format html
+fails 2 'it is no figure; use md, html, latex or csv' table lra-1 --format svg
 fails 2 'it is drawn from tables lra-1 and lra-2; plan those' table lra-figure --plan
 fails 3 'no such run directory' table lra-1 nowhere
 fails 2 "'lra-11' is unknown; did you mean 'lra-1'" describe lra-11
