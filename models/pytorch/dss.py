@@ -25,20 +25,20 @@ class dss_mixer(nn.Module):
         if not self.softmax:
             re = -re.exp()
         Lambda = torch.complex(re, im)
-        l = torch.complex(dt[:, :1] * re, dt[:, 1:] * im)  # (D, N)
+        rate = torch.complex(dt[:, :1] * re, dt[:, 1:] * im)  # lambda (D, N)
         if self.softmax:
             # softmax_l = exp(l lambda) (exp(lambda) - 1) / (exp(m lambda) - 1); where Re Lambda > 0 from the far end,
             # exp((l - m + 1) lambda) (exp(-lambda) - 1) / (exp(-m lambda) - 1), which cannot overflow
             m, grows = self.positions, re > 0
             sign = 1 - 2 * grows.double()
             first = torch.where(grows, m - 1, 0)
-            x = ((sign * m * l).exp() - 1) * Lambda
-            gain = ((sign * l).exp() - 1) * x.conj() / (x.abs() ** 2 + self.eps)  # 1 / x, of a small x regularised
+            x = ((sign * m * rate).exp() - 1) * Lambda
+            gain = ((sign * rate).exp() - 1) * x.conj() / (x.abs() ** 2 + self.eps)  # 1 / x, of a small x regularised
         else:
             first = torch.zeros_like(re)
-            gain = (l.exp() - 1) * Lambda.conj() / (Lambda.abs() ** 2).clamp(min=self.eps)
+            gain = (rate.exp() - 1) * Lambda.conj() / (Lambda.abs() ** 2).clamp(min=self.eps)
         steps = torch.arange(L, dtype=torch.float64) - first[:, None]  # (N, L)
-        powers = (l[..., None] * steps).exp()  # (D, N, L)
+        powers = (rate[..., None] * steps).exp()  # (D, N, L)
         return torch.einsum("rdn,dnl->rdl", torch.view_as_complex(self.w.double()) * gain, powers).real
 
     def forward(self, x, run):

@@ -15,7 +15,7 @@ class hyena_mixer(nn.Module):
         M = (N - 1) * D  # filters
         self.dim, self.order, self.shift = D, N, p.shift
         self.win = Dense(D, (N + 1) * D)
-        self.conv = Dense(p.conv, (N + 1) * D)  # w [taps, channels] and b
+        self.conv = Dense(p.conv, (N + 1) * D)  # w (taps, channels) and b
         self.register_buffer("z", torch.zeros(f.length, p.emb))  # features of positions; t first
         self.register_buffer("delta", torch.zeros(M))  # -|delta|
         self.frequency = parameter(W)

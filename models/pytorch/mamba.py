@@ -14,7 +14,7 @@ class selective_ssm(nn.Module):
         super().__init__()
         N = p.state
         self.back, self.sizes = back, (rank, N, N)
-        self.conv = Dense(p.conv, E)  # w [taps, E] and b
+        self.conv = Dense(p.conv, E)  # w (taps, E) and b
         self.wp = Dense(E, rank + 2 * N, False)
         self.dt = Dense(rank, E)
         self.a_log = parameter(N, E)
