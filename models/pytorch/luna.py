@@ -4,9 +4,9 @@
 # With a memory P (p, D), learned in the first block: packed Y = attention of P to x, output = attention of x to Y; the
 # next block gets P + Y. P is normalised as the blocks are: before it packs (prenorm), or as the sum (postnorm). tie:
 # values are the keys. dynamic: of n positions at most n rows of P are unpacked.
-# causal: with f(a, b, c)_t = a_t sum_(j <= t) b_j^T c_j / t and A = log2(1 + exp(ln 2 x Wpc (P Wpq)^T / sqrt(d))), out =
-# f(softmax(f(x Wq / sqrt(d), k, A)), A, v); P is the same in all blocks.
-# Departs: P begins as normal numbers alone; see models/luna.c of seqarena for where it differs from the paper's code.
+# causal: with f(a, b, c)_t = a_t sum_(j <= t) b_j^T c_j / t and A = softplus(ln 2 x Wpc (P Wpq)^T / sqrt(d)) / ln 2,
+# out = f(softmax(f(x Wq / sqrt(d), k, A)), A, v); P is the same in all blocks.
+# Departs: the paper's code for LRA is residual=postnorm, tie=0, with other numbers at the start.
 
 
 class luna_mixer(nn.Module):
@@ -43,7 +43,7 @@ class luna_mixer(nn.Module):
         p = run.stream.get("luna")
         if p is None:
             rows = min(self.rows, x.shape[1]) if self.dynamic and not run.causal else self.rows
-            p = self.memory[:rows].expand(len(x), -1, -1)
+            p = run.stream["luna"] = self.memory[:rows].expand(len(x), -1, -1)
         o = self.causal(x, p) if run.causal else self.both_ways(x, p, run)
         return self.wo(o.flatten(2))
 

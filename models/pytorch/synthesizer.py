@@ -10,7 +10,7 @@
 #     mixture            dense and random
 # dot adds q k^T / sqrt(d). Two kinds or more are weighted by a learned softmax. form=lra is
 # google-research/long-range-arena, lra_benchmarks/models/synthesizer/synthesizer_attention.py: kinds are summed without
-# weights, padding is attended to unless dot, W2 is shared by the heads, and hidden rows (L, H, d) are read as (H, L, d).
+# weights, padding is attended to unless dot, W2 is shared by the heads, hidden rows (L, H, d) are read as (H, L, d).
 # Departs: Wa and Wb are shared by the heads.
 
 
