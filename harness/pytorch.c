@@ -186,7 +186,8 @@ static void add_tables(struct writer *w, const struct sqa_model *m, const struct
     sqa_text_add(&w->out, "}\n");
 }
 
-/* "NODES": of every op that a file draws for, hashes of its paths by scope, in the order of the graph. */
+/* "NODES": of every op that a file draws for, hashes of its paths by scope, in the order of the graph. Paths have numbers of
+ * nodes, and a batch of one row needs fewer copies than others do: two rows stand for all batches but that. */
 static enum sqa_status add_nodes(struct writer *w, const struct sqa_model *m, const struct sqa_signature *task)
 {
     struct sqa_store store;
@@ -198,7 +199,7 @@ static enum sqa_status add_nodes(struct writer *w, const struct sqa_model *m, co
         return SQA_OK;
     sqa_store_init(&store, SQA_F32, 0);
     sqa_graph_init(&g, SQA_F32, false);
-    const enum sqa_status status = sqa_model_graph(m, task, &store, SQA_MODE_INFER, 1, task->length, &g, w->err);
+    const enum sqa_status status = sqa_model_graph(m, task, &store, SQA_MODE_INFER, 2, task->length, &g, w->err);
     sqa_text_add(&w->out, "NODES = {");
     for (const struct sqa_node *n = g.first; n && status == SQA_OK; n = n->next) {
         snprintf(mark, sizeof mark, " %s ", n->op->name);

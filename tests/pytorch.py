@@ -24,8 +24,8 @@ TASKS = {
     "tag": "reverse:length=24,vocab=9,train=8,valid=8,test=8",
     "pair": "retrieval:generated=5,length=24",
     "reals": "ts:file=a.ts,test=a.ts",
-    "forecast": "csv:file=a.csv,lookback=32,horizon=8",
-    "one": "csv:file=a.csv,lookback=32,horizon=8,mode=MS",  # many channels in, one out
+    "forecast": "csv:file=a.csv,lookback=56,horizon=8",
+    "one": "csv:file=a.csv,lookback=56,horizon=8,mode=MS",  # many channels in, one out
 }
 TOLERANCE = 1e-4  # of the largest output
 tests = bad = 0
@@ -114,7 +114,7 @@ def compare(spec, task, key, rng):
     space = {"__name__": "model"}
     exec(compile(open("model.py").read(), "model.py", "exec"), space)
     model = space["Model"]()
-    parameters = {".".join(p.rstrip("_") for p in name.split(".")) for name, _ in model.named_parameters()}
+    parameters = {space["name_in_file"](name) for name, _ in model.named_parameters()}
     edit("w.safetensors", parameters, key == "holes", rng)
     if key == "holes":
         said = seqarena("export", "--weights", "w.safetensors", "-q", "--pytorch", "model.py")
@@ -165,7 +165,8 @@ def known():
         for line in f:
             words = line.split("#")[0].split()
             if words:
-                cases.append((words[0], words[1] if len(words) > 1 else "tokens"))
+                key = words.pop() if words[-1] in TASKS else "tokens"
+                cases.append((" ".join(words), key))
     return cases
 
 

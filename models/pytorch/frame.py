@@ -42,10 +42,14 @@ def read_safetensors(path):
     return tensors
 
 
+def name_in_file(key):
+    """A name of the state dict as the file has it: a word of Python (in) ends in _ here."""
+    return ".".join(part.rstrip("_") for part in key.split(".") if part != "whole")
+
+
 def load_weights(model, path):
-    """Names in the file are those of the modules; where a name is a word of Python (in), its module ends in _."""
     own = model.state_dict()
-    names = {".".join(part.rstrip("_") for part in key.split(".")): key for key in own}
+    names = {name_in_file(key): key for key in own}
     weights = read_safetensors(path)
     differ = sorted(set(names) ^ set(weights))
     if differ:
@@ -112,15 +116,22 @@ def frame_facts():
     return f
 
 
-def frame_run(f, x, lengths, marks=None, calendar=None):
+def frame_run(f, x, lengths, marks=None):
     """What a forward pass knows beside x: lengths (B), mask (B, L) of positions before them."""
     batch, length = x.shape[:2]
     if lengths is None:
         lengths = torch.full((batch,), length)
-    run = Facts(lengths=lengths, causal=bool(f.causal), stream={}, front=False, marks=marks, calendar=calendar)
+    run = Facts(lengths=lengths, causal=bool(f.causal), stream={}, front=False, marks=marks)
     run.mask = torch.arange(length) < lengths[:, None]
     run.valid = x > f.blank if f.blank > 0 else None  # padding that may stand anywhere; None: it stands behind
     return run
+
+
+def whole_run(x, run, stream=None):
+    """Of blocks within a model that make tokens of their own: all positions of x count."""
+    batch, length = x.shape[:2]
+    lengths, mask = torch.full((batch,), length), torch.ones(batch, length, dtype=torch.bool)
+    return run.but(lengths=lengths, mask=mask, valid=None, stream={} if stream is None else stream)
 
 
 class Model(nn.Module):
@@ -146,13 +157,13 @@ class Model(nn.Module):
             f.head_width = self.pair.width
         self.head = make(f, "head")
 
-    def forward(self, x, lengths=None, marks=None, calendar=None):
+    def forward(self, x, lengths=None, marks=None):
         """x: tokens (B, L), of pairs (2 B, L), or reals (B, L, C); lengths: valid positions of each row, None: all"""
-        f, run = self.f, frame_run(self.f, x, lengths, marks, calendar)
+        f, run = self.f, frame_run(self.f, x, lengths, marks)
         if self.whole is not None:
             return self.whole(x, run)
         if self.instance is not None:
-            x = self.instance(x)
+            x, statistics = self.instance(x)
         x = self.embed(x)
         if f.front:
             x = self.pool.front(x)
@@ -168,4 +179,4 @@ class Model(nn.Module):
         if f.kind == "pair":
             x = self.pair(x, run)
         y = self.head(x, run)
-        return y if self.instance is None else self.instance.undo(y)
+        return y if self.instance is None else self.instance.undo(y, statistics)
