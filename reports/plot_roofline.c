@@ -122,7 +122,8 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     struct op of[OPS];
     struct sqa_plot *p =
         sqa_plots_add(plots, "Roofline of %s, %.0f thread%s", what[phase], threads, threads > 1 ? "s" : "");
-    p->left = 96;
+    p->left = 116;
+    p->height = 520;
     sqa_axis_begin(&p->x, true);
     sqa_axis_begin(&p->y, true);
     for (size_t i = 0; i < n; i++) {
@@ -139,7 +140,7 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     sqa_axis_take(&p->x, roofs ? r.flops / r.bytes : (double)NAN);
     sqa_axis_take(&p->y, r.flops);
     sqa_axis_end(&p->x, 0.08);
-    sqa_axis_end(&p->y, 0.06);
+    sqa_axis_end(&p->y, 0.15);
     sqa_plot_axis(p, 'x', "FLOPs a byte of compulsory traffic (log)", NULL);
     sqa_plot_axis(p, 'y', "attained rate (log)", rate);
     draw_roof(p, r, threads);

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "reports/friedman.h"
+#include "reports/plot_forecast.h"
 #include "reports/plots.h"
 #include "reports/rank_table.h"
 #include "reports/stats.h"
@@ -239,6 +240,8 @@ static void every_kind(void **state)
     for (const struct sqa_plots_kind *k = sqa_plots_kinds; k->name; k++) {
         struct sqa_plots plots = {0};
         struct sqa_text out = {0};
+        if (!k->draw)
+            continue;
         OK(k->draw(&plots, &from, &failure));
         assert_true(plots.n > 0);
         for (size_t i = 0; i < plots.n && i < 2; i++) {
@@ -283,6 +286,40 @@ static void many_tasks(void **state)
     sqa_pool_clear(&pool);
 }
 
+static void write_text(const char *path, const char *text)
+{
+    OK(sqa_file_write(path, text, strlen(text), &failure));
+}
+
+static void forecast_and_truth(void **state)
+{
+    char next[128], truth[128];
+    struct sqa_plots plots = {0};
+    struct sqa_text out = {0};
+    (void)state;
+    snprintf(next, sizeof next, "%s/next.csv", dir);
+    snprintf(truth, sizeof truth, "%s/truth.csv", dir);
+    write_text(next, "date,OT\n2015-01-03,3\n2015-01-04,5\n");
+    write_text(truth, "date,x,OT\n2015-01-01 00:00:00,1,1\n2015-01-02 00:00:00,1,2\n2015-01-03 00:00:00,1,4\n");
+    OK(sqa_plots_forecast(&plots, next, truth, &failure));
+    assert_int_equal(plots.n, 1);
+    assert_string_equal(plots.at[0]->caption.text, "2 rows ahead; mean absolute error 1 over 1 values that came.");
+    assert_non_null(strstr(plots.at[0]->script.text, "$was << EOD\n0 1\n1 2\nEOD\n$ahead << EOD\n1 2\n2 3\n3 5\n"));
+    assert_non_null(strstr(plots.at[0]->script.text, "$came << EOD\n2 4\nEOD\n"));
+    OK(sqa_plots_draw(&plots, 0, 1, SQA_PLOT_SVG, "f", &out, &failure));
+    assert_non_null(strstr(out.text, "row 1: forecast 3, what came 4"));
+    sqa_text_clear(&out);
+    sqa_plots_clear(&plots);
+    OK(sqa_plots_forecast(&plots, next, NULL, &failure));
+    assert_null(strstr(plots.at[0]->script.text, "$came with"));
+    sqa_plots_clear(&plots);
+    write_text(truth, "date,other\n1,1\n");
+    assert_int_equal(sqa_plots_forecast(&plots, next, truth, &failure), SQA_INPUT);
+    write_text(next, "date,OT\n1,many\n");
+    assert_int_equal(sqa_plots_forecast(&plots, next, NULL, &failure), SQA_INPUT);
+    sqa_plots_clear(&plots);
+}
+
 static int make_dir(void **state)
 {
     (void)state;
@@ -301,9 +338,10 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(range_of_normals), cmocka_unit_test(demsar),  cmocka_unit_test(friedman_known),
-        cmocka_unit_test(same_bytes),       cmocka_unit_test(hostile), cmocka_unit_test(every_kind),
-        cmocka_unit_test(many_tasks),
+        cmocka_unit_test(range_of_normals), cmocka_unit_test(demsar),
+        cmocka_unit_test(friedman_known),   cmocka_unit_test(same_bytes),
+        cmocka_unit_test(hostile),          cmocka_unit_test(every_kind),
+        cmocka_unit_test(many_tasks),       cmocka_unit_test(forecast_and_truth),
     };
     return cmocka_run_group_tests_name("plot", tests, make_dir, remove_dir);
 }
