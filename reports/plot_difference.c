@@ -55,7 +55,10 @@ static void diagram(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     struct sqa_plot *p = sqa_plots_add(
         plots, "Mean ranks over %zu tasks; bars join what Nemenyi's test does not tell apart", t->n_groups);
     const int below = bars(p, mean, k, f.difference, false), rows = (int)left;
-    p->left = p->right = 290;
+    size_t longest = 0;
+    for (size_t m = 0; m < k; m++)
+        longest = strlen(cut(buf, t->models[m])) > longest ? strlen(buf) : longest;
+    p->left = p->right = 70 + (int)(6.6 * (double)longest);
     p->top = 74;
     p->bottom = 12;
     p->height = p->top + p->bottom + ROW * rows + (int)(0.55 * ROW * (below + 1));

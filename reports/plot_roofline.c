@@ -6,7 +6,7 @@
 #include "reports/plots.h"
 #include "results/schema.h"
 
-enum { CELLS = 96, OPS = 64, NAMED = 40 };
+enum { CELLS = 96, OPS = 64, NAMED = 40, ROOF = 16 };
 
 struct op {
     const char *name;
@@ -113,7 +113,7 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
 {
     static const char *const what[SQA_PHASE_N] = {"training steps", "inference", "single tokens"};
     const struct sqa_pool *pool = from->pool;
-    struct sqa_plot_spot spots[CELLS];
+    struct sqa_plot_spot spots[CELLS + ROOF];
     char names[CELLS][96], text[32];
     double x, y;
     size_t ops = 0;
@@ -178,7 +178,13 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
         sqa_plot_tip(p, spots[i].x, spots[i].y, 6, "%s: %s, %.3g FLOPs a byte", names[i], rate(text, spots[i].y),
                      spots[i].x);
     }
-    sqa_plot_spots(p, spots, n);
+    size_t in_the_way = n;
+    for (int i = 0; roofs && i < ROOF; i++) { /* names stay off the flat roof */
+        const double knee = fmax(r.flops / r.bytes, p->x.low);
+        spots[in_the_way++] = (struct sqa_plot_spot){
+            .x = knee * pow(p->x.high / knee, (i + 0.5) / ROOF), .y = r.flops * 1.5, .radius = 14};
+    }
+    sqa_plot_spots(p, spots, in_the_way);
     sqa_text_printf(&p->caption,
                     "%zu rows: model, length%s. FLOPs and bytes are those of the graph, each input and "
                     "output once. ",
