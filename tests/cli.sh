@@ -482,15 +482,16 @@ fails 3 'nowhere: no such run directory' plot ranks nowhere
 fails 2 'forecast takes one file' plot forecast a.csv b.csv
 echo '{}' >plain.json
 fails 3 'not what `seqarena doctor --json` prints' plot roofline run1 --machine plain.json
-works '^<svg .*viewBox' plot curves run1
+fails 3 'no row for curves; it needs' plot curves run1
+works '^<svg .*viewBox' plot roofline run1
 works '' plot roofline run1 -o roofline.svg
 is 'a picture is XML' python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' roofline.svg
 works '' plot roofline run1 -o roofline.pdf
 is 'a picture as PDF' grep -q '^%PDF' roofline.pdf
 fails 3 'no row for scaling-time; it needs a model timed at three lengths or more' plot scaling-time run1
-fails 3 'no row for curves of models that match --models' plot curves run1 --models nothing
+fails 3 'no row for roofline of models that match --models' plot roofline run1 --models nothing
 mkdir no-gnuplot && for tool in timeout wc grep head tr; do ln -s "$(command -v $tool)" no-gnuplot/; done
-PATH=$PWD/no-gnuplot fails 4 'plot: gnuplot is not installed; install it' plot curves run1
+PATH=$PWD/no-gnuplot fails 4 'plot: gnuplot is not installed; install it' plot roofline run1
 
 # Change points
 

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "reports/figures.h"
 #include "reports/friedman.h"
 #include "reports/plot_forecast.h"
 #include "reports/plots.h"
@@ -286,6 +287,55 @@ static void many_tasks(void **state)
     sqa_pool_clear(&pool);
 }
 
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+/* All figures of a report on one page: no id twice; without gnuplot one sentence. */
+static void figures(void **state)
+{
+    char path[128];
+    struct sqa_pool pool = {0};
+    struct sqa_parts parts = {0};
+    struct sqa_text page = {0};
+    size_t drawn = 0;
+    (void)state;
+    snprintf(path, sizeof path, "%s/run", dir);
+    read_pool(path, &pool);
+    sqa_text_add(sqa_parts_markdown(&parts), "# A report\n\n");
+    for (int place = SQA_FIGURES_QUALITY; place <= SQA_FIGURES_CURVES; place++)
+        OK(sqa_figures(&parts, &pool, place, &failure));
+    for (size_t i = 0; i < parts.n; i++) {
+        drawn += parts.at[i].figure;
+        assert_true(!parts.at[i].figure || parts.at[i].caption.length > 0);
+        sqa_text_add(&page, sqa_text_get(&parts.at[i].text));
+    }
+    assert_true(drawn >= 10);
+    assert_int_equal(count(page.text, "<svg "), drawn);
+    for (const char *at = page.text; (at = strstr(at, " id='")); at += 5) {
+        char id[64];
+        snprintf(id, sizeof id, " id='%.*s'", (int)strcspn(at + 5, "'"), at + 5);
+        assert_int_equal(count(page.text, id), 1);
+    }
+    assert_null(strstr(page.text, " id=\""));
+    sqa_parts_clear(&parts);
+    sqa_text_clear(&page);
+    char *before = strdup(getenv("PATH"));
+    setenv("PATH", dir, 1);
+    for (int place = SQA_FIGURES_QUALITY; place <= SQA_FIGURES_CURVES; place++)
+        OK(sqa_figures(&parts, &pool, place, &failure));
+    setenv("PATH", before, 1);
+    free(before);
+    assert_int_equal(parts.n, 1);
+    assert_int_equal(count(parts.at[0].text.text, "gnuplot is not installed"), 1);
+    sqa_parts_clear(&parts);
+    sqa_pool_clear(&pool);
+}
+
 static void write_text(const char *path, const char *text)
 {
     OK(sqa_file_write(path, text, strlen(text), &failure));
@@ -342,6 +392,7 @@ int main(void)
         cmocka_unit_test(friedman_known),   cmocka_unit_test(same_bytes),
         cmocka_unit_test(hostile),          cmocka_unit_test(every_kind),
         cmocka_unit_test(many_tasks),       cmocka_unit_test(forecast_and_truth),
+        cmocka_unit_test(figures),
     };
     return cmocka_run_group_tests_name("plot", tests, make_dir, remove_dir);
 }
