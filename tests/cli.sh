@@ -277,6 +277,7 @@ works 'ahead.csv: 4 rows from 2015-01-01 to 2015-04-01; figure ahead.svg' foreca
 is 'rows of a forecast' test "$(cut -d, -f 1 ahead.csv | tr '\n' ' ')" = 'date 2015-01-01 2015-02-01 2015-03-01 2015-04-01 '
 is 'columns of a forecast' test "$(head -n 1 ahead.csv)" = date,a,b
 is 'a figure of a forecast' grep -q '</svg>' ahead.svg
+works '<svg ' plot forecast ahead.csv --truth months.csv
 works 'repeat_last' forecast --csv months.csv --reading date=Month --horizon 4 --mode MS --target a --model seasonal_naive \
     --no-plot -o season.csv
 is 'the last season again' test "$(tail -n +2 season.csv | cut -d, -f 2 | tr '\n' ' ')" = '48 50 52 54 '
@@ -473,6 +474,27 @@ works '"schema"' report run1 -f json
 works 'local' report run1 --format=csv
 works '' report run1 -o run1/report.md
 is 'report -o writes the file' grep -q 'Local attention' run1/report.md
+
+# Pictures
+
+fails 2 'something is missing' plot
+fails 2 "'bubble' is no kind of picture .did you mean bubbles" plot bubble run1
+fails 2 'no run directory; name one or several behind ranks' plot ranks
+fails 2 'give a name that ends in .svg or .pdf' plot ranks run1 -o ranks.png
+fails 3 'nowhere: no such run directory' plot ranks nowhere
+fails 2 'forecast takes one file' plot forecast a.csv b.csv
+echo '{}' >plain.json
+fails 3 'not what `seqarena doctor --json` prints' plot roofline run1 --machine plain.json
+fails 3 'no row for curves; it needs' plot curves run1
+works '^<svg .*viewBox' plot roofline run1
+works '' plot roofline run1 -o roofline.svg
+is 'a picture is XML' python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' roofline.svg
+works '' plot roofline run1 -o roofline.pdf
+is 'a picture as PDF' grep -q '^%PDF' roofline.pdf
+fails 3 'no row for scaling-time; it needs a model timed at three lengths or more' plot scaling-time run1
+fails 3 'no row for roofline of models that match --models' plot roofline run1 --models nothing
+mkdir no-gnuplot && for tool in timeout wc grep head tr; do ln -s "$(command -v $tool)" no-gnuplot/; done
+PATH=$PWD/no-gnuplot fails 4 'plot: gnuplot is not installed; install it' plot roofline run1
 
 # Change points
 
