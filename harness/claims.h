@@ -33,9 +33,9 @@ enum sqa_status sqa_claim_run(const struct sqa_claim_command *c, struct sqa_err 
 /* A phrase why the rows of a test cannot be made here, living in arena; NULL when nothing speaks against it. */
 const char *sqa_claim_why_not(const struct sqa_claim_test *t, const char *data, struct sqa_arena *arena);
 /* The commands of a claim and what they cost, as far as that can be told: the least time of timings, and of trainings
- * the time that the same cells took in rows of the pool. */
+ * the time that the same cells took in rows of the pool. why as of sqa_claim_judge. */
 enum sqa_status sqa_claim_plan(const struct sqa_claim *claim, const struct sqa_claim_command *commands,
-                               const struct sqa_claim_limits *limits, const struct sqa_pool *pool,
-                               struct sqa_text *out, struct sqa_err *err) SQA_MUST_CHECK;
+                               const char *const *why, const struct sqa_pool *pool, struct sqa_text *out,
+                               struct sqa_err *err) SQA_MUST_CHECK;
 
 #endif

@@ -104,8 +104,8 @@ static void timing_cost(const struct sqa_claim_command *c, struct sqa_text *out)
 }
 
 enum sqa_status sqa_claim_plan(const struct sqa_claim *claim, const struct sqa_claim_command *commands,
-                               const struct sqa_claim_limits *limits, const struct sqa_pool *pool,
-                               struct sqa_text *out, struct sqa_err *err)
+                               const char *const *why, const struct sqa_pool *pool, struct sqa_text *out,
+                               struct sqa_err *err)
 {
     struct sqa_arena arena = {0};
     bool failed = false;
@@ -125,11 +125,9 @@ enum sqa_status sqa_claim_plan(const struct sqa_claim *claim, const struct sqa_c
             training_cost(&commands[i], cells, pool, out);
     }
     sqa_text_add(out, "\n");
-    for (size_t i = 0; i < claim->n_tests; i++) {
-        const char *why = sqa_claim_why_not(&claim->tests[i], limits->data, &arena);
-        if (why)
-            sqa_text_printf(out, "test %s is not testable here: %s\n", claim->tests[i].label, why);
-    }
+    for (size_t i = 0; i < claim->n_tests; i++)
+        if (why[i])
+            sqa_text_printf(out, "not testable here: %s (%s)\n", claim->tests[i].label, why[i]);
     sqa_text_printf(out, "Then: seqarena claim %s\n", claim->name);
     sqa_arena_clear(&arena);
     return failed ? sqa_fail(err, SQA_NOMEM, "claim: no memory for the plan; free some memory and run again")

@@ -40,24 +40,22 @@ struct job {
 
 static enum sqa_status list_claims(struct sqa_err *err)
 {
-    struct sqa_arena arena = {0};
-    struct sqa_columns c = {.n = 3};
-    struct sqa_text t = {0};
-    const char *names[SQA_CLAIM_NAMES];
-    const size_t n = sqa_claim_names(&arena, names);
-    sqa_columns_add(&c, (const char *const[]){"claim", "paper", "title"});
-    for (size_t i = 0; i < n; i++) {
-        struct sqa_claim *claim = sqa_alloc(sizeof *claim);
-        struct sqa_err bad = {.text = "no memory"};
-        const bool ok = claim && sqa_claim_load(names[i], claim, &bad) == SQA_OK;
-        sqa_columns_add(&c, (const char *const[]){names[i], ok ? claim->paper : "-", ok ? claim->title : bad.text});
-        if (ok)
-            sqa_claim_clear(claim);
-        sqa_free(claim);
-    }
-    sqa_columns_print(&c, &t);
-    sqa_arena_clear(&arena);
-    return sqa_print(&t, NULL, err);
+    const struct sqa_texts operands = {.n = 1, .at = {"claims"}, .own = 1};
+    void *options = sqa_alloc(sqa_verb_list.options_size);
+    const enum sqa_status status = options
+                                       ? sqa_verb_list.run(options, &operands, err)
+                                       : sqa_fail(err, SQA_NOMEM, "claim: no memory; free some memory and run again");
+    sqa_free(options);
+    return status;
+}
+
+/* Whether a test of cells can be tested here. */
+static bool worth_running(const struct job *j, const struct sqa_claim_cells *cells)
+{
+    for (size_t i = 0; i < j->claim.n_tests; i++)
+        if (j->claim.tests[i].cells == cells && !j->why[i])
+            return true;
+    return false;
 }
 
 static enum sqa_status make_commands(struct job *j, struct sqa_err *err)
@@ -70,6 +68,9 @@ static enum sqa_status make_commands(struct job *j, struct sqa_err *err)
                                    &j->commands[i], err);
     for (size_t i = 0; i < j->claim.n_tests; i++)
         j->why[i] = sqa_claim_why_not(&j->claim.tests[i], j->o->limits.data, &j->arena);
+    for (size_t i = 0; i < j->claim.n_cells; i++)
+        if (!worth_running(j, &j->claim.cells[i]))
+            j->commands[i].argc = 0;
     return status;
 }
 
@@ -101,7 +102,7 @@ static enum sqa_status plan(struct job *j, struct sqa_text *out, struct sqa_err 
     enum sqa_status status = SQA_OK;
     if (sqa_table_recorded(&j->arena, &recorded, &none) == SQA_OK)
         status = sqa_pool_read(recorded.at, (size_t)recorded.n, &j->pool, err);
-    return status == SQA_OK ? sqa_claim_plan(&j->claim, j->commands, &j->o->limits, &j->pool, out, err) : status;
+    return status == SQA_OK ? sqa_claim_plan(&j->claim, j->commands, j->why, &j->pool, out, err) : status;
 }
 
 static enum sqa_status judge(struct job *j, struct sqa_err *err)

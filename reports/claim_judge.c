@@ -89,7 +89,8 @@ static bool usable(const struct sqa_pool *pool, const struct sqa_pool_entry *e, 
             sqa_value_timed(value) && phase != SQA_PHASE_ANY ? sqa_pool_named(pool, c, phase, "unfit") : "";
         const char *status = sqa_pool_text(pool, c, phase, SQA_CELLS_status);
         if (*unfit) {
-            say(r, SQA_CLAIM_CANNOT_TELL, "the timing of %.80s is unfit (%.200s)", e->model, unfit);
+            say(r, SQA_CLAIM_CANNOT_TELL, "the timing of %.80s is unfit (%.200s); measure again, into another folder",
+                e->model, unfit);
             return false;
         }
         if (*status && strcmp(status, "ok") != 0) {
@@ -303,7 +304,7 @@ static void decide(const struct sqa_claim_test *t, struct sqa_claim_result *r)
         const double to_full = full == ACROSS ? more_to_clear(t, yes->at, e) : 0,
                      to_some = some == ACROSS ? more_to_clear(t, part->at, e) : 0;
         r->more = to_full > to_some ? to_full : to_some;
-        say(r, SQA_CLAIM_CANNOT_TELL, "the interval reaches over %s%s", full == ACROSS ? yes->text : part->text,
+        say(r, SQA_CLAIM_CANNOT_TELL, "the interval reaches over %g%s", full == ACROSS ? yes->at : part->at,
             full == ACROSS && some == INSIDE ? ", so at least in part" : "");
         say_more(t, r);
     }

@@ -83,7 +83,7 @@ static void table(struct sqa_text *out, const struct sqa_claim *claim, const str
         sqa_grid_cell(&grid, t->cells->scale);
         sqa_grid_cell(&grid, t->published ? t->published : "not stated");
         for (int b = 0; b < SQA_CLAIM_BOUNDS; b++)
-            sqa_grid_cell(&grid, t->bound[b].text ? t->bound[b].text : "");
+            t->bound[b].text ? sqa_grid_code(&grid, t->bound[b].text, "") : sqa_grid_cell(&grid, "");
         sqa_grid_printf(&grid, "%s%s", sqa_claim_verdicts[r->verdict], r->refuted ? ", refuted" : "");
         out->failed = out->failed || question.failed;
         sqa_text_clear(&question);
@@ -107,13 +107,48 @@ static const char *processor(const struct sqa_pool *pool)
     return name;
 }
 
+/* "3 reproduced, 1 cannot tell" */
+static void put_counts(struct sqa_text *out, const struct sqa_claim *claim, const struct sqa_claim_judged *judged)
+{
+    const char *comma = "";
+    for (int v = 0; v <= SQA_CLAIM_NOT_TESTABLE; v++) {
+        size_t n = 0;
+        for (size_t i = 0; i < claim->n_tests; i++)
+            n += (int)judged->tests[i].verdict == v ? 1 : 0;
+        if (n)
+            sqa_text_printf(out, "%s%zu %s", comma, n, sqa_claim_verdicts[v]);
+        comma = n ? ", " : comma;
+    }
+}
+
+/* "- TEST; TEST: REASON" for tests that share a reason. */
+static void put_reasons(struct sqa_text *out, const struct sqa_claim *claim, const struct sqa_claim_judged *judged)
+{
+    const struct sqa_claim_result *tests = judged->tests;
+    for (size_t i = 0; i < claim->n_tests; i++) {
+        bool said = !*tests[i].why;
+        for (size_t k = 0; k < i && !said; k++)
+            said = strcmp(tests[k].why, tests[i].why) == 0;
+        if (said)
+            continue;
+        struct sqa_text labels = {0};
+        for (size_t k = i; k < claim->n_tests; k++)
+            if (strcmp(tests[k].why, tests[i].why) == 0)
+                sqa_text_printf(&labels, "%s%s", k > i ? "; " : "", claim->tests[k].label);
+        line(out, sqa_text_get(&labels), tests[i].why);
+        out->failed = out->failed || labels.failed;
+        sqa_text_clear(&labels);
+    }
+}
+
 void sqa_claim_markdown(struct sqa_text *out, const struct sqa_claim *claim, const struct sqa_claim_judged *judged,
                         const struct sqa_pool *pool, const struct sqa_claim_context *context)
 {
-    bool begun = false;
     sqa_text_printf(out, "# Claim %s: %s\n\n", claim->name, sqa_claim_verdicts[judged->verdict]);
     sqa_markdown_text(out, claim->title);
-    sqa_text_add(out, "\n\n");
+    sqa_text_printf(out, "\n\n- Tests: ");
+    put_counts(out, claim, judged);
+    sqa_text_add(out, "\n");
     line(out, "Paper", claim->paper);
     line(out, "Published", claim->published);
     line(out, "Source", claim->source);
@@ -124,16 +159,10 @@ void sqa_claim_markdown(struct sqa_text *out, const struct sqa_claim *claim, con
         line(out, "Limited", context->limits);
     sqa_text_add(out, "\n");
     table(out, claim, judged);
-    sqa_text_add(out,
-                 "\nIn brackets 95 %. A verdict is what the whole interval says; n is timing samples of the model "
-                 "that has fewer, or seeds x test examples.\n");
-    for (size_t i = 0; i < claim->n_tests; i++) {
-        if (!*judged->tests[i].why)
-            continue;
-        sqa_text_add(out, begun ? "" : "\n");
-        line(out, claim->tests[i].label, judged->tests[i].why);
-        begun = true;
-    }
+    sqa_text_add(out, "In brackets 95 %. A verdict is what the whole interval says; n is timing samples of the model "
+                      "that has fewer, or seeds x test examples.\n");
+    sqa_text_add(out, "\n");
+    put_reasons(out, claim, judged);
     for (size_t i = 0; i < claim->n_notes; i++) {
         sqa_text_add(out, "\n");
         sqa_markdown_text(out, claim->notes[i]);
