@@ -107,7 +107,7 @@ const char *sqa_claim_why_not(const struct sqa_claim_test *t, const char *data, 
         tasks[0] = t->cells->tasks[0];
     for (size_t i = 0; i < 2 && !why.text[0]; i++)
         if (models[i] && !has_model(models[i], &why))
-            sqa_text_printf(&out, "this build has no %s", models[i]);
+            sqa_text_printf(&out, "this build has no %s (%.*s)", models[i], (int)strcspn(why.text, ";"), why.text);
     for (size_t i = 0; i < 2 && !why.text[0]; i++)
         if (tasks[i] && !has_task(tasks[i], data, &why))
             sqa_text_add(&out, why.text);

@@ -168,7 +168,7 @@ void sqa_claim_markdown(struct sqa_text *out, const struct sqa_claim *claim, con
         sqa_markdown_text(out, claim->notes[i]);
         sqa_text_add(out, "\n");
     }
-    sqa_text_add(out, "\nThe experiment:\n\n");
+    sqa_text_add(out, context->n_commands ? "\nThe experiment:\n\n" : "");
     for (size_t i = 0; i < context->n_commands; i++)
         sqa_text_printf(out, "    %s\n", context->commands[i]);
     if (context->n_runs)
