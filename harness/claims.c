@@ -178,6 +178,8 @@ enum sqa_status sqa_claim_command(const struct sqa_claim_cells *cells, const str
         add_option(out, arena, "seeds", limits->seeds, &failed);
     if (limits->data)
         add_option(out, arena, "data", limits->data, &failed);
+    if (limits->quiet)
+        add(out, arena, "", "-q", &failed);
     add(out, arena, "", "-o", &failed);
     add(out, arena, "", path, &failed);
     if (models == 0 || (cells->n_tasks && tasks == 0))

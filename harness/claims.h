@@ -15,6 +15,7 @@ enum sqa_status sqa_claim_load(const char *name, struct sqa_claim *out, struct s
 /* What of every cells is set otherwise; NULL: as the file says. lengths takes only those named, where cells have some. */
 struct sqa_claim_limits {
     const char *lengths, *rounds, *seeds, *data;
+    bool quiet; /* no progress */
 };
 /* A command of run or bench, with argv[0] in front. */
 struct sqa_claim_command {

@@ -10,7 +10,7 @@
 struct options {
     const char *format, *output;
     struct sqa_claim_limits limits;
-    int plan;
+    int plan, quiet;
 };
 #define AT(field) offsetof(struct options, field)
 static const struct sqa_option options_table[] = {
@@ -23,12 +23,14 @@ static const struct sqa_option options_table[] = {
     {"rounds", 0, SQA_OPTION_TEXT, "N", "rounds of timing instead of the claim's", AT(limits.rounds), 0, 0},
     {"seeds", 0, SQA_OPTION_TEXT, "N", "training seeds instead of the claim's", AT(limits.seeds), 0, 0},
     {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie (else $SEQARENA_DATA, ./data)", AT(limits.data), 0, 0},
+    {"quiet", 'q', SQA_OPTION_FLAG, NULL, "no progress", AT(quiet), 0, 0},
     {.name = NULL},
 };
 
 /* Everything that one invocation reads and makes. */
 struct job {
     const struct options *o;
+    struct sqa_claim_limits limits;
     struct sqa_arena arena;
     struct sqa_claim claim;
     struct sqa_claim_command commands[SQA_CLAIM_CELLS];
@@ -62,36 +64,48 @@ static enum sqa_status make_commands(struct job *j, struct sqa_err *err)
 {
     char dir[512];
     enum sqa_status status = SQA_OK;
-    snprintf(dir, sizeof dir, "results/runs/claim-%s", j->claim.name);
+    const bool limited = j->limits.lengths || j->limits.rounds || j->limits.seeds;
+    snprintf(dir, sizeof dir, "results/runs/claim-%s%s", j->claim.name, limited ? "-limited" : "");
     for (size_t i = 0; i < j->claim.n_cells && status == SQA_OK; i++)
-        status = sqa_claim_command(&j->claim.cells[i], &j->o->limits, j->o->output ? j->o->output : dir, &j->arena,
+        status = sqa_claim_command(&j->claim.cells[i], &j->limits, j->o->output ? j->o->output : dir, &j->arena,
                                    &j->commands[i], err);
     for (size_t i = 0; i < j->claim.n_tests; i++)
-        j->why[i] = sqa_claim_why_not(&j->claim.tests[i], j->o->limits.data, &j->arena);
+        j->why[i] = sqa_claim_why_not(&j->claim.tests[i], j->limits.data, &j->arena);
     for (size_t i = 0; i < j->claim.n_cells; i++)
         if (!worth_running(j, &j->claim.cells[i]))
             j->commands[i].argc = 0;
     return status;
 }
 
-/* Runs one cells. What only ends it is the reason of its tests; the rest goes on. */
+static bool has_file(const char *dir, const char *name)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return sqa_file_exists(path);
+}
+
+/* Runs one cells. Failed rows speak for themselves; what leaves no rows for want of data or of a form is the reason of
+ * its tests; anything else, such as a folder of another run, is an error. */
 static enum sqa_status run_cells(struct job *j, size_t i, struct sqa_err *err)
 {
     const struct sqa_claim_command *c = &j->commands[i];
-    char cells[4096 + 16];
     if (c->argc == 0)
         return SQA_OK;
-    fprintf(stderr, "claim %s: %s (%zu of %zu)\n", j->claim.name, j->claim.cells[i].label, i + 1, j->claim.n_cells);
+    const bool existed = has_file(c->dir, "run.json");
+    if (!j->o->quiet)
+        fprintf(stderr, "claim %s: %s (%zu of %zu)\n", j->claim.name, j->claim.cells[i].label, i + 1,
+                j->claim.n_cells);
     const enum sqa_status status = sqa_claim_run(c, err);
-    if (status == SQA_USAGE || status == SQA_INTERRUPTED)
+    const bool rows = has_file(c->dir, "cells.csv"),
+               here = status == SQA_INPUT || status == SQA_SHAPE || status == SQA_UNSUPPORTED;
+    if (status == SQA_INTERRUPTED || status == SQA_USAGE ||
+        (status != SQA_OK && status != SQA_PARTIAL && (existed || (!rows && !here))))
         return status;
-    if (status != SQA_OK && status != SQA_PARTIAL)
-        for (size_t t = 0; t < j->claim.n_tests; t++)
-            if (j->claim.tests[t].cells == &j->claim.cells[i] && !j->why[t])
-                j->why[t] = sqa_arena_strdup(&j->arena, err->text);
-    snprintf(cells, sizeof cells, "%s/cells.csv", c->dir);
-    if (sqa_file_exists(cells))
+    if (rows)
         j->dirs.at[j->dirs.n++] = c->dir;
+    for (size_t t = 0; t < j->claim.n_tests && status != SQA_OK && status != SQA_PARTIAL; t++)
+        if (j->claim.tests[t].cells == &j->claim.cells[i] && !j->why[t])
+            j->why[t] = sqa_arena_strdup(&j->arena, err->text);
     return SQA_OK;
 }
 
@@ -117,7 +131,7 @@ static enum sqa_status judge(struct job *j, struct sqa_err *err)
 
 static enum sqa_status write_out(struct job *j, struct sqa_text *out, struct sqa_err *err)
 {
-    const struct sqa_claim_limits *l = &j->o->limits;
+    const struct sqa_claim_limits *l = &j->limits;
     const char *commands[SQA_CLAIM_CELLS];
     struct sqa_text limits = {0};
     size_t n = 0;
@@ -166,6 +180,8 @@ static enum sqa_status run_claim(void *options, const struct sqa_texts *operands
     if (!j)
         return sqa_fail(err, SQA_NOMEM, "claim: no memory; free some memory and run again");
     j->o = options;
+    j->limits = j->o->limits;
+    j->limits.quiet = j->o->quiet != 0;
     enum sqa_status status = do_job(j, operands, &out, err);
     if (status == SQA_OK)
         status = sqa_print(&out, NULL, err);

@@ -482,6 +482,67 @@ static void test_files(void **state)
     unsetenv("SEQARENA_RESULTS");
 }
 
+/* Published figures that tests print beside theirs, from the rows they say they are of: the value, or its share of
+ * the value of another row. */
+static const struct {
+    const char *claim, *test, *id, *model, *task, *metric, *over;
+} published[] = {
+#define LRA(test, model)                                                                                        \
+    {"lra-linear-fast", test ", time", "lra_t2", model, "Text@4K", "speed_vs_transformer", NULL},               \
+    {                                                                                                           \
+        "lra-linear-fast", test ", memory", "lra_t2", model, "Text@4K", "peak_memory_per_device", "Transformer" \
+    }
+    LRA("Linformer", "Linformer"),
+    LRA("Linear Transformer", "Linear Transformer"),
+    LRA("Performer", "Performer"),
+    {"wide-attention", "latency", "wide_abstract", NULL, NULL, "cpu_inference_latency_speedup", NULL},
+    {"wide-attention", "size", "wide_abstract", NULL, NULL, "model_size_ratio", NULL},
+    {"dlinear-ett", "ETTh1, Informer, look-back 96", "ltsf_t2_multivariate", "DLinear", "ETTh1 96", "mse", NULL},
+    {"dlinear-ett", "ETTh2, Informer, look-back 96", "ltsf_t2_multivariate", "DLinear", "ETTh2 96", "mse", NULL},
+    {"dlinear-ett", "ETTm1, Informer, look-back 336", "ltsf_t2_multivariate", "DLinear", "ETTm1 96", "mse", NULL},
+    {"dlinear-ett", "ETTm2, Informer, look-back 336", "ltsf_t2_multivariate", "DLinear", "ETTm2 96", "mse", NULL},
+};
+
+static double value_of_row(const struct sqa_published *p, size_t i, const char *model)
+{
+    const struct sqa_published_row *row =
+        sqa_published_find(p, published[i].id, model, published[i].task, published[i].metric);
+    if (!row)
+        fail_msg("%s: no published row of %s", published[i].claim, published[i].id);
+    return row->value;
+}
+
+static void test_published(void **state)
+{
+    (void)state;
+    struct sqa_claim *claim = sqa_alloc(sizeof *claim);
+    struct sqa_published p = {0};
+    char path[1200];
+    struct sqa_err err = {0};
+    snprintf(path, sizeof path, "%s/results/published/lra.csv", top);
+    assert_int_equal(sqa_published_read(path, &p, &err), SQA_OK);
+    snprintf(path, sizeof path, "%s/results/published/forecast.csv", top);
+    assert_int_equal(sqa_published_read(path, &p, &err), SQA_OK);
+    snprintf(path, sizeof path, "%s/results", top);
+    setenv("SEQARENA_RESULTS", path, 1);
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
+        const double whole = published[i].over ? value_of_row(&p, i, published[i].over) : 1,
+                     expected = value_of_row(&p, i, published[i].model) / whole;
+        double printed = (double)NAN;
+        assert_int_equal(sqa_claim_load(published[i].claim, claim, &err), SQA_OK);
+        for (size_t t = 0; t < claim->n_tests; t++)
+            if (strcmp(claim->tests[t].label, published[i].test) == 0)
+                printed = strtod(claim->tests[t].published, NULL);
+        if (!(fabs(printed - expected) < 0.0005))
+            fail_msg("%s, %s: %g is published, %g stands there", published[i].claim, published[i].test, expected,
+                     printed);
+        sqa_claim_clear(claim);
+    }
+    unsetenv("SEQARENA_RESULTS");
+    sqa_published_clear(&p);
+    sqa_free(claim);
+}
+
 /* The command of cells: what a limit changes, and what a shell needs. */
 static void test_command(void **state)
 {
@@ -533,10 +594,10 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ratio),   cmocka_unit_test(test_more),     cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_counted), cmocka_unit_test(test_exponent), cmocka_unit_test(test_difference),
-        cmocka_unit_test(test_join),    cmocka_unit_test(test_refused),  cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_files),   cmocka_unit_test(test_command),
+        cmocka_unit_test(test_ratio),   cmocka_unit_test(test_more),      cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_counted), cmocka_unit_test(test_exponent),  cmocka_unit_test(test_difference),
+        cmocka_unit_test(test_join),    cmocka_unit_test(test_refused),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_files),   cmocka_unit_test(test_published), cmocka_unit_test(test_command),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
