@@ -77,6 +77,9 @@ struct sqa_claim {
 enum sqa_status sqa_claim_parse(const char *name, const char *text, struct sqa_claim *out,
                                 struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_claim_clear(struct sqa_claim *claim);
+/* The last step of it: finds the cells of each test, fills scales in, and refuses what does not go together. */
+enum sqa_status sqa_claim_check(const char *name, struct sqa_claim *claim, int last_line,
+                                struct sqa_err *err) SQA_MUST_CHECK;
 const char *sqa_claim_kind_name(enum sqa_claim_kind kind);
 /* What an option of cells is set to; what the verb takes when it is not set; "" when neither is a text. */
 const char *sqa_claim_option(const struct sqa_claim_cells *cells, const char *name);

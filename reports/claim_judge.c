@@ -207,6 +207,10 @@ static void measure_exponent(const struct sqa_pool *pool, const struct sqa_claim
             continue;
         if (!usable(pool, e, t->value, r))
             return;
+        if (!(e->value[t->value].mean > 0)) {
+            say(r, SQA_CLAIM_CANNOT_TELL, "%s of %.80s is 0 at %.0f", sqa_value_name(t->value), e->model, length);
+            return;
+        }
         at[n++] = (struct point){length, e->value[t->value].mean, e};
     }
     if (n == 0) {

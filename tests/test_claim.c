@@ -30,6 +30,7 @@ struct made {
     int samples;
     double flops, accuracy;
     const char *status; /* NULL: ok */
+    const char *unfit;  /* why its timing is; NULL: it is not */
 };
 
 static void set(const char **fields, struct sqa_arena *arena, int column, double x)
@@ -71,6 +72,7 @@ static void put_cell(struct sqa_text *text, const struct made *m)
     c[SQA_CELLS_scale] = "bench";
     c[SQA_CELLS_status] = m->status ? m->status : "ok";
     c[SQA_CELLS_message] = m->status ? "it broke" : NULL;
+    c[SQA_CELLS_unfit] = m->unfit;
     set(c, &arena, SQA_CELLS_seed, m->seed);
     if (!m->status) {
         set(c, &arena, SQA_CELLS_length, m->length);
@@ -170,8 +172,8 @@ static void says(const struct sqa_claim_result *r, enum sqa_claim_verdict verdic
 /* slow takes `ratio` times as long as fast; both scatter by `spread`. */
 static struct sqa_claim_result timed(double ratio, double spread, int samples)
 {
-    const struct made cells[] = {{"slow", "random", 1024, 1, 1e6 * ratio, spread, samples, 0, 0, NULL},
-                                 {"fast", "random", 1024, 1, 1e6, spread, samples, 0, 0, NULL}};
+    const struct made cells[] = {{"slow", "random", 1024, 1, 1e6 * ratio, spread, samples, 0, 0, NULL, NULL},
+                                 {"fast", "random", 1024, 1, 1e6, spread, samples, 0, 0, NULL, NULL}};
     return judge(RATIO BOUNDS, cells, 2);
 }
 
@@ -216,19 +218,23 @@ static void test_more(void **state)
 static void test_missing(void **state)
 {
     (void)state;
-    const struct made one[] = {{"slow", "random", 1024, 1, 4e6, 0.02, 20, 0, 0, NULL}};
-    const struct made broke[] = {{"slow", "random", 1024, 1, 4e6, 0.02, 20, 0, 0, NULL},
-                                 {"fast", "random", 1024, 1, 0, 0, 0, 0, 0, "nomem"}};
-    const struct made two[] = {{"slow", "random", 1024, 1, 4e6, 0.02, 20, 0, 0, NULL},
-                               {"fast", "random", 1024, 1, 1e6, 0.02, 20, 0, 0, NULL},
-                               {"slow", "random:length=2048", 2048, 1, 9e6, 0.02, 20, 0, 0, NULL},
-                               {"fast", "random:length=2048", 2048, 1, 2e6, 0.02, 20, 0, 0, NULL}};
+    const struct made one[] = {{"slow", "random", 1024, 1, 4e6, 0.02, 20, 0, 0, NULL, NULL}};
+    const struct made broke[] = {{"slow", "random", 1024, 1, 4e6, 0.02, 20, 0, 0, NULL, NULL},
+                                 {"fast", "random", 1024, 1, 0, 0, 0, 0, 0, "nomem", NULL}};
+    const struct made two[] = {{"slow", "random", 1024, 1, 4e6, 0.02, 20, 0, 0, NULL, NULL},
+                               {"fast", "random", 1024, 1, 1e6, 0.02, 20, 0, 0, NULL, NULL},
+                               {"slow", "random:length=2048", 2048, 1, 9e6, 0.02, 20, 0, 0, NULL, NULL},
+                               {"fast", "random:length=2048", 2048, 1, 2e6, 0.02, 20, 0, 0, NULL, NULL}};
+    const struct made unfit[] = {{"slow", "random", 1024, 1, 4e6, 0.02, 20, 0, 0, NULL, NULL},
+                                 {"fast", "random", 1024, 1, 1e6, 0.02, 20, 0, 0, NULL, "others worked"}};
     struct sqa_claim_result r = judge(RATIO BOUNDS, one, 1);
     says(&r, SQA_CLAIM_NOT_TESTED, "no rows of slow and fast at scale bench");
     r = judge_why(RATIO BOUNDS, one, 1, "no fast here");
     says(&r, SQA_CLAIM_NOT_TESTABLE, "no fast here");
     r = judge(RATIO BOUNDS, broke, 2);
     says(&r, SQA_CLAIM_NOT_TESTABLE, "the row of fast says nomem: it broke");
+    r = judge(RATIO BOUNDS, unfit, 2);
+    says(&r, SQA_CLAIM_CANNOT_TELL, "the timing of fast is unfit (others worked)");
     r = judge(RATIO BOUNDS, two, 4);
     says(&r, SQA_CLAIM_CANNOT_TELL, "2 settings fit this test");
     r = judge(RATIO "length = 2K\n" BOUNDS, two, 4);
@@ -245,8 +251,8 @@ static void test_missing(void **state)
 static void test_counted(void **state)
 {
     (void)state;
-    const struct made cells[] = {{"slow", "random", 1024, 1, 0, 0, 0, 4e6, 0, NULL},
-                                 {"fast", "random", 1024, 1, 0, 0, 0, 1e6, 0, NULL}};
+    const struct made cells[] = {{"slow", "random", 1024, 1, 0, 0, 0, 4e6, 0, NULL, NULL},
+                                 {"fast", "random", 1024, 1, 0, 0, 0, 1e6, 0, NULL, NULL}};
     struct sqa_claim_result r = judge(
         HEAD "[test a]\nkind = ratio\nvalue = infer_flops\nof = slow\nover = fast\nreproduced = >= 4\n", cells, 2);
     says(&r, SQA_CLAIM_REPRODUCED, "");
@@ -263,7 +269,8 @@ static struct sqa_claim_result exponent(double power, double noise, size_t n, co
     for (size_t i = 0; i < n; i++) {
         const int length = 1024 << i;
         const double bump = i % 2 ? 1 + noise : 1 - noise;
-        cells[i] = (struct made){"slow", "random", length, 1, 1e3 * pow(length, power) * bump, 0.01, 10, 0, 0, NULL};
+        cells[i] =
+            (struct made){"slow", "random", length, 1, 1e3 * pow(length, power) * bump, 0.01, 10, 0, 0, NULL, NULL};
     }
     snprintf(text, sizeof text, HEAD "[test a]\nkind = exponent\nvalue = infer_latency_ns\nof = slow\n%s%s", keys,
              "reproduced = <= 1.2\npart = <= 1.5\nrefuted = >= 1.8\n");
@@ -295,8 +302,8 @@ static struct sqa_claim_result compared(double of, double over, int seeds)
     struct made cells[8];
     size_t n = 0;
     for (int s = 1; s <= seeds; s++) {
-        cells[n++] = (struct made){"slow", "listops", 64, s, 0, 0, 0, 0, of, NULL};
-        cells[n++] = (struct made){"fast", "listops", 64, s, 0, 0, 0, 0, over, NULL};
+        cells[n++] = (struct made){"slow", "listops", 64, s, 0, 0, 0, 0, of, NULL, NULL};
+        cells[n++] = (struct made){"fast", "listops", 64, s, 0, 0, 0, 0, over, NULL, NULL};
     }
     return judge(HEAD "[test a]\nkind = difference\nvalue = test_accuracy\nof = slow\nover = fast\n"
                       "reproduced = >= -0.01\npart = >= -0.02\nrefuted = < -0.02\n",
