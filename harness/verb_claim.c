@@ -151,6 +151,21 @@ static enum sqa_status write_out(struct job *j, struct sqa_text *out, struct sqa
                   : SQA_OK;
 }
 
+/* A run directory; or, of the folder that an earlier -o named, those of the claim's cells in it. */
+static void add_named(struct job *j, const char *dir)
+{
+    char path[4096];
+    const int before = j->dirs.n;
+    for (size_t i = 0; i < j->claim.n_cells && !has_file(dir, "cells.csv"); i++) {
+        snprintf(path, sizeof path, "%.3000s/%s", dir, j->claim.cells[i].label);
+        const char *copy = has_file(path, "cells.csv") ? sqa_arena_strdup(&j->arena, path) : NULL;
+        if (copy && j->dirs.n < 256)
+            j->dirs.at[j->dirs.n++] = copy;
+    }
+    if (j->dirs.n == before && j->dirs.n < 256)
+        j->dirs.at[j->dirs.n++] = dir;
+}
+
 static enum sqa_status do_job(struct job *j, const struct sqa_texts *operands, struct sqa_text *out,
                               struct sqa_err *err)
 {
@@ -163,7 +178,7 @@ static enum sqa_status do_job(struct job *j, const struct sqa_texts *operands, s
     if (status == SQA_OK && j->o->plan)
         return plan(j, out, err);
     for (int i = 1; i < operands->n; i++)
-        j->dirs.at[j->dirs.n++] = operands->at[i];
+        add_named(j, operands->at[i]);
     for (size_t i = 0; i < j->claim.n_cells && operands->n == 1 && status == SQA_OK; i++)
         status = run_cells(j, i, err);
     if (status == SQA_OK)
@@ -206,7 +221,8 @@ const struct sqa_verb sqa_verb_claim = {
     .run = run_claim,
     .more =
         "Without NAME: the claims there are. With NAME alone the experiment is run, or gone on with, and judged;\n"
-        "with RUN... those run directories are judged and nothing is run. --lengths, --rounds and --seeds make it\n"
+        "with RUN... those run directories, or the folder of an earlier -o, are judged and nothing is run. "
+        "--lengths, --rounds and --seeds make it\n"
         "smaller for a quick look, in a folder of its own (-o); the verdict says so.\n\n"
         "Verdicts: reproduced, in part, not reproduced, cannot tell (the interval reaches over a bound), not\n"
         "tested (rows are missing), not testable here (a model or data are missing, or a cell failed). The exit\n"

@@ -285,9 +285,25 @@ static void no_interval(const struct sqa_claim_test *t, struct sqa_claim_result 
         say(r, SQA_CLAIM_CANNOT_TELL,
             "no interval: it needs samples.csv and seven samples a model; more rounds give "
             "them");
+    else if (t->cells->bench)
+        say(r, SQA_CLAIM_CANNOT_TELL, "no interval: bench gives one row a model; planned memory is known exactly");
     else
         say(r, SQA_CLAIM_CANNOT_TELL, "no interval: it needs two seeds or more%s",
             t->kind == SQA_CLAIM_DIFFERENCE ? ", or examples.csv" : "");
+}
+
+/* Two models that learned nothing are alike, which is no finding. */
+static bool learned(const struct sqa_claim_test *t, struct sqa_claim_result *r)
+{
+    const enum sqa_verdict a = r->of->over_floor, b = r->over->over_floor;
+    const bool floors = a != SQA_VERDICT_NONE && b != SQA_VERDICT_NONE;
+    if (floors && a != SQA_VERDICT_BETTER && b != SQA_VERDICT_BETTER)
+        say(r, SQA_CLAIM_CANNOT_TELL, "neither %.80s nor %.80s is surely better than the floors", t->of, t->over);
+    else if (r->figure.low == r->figure.high)
+        say(r, SQA_CLAIM_CANNOT_TELL,
+            "the two differ alike on every pair, so nothing says how sure that is; more "
+            "test examples or seeds may tell");
+    return !*r->why;
 }
 
 static void decide(const struct sqa_claim_test *t, struct sqa_claim_result *r)
@@ -298,6 +314,8 @@ static void decide(const struct sqa_claim_test *t, struct sqa_claim_result *r)
         no_interval(t, r);
         return;
     }
+    if (t->kind == SQA_CLAIM_DIFFERENCE && !learned(t, r))
+        return;
     const enum side full = side_of(yes, e), some = side_of(part, e);
     r->refuted = side_of(&t->bound[SQA_CLAIM_IF_REFUTED], e) == INSIDE;
     if (full == INSIDE) {

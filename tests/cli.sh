@@ -629,7 +629,7 @@ works '^- Tests: 6 not tested' claim lra-linear-fast papers
 works '^\| operations +\| exponent of infer_flops: flowformer +\| .* \| 3 lengths \| bench .* reproduced +\|' claim flowformer-linear --lengths 64,128,256 --rounds 1 -q -o claimed
 is 'the run of a claim says its own command' grep -q '"--lengths"' claimed/scaling/run.json
 works '^- Limited: not the experiment of the claim: lengths 64,128,256 rounds 1' claim flowformer-linear --lengths 64,128,256 --rounds 1 -q -o claimed
-works '^ "verdict": "(reproduced|in part|cannot tell)"' claim flowformer-linear claimed/scaling --format json
+works '^ "verdict": "(reproduced|in part|cannot tell)"' claim flowformer-linear claimed --format json
 fails 3 'another' claim flowformer-linear --lengths 64,128 --rounds 1 -q -o claimed
 mkdir -p other/claims
 sed 's/^kind = exponent/kind = power/' "$top"/results/claims/flowformer-linear.ini >other/claims/broken.ini

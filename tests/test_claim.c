@@ -73,6 +73,7 @@ static void put_cell(struct sqa_text *text, const struct made *m)
     c[SQA_CELLS_status] = m->status ? m->status : "ok";
     c[SQA_CELLS_message] = m->status ? "it broke" : NULL;
     c[SQA_CELLS_unfit] = m->unfit;
+    c[SQA_CELLS_floor] = strcmp(m->model, "majority") == 0 ? "1" : NULL;
     set(c, &arena, SQA_CELLS_seed, m->seed);
     if (!m->status) {
         set(c, &arena, SQA_CELLS_length, m->length);
@@ -297,14 +298,17 @@ static void test_exponent(void **state)
     assert_int_equal(r.points, 3);
 }
 
-static struct sqa_claim_result compared(double of, double over, int seeds)
+/* floor 0: there is none */
+static struct sqa_claim_result compared(double of, double over, int seeds, double floor)
 {
-    struct made cells[8];
+    struct made cells[9];
     size_t n = 0;
     for (int s = 1; s <= seeds; s++) {
         cells[n++] = (struct made){"slow", "listops", 64, s, 0, 0, 0, 0, of, NULL, NULL};
         cells[n++] = (struct made){"fast", "listops", 64, s, 0, 0, 0, 0, over, NULL, NULL};
     }
+    if (floor > 0)
+        cells[n++] = (struct made){"majority", "listops", 64, 1, 0, 0, 0, 0, floor, NULL, NULL};
     return judge(HEAD "[test a]\nkind = difference\nvalue = test_accuracy\nof = slow\nover = fast\n"
                       "reproduced = >= -0.01\npart = >= -0.02\nrefuted = < -0.02\n",
                  cells, n);
@@ -313,16 +317,20 @@ static struct sqa_claim_result compared(double of, double over, int seeds)
 static void test_difference(void **state)
 {
     (void)state;
-    struct sqa_claim_result r = compared(0.6, 0.4, 3);
+    struct sqa_claim_result r = compared(0.6, 0.4, 3, 0.1);
     says(&r, SQA_CLAIM_REPRODUCED, "");
     assert_string_equal(r.figure.method, "bootstrap");
     assert_int_equal(r.figure.n_seeds, 3);
     assert_true(fabs(r.figure.mean - 0.2) < 0.08);
-    r = compared(0.4, 0.6, 3);
+    r = compared(0.4, 0.6, 3, 0);
     says(&r, SQA_CLAIM_NOT, "");
     assert_true(r.refuted);
-    r = compared(0.5, 0.505, 2);
+    r = compared(0.5, 0.505, 2, 0);
     says(&r, SQA_CLAIM_CANNOT_TELL, "the interval reaches over");
+    r = compared(0.6, 0.6, 3, 0.9);
+    says(&r, SQA_CLAIM_CANNOT_TELL, "neither slow nor fast is surely better than the floors");
+    r = compared(1.1, 1.1, 3, 0);
+    says(&r, SQA_CLAIM_CANNOT_TELL, "the two differ alike on every pair");
 }
 
 static enum sqa_claim_verdict join(const char *letters)
