@@ -221,9 +221,9 @@ const struct sqa_verb sqa_verb_claim = {
     .run = run_claim,
     .more =
         "Without NAME: the claims there are. With NAME alone the experiment is run, or gone on with, and judged;\n"
-        "with RUN... those run directories, or the folder of an earlier -o, are judged and nothing is run. "
-        "--lengths, --rounds and --seeds make it\n"
-        "smaller for a quick look, in a folder of its own (-o); the verdict says so.\n\n"
+        "with RUN... those run directories, or the folder of an earlier -o, are judged and nothing is run.\n"
+        "--lengths, --rounds and --seeds make it smaller for a quick look, by default in the folder\n"
+        "results/runs/claim-NAME-limited; the verdict says so.\n\n"
         "Verdicts: reproduced, in part, not reproduced, cannot tell (the interval reaches over a bound), not\n"
         "tested (rows are missing), not testable here (a model or data are missing, or a cell failed). The exit\n"
         "status is 1 when it is not reproduced, else 0. docs/claims.md says how a file is written and read.\n\n"

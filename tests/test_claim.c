@@ -173,7 +173,7 @@ static void says(const struct sqa_claim_result *r, enum sqa_claim_verdict verdic
 /* slow takes `ratio` times as long as fast; both scatter by `spread`. */
 static struct sqa_claim_result timed(double ratio, double spread, int samples)
 {
-    const struct made cells[] = {{"slow", "random", 1024, 1, 1e6 * ratio, spread, samples, 0, 0, NULL, NULL},
+    const struct made cells[] = {{"slow", "random", 1024, 1, 1e6 * ratio, spread, samples + 3, 0, 0, NULL, NULL},
                                  {"fast", "random", 1024, 1, 1e6, spread, samples, 0, 0, NULL, NULL}};
     return judge(RATIO BOUNDS, cells, 2);
 }
@@ -243,6 +243,11 @@ static void test_missing(void **state)
     assert_true(fabs(r.figure.mean - 4.5) < 1e-9);
     r = judge(RATIO "length = 2K\nover_length = 1K\n" BOUNDS, two, 4);
     assert_true(fabs(r.figure.mean - 9) < 1e-9);
+    r = judge(RATIO "task = random:length=2048\nover_task = random\n" BOUNDS, two, 4);
+    assert_true(fabs(r.figure.mean - 9) < 1e-9);
+    r = judge(HEAD "scale = lite\n[test a]\nkind = ratio\nvalue = infer_latency_ns\nof = slow\nover = fast\n" BOUNDS,
+              two, 2);
+    says(&r, SQA_CLAIM_NOT_TESTED, "no rows of slow and fast at scale lite");
     r = judge(RATIO "task = random\n" BOUNDS, two, 4);
     assert_true(fabs(r.figure.mean - 4) < 1e-9);
     r = judge(RATIO "length = 3K\n" BOUNDS, two, 4);
