@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "harness/claims.h"
+#include "results/schema.h"
 
+enum { LENGTHS = 64 };
 #define TURN_SECONDS 0.1 /* of bench, a round of one phase of one cell (harness/verb_run.c) */
 
 static void duration(struct sqa_text *out, double s)
@@ -19,17 +21,29 @@ static void duration(struct sqa_text *out, double s)
         sqa_text_printf(out, "%.1f days", s / 86400);
 }
 
-/* Of "1,2,4" three, of "1K..16K", which doubles, five. */
 static size_t items(const char *list)
 {
     size_t n = 1;
-    char low[32], high[32];
-    int64_t from, to;
-    if (sscanf(list, "%31[0-9KM]..%31s", low, high) == 2 && sqa_parse_int(low, &from) && sqa_parse_int(high, &to))
-        for (; from > 0 && 2 * from <= to; from *= 2)
-            n++;
     for (const char *s = list; *s; s++)
         n += *s == ',' ? 1 : 0;
+    return n;
+}
+
+/* Lengths of "1K..16K", which doubles, or "512,2K"; returns their number. */
+static size_t lengths_of(const char *list, int64_t out[LENGTHS])
+{
+    size_t n = 0;
+    for (const char *s = list; *s;) {
+        char low[32] = "", high[32] = "";
+        int64_t from = 0, to = 0;
+        const int got = sscanf(s, "%31[0-9KM]..%31[0-9KM]", low, high);
+        if (got < 1 || !sqa_parse_int(low, &from) || !sqa_parse_int(got == 2 ? high : low, &to))
+            return n; /* bench will refuse it */
+        for (; from > 0 && from <= to && n < LENGTHS; from *= 2)
+            out[n++] = from;
+        s += strcspn(s, ",");
+        s += *s == ',' ? 1 : 0;
+    }
     return n;
 }
 
@@ -91,16 +105,49 @@ static void training_cost(const struct sqa_claim_command *c, const struct sqa_cl
     sqa_text_add(out, "\n");
 }
 
-static void timing_cost(const struct sqa_claim_command *c, struct sqa_text *out)
+/* Seconds that one step of a model took in the pool, at a length or on a task; NaN when it has no such row. */
+static double step_of(const struct sqa_pool *pool, const char *model, const char *task, int64_t length, int phase,
+                      const char *batch, const char *scale)
 {
-    double rounds = 10;
-    const size_t tasks = count(c, "--task"), phases = items(option(c, "phase", "infer,train")),
-                 cells = count(c, "--model") * (tasks ? tasks : 1) * items(option(c, "lengths", ""));
+    for (size_t i = 0; i < pool->n_cells; i++) {
+        const struct sqa_pool_cell *c = &pool->cells[i];
+        if (strcmp(c->model, model) == 0 && strcmp(c->scale, scale) == 0 &&
+            (task ? strcmp(c->task, task) == 0
+                  : (double)length == sqa_pool_number(pool, c, phase, SQA_CELLS_length)) &&
+            (!*batch || strcmp(sqa_pool_text(pool, c, phase, SQA_CELLS_batch), batch) == 0))
+            return sqa_pool_number(pool, c, phase, SQA_CELLS_latency_ns_median) / 1e9;
+    }
+    return (double)NAN;
+}
+
+static void timing_cost(const struct sqa_claim_command *c, const struct sqa_claim_cells *cells,
+                        const struct sqa_pool *pool, struct sqa_text *out)
+{
+    int64_t lengths[LENGTHS] = {1024};
+    const size_t n = strcmp(option(c, "lengths", ""), "") == 0 ? 1 : lengths_of(option(c, "lengths", ""), lengths);
+    const char *phases = option(c, "phase", "infer,train"), *batch = option(c, "batch", "");
+    const bool tasks = count(c, "--task") > 0;
+    double rounds = 10, seconds = 0;
+    size_t cell_count = 0, unknown = 0;
     sqa_parse_real(option(c, "rounds", "10"), &rounds);
-    sqa_text_printf(out, "    %zu cells, %zu phase%s, %.0f rounds: at least ", cells, phases, phases > 1 ? "s" : "",
-                    rounds);
-    duration(out, (double)(cells * phases) * rounds * TURN_SECONDS);
-    sqa_text_add(out, ", more where a step takes longer than 0.1 s\n");
+    for (int m = 2; m + 1 < c->argc; m++)
+        for (int t = 2; t + 1 < c->argc && strcmp(c->argv[m], "--model") == 0; t++) {
+            const bool here = tasks ? strcmp(c->argv[t], "--task") == 0 : t == m;
+            for (size_t i = 0; i < n && here; i++, cell_count++)
+                for (int p = 0; p < SQA_PHASE_N; p++) {
+                    if (!strstr(phases, sqa_phase_names[p]))
+                        continue;
+                    const double s = step_of(pool, c->argv[m + 1], tasks ? c->argv[t + 1] : NULL, lengths[i], p,
+                                             batch, cells->scale);
+                    unknown += isnan(s) ? 1 : 0;
+                    seconds += rounds * (s > TURN_SECONDS ? s : TURN_SECONDS);
+                }
+        }
+    sqa_text_printf(out, "    %zu cells, %zu phase%s, %.0f rounds: %s ", cell_count, items(phases),
+                    items(phases) > 1 ? "s" : "", rounds, unknown ? "at least" : "about");
+    duration(out, seconds);
+    sqa_text_add(out, unknown ? ", more where a step takes longer than 0.1 s and no recorded row says so\n"
+                              : " by the recorded rows\n");
 }
 
 enum sqa_status sqa_claim_plan(const struct sqa_claim *claim, const struct sqa_claim_command *commands,
@@ -120,7 +167,7 @@ enum sqa_status sqa_claim_plan(const struct sqa_claim *claim, const struct sqa_c
                         : text                ? text
                                               : "");
         if (commands[i].argc && cells->bench)
-            timing_cost(&commands[i], out);
+            timing_cost(&commands[i], cells, pool, out);
         else if (commands[i].argc)
             training_cost(&commands[i], cells, pool, out);
     }

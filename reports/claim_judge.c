@@ -122,16 +122,18 @@ static bool find_pair(const struct sqa_pool *pool, const struct sqa_claim_test *
     const double over_length = isnan(t->over_length) ? t->length : t->over_length;
     const bool one_group = !t->over_task && isnan(t->over_length);
     size_t n = 0;
-    for (size_t i = 0; i < pool->n_entries; i++)
-        for (size_t k = 0; k < pool->n_entries; k++) {
-            const struct sqa_pool_entry *of = &pool->entries[i], *over = &pool->entries[k];
-            if (i == k || (one_group && of->group != over->group) || !fits(pool, of, t, t->of, t->task, t->length) ||
+    for (size_t i = 0; i < pool->n_entries; i++) {
+        const struct sqa_pool_entry *of = &pool->entries[i];
+        for (size_t k = 0; k < pool->n_entries && fits(pool, of, t, t->of, t->task, t->length); k++) {
+            const struct sqa_pool_entry *over = &pool->entries[k];
+            if (i == k || (one_group && of->group != over->group) ||
                 !fits(pool, over, t, t->over, over_task, over_length) || !comparable(pool, of, over))
                 continue;
             n++;
             r->of = of;
             r->over = over;
         }
+    }
     if (n == 0)
         missing(t, why, r);
     if (n > 1)

@@ -56,7 +56,7 @@ static void n_cell(struct sqa_grid *grid, const struct sqa_claim_test *t, const 
     else if (t->kind == SQA_CLAIM_EXPONENT)
         sqa_grid_printf(grid, "%zu lengths", r->points);
     else if (sqa_value_timed(t->value))
-        sqa_grid_printf(grid, "%zu samples", e->n_examples);
+        sqa_grid_printf(grid, "%zu sample%s", e->n_examples, e->n_examples == 1 ? "" : "s");
     else if (e->n_examples)
         sqa_grid_printf(grid, "%zu x %zu", e->n_seeds, e->n_examples);
     else
