@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report table history export predict data score forecast fidelity doctor completion; do
+for verb in list describe run bench explain kernels verify report table claim history export predict data score forecast fidelity doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -637,6 +637,31 @@ SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 3: kind = frob; give accur
 SEQARENA_RESULTS=$PWD/other fails 3 'row R: no column has task.far; add it or correct the name' table far papers
 SEQARENA_RESULTS=$PWD/other fails 3 'lra.csv: line 1: no column "source"' table lra-1 papers
 SEQARENA_RESULTS=$PWD/nowhere works 'lra-1' list tables
+
+# Claims
+
+works '^lra-linear-fast ' list claims
+works '^dlinear-ett ' claim
+fails 2 'claim lra-linear-fats: no claim of that name; did you mean lra-linear-fast?' claim lra-linear-fats
+fails 2 'claim ../x: no claim of that name' claim ../x
+fails 2 'unknown format "yaml"; use md or json' claim lra-linear-fast --format yaml
+fails 3 'nowhere: no such run directory' claim lra-linear-fast nowhere
+works '^  seqarena bench --model probsparse --scale bench --lengths 1K..16K --batch 1 --phase infer --rounds 10 -o ' claim informer-complexity --plan
+works '^    5 cells, 1 phase, 10 rounds: at least 5 s' claim informer-complexity --plan
+works '^not testable here: operations \(this build has no ecoformer ' claim ecoformer-linear --plan
+works '^# Claim sparse-query-attention: not testable here' claim sparse-query-attention
+works '^- Tests: 6 not tested' claim lra-linear-fast papers
+works '^\| operations +\| exponent of infer_flops: flowformer +\| .* \| 3 lengths \| bench .* reproduced +\|' claim flowformer-linear --lengths 64,128,256 --rounds 1 -q -o claimed
+is 'the run of a claim says its own command' grep -q '"--lengths"' claimed/scaling/run.json
+works '^- Limited: not the experiment of the claim: lengths 64,128,256 rounds 1' claim flowformer-linear --lengths 64,128,256 --rounds 1 -q -o claimed
+works '^ "verdict": "(reproduced|in part|cannot tell)"' claim flowformer-linear claimed --format json
+fails 3 'another' claim flowformer-linear --lengths 64,128 --rounds 1 -q -o claimed
+mkdir -p other/claims
+sed 's/^kind = exponent/kind = power/' "$top"/results/claims/flowformer-linear.ini >other/claims/broken.ini
+sed 's/<= 1.1/<= 0.1/; s/<= 1.4/<= 0.2/; /^\[test time/,$d' "$top"/results/claims/flowformer-linear.ini >other/claims/flat.ini
+SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 19: kind = power; give ratio, difference or exponent' claim broken
+SEQARENA_RESULTS=$PWD/other fails 1 'claim flat: not reproduced' claim flat claimed/scaling
+SEQARENA_RESULTS=$PWD/nowhere works 'lra-linear-fast' list claims
 
 # Weights and arrays that are broken
 
