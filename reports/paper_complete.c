@@ -84,7 +84,7 @@ static bool facts(const struct check *k)
             return bad(k, "row %s: a fact has model, on and reads, and one of against and code at most", row->label);
         row->on = find(t, row->on_label);
         row->against = find(t, row->against_label);
-        const char *missing = facts && !row->on               ? row->on_label
+        const char *missing = facts && !row->on                     ? row->on_label
                               : row->against_label && !row->against ? row->against_label
                                                                     : NULL;
         if (missing)
@@ -138,7 +138,8 @@ static bool whole(const struct check *k)
         return bad(k, "a table of kind audit with %zu columns and %zu published tables; it has 1 to %d and one",
                    t->n_columns, t->n_published, SQA_PAPER_AUDITED);
     if ((t->kind == SQA_PAPER_SPEED || t->kind == SQA_PAPER_FAIR) && !t->n_baselines)
-        return bad(k, "a table of kind %s without a baseline; name the model that is 1", sqa_paper_kind_name(t->kind));
+        return bad(k, "a table of kind %s without a baseline; name the model that is 1",
+                   sqa_paper_kind_name(t->kind));
     return true;
 }
 

@@ -36,8 +36,9 @@ static const struct sqa_pool_entry *choose(const struct sqa_paper_fill *f, const
         const struct sqa_pool_entry *e = &f->pool->entries[i];
         const struct sqa_pool_group *g = &f->pool->groups[e->group];
         const bool here = strcmp(g->scale, f->options->scale ? f->options->scale : f->paper->scale) == 0;
-        if (e->external || isnan(e->value[value].mean) || strcmp(e->model, model) != 0 || strcmp(g->task, task) != 0 ||
-            (own && !here) || (f->options->scale && !here && e->class != SQA_CLASS_FLOOR))
+        if (e->external || isnan(e->value[value].mean) || strcmp(e->model, model) != 0 ||
+            strcmp(g->task, task) != 0 || (own && !here) ||
+            (f->options->scale && !here && e->class != SQA_CLASS_FLOOR))
             continue;
         own = here;
         best = e;
@@ -103,8 +104,7 @@ static void put_difference(struct sqa_paper_fill *f, struct sqa_paper_cell *cell
     if (row->against) /* two sets of examples: nothing to pair */
         d->x.mean = cells[ALONE].x.mean - cells[OTHERWISE].x.mean;
     else
-        f->failed =
-            sqa_value_difference(f->pool, a, b, panels[panel].value, &d->x, NULL) != SQA_OK || f->failed;
+        f->failed = sqa_value_difference(f->pool, a, b, panels[panel].value, &d->x, NULL) != SQA_OK || f->failed;
     if (!row->against)
         d->x = sqa_paper_scaled(d->x, panels[panel].by);
     d->entry = a;

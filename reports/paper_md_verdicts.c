@@ -50,7 +50,8 @@ static size_t count(const struct sqa_paper_filled *t, enum sqa_paper_verdict v)
 void sqa_paper_markdown_marks(struct sqa_text *out, const struct sqa_paper_filled *t)
 {
     static const char *const says[SQA_PAPER_VERDICTS] = {
-        [SQA_PAPER_REPRODUCED] = "reproduced: the whole 95 % interval lies within the tolerance of the published figure",
+        [SQA_PAPER_REPRODUCED] =
+            "reproduced: the whole 95 % interval lies within the tolerance of the published figure",
         [SQA_PAPER_NOT] = "not reproduced: the whole 95 % interval lies outside the tolerance",
         [SQA_PAPER_CANNOT_TELL] = "cannot tell: the interval reaches out of the tolerance, or one seed gives none"};
     for (int v = SQA_PAPER_REPRODUCED; v <= SQA_PAPER_CANNOT_TELL; v++)

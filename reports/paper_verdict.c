@@ -79,8 +79,8 @@ static void judge(const struct sqa_paper_fill *f, struct sqa_paper_cell *cell, c
         return;
     cell->target = target;
     cell->tolerance = t->relative ? target->value * t->by / 100 : t->by;
-    cell->verdict = at_setting(f, cell, row) ? decide(&cell->x, target->value, cell->tolerance)
-                                             : SQA_PAPER_OTHER_SCALE;
+    cell->verdict =
+        at_setting(f, cell, row) ? decide(&cell->x, target->value, cell->tolerance) : SQA_PAPER_OTHER_SCALE;
 }
 
 static const struct sqa_paper_row *row_called(const struct sqa_paper *paper, const char *label)
@@ -113,9 +113,8 @@ void sqa_paper_judge(struct sqa_paper_fill *f)
             for (size_t c = 0; l->kind == SQA_LINE_MEASURED && c < p->n_tasks; c++) {
                 const struct sqa_paper_row *row = row_called(paper, forecast ? p->columns[c] : l->label);
                 const struct sqa_paper_column *column =
-                    forecast ? column_called(paper, l->label)
-                             : &paper->columns[paper->kind == SQA_PAPER_GAP ? 0 : c];
-                const char *metric = forecast                        ? p->metric
+                    forecast ? column_called(paper, l->label) : &paper->columns[paper->kind == SQA_PAPER_GAP ? 0 : c];
+                const char *metric = forecast                       ? p->metric
                                      : paper->kind == SQA_PAPER_GAP ? gap[c]
                                      : paper->metric                ? paper->metric
                                                                     : "accuracy";

@@ -566,6 +566,46 @@ static void test_facts(void **state)
     clear(&f);
 }
 
+/* The page that is cited is the table of the recorded runs. */
+static void test_audit_page(void **state)
+{
+    (void)state;
+    static const char *const runs[] = {"first-token/2000",  "first-token/20000", "lra-audit/paper", "lra-audit/code",
+                                       "pathfinder-floors", "listops-lite",      "repeat-last"};
+    enum { N = sizeof runs / sizeof runs[0] };
+    static const char mark[] = "<!-- table audit -->\n\n";
+    char dirs[N][1200], path[1200], *page = NULL;
+    const char *names[N];
+    struct fixture f;
+    struct sqa_text t = {0}, whole = {0};
+    struct sqa_err err = {0};
+    size_t size;
+    for (int i = 0; i < N; i++) {
+        snprintf(dirs[i], sizeof dirs[i], "%s/results/recorded/%s", top, runs[i]);
+        names[i] = dirs[i];
+    }
+    assert_int_equal(fill(&f, "audit", names, N, &any, &err), SQA_OK);
+    sqa_paper_markdown(&t, &f.filled, NULL);
+    const char *table = strstr(sqa_text_get(&t), "## ");
+    snprintf(path, sizeof path, "%s/docs/audit.md", top);
+    if (sqa_file_read(path, 1 << 20, &page, &size, &err) != SQA_OK)
+        fail_msg("%s", err.text);
+    char *end = strstr(page, "<!-- table audit -->");
+    assert_non_null(end);
+    sqa_text_printf(&whole, "%.*s%s%s", (int)(end - page), page, mark, table);
+    if (getenv("SEQARENA_UPDATE_REF"))
+        assert_int_equal(sqa_file_write(path, whole.text, whole.length, &err), SQA_OK);
+    else
+        assert_string_equal(page, whole.text);
+    for (size_t k = 0; k < f.filled.n_panels; k++) /* nothing of it is missing */
+        for (size_t i = 0; i < f.filled.panels[k].n_lines; i++)
+            assert_non_null(f.filled.panels[k].lines[i].cells[2].entry);
+    sqa_free(page);
+    sqa_text_clear(&t);
+    sqa_text_clear(&whole);
+    clear(&f);
+}
+
 /* What the plan's own directory has is done, not there: the command stays the same until all of it is. */
 static void test_own_runs(void **state)
 {
@@ -704,7 +744,7 @@ static void test_short_forms(void **state)
     const char *names[SQA_TABLE_NAMES];
     struct sqa_err err = {0};
     const size_t n = sqa_table_names(&arena, names);
-    assert_int_equal(n, 20);
+    assert_int_equal(n, 23);
     for (size_t i = 0; i < n; i++) {
         struct sqa_paper p;
         if (sqa_table_load(names[i], &p, &err) != SQA_OK)
@@ -764,7 +804,7 @@ int main(void)
         cmocka_unit_test(test_gap),         cmocka_unit_test(test_figure),          cmocka_unit_test(test_missing),
         cmocka_unit_test(test_audit),       cmocka_unit_test(test_files),           cmocka_unit_test(test_published),
         cmocka_unit_test(test_short_forms), cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_own_runs),
+        cmocka_unit_test(test_own_runs),    cmocka_unit_test(test_audit_page),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
