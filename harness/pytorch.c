@@ -89,7 +89,7 @@ static enum sqa_status add_file(struct writer *w, const char *name, int depth)
         status = add_file(w, word, depth + 1);
     for (const char *at = words_of(text, "draws"); at && next_word(&at, word);)
         sqa_text_printf(&w->draws, " %s ", word);
-    sqa_text_add(&w->out, strcmp(name, "frame") == 0 ? "" : "\n\n");
+    sqa_text_add(&w->out, strcmp(name, "base") == 0 ? "" : "\n\n");
     add_text(w, text);
     sqa_free(text);
     return status;
@@ -113,7 +113,9 @@ static const struct sqa_item *slot_item(const struct sqa_model *m, const struct 
 
 static enum sqa_status add_files(struct writer *w, const struct sqa_model *m, const struct sqa_signature *task)
 {
-    enum sqa_status status = add_file(w, "frame", 0);
+    enum sqa_status status = add_file(w, "base", 0);
+    if (status == SQA_OK)
+        status = add_file(w, m->preset.variant->slot == SQA_SLOT_MODEL ? "whole" : "frame", 0);
     if (status == SQA_OK && m->preset.variant->slot == SQA_SLOT_MIXER && task->kind == SQA_FORECAST &&
         strcmp(m->frame.instance, "none") != 0)
         status = add_file(w, "instance", 0);

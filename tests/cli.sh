@@ -342,7 +342,7 @@ works '^pairs.py: for pairs.w$' export --weights pairs.w --pytorch pairs.py
 is 'the model in PyTorch has the parts of this model' test "$(grep -c '_pair, \|^class .*_mixer' pairs.py) $(grep -c '_pool, ' pairs.py)" = '2 1'
 cp "$program" alone # without its data files
 of_tree=$program program=$PWD/alone
-fails 4 'models/pytorch/frame.py is not there; install it, or set SEQARENA_PYTORCH' export --weights pairs.w --pytorch p.py
+fails 4 'models/pytorch/base.py is not there; install it, or set SEQARENA_PYTORCH' export --weights pairs.w --pytorch p.py
 SEQARENA_PYTORCH=$top/models/pytorch works 'p.py: for' export --weights pairs.w --pytorch p.py
 mkdir most && cp "$top"/models/pytorch/*.py most && rm most/four_part.py
 SEQARENA_PYTORCH=most fails 4 "four_part.py, the variant's PyTorch form, is not there; write it" export --weights pairs.w --pytorch p.py
