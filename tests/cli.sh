@@ -64,15 +64,15 @@ fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
 fails 2 'did you mean benchstat.*use md, csv, json, google-benchmark' report . --format benchstats
-fails 3 'format html comes in a later version' report . --format html
+fails 2 'did you mean html\?' report . --format htm
 fails 3 'nowhere: cannot be read' report nowhere --format otava
 fails 2 'something is missing' table
 fails 2 'no table of that name; did you mean lra-1. Else choose one of combiner' table lra1
 fails 2 'no table of that name' table ../lra-1
 fails 2 'unknown format' table lra-1 --format docx
-fails 3 'format latex comes in a later version; use md, csv or svg' table lra-1 --format latex
-fails 3 'format html comes in a later version; use md, csv or svg' table lra-1 --format html
-fails 2 'it is no figure; use md or csv' table lra-1 --format svg
+works 'toprule' table lra-1 --format latex
+works '<table>' table lra-1 --format html
+fails 2 'it is no figure; use md, html, latex or csv' table lra-1 --format svg
 fails 2 'it is drawn from tables lra-1 and lra-2; plan those' table lra-figure --plan
 fails 3 'no such run directory' table lra-1 nowhere
 fails 2 "'lra-11' is unknown; did you mean 'lra-1'" describe lra-11
@@ -89,6 +89,9 @@ fails 2 -- '--weights FILE goes with --pytorch' export transformer --weights a -
 fails 3 'a.st: No such file' export --weights a.st --pytorch a.py
 fails 2 -- '--weights is missing' predict
 fails 2 -- '--input is missing' predict --weights a
+SEQARENA_TEST_SLOW=linear fails 2 'SEQARENA_TEST_SLOW: .linear. is not OP:LOOPS' list models
+SEQARENA_TEST_SLOW=linear:9 works '' bench --model local --lengths 16 --phase infer --rounds 1 -q -o slow
+is 'a row made slower on purpose says so' grep -q 'made slower on purpose (SEQARENA_TEST_SLOW, linear)' slow/cells.csv
 fails 2 'give infer, train or step' explain transformer --phase x
 fails 2 'give infer, train, step or several' bench --model transformer --phase foo
 fails 2 -- '--dtype bf15; give f32, bf16 or bf16-emulated' bench --model transformer --dtype bf15

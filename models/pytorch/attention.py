@@ -4,13 +4,13 @@
 class Heads(nn.Module):
     """q, k and v (B, L, H, d) of x, and back. A mixer's class is one, so that its names are wq.w, wk.w, wv.w, wo.w."""
 
-    def __init__(self, f):
+    def __init__(self, f, names=("wq", "wk", "wv"), out=True):
         super().__init__()
         self.heads, self.head_dim = f.heads, f.head_dim
-        self.wq = Dense(f.dim, f.qkv, f.bias)
-        self.wk = Dense(f.dim, f.qkv, f.bias)
-        self.wv = Dense(f.dim, f.qkv, f.bias)
-        self.wo = Dense(f.qkv, f.dim, f.bias)
+        for name in names:
+            setattr(self, name, Dense(f.dim, f.qkv, f.bias))
+        if out:
+            self.wo = Dense(f.qkv, f.dim, f.bias)
 
     def split(self, x):
         return x.unflatten(-1, (self.heads, self.head_dim))
