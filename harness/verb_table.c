@@ -4,13 +4,14 @@
 #include "harness/tables.h"
 #include "harness/verbs.h"
 #include "reports/grid.h"
+#include "reports/page.h"
 
 struct options {
     const char *format, *output, *scale, *padding;
     int plan;
 };
 static const struct sqa_option options_table[] = {
-    {"format", 'f', SQA_OPTION_TEXT, "md|csv|svg", "what to write (default md; svg: figures only)",
+    {"format", 'f', SQA_OPTION_TEXT, "FORMAT", "md, html, latex, csv or svg (default md; svg: figures only)",
      offsetof(struct options, format), 0, 0},
     {"output", 'o', SQA_OPTION_TEXT, "FILE", "write to FILE instead of standard output",
      offsetof(struct options, output), 0, 0},
@@ -29,11 +30,9 @@ static enum sqa_status check_format(const char *format, struct sqa_err *err)
     const size_t n = sizeof known / sizeof known[0];
     for (size_t i = 0; i < n; i++)
         if (strcmp(format, known[i]) == 0)
-            return i < 3 ? SQA_OK
-                         : sqa_fail(err, SQA_UNSUPPORTED,
-                                    "table: format %s comes in a later version; use md, csv or svg", format);
+            return SQA_OK;
     const char *near = sqa_nearest(format, known, n);
-    return sqa_fail(err, SQA_USAGE, "table: unknown format \"%.40s\"%s%s%s; use md, csv or svg", format,
+    return sqa_fail(err, SQA_USAGE, "table: unknown format \"%.40s\"%s%s%s; use md, html, latex, csv or svg", format,
                     near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 }
 
@@ -83,7 +82,7 @@ static enum sqa_status write_figure(struct job *j, struct sqa_text *out, struct 
     }
     if (status == SQA_OK)
         status = sqa_bubbles_make(&j->paper, &filled[0], &filled[1], &b, err);
-    if (status == SQA_OK && strcmp(j->format, "md") == 0)
+    if (status == SQA_OK && strcmp(j->format, "csv") != 0 && strcmp(j->format, "svg") != 0)
         sqa_bubbles_markdown(out, &b, sqa_text_get(&j->runs));
     else if (status == SQA_OK)
         (strcmp(j->format, "svg") == 0 ? sqa_bubbles_svg : sqa_bubbles_csv)(out, &b);
@@ -127,7 +126,7 @@ static enum sqa_status do_job(struct job *j, const struct sqa_texts *operands, s
     if (status == SQA_OK)
         status = sqa_table_load(operands->at[0], &j->paper, err);
     if (status == SQA_OK && strcmp(j->format, "svg") == 0 && j->paper.kind != SQA_PAPER_BUBBLES)
-        status = sqa_fail(err, SQA_USAGE, "table %s: it is no figure; use md or csv", j->paper.name);
+        status = sqa_fail(err, SQA_USAGE, "table %s: it is no figure; use md, html, latex or csv", j->paper.name);
     if (status == SQA_OK)
         status = sqa_table_published(&j->published, err);
     if (status == SQA_OK && j->recorded)
@@ -149,13 +148,18 @@ static enum sqa_status run_table(void *options, const struct sqa_texts *operands
     const struct options *o = options;
     struct job j = {.o = o, .format = o->format ? o->format : "md"};
     struct sqa_text t = {0};
-    const enum sqa_status status = do_job(&j, operands, &t, err);
+    enum sqa_status status = do_job(&j, operands, &t, err);
     t.failed = t.failed || j.runs.failed;
     sqa_text_clear(&j.runs);
     sqa_pool_clear(&j.pool);
     sqa_published_clear(&j.published);
     sqa_paper_clear(&j.paper);
     sqa_arena_clear(&j.arena);
+    if (status == SQA_OK && o->format && (strcmp(o->format, "html") == 0 || strcmp(o->format, "latex") == 0)) {
+        struct sqa_text markdown = t;
+        t = (struct sqa_text){0};
+        status = sqa_page_of_markdown(o->format, operands->at[0], &markdown, &t, err);
+    }
     if (status == SQA_OK)
         return sqa_print(&t, o->output, err);
     sqa_text_clear(&t);
@@ -164,7 +168,7 @@ static enum sqa_status run_table(void *options, const struct sqa_texts *operands
 
 const struct sqa_verb sqa_verb_table = {
     .name = "table",
-    .usage = "NAME [RUN...] [--format md|csv|svg] [-o FILE] [--plan]",
+    .usage = "NAME [RUN...] [--format FORMAT] [-o FILE] [--plan]",
     .help = "a table of a paper: measured beside published",
     .options = options_table,
     .options_size = sizeof(struct options),
