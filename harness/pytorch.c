@@ -56,6 +56,17 @@ static bool next_word(const char **at, char word[WORD])
     return true;
 }
 
+/* A file without its lines for the writer. */
+static void add_text(struct writer *w, const char *text)
+{
+    for (size_t n; *text; text += n) {
+        n = strcspn(text, "\n");
+        n += text[n] == '\n';
+        if (strncmp(text, "# needs: ", 9) != 0 && strncmp(text, "# draws: ", 9) != 0)
+            sqa_text_add_bytes(&w->out, text, n);
+    }
+}
+
 static enum sqa_status add_file(struct writer *w, const char *name, int depth)
 {
     char path[4096], file[WORD + 8], word[WORD], *text;
@@ -68,9 +79,9 @@ static enum sqa_status add_file(struct writer *w, const char *name, int depth)
                         file);
     if (!sqa_share_find("models/pytorch", "SEQARENA_PYTORCH", file, path))
         return sqa_fail(w->err, SQA_MACHINE,
-                        "export: models/pytorch/%s, the PyTorch form of %s, is not there; write it "
-                        "(docs/adding-a-variant.md), or set SEQARENA_PYTORCH to the folder that has it",
-                        file, name);
+                        "export: models/pytorch/%s%s is not there; %s set SEQARENA_PYTORCH to the folder that has it",
+                        file, sqa_variant_find(name) ? ", the variant's PyTorch form," : "",
+                        sqa_variant_find(name) ? "write it (docs/adding-a-variant.md), or" : "install it, or");
     enum sqa_status status = sqa_file_read(path, FILE_LIMIT, &text, &size, w->err);
     if (status != SQA_OK)
         return status;
@@ -78,7 +89,8 @@ static enum sqa_status add_file(struct writer *w, const char *name, int depth)
         status = add_file(w, word, depth + 1);
     for (const char *at = words_of(text, "draws"); at && next_word(&at, word);)
         sqa_text_printf(&w->draws, " %s ", word);
-    sqa_text_printf(&w->out, "%s%s", strcmp(name, "frame") == 0 ? "" : "\n\n", text);
+    sqa_text_add(&w->out, strcmp(name, "base") == 0 ? "" : "\n\n");
+    add_text(w, text);
     sqa_free(text);
     return status;
 }
@@ -101,7 +113,9 @@ static const struct sqa_item *slot_item(const struct sqa_model *m, const struct 
 
 static enum sqa_status add_files(struct writer *w, const struct sqa_model *m, const struct sqa_signature *task)
 {
-    enum sqa_status status = add_file(w, "frame", 0);
+    enum sqa_status status = add_file(w, "base", 0);
+    if (status == SQA_OK)
+        status = add_file(w, m->preset.variant->slot == SQA_SLOT_MODEL ? "whole" : "frame", 0);
     if (status == SQA_OK && m->preset.variant->slot == SQA_SLOT_MIXER && task->kind == SQA_FORECAST &&
         strcmp(m->frame.instance, "none") != 0)
         status = add_file(w, "instance", 0);

@@ -1,7 +1,7 @@
 /*
  * pytorch.h - a model as one readable PyTorch file
  *
- * The file is made of those of models/pytorch: frame.py, then ID.py of every variant that the model has, each after the
+ * The file is made of those of models/pytorch: base.py, frame.py or whole.py, ID.py of every variant of the model, each after the
  * files that its line "# needs: NAME NAME" asks for, then tables of this model (TASK, FRAME, PARTS), then main.py. A line
  * "# draws: OP" names an op that draws random numbers in inference: NODES then tells the hashes of its nodes' paths, which
  * its streams of numbers are keyed by. docs/adding-a-variant.md says how such a file is written.

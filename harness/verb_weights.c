@@ -144,7 +144,11 @@ const struct sqa_verb sqa_verb_export = {
     .defaults = export_defaults,
     .run = run_export,
     .more = "Names are those of the model: embed.table, blocks.0.mixer.wq.w (in, out), head.out.b, ... A product is\n"
-            "x w + b, so a matrix is the transpose of PyTorch's Linear.weight.\n",
+            "x w + b, so a matrix is the transpose of PyTorch's Linear.weight.\n"
+            "\n"
+            "--pytorch writes one Python file that needs PyTorch and NumPy alone and gives the outputs of predict:\n"
+            "    python3 FILE.py FILE.safetensors INPUT.npy [--marks MARKS.npy] -o OUTPUT.npy\n"
+            "For weights that are there: export --weights FILE.safetensors --pytorch FILE.py\n",
 };
 
 /* predict */

@@ -83,6 +83,10 @@ fails 2 -- '--split foo' data show $small --split foo
 fails 2 -- '-o is missing' data export $small
 fails 2 -- '--task is missing' export transformer
 fails 2 -- '-o is missing' export transformer --task $small
+fails 2 'MODEL is missing' export
+fails 2 -- '--weights FILE goes with --pytorch' export --weights a
+fails 2 -- '--weights FILE goes with --pytorch' export transformer --weights a --pytorch a.py
+fails 3 'a.st: No such file' export --weights a.st --pytorch a.py
 fails 2 -- '--weights is missing' predict
 fails 2 -- '--input is missing' predict --weights a
 SEQARENA_TEST_SLOW=linear fails 2 'SEQARENA_TEST_SLOW: .linear. is not OP:LOOPS' list models
@@ -338,6 +342,15 @@ fails 5 'dlinear: a whole model has no towers' run --model dlinear --task retrie
 works '' run --model transformer:dim=8,layers=1 --task retrieval:file=documents.tsv,length=16 "${quick[@]}" -o pairs
 is 'floors of pairs' sh -c 'grep -q ",majority," pairs/cells.csv && grep -q ",bag_of_tokens," pairs/cells.csv'
 works 'parameters$' export transformer:dim=8,layers=1 --task retrieval:file=documents.tsv,length=16 --init-only -o pairs.w
+works '^pairs.py: for pairs.w$' export --weights pairs.w --pytorch pairs.py
+is 'the model in PyTorch has the parts of this model' test "$(grep -c '_pair, \|^class .*_mixer' pairs.py) $(grep -c '_pool, ' pairs.py)" = '2 1'
+cp "$program" alone # without its data files
+of_tree=$program program=$PWD/alone
+fails 4 'models/pytorch/base.py is not there; install it, or set SEQARENA_PYTORCH' export --weights pairs.w --pytorch p.py
+SEQARENA_PYTORCH=$top/models/pytorch works 'p.py: for' export --weights pairs.w --pytorch p.py
+mkdir most && cp "$top"/models/pytorch/*.py most && rm most/four_part.py
+SEQARENA_PYTORCH=most fails 4 "four_part.py, the variant's PyTorch form, is not there; write it" export --weights pairs.w --pytorch p.py
+program=$of_tree
 works '' data export retrieval:file=documents.tsv,length=16 --split test -o pairs.d
 works '' predict --weights pairs.w --input pairs.d/test_tokens.npy -o pairs.npy
 works '`local:window=16` *. *8 . 0.000 ' fidelity --weights pairs.w --lengths 8 local:window=16 performer

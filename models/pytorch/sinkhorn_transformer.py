@@ -8,7 +8,7 @@
 # lra_benchmarks/models/sinkhorn_transformer/sinkhorn_attention.py, where every block gets the sum of all blocks,
 # unsorted, in a softmax of its own that is added; blocks are strided and masks cut contiguously.
 # Departs: no Gumbel noise; R is linear in psi; a slot that padding has in the last block is a key where more than half
-# of row n of P stands on other blocks.
+# of row n of P stands on other blocks; numbers below 2^-1022 are no mass, as sums are not taken in logarithms.
 
 
 class SinkhornSort(nn.Module):
@@ -32,13 +32,16 @@ class sinkhorn_transformer_mixer(Heads):
 
     def sinkhorn(self, r, allowed, causal):
         """exp(R / temperature) over sums of rows, then of columns, and so on; rows and columns without mass stay."""
+
+        def over(p, sums):
+            p = p / torch.where(sums > 0, sums, 1)
+            return p.masked_fill(p < torch.finfo(p.dtype).tiny, 0)  # what is below has no mass
+
         r = (r / self.temperature).double().masked_fill(~allowed, -math.inf)
-        p = (r - r.amax(-1, keepdim=True)).nan_to_num(nan=-math.inf).exp()
+        p = over((r - r.amax(-1, keepdim=True)).nan_to_num(nan=-math.inf).exp(), torch.zeros(1))
         for _ in range(self.iterations):
-            rows = p.sum(-1, keepdim=True)
-            p = p / torch.where(rows > 0, rows, 1)
-            columns = p.cumsum(-2) if causal else p.sum(-2, keepdim=True)
-            p = p / torch.where(columns > 0, columns, 1)
+            p = over(p, p.sum(-1, keepdim=True))
+            p = over(p, p.cumsum(-2) if causal else p.sum(-2, keepdim=True))
         return p.float()
 
     def forward(self, x, run):
