@@ -44,6 +44,17 @@ class sinkhorn_transformer_mixer(Heads):
             p = over(p, p.cumsum(-2) if causal else p.sum(-2, keepdim=True))
         return p.float()
 
+    def sorted_slots(self, p, valid, causal):
+        """Sorted keys that count: (B, blocks, H, 1, slots)"""
+        last = valid[:, :, 0].sum(1) - 1  # the last block that holds a valid position
+        of_last = p.gather(-1, last[:, None, None, None].expand(*p.shape[:3], 1))
+        whole = p.sum(-1, keepdim=True) - of_last > of_last
+        in_last = valid[torch.arange(len(valid)), last][:, None, None, :]
+        slots = whole | in_last  # (B, H, blocks, slots)
+        if causal:
+            slots = slots & (torch.arange(p.shape[2]) > 0)[:, None]
+        return slots.transpose(1, 2).unsqueeze(3)
+
     def forward(self, x, run):
         q, k, v = self.project(x)
         if self.lra:
@@ -67,14 +78,7 @@ class sinkhorn_transformer_mixer(Heads):
         p = self.sinkhorn(self.sort(psi), allowed, run.causal)
         sorted_k, sorted_v = (torch.einsum("bhnm,bmshd->bnshd", p, y) for y in (k, v))
 
-        # slots of sorted keys that count, (B, blocks, H, 1, slots)
-        last = (there.sum(1) - 1)[:, None, None, None].expand(-1, p.shape[1], blocks, 1)
-        of_last = p.gather(-1, last)
-        whole = p.sum(-1, keepdim=True) - of_last > of_last  # (B, H, blocks, 1)
-        in_last = valid[torch.arange(len(x)), there.sum(1) - 1][:, None, None, :]  # (B, 1, 1, slots)
-        slots = (whole | in_last).transpose(1, 2).unsqueeze(3)
-        if run.causal:
-            slots = slots & (torch.arange(blocks) > 0)[:, None, None, None]
+        slots = self.sorted_slots(p, valid, run.causal)
         own = valid[:, :, None, None, :]
         if run.causal:
             own = own & torch.ones(block, block, dtype=torch.bool).tril()
