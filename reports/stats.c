@@ -95,6 +95,11 @@ double sqa_t_cdf(double t, double df)
     return t > 0 ? 1 - tail : tail;
 }
 
+double sqa_f_cdf(double f, double df1, double df2)
+{
+    return beta_part(df1 / 2, df2 / 2, df1 * f / (df1 * f + df2));
+}
+
 /* The x with f(x, df) == p, f rising. */
 static double invert(double (*f)(double, double), double p, double df)
 {

@@ -64,15 +64,15 @@ fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
 fails 2 'did you mean benchstat.*use md, csv, json, google-benchmark' report . --format benchstats
-fails 3 'format html comes in a later version' report . --format html
+fails 2 'did you mean html\?' report . --format htm
 fails 3 'nowhere: cannot be read' report nowhere --format otava
 fails 2 'something is missing' table
 fails 2 'no table of that name; did you mean lra-1. Else choose one of combiner' table lra1
 fails 2 'no table of that name' table ../lra-1
 fails 2 'unknown format' table lra-1 --format docx
-fails 3 'format latex comes in a later version; use md, csv or svg' table lra-1 --format latex
-fails 3 'format html comes in a later version; use md, csv or svg' table lra-1 --format html
-fails 2 'it is no figure; use md or csv' table lra-1 --format svg
+works 'toprule' table lra-1 --format latex
+works '<table>' table lra-1 --format html
+fails 2 'it is no figure; use md, html, latex or csv' table lra-1 --format svg
 fails 2 'it is drawn from tables lra-1 and lra-2; plan those' table lra-figure --plan
 fails 3 'no such run directory' table lra-1 nowhere
 fails 2 "'lra-11' is unknown; did you mean 'lra-1'" describe lra-11
@@ -83,8 +83,15 @@ fails 2 -- '--split foo' data show $small --split foo
 fails 2 -- '-o is missing' data export $small
 fails 2 -- '--task is missing' export transformer
 fails 2 -- '-o is missing' export transformer --task $small
+fails 2 'MODEL is missing' export
+fails 2 -- '--weights FILE goes with --pytorch' export --weights a
+fails 2 -- '--weights FILE goes with --pytorch' export transformer --weights a --pytorch a.py
+fails 3 'a.st: No such file' export --weights a.st --pytorch a.py
 fails 2 -- '--weights is missing' predict
 fails 2 -- '--input is missing' predict --weights a
+SEQARENA_TEST_SLOW=linear fails 2 'SEQARENA_TEST_SLOW: .linear. is not OP:LOOPS' list models
+SEQARENA_TEST_SLOW=linear:9 works '' bench --model local --lengths 16 --phase infer --rounds 1 -q -o slow
+is 'a row made slower on purpose says so' grep -q 'made slower on purpose (SEQARENA_TEST_SLOW, linear)' slow/cells.csv
 fails 2 'give infer, train or step' explain transformer --phase x
 fails 2 'give infer, train, step or several' bench --model transformer --phase foo
 fails 2 -- '--dtype bf15; give f32, bf16 or bf16-emulated' bench --model transformer --dtype bf15
@@ -274,6 +281,7 @@ works 'ahead.csv: 4 rows from 2015-01-01 to 2015-04-01; figure ahead.svg' foreca
 is 'rows of a forecast' test "$(cut -d, -f 1 ahead.csv | tr '\n' ' ')" = 'date 2015-01-01 2015-02-01 2015-03-01 2015-04-01 '
 is 'columns of a forecast' test "$(head -n 1 ahead.csv)" = date,a,b
 is 'a figure of a forecast' grep -q '</svg>' ahead.svg
+works '<svg ' plot forecast ahead.csv --truth months.csv
 works 'repeat_last' forecast --csv months.csv --reading date=Month --horizon 4 --mode MS --target a --model seasonal_naive \
     --no-plot -o season.csv
 is 'the last season again' test "$(tail -n +2 season.csv | cut -d, -f 2 | tr '\n' ' ')" = '48 50 52 54 '
@@ -334,6 +342,15 @@ fails 5 'dlinear: a whole model has no towers' run --model dlinear --task retrie
 works '' run --model transformer:dim=8,layers=1 --task retrieval:file=documents.tsv,length=16 "${quick[@]}" -o pairs
 is 'floors of pairs' sh -c 'grep -q ",majority," pairs/cells.csv && grep -q ",bag_of_tokens," pairs/cells.csv'
 works 'parameters$' export transformer:dim=8,layers=1 --task retrieval:file=documents.tsv,length=16 --init-only -o pairs.w
+works '^pairs.py: for pairs.w$' export --weights pairs.w --pytorch pairs.py
+is 'the model in PyTorch has the parts of this model' test "$(grep -c '_pair, \|^class .*_mixer' pairs.py) $(grep -c '_pool, ' pairs.py)" = '2 1'
+cp "$program" alone # without its data files
+of_tree=$program program=$PWD/alone
+fails 4 'models/pytorch/base.py is not there; install it, or set SEQARENA_PYTORCH' export --weights pairs.w --pytorch p.py
+SEQARENA_PYTORCH=$top/models/pytorch works 'p.py: for' export --weights pairs.w --pytorch p.py
+mkdir most && cp "$top"/models/pytorch/*.py most && rm most/four_part.py
+SEQARENA_PYTORCH=most fails 4 "four_part.py, the variant's PyTorch form, is not there; write it" export --weights pairs.w --pytorch p.py
+program=$of_tree
 works '' data export retrieval:file=documents.tsv,length=16 --split test -o pairs.d
 works '' predict --weights pairs.w --input pairs.d/test_tokens.npy -o pairs.npy
 works '`local:window=16` *. *8 . 0.000 ' fidelity --weights pairs.w --lengths 8 local:window=16 performer
@@ -470,6 +487,27 @@ works '"schema"' report run1 -f json
 works 'local' report run1 --format=csv
 works '' report run1 -o run1/report.md
 is 'report -o writes the file' grep -q 'Local attention' run1/report.md
+
+# Pictures
+
+fails 2 'something is missing' plot
+fails 2 "'bubble' is no kind of picture .did you mean bubbles" plot bubble run1
+fails 2 'no run directory; name one or several behind ranks' plot ranks
+fails 2 'give a name that ends in .svg or .pdf' plot ranks run1 -o ranks.png
+fails 3 'nowhere: no such run directory' plot ranks nowhere
+fails 2 'forecast takes one file' plot forecast a.csv b.csv
+echo '{}' >plain.json
+fails 3 'not what `seqarena doctor --json` prints' plot roofline run1 --machine plain.json
+fails 3 'no row for curves; it needs' plot curves run1
+works '^<svg .*viewBox' plot roofline run1
+works '' plot roofline run1 -o roofline.svg
+is 'a picture is XML' python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' roofline.svg
+works '' plot roofline run1 -o roofline.pdf
+is 'a picture as PDF' grep -q '^%PDF' roofline.pdf
+fails 3 'no row for scaling-time; it needs a model timed at three lengths or more' plot scaling-time run1
+fails 3 'no row for roofline of models that match --models' plot roofline run1 --models nothing
+mkdir no-gnuplot && for tool in timeout wc grep head tr; do ln -s "$(command -v $tool)" no-gnuplot/; done
+PATH=$PWD/no-gnuplot fails 4 'plot: gnuplot is not installed; install it' plot roofline run1
 
 # Change points
 
