@@ -61,7 +61,7 @@ LIB_OBJ := $(COMMON:%.c=$(B)/%.o) $(PLAIN:%.c=$(B)/%.f32.o) $(PLAIN:%.c=$(B)/%.f
 TESTS   := $(sort $(wildcard tests/test_*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz_*.c))
 test_programs = $(TESTS:tests/%.c=$(1)/tests/%) $(FUZZERS:tests/fuzz_%.c=$(1)/tests/replay_%)
-LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc $(B)/commit.inc
+LISTS   := $(B)/variants.inc $(B)/tasks.inc $(B)/ops.inc $(B)/commit.inc $(B)/page_css.inc $(B)/page_js.inc
 
 # V=1 shows whole command lines.
 say = $(if $(V),,@echo '  $(1)  $@';)
@@ -83,6 +83,9 @@ $(B)/ops.inc: FORCE | $(B)
 $(B)/commit.inc: FORCE | $(B)
 	@echo '"$(COMMIT)"' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+# Style and script of HTML pages: a string a line.
+$(B)/page_%.inc: reports/page.% | $(B)
+	@sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n",/' $< >$@
 $(B):
 	@mkdir -p $@
 
@@ -190,7 +193,8 @@ install: all
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 755 $(B)/seqarena $(DESTDIR)$(PREFIX)/bin/seqarena
 	install -m 644 $(wildcard recipes/*.ini) $(DESTDIR)$(PREFIX)/share/seqarena/recipes
-	@for f in results/tables/*.ini results/published/*.csv $$(find results/recorded -type f); do \
+	@for f in results/tables/*.ini results/claims/*.ini results/published/*.csv models/pytorch/*.py \
+	    $$(find results/recorded -type f); do \
 	    install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/seqarena/$$f; done
 	$(B)/seqarena completion >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/seqarena
 

@@ -294,13 +294,21 @@ static enum sqa_status sheet_row(void *user, size_t line, size_t n, const char *
     return SQA_OK;
 }
 
-enum sqa_status sqa_sheet_read(const char *path, struct sqa_sheet *sheet, struct sqa_err *err)
+enum sqa_status sqa_sheet_read_some(const char *path, struct sqa_sheet *sheet, struct sqa_err *err)
 {
     struct sheet_reader reader = {sheet, path};
     *sheet = (struct sqa_sheet){0};
     enum sqa_status status = sqa_csv_read(path, ',', 1, sheet_row, &reader, err);
     if (status == SQA_OK && !sheet->names)
         status = sqa_fail(err, SQA_INPUT, "%s: no header line; the file is empty, make it again", path);
+    if (status != SQA_OK && status != SQA_INPUT)
+        sqa_sheet_clear(sheet);
+    return status;
+}
+
+enum sqa_status sqa_sheet_read(const char *path, struct sqa_sheet *sheet, struct sqa_err *err)
+{
+    const enum sqa_status status = sqa_sheet_read_some(path, sheet, err);
     if (status != SQA_OK)
         sqa_sheet_clear(sheet);
     return status;

@@ -38,6 +38,9 @@ struct sqa_sheet {
     const char ***row;  /* nrow pointers to ncol fields */
 };
 enum sqa_status sqa_sheet_read(const char *path, struct sqa_sheet *sheet, struct sqa_err *err) SQA_MUST_CHECK;
+/* The same, but of a damaged file the rows before the damage stay in the sheet (names is NULL when there are none),
+ * beside SQA_INPUT and the sentence. */
+enum sqa_status sqa_sheet_read_some(const char *path, struct sqa_sheet *sheet, struct sqa_err *err) SQA_MUST_CHECK;
 int sqa_sheet_column(const struct sqa_sheet *sheet, const char *name); /* -1 when absent */
 void sqa_sheet_clear(struct sqa_sheet *sheet);
 

@@ -8,6 +8,7 @@
 #include "engine/fuse.h"
 #include "engine/ops.h"
 #include "engine/plan_private.h"
+#include "engine/slow.h"
 
 void sqa_memory_clear(struct sqa_memory *m)
 {
@@ -170,6 +171,13 @@ static void poison_freed(struct sqa_plan *p, int position)
         }
 }
 
+static void waste_time(const struct sqa_op *op)
+{
+    if (strcmp(op->name, sqa_slow.op) == 0)
+        for (volatile unsigned long i = 0; i < sqa_slow.loops;)
+            i = i + 1;
+}
+
 static enum sqa_status check_extents(const struct sqa_plan *p, const struct sqa_extents *x, struct sqa_err *err)
 {
     if (!x || !p->rows || x->rows == p->rows)
@@ -199,6 +207,8 @@ enum sqa_status sqa_plan_run(struct sqa_plan *p, uint64_t seed, uint64_t step, c
             continue;
         r.workspace = p->memory->data ? p->memory->data + p->workspace[i] : NULL;
         p->nodes[i]->op->run(p->nodes[i], &r);
+        if (*sqa_slow.op)
+            waste_time(p->nodes[i]->op);
         if (ns) {
             const double after = now_ns();
             ns[i] += after - before;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "engine/slow.h"
 #include "harness/measure/rounds.h"
 #include "results/table.h"
 
@@ -247,7 +248,7 @@ static void put_steps(json_t *o, const struct sqa_meter *m)
 
 enum sqa_status sqa_meter_save(struct sqa_meter *m, const struct sqa_child *c, const char *phase, struct sqa_err *err)
 {
-    char name[64];
+    char name[96];
     struct sqa_text samples = {0}, ops = {0};
     json_t *o = json_object();
     sqa_cell_put_model(o, m->t);
@@ -270,6 +271,10 @@ enum sqa_status sqa_meter_save(struct sqa_meter *m, const struct sqa_child *c, c
     sqa_cell_set_text(o, SQA_CELLS_unfit, m->unfit);
     if (*m->unfit)
         add_note(o, "the timing is unfit: see column unfit");
+    if (*sqa_slow.op) {
+        snprintf(name, sizeof name, "made slower on purpose (SEQARENA_TEST_SLOW, %s)", sqa_slow.op);
+        add_note(o, name);
+    }
     enum sqa_status status = sample_rows(m, c, phase, o, &samples, err);
     if (status == SQA_OK)
         status = put_times(o, m, err);

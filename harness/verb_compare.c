@@ -161,12 +161,21 @@ static enum sqa_status compare_files(const struct options *o, const char *base, 
 
 /* Live */
 
+/* Whether what is compared is counted, not timed. */
+static bool counts(const struct sqa_texts *operands)
+{
+    for (int i = operands->own; i < operands->n; i++)
+        if (strcmp(operands->at[i], "--count") == 0)
+            return true;
+    return false;
+}
+
 static enum sqa_status compare_live(const struct options *o, const struct sqa_texts *operands,
                                     struct sqa_comparison *c, struct sqa_err *err)
 {
     char scratch[512], builds[600], program[2][4096] = {"", ""}, make[40];
     const char *name[2] = {"this program", "this program"};
-    struct sqa_machine_lock lock;
+    struct sqa_machine_lock lock = {.timing = -1};
     enum sqa_status status;
     if (o->control || o->confirm || o->floor)
         return sqa_fail(err, SQA_USAGE,
@@ -193,7 +202,7 @@ static enum sqa_status compare_live(const struct options *o, const struct sqa_te
         if (!realpath(operands->at[i], program[side]))
             status = sqa_fail(err, SQA_INPUT, "compare: %s: cannot be read; check the path", operands->at[i]);
     }
-    if (status == SQA_OK)
+    if (status == SQA_OK && !counts(operands))
         status = sqa_machine_lock(&lock, "compare", true, o->quiet, err);
     if (status == SQA_OK) {
         status = sqa_session_run(

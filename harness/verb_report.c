@@ -1,12 +1,15 @@
 /* verb_report.c - report and verify and doctor: thin doors to reports/, models/verify and measure/ */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/machine_lock.h"
 #include "harness/measure/measure.h"
 #include "harness/plan.h"
 #include "harness/verbs.h"
 #include "models/probe.h"
+#include "models/variant.h"
 #include "reports/report.h"
 
 struct report_options {
@@ -20,12 +23,20 @@ static const struct sqa_option report_table[] = {
     {.name = NULL},
 };
 
+static bool knows_model(const char *model)
+{
+    char id[64];
+    const int n = (int)strcspn(model, ":+( ");
+    return snprintf(id, sizeof id, "%.*s", n, model) < (int)sizeof id && sqa_variant_find(id);
+}
+
 static enum sqa_status run_report(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     const struct report_options *o = options;
     struct sqa_text t = {0};
     const enum sqa_status status =
-        sqa_report(operands->at, (size_t)operands->n, o->format ? o->format : "md", &t, err);
+        sqa_report(operands->at, (size_t)operands->n,
+                   &(struct sqa_report_options){o->format ? o->format : "md", o->output, knows_model}, &t, err);
     if (status == SQA_OK)
         return sqa_print(&t, o->output, err);
     sqa_text_clear(&t);
@@ -41,13 +52,16 @@ const struct sqa_verb sqa_verb_report = {
     .operands_min = 1,
     .operands_max = -1,
     .run = run_report,
-    .more = "Formats: md; csv and json, the summarised values; and what other trackers read:\n"
+    .more = "Formats: md; html, one page with figures that needs nothing else; latex, to be \\input (packages\n"
+            "booktabs and longtable); csv and json, the summarised values; and what other trackers read:\n"
             "  google-benchmark  JSON of Google Benchmark, an entry a timing sample\n"
             "  benchstat         text of Go benchmarks, a line a timing sample or seed\n"
             "  github-smaller    JSON of github-action-benchmark, customSmallerIsBetter\n"
             "  github-bigger     the same, customBiggerIsBetter\n"
             "  otava             CSV of Apache Otava, a row a run: columns are what every run has\n"
-            "example: seqarena report results/runs/latest -o report.md\n",
+            "Damaged or missing files are named in the first lines; what there is is shown.\n"
+            "example: seqarena report results/runs/latest -o report.md\n"
+            "         seqarena report results/runs/* --format html -o report.html\n",
 };
 
 /* verify */
@@ -154,8 +168,13 @@ static enum sqa_status run_doctor(void *options, const struct sqa_texts *operand
     const struct doctor_options *o = options;
     struct sqa_text t = {0};
     json_t *json = NULL;
+    struct sqa_machine_lock lock;
     (void)operands;
-    const enum sqa_status status = sqa_doctor(o->seconds, &t, o->json ? &json : NULL, err);
+    enum sqa_status status = sqa_machine_lock(&lock, "doctor", true, false, err);
+    if (status == SQA_OK) {
+        status = sqa_doctor(o->seconds, &t, o->json ? &json : NULL, err);
+        sqa_machine_unlock(&lock);
+    }
     if (status != SQA_OK) {
         sqa_text_clear(&t);
         return status;

@@ -9,12 +9,13 @@
 #include "base/npy.h"
 #include "engine/checkpoint.h"
 #include "harness/measure/measure.h"
+#include "harness/pytorch.h"
 #include "harness/settings.h"
 #include "harness/verbs.h"
 #include "harness/weights.h"
 
 struct export_options {
-    const char *task, *scale, *train, *output, *data;
+    const char *task, *scale, *train, *output, *pytorch, *weights, *data;
     int64_t seed, length, threads;
     int init_only, quiet;
 };
@@ -29,6 +30,10 @@ static const struct sqa_option export_table[] = {
     {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", AT(threads), 1, 1024},
     {"data", 0, SQA_OPTION_TEXT, "DIR", "where data files lie", AT(data), 0, 0},
     {"output", 'o', SQA_OPTION_TEXT, "FILE", "safetensors file to write", AT(output), 0, 0},
+    {"pytorch", 0, SQA_OPTION_TEXT, "FILE", "Python file to write: the model in PyTorch, for those weights",
+     AT(pytorch), 0, 0},
+    {"weights", 0, SQA_OPTION_TEXT, "FILE", "with --pytorch: the model of that safetensors file, in place of MODEL",
+     AT(weights), 0, 0},
     {"quiet", 'q', SQA_OPTION_FLAG, NULL, "no progress", AT(quiet), 0, 0},
     {.name = NULL},
 };
@@ -59,16 +64,45 @@ static void show_progress(void *user, const struct sqa_trainer *t)
             t->step == t->steps ? "\n" : "");
 }
 
+/* --weights: the file says what the model is, and nothing is trained. */
+static enum sqa_status export_known(const struct export_options *o, struct sqa_err *err)
+{
+    struct sqa_model *model = NULL;
+    struct sqa_signature task;
+    const char *task_text;
+    enum sqa_status status = sqa_weights_model(o->weights, &model, &task, &task_text, err);
+    if (status == SQA_OK)
+        status = sqa_pytorch_write(model, &task, task_text, o->pytorch, err);
+    if (status == SQA_OK && !o->quiet)
+        printf("%s: for %s\n", o->pytorch, o->weights);
+    sqa_model_free(model);
+    return status;
+}
+
+static enum sqa_status check_export(const struct export_options *o, const struct sqa_texts *operands,
+                                    struct sqa_err *err)
+{
+    if (o->weights && (operands->n || o->task || o->output || !o->pytorch))
+        return sqa_fail(err, SQA_USAGE,
+                        "export: --weights FILE goes with --pytorch FILE.py alone; leave MODEL, --task and -o out");
+    if (!o->weights && !operands->n)
+        return sqa_fail(err, SQA_USAGE, "export: MODEL is missing; see seqarena export --help");
+    if (!o->weights && !o->task)
+        return sqa_fail(err, SQA_USAGE, "export: --task is missing; give the task that the model is for");
+    if (!o->weights && !o->output)
+        return sqa_fail(err, SQA_USAGE, "export: -o is missing; give the file to write");
+    return SQA_OK;
+}
+
 static enum sqa_status run_export(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     const struct export_options *o = options;
     struct sqa_arena arena = {0};
     struct sqa_trainer *t = NULL;
     int64_t last = 0;
-    if (!o->task)
-        return sqa_fail(err, SQA_USAGE, "export: --task is missing; give the task that the model is for");
-    if (!o->output)
-        return sqa_fail(err, SQA_USAGE, "export: -o is missing; give the file to write");
+    enum sqa_status status = check_export(o, operands, err);
+    if (status != SQA_OK || o->weights)
+        return status == SQA_OK ? export_known(o, err) : status;
     struct sigaction a = {.sa_handler = on_signal};
     sigaction(SIGINT, &a, NULL);
     const struct sqa_cell_settings s = {.model = operands->at[0],
@@ -81,7 +115,9 @@ static enum sqa_status run_export(void *options, const struct sqa_texts *operand
                                         .threads = (int)o->threads,
                                         .trainable = !o->init_only,
                                         .interrupted = &interrupted};
-    enum sqa_status status = sqa_open_settings(&s, &arena, &t, err);
+    status = sqa_open_settings(&s, &arena, &t, err);
+    if (status == SQA_OK && o->pytorch) /* first: a missing file then costs no training */
+        status = sqa_pytorch_write(t->model, &t->task, t->data->full_spec, o->pytorch, err);
     if (status == SQA_OK && !o->init_only) {
         if (!o->quiet && isatty(2)) {
             t->progress = show_progress;
@@ -100,16 +136,19 @@ static enum sqa_status run_export(void *options, const struct sqa_texts *operand
 
 const struct sqa_verb sqa_verb_export = {
     .name = "export",
-    .usage = "MODEL --task SPEC [--init-only] -o FILE.safetensors",
-    .help = "write the weights of a model, trained or initial",
+    .usage = "MODEL --task SPEC [--init-only] -o FILE.safetensors [--pytorch FILE.py]",
+    .help = "write the weights of a model, trained or initial, and the model in PyTorch",
     .options = export_table,
     .options_size = sizeof(struct export_options),
-    .operands_min = 1,
     .operands_max = 1,
     .defaults = export_defaults,
     .run = run_export,
     .more = "Names are those of the model: embed.table, blocks.0.mixer.wq.w (in, out), head.out.b, ... A product is\n"
-            "x w + b, so a matrix is the transpose of PyTorch's Linear.weight.\n",
+            "x w + b, so a matrix is the transpose of PyTorch's Linear.weight.\n"
+            "\n"
+            "--pytorch writes one Python file that needs PyTorch and NumPy alone and gives the outputs of predict:\n"
+            "    python3 FILE.py FILE.safetensors INPUT.npy [--marks MARKS.npy] -o OUTPUT.npy\n"
+            "For weights that are there: export --weights FILE.safetensors --pytorch FILE.py\n",
 };
 
 /* predict */

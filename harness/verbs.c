@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "engine/slow.h"
 #include "harness/options.h"
 #include "harness/verbs.h"
 #include "harness/version.h"
@@ -24,6 +25,7 @@ const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_report,
     &sqa_verb_plot,
     &sqa_verb_table,
+    &sqa_verb_claim,
     &sqa_verb_history,
     &sqa_verb_export,
     &sqa_verb_predict,
@@ -105,6 +107,9 @@ enum sqa_status sqa_dispatch(int argc, char **argv, struct sqa_err *err)
     const char *isa = getenv("SEQARENA_ISA"), *names;
     if (!sqa_kernels_isa_known(isa, &names))
         return sqa_fail(err, SQA_USAGE, "SEQARENA_ISA: unknown instruction set '%.40s'; set it to %s", isa, names);
+    const enum sqa_status slow = sqa_slow_read(err);
+    if (slow != SQA_OK)
+        return slow;
     const bool asked = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0;
     if (asked && argc < 3) {
         sqa_program_help(&help);

@@ -1,4 +1,4 @@
-/* markdown.c - the Markdown report: its order, its first page, and how figures are written */
+/* markdown.c - the first page of a report, and how figures are written */
 #include "reports/markdown.h"
 
 #include <math.h>
@@ -293,10 +293,71 @@ static void summary_group(struct sqa_text *out, const struct sqa_pool_group *gro
     list_models(out, group, "  - Ahead of the best floor, but the interval does not show it: ", unclear);
 }
 
+/* What is damaged or missing, before anything else. */
+static void mind_run(struct sqa_text *out, const struct sqa_pool_run *run)
+{
+    static const int counted[] = {SQA_FILE_CELLS, SQA_FILE_EXAMPLES};
+    for (const char *line = sqa_text_get(&run->files.mind); *line;) {
+        char text[1280];
+        const size_t n = strcspn(line, "\n");
+        snprintf(text, sizeof text, "%.*s", (int)n, line);
+        sqa_text_add(out, "- **Mind:** ");
+        sqa_markdown_text(out, text);
+        sqa_text_add(out, ".\n");
+        line += n + (line[n] == '\n');
+    }
+    for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++)
+        if (run->twice[counted[i]]) {
+            sqa_text_printf(out, "- **Mind:** %zu row%s of ", run->twice[counted[i]], plural(run->twice[counted[i]]));
+            sqa_markdown_code(out, run->files.dir, false);
+            sqa_text_printf(out, " stand%s twice in %s; one of each is shown.\n",
+                            run->twice[counted[i]] == 1 ? "s" : "", sqa_schemas[counted[i]].file);
+        }
+    const char *missing = !run->files.json                          ? "run.json, so what made its rows is not known"
+                          : !run->files.sheet[SQA_FILE_CELLS].names ? "cells.csv that can be read, so no row is shown"
+                                                                    : NULL;
+    if (missing) {
+        sqa_text_add(out, "- **Mind:** ");
+        sqa_markdown_code(out, run->files.dir, false);
+        sqa_text_printf(out, " has no %s.\n", missing);
+    }
+}
+
+static void mind_models(struct sqa_text *out, const struct sqa_pool *pool)
+{
+    const char *separator = "- **Mind:** models that this build does not have: ";
+    for (size_t i = 0; pool->knows && i < pool->n_entries; i++) {
+        const char *model = pool->entries[i].model;
+        size_t first = 0;
+        while (strcmp(pool->entries[first].model, model) != 0)
+            first++;
+        if (first < i || pool->entries[i].external || pool->knows(model))
+            continue;
+        sqa_text_add(out, separator);
+        sqa_markdown_code(out, model, false);
+        separator = ", ";
+    }
+    if (separator[0] == ',')
+        sqa_text_add(out, "; their rows are shown as recorded.\n");
+}
+
+static void summary_mind(struct sqa_text *out, const struct sqa_pool *pool)
+{
+    size_t ok = 0;
+    for (size_t r = 0; r < pool->n_runs; r++)
+        mind_run(out, &pool->runs[r]);
+    for (size_t i = 0; i < pool->n_cells; i++)
+        ok += sqa_pool_cell_ok(&pool->cells[i]);
+    if (ok == 0)
+        sqa_text_add(out, "- **Mind:** not one cell has finished, so there is nothing to compare.\n");
+    mind_models(out, pool);
+}
+
 void sqa_markdown_summary(struct sqa_text *out, const struct sqa_pool *pool)
 {
     bool tested = false;
     sqa_text_add(out, "# seqarena report\n\n## Summary\n\n");
+    summary_mind(out, pool);
     summary_cells(out, pool);
     for (size_t r = 0; r < pool->n_runs; r++)
         summary_run(out, &pool->runs[r]);
@@ -307,40 +368,4 @@ void sqa_markdown_summary(struct sqa_text *out, const struct sqa_pool *pool)
     for (size_t g = 0; g < pool->n_groups; g++)
         summary_group(out, &pool->groups[g]);
     sqa_text_add(out, "\n");
-}
-
-static const char method[] =
-    "## How to read this\n\n"
-    "- Brackets hold a 95 % interval. No brackets: none can be had from what was recorded. `-`: no value.\n"
-    "- *Wilson*: one seed (or seeds that agree); score interval of a proportion over the test examples.\n"
-    "  It says nothing of other seeds.\n"
-    "- *bootstrap*: 2000 resamples of seeds and of test examples, crossed; forecast windows overlap, so they are\n"
-    "  drawn in runs of one horizon. With fewer than about five seeds the spread between seeds is understated.\n"
-    "- *t*: Student's interval over seeds, on the same examples; used for validation figures, MAE and own peak too.\n"
-    "  Two seeds give a very wide one.\n"
-    "- *Differences* pair the same seed and the same test example (a floor is not trained: any of its seeds does).\n"
-    "  An interval without 0 shows a difference; with many comparisons one in twenty does so by chance.\n"
-    "- *Latency* is the median of one step of a full batch, its interval the order statistics of all samples;\n"
-    "  ratios of two medians combine two intervals of 97.5 %.\n"
-    "- Models are ranked by test figures; the weights tested were chosen by validation.\n"
-    "- *(external)*: a model that ran elsewhere; its predictions were scored here, on the same examples as all "
-    "others.\n"
-    "- FLOPs and bytes are counted from the graph, not measured; a multiply-add is 2, bytes the least traffic.\n";
-
-enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err)
-{
-    sqa_markdown_summary(out, pool);
-    sqa_markdown_quality(out, pool);
-    enum sqa_status status = sqa_markdown_ranking(out, pool, err);
-    if (status == SQA_OK)
-        status = sqa_markdown_cost(out, pool, err);
-    if (status == SQA_OK)
-        status = sqa_markdown_scaling(out, pool, err);
-    if (status != SQA_OK)
-        return status;
-    sqa_markdown_timings(out, pool);
-    sqa_markdown_counters(out, pool);
-    sqa_markdown_runs(out, pool);
-    sqa_text_add(out, method);
-    return SQA_OK;
 }

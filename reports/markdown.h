@@ -3,6 +3,7 @@
 #define SQA_REPORTS_MARKDOWN_H
 
 #include "base/text.h"
+#include "reports/parts.h"
 #include "reports/pool.h"
 
 void sqa_markdown_summary(struct sqa_text *out, const struct sqa_pool *pool);
@@ -19,9 +20,13 @@ enum sqa_status sqa_markdown_scaling(struct sqa_text *out, const struct sqa_pool
 void sqa_markdown_timings(struct sqa_text *out, const struct sqa_pool *pool);
 /* What counters say of each row, where there are any. */
 void sqa_markdown_counters(struct sqa_text *out, const struct sqa_pool *pool);
+/* Time and work of ops, where they were profiled. */
+void sqa_markdown_ops(struct sqa_text *out, const struct sqa_pool *pool);
 void sqa_markdown_runs(struct sqa_text *out, const struct sqa_pool *pool);
-/* The whole report. */
-enum sqa_status sqa_markdown(struct sqa_text *out, const struct sqa_pool *pool, struct sqa_err *err) SQA_MUST_CHECK;
+/* The whole report (report_parts.c). A page has figures, links to the raw rows from the place of `file` (NULL: none),
+ * and the summarised values beside what is Markdown anyway; without `page` there is one part. */
+enum sqa_status sqa_report_parts(struct sqa_parts *parts, const struct sqa_pool *pool, bool page, const char *file,
+                                 struct sqa_err *err) SQA_MUST_CHECK;
 
 #define SQA_EXTERNAL_MARK " (external)" /* behind the name of a model that was scored from predictions */
 

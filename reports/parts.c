@@ -22,7 +22,8 @@ static struct sqa_part *add(struct sqa_parts *parts)
 
 struct sqa_text *sqa_parts_markdown(struct sqa_parts *parts)
 {
-    struct sqa_part *part = parts->n && !parts->at[parts->n - 1].figure ? &parts->at[parts->n - 1] : add(parts);
+    struct sqa_part *last = parts->n ? &parts->at[parts->n - 1] : NULL;
+    struct sqa_part *part = last && !last->figure && !last->file ? last : add(parts);
     return part ? &part->text : &parts->nowhere;
 }
 
@@ -31,6 +32,14 @@ struct sqa_part *sqa_parts_figure(struct sqa_parts *parts)
     struct sqa_part *part = add(parts);
     if (part)
         part->figure = true;
+    return part;
+}
+
+struct sqa_part *sqa_parts_file(struct sqa_parts *parts, const char *name)
+{
+    struct sqa_part *part = add(parts);
+    if (part)
+        part->file = name;
     return part;
 }
 

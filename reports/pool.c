@@ -88,9 +88,10 @@ static void *json_alloc(size_t bytes)
     return p;
 }
 
-static enum sqa_status read_run(const char *dir, struct sqa_pool_run *run, struct sqa_err *err)
+static enum sqa_status read_run(const char *dir, bool some, struct sqa_pool_run *run, struct sqa_err *err)
 {
-    const enum sqa_status status = sqa_run_files_read(dir, &run->files, err);
+    const enum sqa_status status =
+        some ? sqa_run_files_read_some(dir, &run->files, err) : sqa_run_files_read(dir, &run->files, err);
     if (status != SQA_OK)
         return status;
     for (int file = 0; file < SQA_FILES; file++)
@@ -104,6 +105,11 @@ static enum sqa_status read_run(const char *dir, struct sqa_pool_run *run, struc
     run->json = json_loadb(run->files.json, run->files.json_size, 0, &error);
     if (!run->json && json_starved)
         return no_memory(err);
+    if (!run->json && some) {
+        sqa_text_printf(&run->files.mind, "%s/run.json: line %d: %s; nothing of it is shown\n", dir, error.line,
+                        error.text);
+        return run->files.mind.failed ? no_memory(err) : SQA_OK;
+    }
     if (!run->json)
         return sqa_fail(err, SQA_INPUT, "%s/run.json: line %d: %s; the file is damaged, run again", dir, error.line,
                         error.text);
@@ -167,6 +173,7 @@ static void take_cells(struct sqa_pool *pool, size_t r)
             if (keep)
                 continue;
         }
+        run->twice[SQA_FILE_CELLS] += cell->row[phase] && cell->run[phase] == r;
         cell->row[phase] = sheet->row[i];
         cell->run[phase] = r;
         cell->ok[phase] = strcmp(field(run, SQA_FILE_CELLS, i, SQA_CELLS_status), "ok") == 0;
@@ -187,7 +194,8 @@ static void count_waiting(struct sqa_pool *pool, struct sqa_pool_run *run)
 static int by_index(const void *a, const void *b)
 {
     const int64_t x = ((const struct sqa_example *)a)->index, y = ((const struct sqa_example *)b)->index;
-    return (x > y) - (x < y);
+    const double s = ((const struct sqa_example *)a)->score, t = ((const struct sqa_example *)b)->score;
+    return x != y ? (x > y) - (x < y) : (s > t) - (s < t);
 }
 
 /* e->score of tags is their number of right labels until weigh_tags. */
@@ -279,7 +287,7 @@ static enum sqa_status make_arrays(struct sqa_pool *pool, struct sqa_err *err)
     return SQA_OK;
 }
 
-static void sort_examples(struct sqa_pool_cell *cell)
+static void sort_examples(struct sqa_pool *pool, struct sqa_pool_cell *cell)
 {
     size_t n = 0;
     if (cell->n_examples > 1)
@@ -287,6 +295,7 @@ static void sort_examples(struct sqa_pool_cell *cell)
     for (size_t i = 0; i < cell->n_examples; i++)
         if (n == 0 || cell->examples[i].index != cell->examples[n - 1].index)
             cell->examples[n++] = cell->examples[i];
+    pool->runs[quality_run(cell)].twice[SQA_FILE_EXAMPLES] += cell->n_examples - n;
     cell->n_examples = n;
 }
 
@@ -503,7 +512,8 @@ static enum sqa_status label_entry(struct sqa_pool *pool, struct sqa_pool_entry 
     return e->label ? SQA_OK : no_memory(err);
 }
 
-static enum sqa_status read_all(const char *const *dirs, size_t n, struct sqa_pool *pool, struct sqa_err *err)
+static enum sqa_status read_all(const char *const *dirs, size_t n, bool some, struct sqa_pool *pool,
+                                struct sqa_err *err)
 {
     enum sqa_status status = SQA_OK;
     size_t rows = 0;
@@ -512,7 +522,7 @@ static enum sqa_status read_all(const char *const *dirs, size_t n, struct sqa_po
         return no_memory(err);
     for (size_t r = 0; r < n && status == SQA_OK; r++) {
         pool->n_runs++;
-        status = read_run(dirs[r], &pool->runs[r], err);
+        status = read_run(dirs[r], some, &pool->runs[r], err);
         rows += pool->runs[r].files.sheet[SQA_FILE_CELLS].nrow;
     }
     if (status != SQA_OK)
@@ -533,7 +543,7 @@ static enum sqa_status read_all(const char *const *dirs, size_t n, struct sqa_po
         }
     }
     for (size_t i = 0; i < pool->n_cells && status == SQA_OK; i++) {
-        sort_examples(&pool->cells[i]);
+        sort_examples(pool, &pool->cells[i]);
         weigh_tags(&pool->cells[i]);
         status = name_cell(pool, &pool->cells[i], err);
     }
@@ -548,13 +558,24 @@ static enum sqa_status read_all(const char *const *dirs, size_t n, struct sqa_po
     return status;
 }
 
-enum sqa_status sqa_pool_read(const char *const *dirs, size_t n, struct sqa_pool *pool, struct sqa_err *err)
+static enum sqa_status read_pool(const char *const *dirs, size_t n, bool some, struct sqa_pool *pool,
+                                 struct sqa_err *err)
 {
     *pool = (struct sqa_pool){0};
-    const enum sqa_status status = read_all(dirs, n, pool, err);
+    const enum sqa_status status = read_all(dirs, n, some, pool, err);
     if (status != SQA_OK)
         sqa_pool_clear(pool);
     return status;
+}
+
+enum sqa_status sqa_pool_read(const char *const *dirs, size_t n, struct sqa_pool *pool, struct sqa_err *err)
+{
+    return read_pool(dirs, n, false, pool, err);
+}
+
+enum sqa_status sqa_pool_read_some(const char *const *dirs, size_t n, struct sqa_pool *pool, struct sqa_err *err)
+{
+    return read_pool(dirs, n, true, pool, err);
 }
 
 void sqa_pool_clear(struct sqa_pool *pool)

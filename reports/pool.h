@@ -5,6 +5,8 @@
  *     entry   one model with one setting on one task: its cells differ in the seed only
  *     group   one (task, scale): the entries that stand in one table, floors first, then controls, then models
  *
+ * The same (key, phase) twice in one file: the later row is taken, and they are counted.
+ *
  * Rows of trials (the column trial) chose a setting and are no results: they are left out.
  *
  * A (key, phase) found in several directories is taken from the newest (run.json "started"; else the one named last).
@@ -88,6 +90,7 @@ struct sqa_pool_run {
     json_t *json; /* NULL when absent */
     int column[SQA_FILES][SQA_CELLS_N];
     size_t replaced, waiting; /* cells that a newer run replaced; planned cells without a row */
+    size_t twice[SQA_FILES];  /* rows of cells and of examples that another one of the same file replaced */
 };
 
 struct sqa_pool_cell {
@@ -144,10 +147,14 @@ struct sqa_pool {
     struct sqa_pool_entry *entries;
     struct sqa_pool_group *groups;
     size_t n_runs, n_cells, n_entries, n_groups;
+    bool (*knows)(const char *model); /* whether this build has the model that a text names; NULL: not asked */
 };
 
 enum sqa_status sqa_pool_read(const char *const *dirs, size_t n, struct sqa_pool *pool,
                               struct sqa_err *err) SQA_MUST_CHECK;
+/* The same for a report that shows what there is: see sqa_run_files_read_some. Damage of run.json stands in mind too. */
+enum sqa_status sqa_pool_read_some(const char *const *dirs, size_t n, struct sqa_pool *pool,
+                                   struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_pool_clear(struct sqa_pool *pool);
 
 /* A field of a cell; phase SQA_PHASE_ANY takes the first phase that has it. "" when absent. */

@@ -52,12 +52,17 @@ static enum sqa_status make_path(char path[PATH_SIZE], const char *dir, const ch
     return SQA_OK;
 }
 
-static enum sqa_status check_sheet(const char *path, int file, const struct sqa_sheet *sheet, struct sqa_err *err)
+static enum sqa_status check_columns(const char *path, int file, const struct sqa_sheet *sheet, struct sqa_err *err)
 {
     for (const char *const *name = required[file]; *name; name++)
         if (sqa_sheet_column(sheet, *name) < 0)
             return sqa_fail(err, SQA_INPUT, "%s: no column \"%s\"; this is no %s of seqarena, name a run directory",
                             path, *name, sqa_schemas[file].file);
+    return SQA_OK;
+}
+
+static enum sqa_status check_version(const char *path, const struct sqa_sheet *sheet, struct sqa_err *err)
+{
     const int version = sqa_sheet_column(sheet, "schema");
     for (size_t i = 0; version >= 0 && i < sheet->nrow; i++)
         if (strcmp(sheet->row[i][version], SQA_SCHEMA_VERSION) != 0)
@@ -72,10 +77,40 @@ static enum sqa_status read_sheet(const char *path, int file, struct sqa_sheet *
 {
     enum sqa_status status = sqa_sheet_read(path, sheet, err);
     if (status == SQA_OK)
-        status = check_sheet(path, file, sheet, err);
+        status = check_columns(path, file, sheet, err);
+    if (status == SQA_OK)
+        status = check_version(path, sheet, err);
     if (status != SQA_OK)
         sqa_sheet_clear(sheet);
     return status;
+}
+
+/* "a: b; c" as a line of mind. */
+static void note(struct sqa_text *mind, const char *said, const char *outcome)
+{
+    sqa_text_printf(mind, "%s%s\n", said, outcome);
+}
+
+static enum sqa_status read_some(const char *path, int file, struct sqa_sheet *sheet, struct sqa_text *mind,
+                                 struct sqa_err *err)
+{
+    struct sqa_err damage = {0};
+    const enum sqa_status status = sqa_sheet_read_some(path, sheet, &damage);
+    if (status != SQA_OK && status != SQA_INPUT)
+        return sqa_fail(err, status, "%s", damage.text);
+    if (status == SQA_INPUT && !sheet->names) {
+        note(mind, damage.text, "; nothing of it is shown");
+    } else if (check_columns(path, file, sheet, status == SQA_OK ? &damage : NULL) != SQA_OK) {
+        note(mind, damage.text, "; nothing of it is shown");
+        sqa_sheet_clear(sheet);
+    } else if (status == SQA_INPUT) {
+        char rows[64];
+        snprintf(rows, sizeof rows, "; the %zu rows before are shown", sheet->nrow);
+        note(mind, damage.text, rows);
+    } else if (check_version(path, sheet, &damage) != SQA_OK) {
+        note(mind, damage.text, "; the columns that both know are shown");
+    }
+    return SQA_OK;
 }
 
 /* Appends the rows of one part, its columns put in the order of the schema. */
@@ -134,9 +169,10 @@ enum sqa_status sqa_table_join(const char *dir, const char *const *keys, size_t 
     return status;
 }
 
-static enum sqa_status read_all(struct sqa_run_files *run, struct sqa_err *err)
+static enum sqa_status read_all(struct sqa_run_files *run, bool some, struct sqa_err *err)
 {
     char path[PATH_SIZE];
+    bool found = false;
     enum sqa_status status = make_path(path, run->dir, "", "run.json", err);
     if (status != SQA_OK)
         return status;
@@ -144,10 +180,15 @@ static enum sqa_status read_all(struct sqa_run_files *run, struct sqa_err *err)
         status = sqa_file_read(path, JSON_MAX, &run->json, &run->json_size, err);
     for (int file = 0; file < SQA_FILES && status == SQA_OK; file++) {
         status = make_path(path, run->dir, "", sqa_schemas[file].file, err);
-        if (status == SQA_OK && sqa_file_exists(path))
-            status = read_sheet(path, file, &run->sheet[file], err);
+        if (status != SQA_OK || !sqa_file_exists(path))
+            continue;
+        found = found || file == SQA_FILE_CELLS || some;
+        status = some ? read_some(path, file, &run->sheet[file], &run->mind, err)
+                      : read_sheet(path, file, &run->sheet[file], err);
     }
-    if (status == SQA_OK && !run->json && !run->sheet[SQA_FILE_CELLS].names)
+    if (status == SQA_OK && run->mind.failed)
+        status = sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", run->dir);
+    if (status == SQA_OK && !run->json && !found)
         status = sqa_fail(err, SQA_INPUT,
                           "%s: neither run.json nor cells.csv in it; name a directory that run or bench "
                           "has made",
@@ -155,7 +196,7 @@ static enum sqa_status read_all(struct sqa_run_files *run, struct sqa_err *err)
     return status;
 }
 
-enum sqa_status sqa_run_files_read(const char *dir, struct sqa_run_files *run, struct sqa_err *err)
+static enum sqa_status read_dir(const char *dir, bool some, struct sqa_run_files *run, struct sqa_err *err)
 {
     struct stat st;
     *run = (struct sqa_run_files){0};
@@ -166,10 +207,20 @@ enum sqa_status sqa_run_files_read(const char *dir, struct sqa_run_files *run, s
     run->dir = sqa_strdup(dir);
     if (!run->dir)
         return sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", dir);
-    const enum sqa_status status = read_all(run, err);
+    const enum sqa_status status = read_all(run, some, err);
     if (status != SQA_OK)
         sqa_run_files_clear(run);
     return status;
+}
+
+enum sqa_status sqa_run_files_read(const char *dir, struct sqa_run_files *run, struct sqa_err *err)
+{
+    return read_dir(dir, false, run, err);
+}
+
+enum sqa_status sqa_run_files_read_some(const char *dir, struct sqa_run_files *run, struct sqa_err *err)
+{
+    return read_dir(dir, true, run, err);
 }
 
 enum sqa_status sqa_run_files_read_cells(const char *path, struct sqa_run_files *run, struct sqa_err *err)
@@ -187,6 +238,7 @@ void sqa_run_files_clear(struct sqa_run_files *run)
 {
     sqa_free(run->dir);
     sqa_free(run->json);
+    sqa_text_clear(&run->mind);
     for (int file = 0; file < SQA_FILES; file++)
         sqa_sheet_clear(&run->sheet[file]);
     *run = (struct sqa_run_files){0};

@@ -31,10 +31,16 @@ struct sqa_run_files {
     char *json; /* run.json, 0-terminated; NULL when absent */
     size_t json_size;
     struct sqa_sheet sheet[SQA_FILES]; /* nrow == 0 when the file is absent */
+    struct sqa_text mind;              /* of sqa_run_files_read_some: what is damaged, a line each */
 };
 /* SQA_INPUT with one sentence when DIR is no run directory or a file is torn or lacks the key columns. */
 enum sqa_status sqa_run_files_read(const char *dir, struct sqa_run_files *run, struct sqa_err *err) SQA_MUST_CHECK;
-/* The same of a lone file of the shape of cells.csv: dir is its path, all but the cells is absent. */
+/* The same for a reader that shows what there is: of a damaged file the rows before the damage, of one of another
+ * version the columns that have our names, of one without the key columns nothing; mind names each. SQA_INPUT only when
+ * DIR is no directory or has none of the files. */
+enum sqa_status sqa_run_files_read_some(const char *dir, struct sqa_run_files *run,
+                                        struct sqa_err *err) SQA_MUST_CHECK;
+/* sqa_run_files_read of a lone file of the shape of cells.csv: dir is its path, all but the cells is absent. */
 enum sqa_status sqa_run_files_read_cells(const char *path, struct sqa_run_files *run,
                                          struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_run_files_clear(struct sqa_run_files *run);

@@ -130,6 +130,7 @@ else
     run score tests/score.sh "$program"
     run readers tests/readers.sh "$program"
     one 'external model in PyTorch' tests/external.sh "$program"
+    run 'models in PyTorch' tests/pytorch.sh "$program"
     run 'without memory' tests/nomem.sh "$program"
     run runs tests/runs.sh "$program"
 fi

@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report table history export predict data score forecast fidelity doctor completion; do
+for verb in list describe run bench explain kernels verify report table claim history export predict data score forecast fidelity doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -64,15 +64,15 @@ fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
 fails 2 'did you mean benchstat.*use md, csv, json, google-benchmark' report . --format benchstats
-fails 3 'format html comes in a later version' report . --format html
+fails 2 'did you mean html\?' report . --format htm
 fails 3 'nowhere: cannot be read' report nowhere --format otava
 fails 2 'something is missing' table
 fails 2 'no table of that name; did you mean lra-1. Else choose one of combiner' table lra1
 fails 2 'no table of that name' table ../lra-1
 fails 2 'unknown format' table lra-1 --format docx
-fails 3 'format latex comes in a later version; use md, csv or svg' table lra-1 --format latex
-fails 3 'format html comes in a later version; use md, csv or svg' table lra-1 --format html
-fails 2 'it is no figure; use md or csv' table lra-1 --format svg
+works 'toprule' table lra-1 --format latex
+works '<table>' table lra-1 --format html
+fails 2 'it is no figure; use md, html, latex or csv' table lra-1 --format svg
 fails 2 'it is drawn from tables lra-1 and lra-2; plan those' table lra-figure --plan
 fails 3 'no such run directory' table lra-1 nowhere
 fails 2 "'lra-11' is unknown; did you mean 'lra-1'" describe lra-11
@@ -83,8 +83,15 @@ fails 2 -- '--split foo' data show $small --split foo
 fails 2 -- '-o is missing' data export $small
 fails 2 -- '--task is missing' export transformer
 fails 2 -- '-o is missing' export transformer --task $small
+fails 2 'MODEL is missing' export
+fails 2 -- '--weights FILE goes with --pytorch' export --weights a
+fails 2 -- '--weights FILE goes with --pytorch' export transformer --weights a --pytorch a.py
+fails 3 'a.st: No such file' export --weights a.st --pytorch a.py
 fails 2 -- '--weights is missing' predict
 fails 2 -- '--input is missing' predict --weights a
+SEQARENA_TEST_SLOW=linear fails 2 'SEQARENA_TEST_SLOW: .linear. is not OP:LOOPS' list models
+SEQARENA_TEST_SLOW=linear:9 works '' bench --model local --lengths 16 --phase infer --rounds 1 -q -o slow
+is 'a row made slower on purpose says so' grep -q 'made slower on purpose (SEQARENA_TEST_SLOW, linear)' slow/cells.csv
 fails 2 'give infer, train or step' explain transformer --phase x
 fails 2 'give infer, train, step or several' bench --model transformer --phase foo
 fails 2 -- '--dtype bf15; give f32, bf16 or bf16-emulated' bench --model transformer --dtype bf15
@@ -335,6 +342,15 @@ fails 5 'dlinear: a whole model has no towers' run --model dlinear --task retrie
 works '' run --model transformer:dim=8,layers=1 --task retrieval:file=documents.tsv,length=16 "${quick[@]}" -o pairs
 is 'floors of pairs' sh -c 'grep -q ",majority," pairs/cells.csv && grep -q ",bag_of_tokens," pairs/cells.csv'
 works 'parameters$' export transformer:dim=8,layers=1 --task retrieval:file=documents.tsv,length=16 --init-only -o pairs.w
+works '^pairs.py: for pairs.w$' export --weights pairs.w --pytorch pairs.py
+is 'the model in PyTorch has the parts of this model' test "$(grep -c '_pair, \|^class .*_mixer' pairs.py) $(grep -c '_pool, ' pairs.py)" = '2 1'
+cp "$program" alone # without its data files
+of_tree=$program program=$PWD/alone
+fails 4 'models/pytorch/base.py is not there; install it, or set SEQARENA_PYTORCH' export --weights pairs.w --pytorch p.py
+SEQARENA_PYTORCH=$top/models/pytorch works 'p.py: for' export --weights pairs.w --pytorch p.py
+mkdir most && cp "$top"/models/pytorch/*.py most && rm most/four_part.py
+SEQARENA_PYTORCH=most fails 4 "four_part.py, the variant's PyTorch form, is not there; write it" export --weights pairs.w --pytorch p.py
+program=$of_tree
 works '' data export retrieval:file=documents.tsv,length=16 --split test -o pairs.d
 works '' predict --weights pairs.w --input pairs.d/test_tokens.npy -o pairs.npy
 works '`local:window=16` *. *8 . 0.000 ' fidelity --weights pairs.w --lengths 8 local:window=16 performer
@@ -634,6 +650,31 @@ SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 3: kind = frob; give accur
 SEQARENA_RESULTS=$PWD/other fails 3 'row R: no column has task.far; add it or correct the name' table far papers
 SEQARENA_RESULTS=$PWD/other fails 3 'lra.csv: line 1: no column "source"' table lra-1 papers
 SEQARENA_RESULTS=$PWD/nowhere works 'lra-1' list tables
+
+# Claims
+
+works '^lra-linear-fast ' list claims
+works '^dlinear-ett ' claim
+fails 2 'claim lra-linear-fats: no claim of that name; did you mean lra-linear-fast?' claim lra-linear-fats
+fails 2 'claim ../x: no claim of that name' claim ../x
+fails 2 'unknown format "yaml"; use md or json' claim lra-linear-fast --format yaml
+fails 3 'nowhere: no such run directory' claim lra-linear-fast nowhere
+works '^  seqarena bench --model probsparse --scale bench --lengths 1K..16K --batch 1 --phase infer --rounds 10 -o ' claim informer-complexity --plan
+works '^    5 cells, 1 phase, 10 rounds: at least 5 s' claim informer-complexity --plan
+works '^not testable here: operations \(this build has no ecoformer ' claim ecoformer-linear --plan
+works '^# Claim sparse-query-attention: not testable here' claim sparse-query-attention
+works '^- Tests: 6 not tested' claim lra-linear-fast papers
+works '^\| operations +\| exponent of infer_flops: flowformer +\| .* \| 3 lengths \| bench .* reproduced +\|' claim flowformer-linear --lengths 64,128,256 --rounds 1 -q -o claimed
+is 'the run of a claim says its own command' grep -q '"--lengths"' claimed/scaling/run.json
+works '^- Limited: not the experiment of the claim: lengths 64,128,256 rounds 1' claim flowformer-linear --lengths 64,128,256 --rounds 1 -q -o claimed
+works '^ "verdict": "(reproduced|in part|cannot tell)"' claim flowformer-linear claimed --format json
+fails 3 'another' claim flowformer-linear --lengths 64,128 --rounds 1 -q -o claimed
+mkdir -p other/claims
+sed 's/^kind = exponent/kind = power/' "$top"/results/claims/flowformer-linear.ini >other/claims/broken.ini
+sed 's/<= 1.1/<= 0.1/; s/<= 1.4/<= 0.2/; /^\[test time/,$d' "$top"/results/claims/flowformer-linear.ini >other/claims/flat.ini
+SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 19: kind = power; give ratio, difference or exponent' claim broken
+SEQARENA_RESULTS=$PWD/other fails 1 'claim flat: not reproduced' claim flat claimed/scaling
+SEQARENA_RESULTS=$PWD/nowhere works 'lra-linear-fast' list claims
 
 # Weights and arrays that are broken
 

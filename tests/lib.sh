@@ -9,7 +9,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 case $program in /*) ;; *) program=$PWD/$program ;; esac
 mkdir -m 700 "$whole/run" && export XDG_RUNTIME_DIR=$whole/run # runs of tests do not make others wait
 export SEQARENA_RECIPES=$top/recipes SEQARENA_RESULTS=$top/results TERM=dumb LC_ALL=C
-unset SEQARENA_DATA SEQARENA_ALLOC_FAIL_AT SEQARENA_FAKE_COUNTERS
+unset SEQARENA_DATA SEQARENA_PYTORCH SEQARENA_ALLOC_FAIL_AT SEQARENA_FAKE_COUNTERS
 limit=${TEST_TIMEOUT:-90}
 
 pass() { tests=$((tests + 1)) && echo "ok $tests - $1"; }

@@ -54,6 +54,8 @@ without explain explain transformer --length 16 --batch 1
 without explain-s4d explain s4d --length 16 --batch 1
 without explain-performer explain performer --length 16 --batch 1
 without export export local --task $small --init-only -o new
+seqarena export transformer --task $small --init-only -o t.safetensors
+without pytorch export --weights t.safetensors --pytorch new
 without train export local --task $small --train steps=2 -o new
 without forecast export dlinear --task mackey_glass:lookback=8,horizon=4 --train steps=1 -o new
 without predict predict --weights w.safetensors --input arrays/test_tokens.npy -o new

@@ -21,6 +21,7 @@ works '<svg' table lra-figure run1 --format svg
 works 'missing' table lite run1 --plan
 works 'lra-1' list tables
 works '' export local --task $small --train steps=3 -o w.safetensors
+works '' export transformer --task $small --init-only -o pytorch.safetensors --pytorch pytorch.py
 works '' data export $small -o arrays
 works '' predict --weights w.safetensors --input arrays/test_tokens.npy -o y.npy
 echo '{"name": "the labels"}' >m.json

@@ -50,7 +50,7 @@ static void make_run(const char *name, const char *day, const char *machine)
 static char *report(const char *format, size_t n, const char *const *dirs)
 {
     struct sqa_text out = {0};
-    OK(sqa_report(dirs, n, format, &out, &failure));
+    OK(sqa_report(dirs, n, &(struct sqa_report_options){.format = format}, &out, &failure));
     return out.text;
 }
 
@@ -165,7 +165,9 @@ static void test_otava(void **state)
     assert_true(first && second && first < second);
     assert_null(strstr(text, ",,"));
     sqa_free(text);
-    assert_int_equal(sqa_report((const char *const[]){"one", "other"}, 2, "otava", &out, &failure), SQA_INPUT);
+    assert_int_equal(sqa_report((const char *const[]){"one", "other"}, 2,
+                                &(struct sqa_report_options){.format = "otava"}, &out, &failure),
+                     SQA_INPUT);
     has(failure.text, "another machine");
     sqa_text_clear(&out);
 }

@@ -207,7 +207,7 @@ static char *report(const char *format, size_t n, const char *const *dirs)
 {
     struct sqa_text out = {0};
     struct sqa_err err = {0};
-    if (sqa_report(dirs, n, format, &out, &err) != SQA_OK)
+    if (sqa_report(dirs, n, &(struct sqa_report_options){.format = format}, &out, &err) != SQA_OK)
         fail_msg("%s", err.text);
     return out.text;
 }
@@ -496,7 +496,7 @@ static void refused(const char *format, size_t n, const char *directory, enum sq
 {
     struct sqa_text out = {0};
     struct sqa_err err = {0};
-    assert_int_equal(sqa_report(&directory, n, format, &out, &err), status);
+    assert_int_equal(sqa_report(&directory, n, &(struct sqa_report_options){.format = format}, &out, &err), status);
     has(err.text, what);
     sqa_text_clear(&out);
 }
@@ -511,15 +511,14 @@ static void write_json(const char *json)
 static void test_odd(void **state)
 {
     (void)state;
-    refused("html", 1, "run", SQA_UNSUPPORTED, "later version");
-    refused("latex", 1, "run", SQA_UNSUPPORTED, "later version");
+    refused("htlm", 1, "run", SQA_USAGE, "did you mean html?");
     refused("jsno", 1, "run", SQA_USAGE, "did you mean json?");
     refused("md", 0, "run", SQA_USAGE, "no run directory");
     refused("md", 1, "nowhere", SQA_INPUT, "nowhere: no such run directory");
     write_json("{\"version\": ");
-    refused("md", 1, "odd", SQA_INPUT, "odd/run.json: line 1");
+    refused("json", 1, "odd", SQA_INPUT, "odd/run.json: line 1");
     write_json("3");
-    refused("md", 1, "odd", SQA_INPUT, "odd/run.json: line 1");
+    refused("json", 1, "odd", SQA_INPUT, "odd/run.json: line 1");
     static const char *const lenient[] = {
         "[]",
         "{\"version\": 3, \"started\": [], \"command\": \"x\", \"plan\": 1, \"titles\": [], \"environment\": 7}",
@@ -552,7 +551,8 @@ static void test_no_memory(void **state)
             struct sqa_err err = {0};
             assert_true(n < 20000);
             sqa_alloc_fail_at(n);
-            status = sqa_report((const char *const[]){"run"}, 1, formats[k], &out, &err);
+            status = sqa_report((const char *const[]){"run"}, 1, &(struct sqa_report_options){.format = formats[k]},
+                                &out, &err);
             sqa_alloc_fail_at(0);
             if (status != SQA_OK && status != SQA_NOMEM)
                 fail_msg("allocation %ld: %s", n, err.text);

@@ -279,6 +279,7 @@ static json_t *variables(void)
                                            "LD_BIND_NOW=",
                                            "SEQARENA_ISA=",
                                            "SEQARENA_FAKE_COUNTERS=",
+                                           "SEQARENA_TEST_SLOW=",
                                            "SLURM_CPUS_PER_TASK=",
                                            "SLURM_NTASKS=",
                                            "SLURM_CPU_BIND="};
