@@ -97,8 +97,8 @@ static void diagram(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     sqa_text_printf(
         &p->caption,
         "%zu models on the %zu tasks that all of them have a score on, ranked by means over seeds, 1 is the "
-        "best. Friedman's test: F %.2f, p %.2g. Level 0.05 over all pairs.",
-        k, t->n_groups, f.f, f.p);
+        "best. Friedman's test: F %.2f, p %s%.2g. Level 0.05 over all pairs.",
+        k, t->n_groups, f.f, f.p < 1e-6 ? "< " : "", fmax(f.p, 1e-6));
     sqa_plot_say(p, "plot NaN\n");
 }
 
