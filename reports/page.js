@@ -82,7 +82,7 @@
   const tipped = () => {
     document.querySelectorAll('.figure svg title').forEach((title) => {
       const mark = title.parentNode, text = title.textContent.trim();
-      if (mark.localName !== 'svg' && text) mark.dataset.tip = text;
+      if (mark.localName !== 'svg' && text) mark.dataset.tip ||= text;
       else if (text) mark.setAttribute('aria-label', text);
       title.remove(); // else the browser shows it a second time
     });
