@@ -15,7 +15,8 @@ minds() { # NAME DIR PATTERN [MORE]: MORE is somewhere in the report
         seqarena report "$2" --format $format
         if [ $status -ne 0 ] || [ -s err ]; then
             fail "$1, $format" "exit status $status" "$(head -c 400 err)"
-        elif ! sed 's/<[^>]*>//g; s/&quot;/"/g; s/&lt;/</g; s/&gt;/>/g' out | grep -A 12 '^#* *Summary$' | tail -n 12 | grep -qE "Mind:.*$3"; then
+        elif ! { if [ $format = html ]; then sed 's/<[^>]*>//g; s/&quot;/"/g; s/&lt;/</g; s/&gt;/>/g' out; else cat out; fi; } |
+            grep -A 12 '^#* *Summary$' | tail -n 12 | grep -qE "Mind:.*$3"; then
             fail "$1, $format" "no $3 in: $(grep -A 6 Summary out | head -c 900)"
         elif ! grep -qE -- "${4:-.}" out; then
             fail "$1, $format" "no ${4:-}"
