@@ -57,8 +57,10 @@
 
     const mark = document.querySelector('.figure [data-tip]');
     if (mark) {
-      mark.focus();
       const tip = document.getElementById('tip');
+      mark.focus();
+      expect('a mark takes no focus', document.activeElement === mark);
+      mark.dispatchEvent(new FocusEvent('focusin', { bubbles: true })); // a frame that is not looked at gets none
       expect('no tip on focus', !tip.hidden && tip.textContent === mark.dataset.tip);
       document.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }));
       expect('Escape leaves the tip', tip.hidden);
