@@ -473,7 +473,7 @@ works '' run --model local --task $small "${quick[@]}" -o run1 --mixed
 ) 9>run1/lock
 read -r tests bad <counts
 mkdir notrun && echo '{"a":' >notrun/run.json
-fails 3 'notrun/run.json' report notrun
+works 'Mind:.. notrun/run.json: line 2: ' report notrun
 fails 3 'notrun/run.json:2: .*not the file of a run' run --model local --task $small "${quick[@]}" -o notrun
 echo '{"plan": {"cells": [3]}}' >notrun/run.json
 fails 3 'notrun/run.json: its plan is incomplete' run --model local --task $small "${quick[@]}" -o notrun
