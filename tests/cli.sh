@@ -650,6 +650,33 @@ SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 3: kind = frob; give accur
 SEQARENA_RESULTS=$PWD/other fails 3 'row R: no column has task.far; add it or correct the name' table far papers
 SEQARENA_RESULTS=$PWD/other fails 3 'lra.csv: line 1: no column "source"' table lra-1 papers
 SEQARENA_RESULTS=$PWD/nowhere works 'lra-1' list tables
+head='[table]\ntitle = x\nsource = y\nkind = accuracy\nscale = smoke\npublished = lra_t1\n'
+body='[column ListOps]\ntask = '$small'\naccept = ^listops\n[row Transformer]\nmodel = transformer:layers=1\n[row Local Attention]\nmodel = local:layers=1\n[row None]\nmodel = nothing_of_it\n'
+printf "$head"'tolerance = 3\n'"$body" >other/tables/bare.ini
+printf "$head"'tolerance = 3 points\nverdict = zzz\n'"$body" >other/tables/against.ini
+printf "$head"'tolerance = 3.0 points\n'"$body" >other/tables/tiny.ini
+cp "$top"/results/published/lra.csv other/published
+export SEQARENA_RESULTS=$PWD/other
+fails 3 'bare.ini, line 7: tolerance = 3; give points or per cent' table bare papers
+fails 3 'verdict = zzz; .table. names no such published table' table against papers
+fails 2 'plan and --run; leave one out' table tiny papers --plan --run
+fails 2 'all and --runs are for --plan and --run; add one' table tiny papers --all
+fails 2 'drawn from tables lra-1 and lra-2; plan those' table lra-figure papers --run
+works '^  not in this build: nothing_of_it' table tiny papers --plan
+works '^tiny at scale smoke: 3 of 3 cells' table tiny papers --plan --runs own
+"$program" table tiny papers --run --runs own >/dev/null 2>err & child=$!
+while [ ! -s own/tiny-ListOps/run.json ] && kill -0 $child 2>/dev/null; do sleep 0.05; done
+kill -TERM $child
+wait $child
+is 'a table that is interrupted says so' test $? = 130
+is 'and that it goes on' grep -q 'interrupted in own/tiny-ListOps; the same command goes on' err
+seqarena table tiny papers --run --runs own
+is 'the table is printed' grep -Eq '^\| `transformer:layers=1` +\| measured +\|.*\(1 x 20\)' out
+is 'what ran is listed' grep -q '`own/tiny-ListOps`' out
+is 'the command is that of --plan' grep -q 'command 1 of 1: seqarena run --model transformer:layers=1 --model local:layers=1 --task listops' err
+works '^tiny at scale smoke: 1 of 3 cells' table tiny papers --plan --runs own
+works '^\| `local:layers=1` +\| ListOps +\| 15.82, lra_t1 ' table tiny own/tiny-ListOps
+export SEQARENA_RESULTS=$top/results
 
 # Claims
 

@@ -194,8 +194,8 @@ static size_t check_page(const char *path)
 static void figures_in_pages_are_printed(void **state)
 {
     (void)state;
-    static const char *const pages[] = {"README.md",           "results/README.md",      "docs/audit.md",
-                                        "docs/lra-audit.md",   "docs/forecasting.md",    "docs/protocols.md",
+    static const char *const pages[] = {"README.md",           "results/README.md",       "docs/audit.md",
+                                        "docs/lra-audit.md",   "docs/forecasting.md",     "docs/protocols.md",
                                         "docs/measurement.md", "docs/reading-a-report.md"};
     size_t n = 0;
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)

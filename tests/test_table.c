@@ -557,7 +557,7 @@ static void test_facts(void **state)
     assert_true(isnan(p->lines[0].cells[2].x.mean)); /* first_token of long lists was not run */
     assert_int_equal(
         sqa_paper_missing(&f.paper, &f.pool, &(struct sqa_paper_plan_options){.scale = NULL}, &plan, &err), SQA_OK);
-    assert_int_equal(plan.n_cells, 5 + 20 + 16); /* floors, ten models in two forms, eight windows twice */
+    assert_int_equal(plan.n_cells, 5 + 20 + 24); /* floors, ten models in two forms, twelve sets of windows twice */
     assert_int_equal(plan.n, plan.n_cells - 2);  /* local in both forms; first_token only on the long lists */
     sqa_paper_plan_clear(&plan);
     sqa_paper_markdown(&t, &f.filled, NULL);
@@ -571,7 +571,7 @@ static void test_audit_page(void **state)
 {
     (void)state;
     static const char *const runs[] = {"first-token/2000",  "first-token/20000", "lra-audit/paper", "lra-audit/code",
-                                       "pathfinder-floors", "listops-lite",      "repeat-last"};
+                                       "pathfinder-floors", "repeat-last-ili",   "listops-lite",    "repeat-last"};
     enum { N = sizeof runs / sizeof runs[0] };
     static const char mark[] = "<!-- table audit -->\n\n";
     char dirs[N][1200], path[1200], *page = NULL;
