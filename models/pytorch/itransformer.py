@@ -17,7 +17,7 @@ class itransformer_model(nn.Module):
     def forward(self, x, run):
         x, statistics = self.instance(x)
         if self.times:  # features of the rows' times are tokens too
-            x = torch.cat([x, run.marks[:, : self.length]], -1)
+            x = torch.cat([x, marks_of(run)[:, : self.length]], -1)
         tokens = self.embed(x.transpose(1, 2))
         inside = whole_run(tokens, run)
         for block in self.blocks:

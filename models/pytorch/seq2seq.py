@@ -85,7 +85,7 @@ class Seq2Seq(nn.Module):
     def forward(self, x, run):
         f, start = self.f, self.f.length - self.label
         x, statistics = self.instance(x)
-        memory = self.embed(x, run.marks[:, : f.length] if f.marks else None)
+        memory = self.embed(x, marks_of(run)[:, : f.length] if f.marks else None)
         stream = run.stream
         for i, block in enumerate(self.blocks):
             memory = block(memory, whole_run(memory, run, stream))
@@ -93,7 +93,7 @@ class Seq2Seq(nn.Module):
                 memory = self.distil[i](memory)
         memory = self.norm(memory, run)
         y = F.pad(x[:, start:], (0, 0, 0, f.horizon))  # known rows, then zeros in place of those to forecast
-        y = self.decoder_embed(y, run.marks[:, start:] if f.marks else None)
+        y = self.decoder_embed(y, marks_of(run)[:, start:] if f.marks else None)
         for layer in self.decoder:
             y = layer(y, memory, run)
         y = self.head(self.decoder_norm(y, run)[:, self.label :])

@@ -42,7 +42,7 @@ class tide_model(nn.Module):
         x = channels_as_rows(x, f.outputs)
         y = x
         if self.features:
-            times = self.features(run.marks)  # (B, L + H, 2)
+            times = self.features(marks_of(run))  # (B, L + H, 2)
             y = torch.cat([x, times.flatten(1)[:, None].expand(-1, f.outputs, -1)], -1)
         for block in [*self.encoder, *self.decoder]:
             y = block(y)

@@ -8,6 +8,13 @@ def whole_run(x, run, stream=None):
     return run.but(lengths=lengths, mask=mask, valid=None, stream={} if stream is None else stream)
 
 
+def marks_of(run):
+    """Features of the times of the L + H rows (B, L + H, marks), each in [-0.5, 0.5]"""
+    if run.marks is None:
+        raise SystemExit("the model reads the times of rows; give their features with --marks")
+    return run.marks
+
+
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
