@@ -103,9 +103,12 @@ static enum sqa_status write_figure(struct job *j, struct sqa_text *out, struct 
 /* "From 2 run directories: `a`, `b`." */
 static void say_runs(struct job *j, const struct sqa_texts *dirs)
 {
-    sqa_text_printf(&j->runs,
-                    "%s%d run director%s:", j->recorded ? "No run was named: these are the recorded runs, " : "From ",
-                    dirs->n, dirs->n == 1 ? "y" : "ies");
+    if (j->recorded) {
+        sqa_text_printf(&j->runs, "No run was named: these are the recorded runs, %d director%s.", dirs->n,
+                        dirs->n == 1 ? "y" : "ies");
+        return;
+    }
+    sqa_text_printf(&j->runs, "From %d run director%s:", dirs->n, dirs->n == 1 ? "y" : "ies");
     for (int i = 0; i < dirs->n; i++) {
         sqa_text_add(&j->runs, i ? ", " : " ");
         sqa_markdown_code(&j->runs, dirs->at[i], false);
