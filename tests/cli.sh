@@ -63,7 +63,7 @@ fails 2 'matches no task' run --model local --tasks zzz
 fails 2 "nothing matches 'zzz'" verify --models zzz
 fails 2 'something is missing' report
 fails 2 'unknown format' report . --format docx
-fails 2 'did you mean benchstat.*use md, csv, json, google-benchmark' report . --format benchstats
+fails 2 'did you mean benchstat.*use md, html, latex, csv, json, google-benchmark' report . --format benchstats
 fails 2 'did you mean html\?' report . --format htm
 fails 3 'nowhere: cannot be read' report nowhere --format otava
 fails 2 'something is missing' table
