@@ -27,9 +27,9 @@ double sqa_stats_mean(const double *x, size_t n); /* NaN when n is 0 */
 double sqa_deviation(const double *x, size_t n);  /* with n - 1; NaN when n < 2 */
 
 double sqa_normal_cdf(double z);
-double sqa_normal_quantile(double p);       /* 0 < p < 1 */
-double sqa_t_cdf(double t, double df);      /* Student, df > 0 */
-double sqa_t_quantile(double p, double df); /* by bisection of sqa_t_cdf */
+double sqa_normal_quantile(double p);               /* 0 < p < 1 */
+double sqa_t_cdf(double t, double df);              /* Student, df > 0 */
+double sqa_t_quantile(double p, double df);         /* by bisection of sqa_t_cdf */
 double sqa_f_cdf(double f, double df1, double df2); /* Fisher, f >= 0 */
 
 /* k successes (may be fractional, an average) of n. */
