@@ -5,7 +5,7 @@
 
 #include "reports/rank_table.h"
 
-enum { WIDE = 92, TALL = 34, MODELS = 60, TASKS = 24 };
+enum { WIDE = 92, TALL = 38, MODELS = 60, TASKS = 24 };
 
 static const char *cut(char buf[64], const char *text, int room)
 {
@@ -36,10 +36,10 @@ static void draw_cell(struct sqa_plot *p, const struct sqa_rank_table *t, size_t
     const char *dark = alpha < 120 ? "#FFFFFF" : "#000000";
     char how[64];
     snprintf(how, sizeof how, "center front font ',13' tc rgb '%s'", dark);
-    sqa_plot_label(p, text, how, "first %.6f, first %.6f offset 0,0.42", x, y);
+    sqa_plot_label(p, text, how, "first %.6f, first %.6f offset 0,0.22", x, y);
     snprintf(value, sizeof value, metric == SQA_VALUE_test_accuracy ? "%.1f %%" : "%.3g", sqa_plots_score(e, metric));
     snprintf(how, sizeof how, "center front font ',9' tc rgb '%s'", dark);
-    sqa_plot_label(p, value, how, "first %.6f, first %.6f offset 0,-0.55", x, y);
+    sqa_plot_label(p, value, how, "first %.6f, first %.6f offset 0,-0.62", x, y);
     sqa_plot_tip(p, x, y, 14, "%s on %s: rank %g of %zu, %s %.4g, %zu seeds", e->label, t->groups[g]->task, rank,
                  ranked, sqa_plots_metric(metric), sqa_plots_score(e, metric), e->value[metric].n_seeds);
 }
@@ -60,7 +60,7 @@ static void picture(struct sqa_plots *plots, const struct sqa_rank_table *t)
     p->top = 44 + (int)(3.2 * (double)highest);
     p->bottom = 14;
     const int wide = p->left + p->right + WIDE * (int)tasks;
-    p->width = wide > 480 ? wide : 480;
+    p->width = wide > p->width ? wide : p->width; /* so that text has one size on a page */
     p->right += p->width - wide;
     p->height = p->top + p->bottom + TALL * (int)models;
     sqa_plot_say(p, "unset border\nunset xtics\nunset ytics\nset xrange [0.5:%.1f]\nset yrange [0.5:%.1f]\n",
@@ -93,7 +93,7 @@ enum sqa_status sqa_plots_ranks(struct sqa_plots *plots, const struct sqa_plots_
 {
     struct sqa_rank_table t;
     const enum sqa_status status = sqa_rank_table(from, &t, err);
-    if (status == SQA_OK && t.n_groups > 0)
+    if (status == SQA_OK && t.n_groups > 1) /* of one the table says it all */
         picture(plots, &t);
     if (status == SQA_OK)
         sqa_rank_table_clear(&t);

@@ -24,7 +24,7 @@ const struct sqa_plots_kind sqa_plots_kinds[] = {
     {"critical-difference", "mean ranks over eight tasks or more; of fewer, paired differences",
      sqa_plots_critical_difference, "two models or more with a test score on one task: rows of `run`"},
     {"ranks", "heat map of ranks, models by tasks", sqa_plots_ranks,
-     "two models or more with a test score on one task: rows of `run`"},
+     "two models or more with a test score on each of two tasks: rows of `run`"},
     {"horizon", "error of forecasts by row of the horizon", sqa_plots_horizon,
      "horizon.csv: rows of `run` on a forecasting task"},
     {"forecast", "a forecast, what was before it and what came", NULL, "rows of a forecast"},
