@@ -13,8 +13,8 @@
 enum { ARGUMENTS = 16, BENCH_ROUNDS = 10 };
 static const double bench_turn = 0.1; /* seconds: bench gives a cell such turns, or one step when that is longer */
 
-/* Why a pair cannot run with this build; "" when it can. */
-static const char *why_not(const struct sqa_paper_want *w, struct sqa_arena *arena)
+/* Why a pair cannot run with this build; "" when it can. A floor is not trained. */
+static const char *why_not(const struct sqa_paper_want *w, struct sqa_arena *arena, bool *floor)
 {
     const struct sqa_task *task;
     struct sqa_model *m;
@@ -24,6 +24,7 @@ static const char *why_not(const struct sqa_paper_want *w, struct sqa_arena *are
         return "task";
     if (sqa_model_parse(w->model, &m, &err) != SQA_OK)
         return "model";
+    *floor = sqa_model_is_floor(m);
     sqa_model_free(m);
     return "";
 }
@@ -108,14 +109,15 @@ static void add_cell(struct sqa_table_commands *out, struct sqa_table_command *c
                      const struct sqa_paper_want *w)
 {
     struct sqa_table_cell *cell = &c->cells[c->n++];
-    *cell = (struct sqa_table_cell){.model = w->model, .done = w->done, .why = why_not(w, &out->arena)};
-    cell->seconds = cost(w, paper->kind == SQA_PAPER_SPEED, (double)paper->seeds, &cell->trials);
+    bool floor = false;
+    *cell = (struct sqa_table_cell){.model = w->model, .done = w->done, .why = why_not(w, &out->arena, &floor)};
+    cell->seconds = floor ? 0 : cost(w, paper->kind == SQA_PAPER_SPEED, (double)paper->seeds, &cell->trials);
     if (*cell->why || w->done)
         return;
     out->n_can++;
     out->n_unknown += isnan(cell->seconds) ? 1 : 0;
     out->seconds += isnan(cell->seconds) ? 0 : cell->seconds;
-    if (!isnan(cell->seconds) && !w->here) {
+    if (!isnan(cell->seconds) && !floor && !w->here) {
         out->n_elsewhere++;
         out->machine = sqa_arena_strdup(&out->arena, processor(w->from));
     }

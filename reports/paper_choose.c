@@ -38,6 +38,34 @@ const char *sqa_paper_scale(const struct sqa_paper *paper, const struct sqa_pape
     return row && row->scale ? row->scale : paper->scale;
 }
 
+/* The next item of "id:a=1,b=2" that begins with none of the texts; NULL at the end. */
+static const char *next_item(const char **rest, const char *const *but, size_t n_but, size_t *n)
+{
+    while (**rest) {
+        const char *item = *rest;
+        size_t i = 0;
+        *n = strcspn(item, ":,");
+        *rest += *n + (item[*n] != '\0');
+        while (i < n_but && strncmp(item, but[i], strlen(but[i])) != 0)
+            i++;
+        if (i == n_but)
+            return item;
+    }
+    return NULL;
+}
+
+bool sqa_paper_tasks_agree(const char *a, const char *b, const char *const *but, size_t n_but)
+{
+    for (;;) {
+        size_t n, m;
+        const char *x = next_item(&a, but, n_but, &n), *y = next_item(&b, but, n_but, &m);
+        if (!x || !y)
+            return !x && !y;
+        if (n != m || memcmp(x, y, n) != 0)
+            return false;
+    }
+}
+
 bool sqa_paper_matches(void *pattern, const char *text)
 {
     pcre2_match_data *data = pcre2_match_data_create(1, NULL);

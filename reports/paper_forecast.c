@@ -32,35 +32,11 @@ struct table {
 
 static const char drop[] = "drop_last_batch=", lookback[] = "lookback=";
 
-static bool starts(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
-}
-
-/* The next item of "id:a=1,b=2" that is no drop_last_batch and, of a floor, no lookback; NULL at the end. */
-static const char *next_item(const char **rest, bool floor, size_t *n)
-{
-    while (**rest) {
-        const char *item = *rest;
-        *n = strcspn(item, ":,");
-        *rest += *n + (item[*n] != '\0');
-        if (!starts(item, drop) && !(floor && starts(item, lookback)))
-            return item;
-    }
-    return NULL;
-}
-
 /* Whether two tasks differ in drop_last_batch at most. A floor reads a season at most, so its look-back may differ. */
 static bool same_task(const char *a, const char *b, bool floor)
 {
-    for (;;) {
-        size_t n, m;
-        const char *x = next_item(&a, floor, &n), *y = next_item(&b, floor, &m);
-        if (!x || !y)
-            return !x && !y;
-        if (n != m || memcmp(x, y, n) != 0)
-            return false;
-    }
+    static const char *const but[] = {drop, lookback};
+    return sqa_paper_tasks_agree(a, b, but, floor ? 2 : 1);
 }
 
 /* What of the test windows a task leaves out, "" for nothing, as text up to a comma. */

@@ -40,11 +40,13 @@ static enum where where_run(const struct sqa_paper *paper, const struct sqa_pool
  * steps. */
 static void find_rate(const struct sqa_pool *pool, const char *fingerprint, struct sqa_paper_want *w)
 {
+    static const char *const untrained[] = {"drop_last_batch=", "test="}; /* of tests alone */
     int best = 0;
     w->seconds_per_example = (double)NAN;
     for (size_t i = 0; i < pool->n_cells; i++) {
         const struct sqa_pool_cell *c = &pool->cells[i];
-        if (strcmp(c->model, w->model) != 0 || strcmp(c->task, w->task) != 0 || !c->row[SQA_PHASE_TRAIN])
+        if (strcmp(c->model, w->model) != 0 || !sqa_paper_tasks_agree(c->task, w->task, untrained, 2) ||
+            !c->row[SQA_PHASE_TRAIN])
             continue;
         const double seconds = sqa_pool_number(pool, c, SQA_PHASE_TRAIN, SQA_CELLS_train_seconds),
                      examples = sqa_pool_number(pool, c, SQA_PHASE_TRAIN, SQA_CELLS_train_examples),

@@ -18,6 +18,8 @@ struct sqa_paper_fill { /* a table while it is filled */
 /* Defaults, and what must be there: false with a reason and what to do. */
 bool sqa_paper_complete(struct sqa_paper *paper, char *why, size_t size);
 bool sqa_paper_is_external(const struct sqa_pool *pool, const struct sqa_pool_entry *e);
+/* Whether two tasks "id:a=1,b=2" are the same but for items that begin with one of n texts, such as "a=". */
+bool sqa_paper_tasks_agree(const char *a, const char *b, const char *const *but, size_t n);
 bool sqa_paper_matches(void *pattern, const char *text);
 /* The value without which an entry is of no use to a column of a table. */
 int sqa_paper_value(const struct sqa_paper *paper, const struct sqa_paper_column *column);
