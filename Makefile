@@ -193,7 +193,8 @@ install: all
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 755 $(B)/seqarena $(DESTDIR)$(PREFIX)/bin/seqarena
 	install -m 644 $(wildcard recipes/*.ini) $(DESTDIR)$(PREFIX)/share/seqarena/recipes
-	@for f in results/tables/*.ini results/published/*.csv models/pytorch/*.py $$(find results/recorded -type f); do \
+	@for f in results/tables/*.ini results/claims/*.ini results/published/*.csv models/pytorch/*.py \
+	    $$(find results/recorded -type f); do \
 	    install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/seqarena/$$f; done
 	$(B)/seqarena completion >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/seqarena
 

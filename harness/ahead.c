@@ -8,7 +8,7 @@
 #include "harness/recipe.h"
 #include "harness/train.h"
 #include "models/spec.h"
-#include "reports/lines_svg.h"
+#include "reports/plot_forecast.h"
 #include "tasks/forecast.h"
 
 enum { LOOKBACK = 96, LOOKBACK_MAX = 512, PANELS = 6 };
@@ -280,7 +280,7 @@ enum sqa_status sqa_ahead_svg(const struct sqa_ahead *a, struct sqa_text *out, s
     const int64_t wanted = ds->length > 3 * ds->horizon ? ds->length : 3 * ds->horizon;
     const int64_t n = wanted < s->rows ? wanted : s->rows, h = ds->horizon, k = ds->outputs;
     const int panels = k < PANELS ? (int)k : PANELS;
-    struct sqa_line_panel panel[PANELS];
+    struct sqa_forecast_panel panel[PANELS];
     char title[200], caption[240], when[3][32];
     double *numbers = sqa_alloc_array((size_t)panels, (size_t)(n + h) * sizeof *numbers);
     if (!numbers)
@@ -292,7 +292,7 @@ enum sqa_status sqa_ahead_svg(const struct sqa_ahead *a, struct sqa_text *out, s
             history[t] = s->values[(s->rows - n + t) * ds->channels + c] * ds->deviation[c] + ds->mean[c];
         for (int64_t t = 0; t < h; t++)
             ahead[t] = a->forecast[t * k + o];
-        panel[p] = (struct sqa_line_panel){ds->channel_names[o], history, ahead};
+        panel[p] = (struct sqa_forecast_panel){ds->channel_names[o], history, ahead, NULL};
     }
     snprintf(title, sizeof title, "%.60s: %lld rows ahead", a->name[0], (long long)h);
     snprintf(caption, sizeof caption, "backtest over %lld windows: RMSE %.4g, MASE %.3f%s", (long long)a->test[0].n,
@@ -303,16 +303,19 @@ enum sqa_status sqa_ahead_svg(const struct sqa_ahead *a, struct sqa_text *out, s
             sqa_ahead_time(a, when[i], i < 2 ? s->times[at[i]] : a->times[h - 1]);
         else
             snprintf(when[i], sizeof when[i], "row %lld", (long long)at[i] + 1);
-    const struct sqa_lines l = {.title = title,
-                                .caption = caption,
-                                .first = when[0],
-                                .now = when[1],
-                                .last = when[2],
-                                .n_history = n,
-                                .n_ahead = h,
-                                .panels = panels,
-                                .panel = panel};
-    sqa_lines_svg(&l, out);
+    const struct sqa_forecast_lines l = {.title = title,
+                                         .caption = caption,
+                                         .first = when[0],
+                                         .now = when[1],
+                                         .last = when[2],
+                                         .n_history = n,
+                                         .n_ahead = h,
+                                         .panels = panels,
+                                         .panel = panel};
+    struct sqa_plots plots = {0};
+    sqa_plots_lines(&plots, &l);
+    const enum sqa_status status = sqa_plots_draw(&plots, 0, plots.n, SQA_PLOT_SVG, "forecast", out, err);
+    sqa_plots_clear(&plots);
     sqa_free(numbers);
-    return SQA_OK;
+    return status;
 }

@@ -182,10 +182,12 @@ void sqa_completion(struct sqa_text *out)
         for (const struct sqa_option *o = sqa_verbs[i]->options; o && o->name; o++)
             sqa_text_printf(out, "--%s ", o->name);
         if (strcmp(sqa_verbs[i]->name, "list") == 0)
-            sqa_text_add(out, "models tasks recipes kernels counters ");
+            sqa_text_add(out, "models tasks recipes tables claims kernels counters ");
         if (strcmp(sqa_verbs[i]->name, "describe") == 0)
             sqa_text_add(out,
                          "$(seqarena list models --names 2>/dev/null) $(seqarena list tasks --names 2>/dev/null) ");
+        if (strcmp(sqa_verbs[i]->name, "claim") == 0)
+            sqa_text_add(out, "$(seqarena list claims --names 2>/dev/null) ");
         sqa_text_add(out, "\" ;;\n");
     }
     sqa_text_add(out, "      esac ;;\n    esac\n  fi\n  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"

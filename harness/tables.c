@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "harness/recipe_private.h"
@@ -96,13 +97,17 @@ enum sqa_status sqa_table_published(struct sqa_published *out, struct sqa_err *e
 static void walk(const char *path, int depth, struct sqa_arena *arena, struct sqa_texts *out)
 {
     char below[4096];
+    snprintf(below, sizeof below, "%s/cells.csv", path);
+    if (access(below, F_OK) == 0) { /* a run: what lies below is its own */
+        if (out->n < 256)
+            out->at[out->n++] = sqa_arena_strdup(arena, path);
+        return;
+    }
     DIR *dir = opendir(path);
     for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
         if (e->d_name[0] == '.' || snprintf(below, sizeof below, "%s/%s", path, e->d_name) >= (int)sizeof below)
             continue;
-        if (strcmp(e->d_name, "cells.csv") == 0 && out->n < 256)
-            out->at[out->n++] = sqa_arena_strdup(arena, path);
-        else if (depth < DEPTH_MAX)
+        if (depth < DEPTH_MAX)
             walk(below, depth + 1, arena, out);
     }
     if (dir)

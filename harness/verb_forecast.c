@@ -7,6 +7,7 @@
 
 #include "harness/ahead.h"
 #include "harness/verbs.h"
+#include "reports/plot.h"
 
 struct options {
     const char *csv, *model, *mode, *target, *reading, *scale, *train, *output, *plot;
@@ -31,7 +32,7 @@ static const struct sqa_option table[] = {
     {"seed", 0, SQA_OPTION_INT, "K", "training seed (default 1)", AT(seed), 0, 1e15},
     {"threads", 0, SQA_OPTION_INT, "N", "threads (default 1)", AT(threads), 1, 1024},
     {"output", 'o', SQA_OPTION_TEXT, "F.csv", "the rows that follow", AT(output), 0, 0},
-    {"plot", 0, SQA_OPTION_TEXT, "F.svg", "figure (default beside the output)", AT(plot), 0, 0},
+    {"plot", 0, SQA_OPTION_TEXT, "F.svg", "figure (default beside the output, where gnuplot is)", AT(plot), 0, 0},
     {"no-plot", 0, SQA_OPTION_FLAG, NULL, "no figure", AT(no_plot), 0, 0},
     {"quiet", 'q', SQA_OPTION_FLAG, NULL, "no progress, no table", AT(quiet), 0, 0},
     {.name = NULL},
@@ -121,19 +122,26 @@ static const char *plot_name(const struct options *o, char buf[4096])
     return buf;
 }
 
-static enum sqa_status write_files(const struct sqa_ahead *a, const struct options *o, const char *plot,
+/* Without the program that draws there is no figure, unless one was asked for by name. */
+static enum sqa_status write_files(const struct sqa_ahead *a, const struct options *o, const char **plot,
                                    struct sqa_err *err)
 {
+    struct sqa_err here = {0};
     struct sqa_text csv = {0}, svg = {0};
     sqa_ahead_csv(a, &csv);
     enum sqa_status status = sqa_print(&csv, o->output, err);
-    if (status == SQA_OK && plot) {
-        status = sqa_ahead_svg(a, &svg, err);
-        if (status == SQA_OK)
-            status = sqa_print(&svg, plot, err);
-        sqa_text_clear(&svg);
-    }
-    return status;
+    if (status != SQA_OK || !*plot)
+        return status;
+    status = sqa_ahead_svg(a, &svg, &here);
+    if (status == SQA_OK)
+        status = sqa_print(&svg, *plot, &here);
+    sqa_text_clear(&svg);
+    if (status == SQA_OK)
+        return SQA_OK;
+    if (strcmp(here.text, sqa_plot_missing) != 0 || o->plot)
+        return sqa_fail(err, status, "%s", here.text);
+    *plot = NULL;
+    return SQA_OK;
 }
 
 static enum sqa_status run(void *options, const struct sqa_texts *operands, struct sqa_err *err)
@@ -172,7 +180,7 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
     if (status != SQA_OK)
         return status;
     const char *plot = plot_name(o, buf);
-    status = write_files(&a, o, plot, err);
+    status = write_files(&a, o, &plot, err);
     if (status == SQA_OK && !o->quiet)
         status = say(&a, o, plot, err);
     sqa_ahead_clear(&a);

@@ -11,6 +11,7 @@
 #include "harness/measure/measure.h"
 #include "harness/plan.h"
 #include "harness/recipe.h"
+#include "harness/claims.h"
 #include "harness/tables.h"
 #include "harness/verbs.h"
 #include "kernels/kernels.h"
@@ -116,6 +117,24 @@ static void list_tables(struct listing *l)
     sqa_arena_clear(&arena);
 }
 
+static void list_claims(struct listing *l)
+{
+    struct sqa_arena arena = {0};
+    const char *names[SQA_CLAIM_NAMES];
+    const size_t n = sqa_claim_names(&arena, names);
+    struct sqa_claim *claim = sqa_alloc(sizeof *claim);
+    for (size_t i = 0; i < n && claim; i++) {
+        struct sqa_err err;
+        const bool ok = sqa_claim_load(names[i], claim, &err) == SQA_OK;
+        add(l, (const char *const[]){names[i], ok ? claim->title : err.text, ok ? claim->paper : ""});
+        l->columns.failed = l->columns.failed || (!ok && err.code == SQA_NOMEM);
+        sqa_claim_clear(claim);
+    }
+    l->columns.failed = l->columns.failed || !claim;
+    sqa_free(claim);
+    sqa_arena_clear(&arena);
+}
+
 static void list_kernels(struct listing *l)
 {
     const struct sqa_kernels *simd[8];
@@ -155,6 +174,7 @@ static const struct kind {
     {"tasks", 4, {"id", "kind", "title", "floors"}, list_tasks},
     {"recipes", 2, {"name", "source"}, list_recipes},
     {"tables", 4, {"name", "kind", "title", "source"}, list_tables},
+    {"claims", 3, {"name", "claim", "paper"}, list_claims},
     {"kernels", 4, {"kernel", "forms", "in use", "bound"}, list_kernels},
     {"counters", 4, {"event", "groups", "usable", "what, or why not"}, list_counters},
 };
@@ -167,10 +187,12 @@ static enum sqa_status run_list(void *options, const struct sqa_texts *operands,
         if (strcmp(kinds[i].name, operands->at[0]) == 0)
             k = &kinds[i];
     if (!k && strcmp(operands->at[0], "suites") == 0)
-        return sqa_fail(err, SQA_UNSUPPORTED,
-                        "list: no suites in this build; see models, tasks, recipes, tables, kernels, counters");
+        return sqa_fail(
+            err, SQA_UNSUPPORTED,
+            "list: no suites in this build; see models, tasks, recipes, tables, claims, kernels, counters");
     if (!k)
-        return sqa_fail(err, SQA_USAGE, "list: '%.100s'; give models, tasks, recipes, tables, kernels or counters",
+        return sqa_fail(err, SQA_USAGE,
+                        "list: '%.100s'; give models, tasks, recipes, tables, claims, kernels or counters",
                         operands->at[0]);
     struct listing l = {.columns = {.n = k->columns}, .json = json_array(), .header = k->header};
     struct sqa_text t = {0};
@@ -210,8 +232,8 @@ static enum sqa_status run_list(void *options, const struct sqa_texts *operands,
 
 const struct sqa_verb sqa_verb_list = {
     .name = "list",
-    .usage = "{models|tasks|recipes|tables|kernels|counters} [REGEX]",
-    .help = "what there is: models, tasks, recipes, tables, kernels, counters",
+    .usage = "{models|tasks|recipes|tables|claims|kernels|counters} [REGEX]",
+    .help = "what there is: models, tasks, recipes, tables, claims, kernels, counters",
     .options = options_table,
     .options_size = sizeof(struct options),
     .operands_min = 1,

@@ -5,17 +5,20 @@
 
 #include "harness/plan.h"
 #include "harness/verbs.h"
+#include "reports/plot_forecast.h"
 #include "reports/plots.h"
 
 enum { PICTURES = 12 };
 
 struct options {
-    const char *models, *machine, *output;
+    const char *models, *machine, *truth, *output;
 };
 #define AT(field) offsetof(struct options, field)
 static const struct sqa_option table[] = {
     {"models", 0, SQA_OPTION_TEXT, "RE", "only models whose text matches", AT(models), 0, 0},
     {"machine", 0, SQA_OPTION_TEXT, "F.json", "roofline: what `doctor --json` printed, for the roofs", AT(machine), 0,
+     0},
+    {"truth", 0, SQA_OPTION_TEXT, "F.csv", "forecast: the table with what was before, and what came", AT(truth), 0,
      0},
     {"output", 'o', SQA_OPTION_TEXT, "FILE", "FILE.svg or FILE.pdf (default: SVG to standard output)", AT(output), 0,
      0},
@@ -84,6 +87,14 @@ static enum sqa_status write_pictures(const struct options *o, const struct sqa_
     return status;
 }
 
+static enum sqa_status draw_forecast(const struct options *o, const struct sqa_texts *operands,
+                                     struct sqa_plots *plots, struct sqa_err *err)
+{
+    if (operands->n != 2)
+        return sqa_fail(err, SQA_USAGE, "plot: forecast takes one file; name what `seqarena forecast -o` wrote");
+    return sqa_plots_forecast(plots, operands->at[1], o->truth, err);
+}
+
 static enum sqa_status run(void *options, const struct sqa_texts *operands, struct sqa_err *err)
 {
     const struct options *o = options;
@@ -102,12 +113,14 @@ static enum sqa_status run(void *options, const struct sqa_texts *operands, stru
         status = sqa_pattern_compile("plot: --models", o->models, &pattern, err);
     if (status == SQA_OK && o->machine)
         status = read_machine(o->machine, &machine, err);
-    if (status == SQA_OK)
-        status = sqa_pool_read(operands->at + 1, (size_t)operands->n - 1, &pool, err);
-    if (status == SQA_OK)
-        status = sqa_summarise(&pool, err);
     const struct sqa_plots_from from = {&pool, pattern ? wanted : NULL, pattern, machine};
-    if (status == SQA_OK)
+    if (status == SQA_OK && !kind->draw)
+        status = draw_forecast(o, operands, &plots, err);
+    else if (status == SQA_OK)
+        status = sqa_pool_read(operands->at + 1, (size_t)operands->n - 1, &pool, err);
+    if (status == SQA_OK && kind->draw)
+        status = sqa_summarise(&pool, err);
+    if (status == SQA_OK && kind->draw)
         status = kind->draw(&plots, &from, err);
     if (status == SQA_OK)
         status = write_pictures(o, kind, &plots, as, err);

@@ -7,8 +7,8 @@
 #include "reports/page.h"
 
 struct options {
-    const char *format, *output, *scale, *padding;
-    int plan;
+    const char *format, *output, *scale, *padding, *runs;
+    int plan, run, all;
 };
 static const struct sqa_option options_table[] = {
     {"format", 'f', SQA_OPTION_TEXT, "FORMAT", "md, html, latex, csv or svg (default md; svg: figures only)",
@@ -21,6 +21,12 @@ static const struct sqa_option options_table[] = {
      0, 0},
     {"plan", 0, SQA_OPTION_FLAG, NULL, "print the missing cells, and the commands that run them",
      offsetof(struct options, plan), 0, 0},
+    {"run", 0, SQA_OPTION_FLAG, NULL, "run those commands, then print the table", offsetof(struct options, run), 0,
+     0},
+    {"all", 0, SQA_OPTION_FLAG, NULL, "--plan, --run: every cell, whether a run has it or not",
+     offsetof(struct options, all), 0, 0},
+    {"runs", 0, SQA_OPTION_TEXT, "DIR", "--plan, --run: where run directories lie (default results/runs)",
+     offsetof(struct options, runs), 0, 0},
     {.name = NULL},
 };
 
@@ -94,14 +100,6 @@ static enum sqa_status write_figure(struct job *j, struct sqa_text *out, struct 
     return status;
 }
 
-static enum sqa_status write_plan(struct job *j, struct sqa_text *out, struct sqa_err *err)
-{
-    if (j->paper.kind == SQA_PAPER_BUBBLES)
-        return sqa_fail(err, SQA_USAGE, "table %s --plan: it is drawn from tables %s and %s; plan those",
-                        j->paper.name, j->paper.score, j->paper.speed);
-    return sqa_table_plan(&j->paper, &j->pool, j->o->scale, out, err);
-}
-
 /* "From 2 run directories: `a`, `b`." */
 static void say_runs(struct job *j, const struct sqa_texts *dirs)
 {
@@ -115,14 +113,50 @@ static void say_runs(struct job *j, const struct sqa_texts *dirs)
     sqa_text_add(&j->runs, ".");
 }
 
+static enum sqa_status read_runs(struct job *j, const struct sqa_texts *dirs, struct sqa_err *err)
+{
+    enum sqa_status status = sqa_pool_read(dirs->at, (size_t)dirs->n, &j->pool, err);
+    return status == SQA_OK ? sqa_summarise(&j->pool, err) : status;
+}
+
+/* --plan and --run: from one list of commands. *ran is how the runs ended. */
+static enum sqa_status plan_or_run(struct job *j, struct sqa_texts *dirs, struct sqa_text *out, enum sqa_status *ran,
+                                   struct sqa_err *err)
+{
+    const struct sqa_table_plan_options options = {j->o->scale, j->o->runs, j->o->all};
+    struct sqa_table_commands c;
+    enum sqa_status status = sqa_table_commands(&j->paper, &j->pool, &options, &c, err);
+    if (status != SQA_OK)
+        return status;
+    if (j->o->plan)
+        sqa_table_plan(&c, out);
+    else
+        *ran = sqa_table_run(&c, err);
+    if (*ran == SQA_INTERRUPTED)
+        status = *ran;
+    else if (!j->o->plan)
+        status = sqa_table_own_runs(j->paper.name, c.dir, &j->arena, dirs, err);
+    sqa_table_commands_clear(&c);
+    if (status != SQA_OK || j->o->plan)
+        return status;
+    sqa_pool_clear(&j->pool);
+    return read_runs(j, dirs, *ran == SQA_OK ? err : NULL);
+}
+
+/* *ran: how --run ended; its table is printed all the same. */
 static enum sqa_status do_job(struct job *j, const struct sqa_texts *operands, struct sqa_text *out,
-                              struct sqa_err *err)
+                              enum sqa_status *ran, struct sqa_err *err)
 {
     struct sqa_texts dirs = {.n = operands->n - 1};
+    const bool plan = j->o->plan || j->o->run;
     for (int i = 0; i < dirs.n; i++)
         dirs.at[i] = operands->at[i + 1];
     j->recorded = dirs.n == 0;
     enum sqa_status status = check_format(j->format, err);
+    if (status == SQA_OK && (j->o->plan ? j->o->run : !j->o->run && (j->o->all || j->o->runs)))
+        status = sqa_fail(err, SQA_USAGE, "table: %s",
+                          j->o->run ? "--plan and --run; leave one out"
+                                    : "--all and --runs are for --plan and --run; add one of them");
     if (status == SQA_OK)
         status = sqa_table_load(operands->at[0], &j->paper, err);
     if (status == SQA_OK && strcmp(j->format, "svg") == 0 && j->paper.kind != SQA_PAPER_BUBBLES)
@@ -131,16 +165,16 @@ static enum sqa_status do_job(struct job *j, const struct sqa_texts *operands, s
         status = sqa_table_published(&j->published, err);
     if (status == SQA_OK && j->recorded)
         status = sqa_table_recorded(&j->arena, &dirs, err);
+    if (status == SQA_OK && plan)
+        status = sqa_table_own_runs(j->paper.name, j->o->runs ? j->o->runs : "results/runs", &j->arena, &dirs, err);
     if (status == SQA_OK)
-        status = sqa_pool_read(dirs.at, (size_t)dirs.n, &j->pool, err);
-    if (status == SQA_OK)
-        status = sqa_summarise(&j->pool, err);
+        status = read_runs(j, &dirs, err);
+    if (status == SQA_OK && plan)
+        status = plan_or_run(j, &dirs, out, ran, err);
+    if (status != SQA_OK || j->o->plan)
+        return status;
     say_runs(j, &dirs);
-    if (status == SQA_OK)
-        status = (j->o->plan                           ? write_plan
-                  : j->paper.kind == SQA_PAPER_BUBBLES ? write_figure
-                                                       : write_filled)(j, out, err);
-    return status;
+    return (j->paper.kind == SQA_PAPER_BUBBLES ? write_figure : write_filled)(j, out, *ran == SQA_OK ? err : NULL);
 }
 
 static enum sqa_status run_table(void *options, const struct sqa_texts *operands, struct sqa_err *err)
@@ -148,7 +182,7 @@ static enum sqa_status run_table(void *options, const struct sqa_texts *operands
     const struct options *o = options;
     struct job j = {.o = o, .format = o->format ? o->format : "md"};
     struct sqa_text t = {0};
-    enum sqa_status status = do_job(&j, operands, &t, err);
+    enum sqa_status ran = SQA_OK, status = do_job(&j, operands, &t, &ran, err);
     t.failed = t.failed || j.runs.failed;
     sqa_text_clear(&j.runs);
     sqa_pool_clear(&j.pool);
@@ -161,21 +195,28 @@ static enum sqa_status run_table(void *options, const struct sqa_texts *operands
         status = sqa_page_of_markdown(o->format, operands->at[0], &markdown, &t, err);
     }
     if (status == SQA_OK)
-        return sqa_print(&t, o->output, err);
-    sqa_text_clear(&t);
-    return status;
+        status = sqa_print(&t, o->output, ran == SQA_OK ? err : NULL);
+    else
+        sqa_text_clear(&t);
+    return ran != SQA_OK ? ran : status;
 }
 
 const struct sqa_verb sqa_verb_table = {
     .name = "table",
-    .usage = "NAME [RUN...] [--format FORMAT] [-o FILE] [--plan]",
+    .usage = "NAME [RUN...] [--format FORMAT] [-o FILE] [--plan|--run]",
     .help = "a table of a paper: measured beside published",
     .options = options_table,
     .options_size = sizeof(struct options),
     .operands_min = 1,
     .operands_max = -1,
     .run = run_table,
-    .more = "Without RUN: the recorded runs that are installed. seqarena list tables names the tables.\n"
-            "example: seqarena table lra-1 results/runs/lra-1-* -o lra-1.md\n"
-            "         seqarena table lra-figure --format svg -o figure.svg\n",
+    .more = "Without RUN: the recorded runs that are installed. seqarena list tables names the tables.\n\n"
+            "--plan says which cells no run has, what they would cost on this machine and which commands run them;\n"
+            "--run runs those commands and prints the table. A run that was killed goes on where it was by the same\n"
+            "command: directories DIR/NAME-* are the plan's own, and what they have counts as done, not as there.\n"
+            "--all runs every cell anew, also what a recorded run has. The exit status is that of the first run\n"
+            "that did not end well; the table is printed all the same.\n\n"
+            "examples: seqarena table lra-1 results/runs/lra-1-* -o lra-1.md\n"
+            "          seqarena table lra-figure --format svg -o figure.svg\n"
+            "          seqarena table audit --run --all\n",
 };

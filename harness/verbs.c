@@ -25,6 +25,7 @@ const struct sqa_verb *const sqa_verbs[] = {
     &sqa_verb_report,
     &sqa_verb_plot,
     &sqa_verb_table,
+    &sqa_verb_claim,
     &sqa_verb_history,
     &sqa_verb_export,
     &sqa_verb_predict,

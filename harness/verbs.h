@@ -14,7 +14,7 @@ extern const struct sqa_verb sqa_verb_compare, sqa_verb_gate;
 extern const struct sqa_verb sqa_verb_list, sqa_verb_describe, sqa_verb_run, sqa_verb_bench, sqa_verb_explain,
     sqa_verb_kernels, sqa_verb_verify, sqa_verb_report, sqa_verb_table, sqa_verb_export, sqa_verb_predict,
     sqa_verb_data, sqa_verb_score, sqa_verb_forecast, sqa_verb_fidelity, sqa_verb_doctor, sqa_verb_completion,
-    sqa_verb_history, sqa_verb_cell, sqa_verb_plot;
+    sqa_verb_history, sqa_verb_claim, sqa_verb_plot, sqa_verb_cell;
 
 /* Runs the verb of a command line. */
 enum sqa_status sqa_dispatch(int argc, char **argv, struct sqa_err *err) SQA_MUST_CHECK;

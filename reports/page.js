@@ -70,7 +70,9 @@
   // What a mark of a figure says: its <title> or data-tip, shown on hover and on focus, gone with Escape.
   const tip = make('div', { id: 'tip', hidden: true });
   tip.setAttribute('aria-hidden', 'true'); // the mark's own label is read
+  let shown = null;
   const showTip = (mark) => {
+    shown = mark;
     const at = mark.getBoundingClientRect();
     tip.textContent = mark.dataset.tip;
     tip.hidden = false;
@@ -82,7 +84,7 @@
   const tipped = () => {
     document.querySelectorAll('.figure svg title').forEach((title) => {
       const mark = title.parentNode, text = title.textContent.trim();
-      if (mark.localName !== 'svg' && text) mark.dataset.tip = text;
+      if (mark.localName !== 'svg' && text) mark.dataset.tip ||= text;
       else if (text) mark.setAttribute('aria-label', text);
       title.remove(); // else the browser shows it a second time
     });
@@ -95,7 +97,7 @@
     if (!marks.length) return;
     document.body.append(tip);
     const find = (event) => event.target.closest?.('[data-tip]');
-    const hide = () => { tip.hidden = true; };
+    const hide = () => { tip.hidden = true; shown = null; };
     for (const type of ['pointerover', 'focusin']) {
       document.addEventListener(type, (event) => {
         const mark = find(event);
@@ -104,7 +106,7 @@
       });
     }
     document.addEventListener('focusout', hide);
-    document.addEventListener('scroll', hide, { capture: true, passive: true });
+    document.addEventListener('scroll', () => shown && showTip(shown), { capture: true, passive: true }); // focus scrolls
     document.addEventListener('keydown', (event) => { if (event.key === 'Escape') hide(); });
   };
 

@@ -8,7 +8,7 @@
 
 #include "reports/page_private.h"
 
-enum { COLUMNS_MAX = 64, TEXT_MAX = 26, SMALL_MAX = 68, LINE_MAX_CHARACTERS = 80 };
+enum { COLUMNS_MAX = 64, TEXT_MAX = 26, SMALL_MAX = 74, LINE_MAX_CHARACTERS = 90 };
 
 struct column {
     double width; /* in characters, with the space around it */

@@ -107,6 +107,8 @@ bool sqa_page_number(const char *text, double *value)
     if (end == s || strspn(s, "+-.0123456789eE") < (size_t)(end - s)) /* no hexadecimal, no words */
         return false;
     s = end + strspn(end, " ");
+    while (strncmp(s, "†", strlen("†")) == 0 || strncmp(s, "‡", strlen("‡")) == 0) /* marks of a paper's table */
+        s += strlen("†") + (s[strlen("†")] == ' ');
     *value *= unit(&s);
     s += strspn(s, " ");
     if (*s == '[') {

@@ -12,6 +12,7 @@
  *                          audit: a model as its paper defines it, as the published code ran it, and the difference
  *                          fair: models x tasks at equal steps, flops and time, with ranks; published is not needed
  *                          forecast: data sets and horizons x models: MSE, MAE, average rank
+ *                          facts: a row a fact: what is read into printed figures, and what one setting alone gives
  *     published            table_id of results/published/ to stand beside; again for more (4 at most)
  *     scale                recipe file that --plan runs
  *     published_scale      the one that is the published setting (else `scale`): a cell of another one says so
@@ -21,6 +22,10 @@
  *     size_rule            per cent more parameters than the baseline at most, else a cell is marked; 0: no rule;
  *                          fair: more or fewer, else the model stands in a block of its own
  *     score, speed, at     bubbles: two other tables and a column of the second
+ *     tolerance            "3.0 points" or "3 %" of the published figure: how far a measured interval may lie from it
+ *                          and be called reproduced; rows and columns may have their own, else there is no verdict
+ *     verdict              published table that verdicts are against: the one made at published_scale (else the
+ *                          first); again for more
  *     note                 a sentence below the table; again for more
  *     [column LABEL]         (of a forecast: a line of the printed table, such as "ETTh1 96")
  *     task                 short form of the task that --plan runs and that needs no remark in a cell;
@@ -33,11 +38,19 @@
  *     lengths              "1000 1024": smallest and greatest length of those rows
  *     published            name in the published table (else LABEL)
  *     unsolved             accuracy: left out of the first average; in the second an unsolved cell counts as this
+ *     metric               facts: accuracy (else) or mse
+ *     tolerance            of this column, see [table]
+ *     footnote             a sentence below the table, marked at the label
  *     [row LABEL]
  *     model                short form; absent: a published row only
  *     scale, task          forecast: the recipe of this row (else the table's), and NAME of the tasks it runs
  *     code                 audit: short form of the model as the code ran it; absent: it ran the paper's
- *     published.ID         name in that published table (else LABEL); nothing after the =: none
+ *     published.ID         name in that published table (else LABEL); nothing after the =: none; facts: "NAME | NAME"
+ *                          for more, and none that is not given
+ *     on, against          facts: columns: the one whose task the model runs, and one to take the difference to
+ *     reads                facts: what the printed figures are read as
+ *     tolerance, tolerance.COLUMN    of this row; of one cell
+ *     footnote             as of a column
  *
  * Lines have at most 198 characters; " ;" begins a comment.
  */
@@ -60,6 +73,7 @@ enum sqa_paper_kind {
     SQA_PAPER_AUDIT,
     SQA_PAPER_FAIR,
     SQA_PAPER_FORECAST,
+    SQA_PAPER_FACTS,
     SQA_PAPER_KINDS
 };
 enum {
@@ -69,11 +83,18 @@ enum {
     SQA_PAPER_TASKS = 4,   /* task.NAME of a column */
     SQA_PAPER_AUDITED = 3, /* columns of an audit */
     SQA_PAPER_ROWS = 256,
-    SQA_PAPER_NOTES = 16
+    SQA_PAPER_NOTES = 16,
+    SQA_PAPER_TOLERANCES = 8 /* of cells of a row */
 };
 
+struct sqa_paper_tolerance {
+    double by; /* points, or per cent of the published figure; NaN: none */
+    bool relative;
+    const char *column; /* of a cell's: the label of its column; else NULL */
+};
 struct sqa_paper_column {
-    const char *label, *task, *published;
+    const char *label, *task, *published, *metric, *footnote;
+    struct sqa_paper_tolerance tolerance;
     void *accept, *mean;                                                    /* compiled patterns */
     const char *variants[SQA_PAPER_TASKS], *variant_tasks[SQA_PAPER_TASKS]; /* NAME and task of task.NAME */
     size_t n_variants;
@@ -84,14 +105,20 @@ struct sqa_paper_row {
     const char *label, *model, *code;           /* model NULL: published only; code NULL: none */
     const char *scale, *variant;                /* NULL: the table's scale; the column's task */
     const char *published[SQA_PAPER_PUBLISHED]; /* by place in paper->published; NULL: none */
+    const char *reads, *footnote;
+    const char *on_label, *against_label;
+    const struct sqa_paper_column *on, *against;                    /* facts; else NULL */
+    struct sqa_paper_tolerance tolerance[1 + SQA_PAPER_TOLERANCES]; /* of the row, then of cells */
+    size_t n_tolerances;                                            /* of cells */
 };
 struct sqa_paper {
     struct sqa_arena arena;
     const char *name, *title, *source, *scale, *published_scale;
     enum sqa_paper_kind kind;
     const char *published[SQA_PAPER_PUBLISHED], *baseline[SQA_PAPER_BASELINES], *note[SQA_PAPER_NOTES];
-    const char *score, *speed, *at, *metric;
-    size_t n_published, n_baselines, n_notes;
+    const char *score, *speed, *at, *metric, *verdict[SQA_PAPER_PUBLISHED];
+    size_t n_published, n_baselines, n_notes, n_verdicts;
+    struct sqa_paper_tolerance tolerance;
     int64_t seeds;
     double size_rule;
     struct sqa_paper_column columns[SQA_PAPER_COLUMNS];
@@ -123,6 +150,17 @@ enum sqa_paper_line_kind {
     SQA_LINE_FLOOR
 };
 
+/* Whether a measured figure is the published one. */
+enum sqa_paper_verdict {
+    SQA_PAPER_NO_VERDICT,
+    SQA_PAPER_REPRODUCED,  /* the whole interval within the tolerance */
+    SQA_PAPER_NOT,         /* the whole interval outside */
+    SQA_PAPER_CANNOT_TELL, /* it straddles, or there is none */
+    SQA_PAPER_OTHER_SCALE, /* not at the published setting: never one of the others */
+    SQA_PAPER_VERDICTS
+};
+const char *sqa_paper_verdict_name(enum sqa_paper_verdict v); /* "reproduced", "not", "cannot tell", "other scale" */
+
 struct sqa_paper_cell {
     struct sqa_estimate x;              /* in the panel's unit; mean NaN: nothing */
     const char *text;                   /* what is printed instead of a number, such as FAIL; else NULL */
@@ -140,6 +178,9 @@ struct sqa_paper_cell {
     bool impossible;  /* forecast: printed with MSE < MAE^2 */
     bool second_hand; /* forecast: printed by authors who copied it */
     bool on_floor;    /* not told from the best floor of its task and scale, or below it */
+    enum sqa_paper_verdict verdict;
+    const struct sqa_published_row *target; /* what the verdict is against; else NULL */
+    double tolerance;                       /* in the panel's unit */
 };
 struct sqa_paper_line {
     enum sqa_paper_line_kind kind;
@@ -216,20 +257,29 @@ void sqa_bubbles_svg(struct sqa_text *out, const struct sqa_bubbles *b);
 void sqa_bubbles_markdown(struct sqa_text *out, const struct sqa_bubbles *b, const char *runs);
 void sqa_bubbles_csv(struct sqa_text *out, const struct sqa_bubbles *b);
 
-/* Cells that no run has at the table's own scale and task. */
+/* Cells that no run has at the table's own scale and task. Runs in directories called NAME-... are the plan's own: what
+ * they have is wanted too, as done, so that the command that began a directory stays the same until all of it is. */
 struct sqa_paper_want {
     const char *model; /* short form: the row's, or in an audit its code's */
     const char *task, *scale;
     const struct sqa_paper_column *column;
-    double seconds_per_example; /* of training, from rows of the same model and task; NaN: unknown */
+    bool done;
+    double seconds_per_example;      /* of training, from rows of the same model and task; NaN: unknown */
+    const struct sqa_pool_run *from; /* the run that says so; NULL: none */
+    bool here;                       /* on the machine that was asked for */
 };
 struct sqa_paper_plan {
     struct sqa_paper_want *at;
-    size_t n, n_cells; /* missing; of the whole table */
+    size_t n, n_done, n_cells; /* wanted; of them done; of the whole table */
 };
-/* scale NULL: the table's, or what its rows say. */
-enum sqa_status sqa_paper_missing(const struct sqa_paper *paper, const struct sqa_pool *pool, const char *scale,
-                                  struct sqa_paper_plan *out, struct sqa_err *err) SQA_MUST_CHECK;
+struct sqa_paper_plan_options {
+    const char *scale;       /* NULL: the table's, or what its rows say */
+    const char *fingerprint; /* of the machine whose rates count first; NULL: of any */
+    bool all;                /* every cell, whether a run elsewhere has it or not */
+};
+enum sqa_status sqa_paper_missing(const struct sqa_paper *paper, const struct sqa_pool *pool,
+                                  const struct sqa_paper_plan_options *options, struct sqa_paper_plan *out,
+                                  struct sqa_err *err) SQA_MUST_CHECK;
 void sqa_paper_plan_clear(struct sqa_paper_plan *plan);
 
 #endif

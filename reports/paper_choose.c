@@ -57,17 +57,18 @@ static bool accepts(const struct sqa_paper_column *c, const struct sqa_pool *poo
     return sqa_paper_matches(c->accept, task);
 }
 
-int sqa_paper_value(const struct sqa_paper *paper)
+int sqa_paper_value(const struct sqa_paper *paper, const struct sqa_paper_column *column)
 {
-    return paper->kind == SQA_PAPER_SPEED      ? SQA_VALUE_train_latency_ns
-           : paper->kind == SQA_PAPER_FORECAST ? SQA_VALUE_test_mse
-                                               : SQA_VALUE_test_accuracy;
+    const bool mse = paper->kind == SQA_PAPER_FORECAST || (column->metric && strcmp(column->metric, "mse") == 0);
+    return paper->kind == SQA_PAPER_SPEED ? SQA_VALUE_train_latency_ns
+           : mse                          ? SQA_VALUE_test_mse
+                                          : SQA_VALUE_test_accuracy;
 }
 
 bool sqa_paper_fits(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column)
 {
     const char *mode = sqa_paper_field(f->pool, e, "padding");
-    if (isnan(e->value[sqa_paper_value(f->paper)].mean) ||
+    if (isnan(e->value[sqa_paper_value(f->paper, &f->paper->columns[column])].mean) ||
         (f->options->scale && strcmp(f->options->scale, f->pool->groups[e->group].scale) != 0) ||
         (f->options->padding && *mode && strcmp(mode, f->options->padding) != 0))
         return false;
@@ -86,7 +87,7 @@ bool sqa_paper_usable(const struct sqa_paper_fill *f, const struct sqa_pool_entr
 static double rank(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column)
 {
     const struct sqa_pool_group *g = &f->pool->groups[e->group];
-    const double seeds = (double)e->value[sqa_paper_value(f->paper)].n_seeds;
+    const double seeds = (double)e->value[sqa_paper_value(f->paper, &f->paper->columns[column])].n_seeds;
     return (strcmp(g->scale, f->paper->scale) == 0 ? 2e6 : 0) +
            (strcmp(g->task, f->paper->columns[column].task) == 0 ? 1e6 : 0) + fmin(seeds, 9e5);
 }
@@ -126,6 +127,16 @@ static void add_overrides(const struct sqa_paper_fill *f, const struct sqa_pool_
                             : next  ? next
                                     : "");
         }
+}
+
+bool sqa_paper_is_altered(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e)
+{
+    const char *dtype = sqa_paper_field(f->pool, e, "dtype");
+    struct sqa_text t = {0};
+    add_overrides(f, e, &t);
+    const bool altered = t.length > 0 || t.failed || (*dtype && strcmp(dtype, "f32") != 0);
+    sqa_text_clear(&t);
+    return altered;
 }
 
 const char *sqa_paper_how(struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column)

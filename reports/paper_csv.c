@@ -43,7 +43,10 @@
     X(trials)            \
     X(recipe)            \
     X(source)            \
-    X(remark)
+    X(remark)            \
+    X(verdict)           \
+    X(tolerance)         \
+    X(published_value)
 enum {
 #define X(name) C_##name,
     COLUMNS(X)
@@ -124,10 +127,13 @@ static void write_cell(struct sqa_text *out, const struct sqa_paper_filled *t, c
                                            : cell->impossible                    ? "MSE < MAE^2"
                                            : cell->second_hand                   ? "second-hand"
                                                                                  : NULL,
-                              [C_how] = cell->how}};
+                              [C_how] = cell->how,
+                              [C_verdict] = sqa_paper_verdict_name(cell->verdict),
+                              [C_published_value] = cell->target ? cell->target->text : NULL}};
     real(&r, C_value, cell->x.mean);
     real(&r, C_low, cell->x.low);
     real(&r, C_high, cell->x.high);
+    real(&r, C_tolerance, cell->target ? cell->tolerance : (double)NAN);
     if (cell->entry)
         measured(&r, t, cell);
     const struct sqa_published_row *printed =

@@ -398,7 +398,10 @@ enum sqa_status sqa_paper_fill(const struct sqa_paper *paper, const struct sqa_p
          : paper->kind == SQA_PAPER_AUDIT    ? sqa_paper_fill_audit
          : paper->kind == SQA_PAPER_FAIR     ? sqa_paper_fill_fair
          : paper->kind == SQA_PAPER_FORECAST ? sqa_paper_fill_forecast
+         : paper->kind == SQA_PAPER_FACTS    ? sqa_paper_fill_facts
                                              : fill_accuracy)(&f);
+    if (status == SQA_OK && !f.failed)
+        sqa_paper_judge(&f);
     if (status == SQA_OK && f.left_out)
         sqa_paper_add_note(
             &f, sqa_arena_printf(&out->arena,

@@ -5,7 +5,7 @@
 
 #include "reports/grid.h"
 #include "reports/markdown.h"
-#include "reports/paper.h"
+#include "reports/paper_private.h"
 
 enum { HOWS_MAX = 256 };
 
@@ -32,7 +32,7 @@ static size_t how_index(struct hows *h, const char *text)
     return i;
 }
 
-static void number(struct sqa_text *out, enum sqa_paper_unit unit, double v)
+void sqa_paper_number(struct sqa_text *out, enum sqa_paper_unit unit, double v)
 {
     char buf[32];
     if (unit == SQA_UNIT_BYTES)
@@ -45,14 +45,14 @@ static void number(struct sqa_text *out, enum sqa_paper_unit unit, double v)
         sqa_text_printf(out, "%.2f", v);
 }
 
-static void interval(struct sqa_text *out, enum sqa_paper_unit unit, const struct sqa_estimate *x)
+void sqa_paper_interval(struct sqa_text *out, enum sqa_paper_unit unit, const struct sqa_estimate *x)
 {
     if (isnan(x->low) || strcmp(x->method, "counted") == 0)
         return;
     sqa_text_add(out, " [");
-    number(out, unit, x->low);
+    sqa_paper_number(out, unit, x->low);
     sqa_text_add(out, ", ");
-    number(out, unit, x->high);
+    sqa_paper_number(out, unit, x->high);
     sqa_text_add(out, "]");
 }
 
@@ -105,13 +105,14 @@ static void cell_text(struct sqa_text *out, const struct sqa_paper_panel *p, con
         !(p->against && strcmp(p->metric, "peak_memory_ratio") == 0))
         sqa_text_add(out, cell->printed->text); /* to the printed digit */
     else
-        number(out, p->unit, cell->x.mean);
+        sqa_paper_number(out, p->unit, cell->x.mean);
     sqa_text_add(out, emphasis(p, cell));
     sqa_text_add(out, cell->impossible ? " §" : "");
     sqa_text_add(out, cell->second_hand ? " °" : "");
     sqa_text_add(out, cell->large ? " †" : "");
     sqa_text_add(out, p->unit == SQA_UNIT_PERCENT && cell->on_floor ? " ‡" : "");
-    interval(out, p->unit, &cell->x);
+    sqa_text_add(out, sqa_paper_verdict_mark(cell->verdict));
+    sqa_paper_interval(out, p->unit, &cell->x);
     remarks(out, p, cell, hows);
 }
 
@@ -137,7 +138,9 @@ static void figures_cell(struct sqa_grid *grid, const struct sqa_paper_filled *t
 static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, const struct sqa_paper_panel *p,
                         struct hows *hows)
 {
-    const bool bare = t->paper->kind == SQA_PAPER_AUDIT || t->paper->kind == SQA_PAPER_FAIR; /* measured lines only */
+    const bool facts = t->paper->kind == SQA_PAPER_FACTS,
+               bare = facts || t->paper->kind == SQA_PAPER_AUDIT ||
+                      t->paper->kind == SQA_PAPER_FAIR; /* measured lines only */
     char align[SQA_PAPER_COLUMNS + 8] = "ll";
     struct sqa_grid grid;
     memset(align + (bare ? 1 : 2), 'r', p->n_columns);
@@ -146,17 +149,20 @@ static void write_panel(struct sqa_text *out, const struct sqa_paper_filled *t, 
     sqa_markdown_text(out, p->title);
     sqa_text_add(out, "\n\n");
     sqa_grid_begin(&grid, align);
-    sqa_grid_cell(&grid, t->paper->kind == SQA_PAPER_FORECAST ? "data, horizon" : "model");
+    if (facts)
+        memset(align, 'l', 3);
+    sqa_grid_cell(&grid, t->paper->kind == SQA_PAPER_FORECAST ? "data, horizon" : facts ? "where" : "model");
     if (!bare)
         sqa_grid_cell(&grid, "figures");
     for (size_t c = 0; c < p->n_columns; c++)
-        sqa_grid_cell(&grid, p->columns[c]);
+        sqa_grid_printf(&grid, "%s%s", p->columns[c], sqa_paper_footnote_mark(t->paper, p->columns[c]));
     for (size_t i = 0; i < p->n_lines; i++) {
         const struct sqa_paper_line *l = &p->lines[i];
+        const char *mark = sqa_paper_footnote_mark(t->paper, l->label);
         if (l->model)
-            sqa_grid_code(&grid, l->model, class_of(l->kind));
+            sqa_grid_code(&grid, l->model, *mark ? mark : class_of(l->kind));
         else
-            sqa_grid_cell(&grid, l->label);
+            sqa_grid_printf(&grid, "%s%s", l->label, mark);
         if (!bare)
             figures_cell(&grid, t, l);
         for (size_t c = 0; c < p->n_columns; c++) {
@@ -254,6 +260,11 @@ static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t,
                      "threads and type. Bold: the best of those.\n");
     else if (t->paper->kind == SQA_PAPER_FORECAST)
         ;
+    else if (t->paper->kind == SQA_PAPER_FACTS)
+        sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples; a floor needs no seed. "
+                          "A difference is what this gives less what there is without it; of two models it is paired "
+                          "by seed (and test example, where examples are kept), and bold when its interval excludes "
+                          "0; of two sets of windows it is exact.\n");
     else if (t->paper->kind == SQA_PAPER_AUDIT)
         sqa_text_add(out, "- Measured: mean over seeds, 95 % interval, seeds x test examples; differences are paired "
                           "by seed and example. Bold: a difference whose interval excludes 0. none: that code ran "
@@ -281,6 +292,7 @@ static void write_legend(struct sqa_text *out, const struct sqa_paper_filled *t,
         sqa_text_printf(out,
                         "- †: more than %g %% more parameters than `%s`, which the published rules do not allow.\n",
                         t->paper->size_rule, t->paper->baseline[0]);
+    sqa_paper_markdown_marks(out, t);
     for (size_t i = 0; i < hows->n; i++) {
         sqa_text_add(out, "- ");
         letter(out, i);
@@ -459,12 +471,15 @@ void sqa_paper_markdown(struct sqa_text *out, const struct sqa_paper_filled *t, 
     sqa_markdown_text(out, t->paper->source);
     if (t->paper->n_published)
         sqa_text_printf(out, ". Published and measured figures stand %s of their own and are never averaged together",
-                        t->paper->kind == SQA_PAPER_AUDIT ? "in columns" : "on lines");
+                        t->paper->kind == SQA_PAPER_AUDIT || t->paper->kind == SQA_PAPER_FACTS ? "in columns"
+                                                                                               : "on lines");
     sqa_text_add(out, ".\n\n");
     if (runs)
         sqa_text_printf(out, "%s\n\n", runs);
     for (size_t i = 0; i < t->n_panels; i++)
         write_panel(out, t, &t->panels[i], &hows);
     write_legend(out, t, &hows);
-    (t->paper->kind == SQA_PAPER_FAIR ? write_fair_budget : write_budget)(out, t);
+    sqa_paper_markdown_verdicts(out, t);
+    if (t->paper->kind != SQA_PAPER_FACTS)
+        (t->paper->kind == SQA_PAPER_FAIR ? write_fair_budget : write_budget)(out, t);
 }

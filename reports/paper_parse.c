@@ -13,11 +13,11 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "reports/paper.h"
+#include "reports/paper_private.h"
 
 enum { LABEL_MAX = 60, SECTION_TABLE = 0, SECTION_COLUMN, SECTION_ROW, SECTIONS };
-static const char *const kinds[SQA_PAPER_KINDS] = {"accuracy", "gap",  "speed",   "bubbles",
-                                                   "audit",    "fair", "forecast"};
+static const char *const kinds[SQA_PAPER_KINDS] = {"accuracy", "gap",  "speed",    "bubbles",
+                                                   "audit",    "fair", "forecast", "facts"};
 
 struct parser {
     const char *name, *at;
@@ -76,6 +76,38 @@ static enum sqa_status put_number(struct parser *p, double *to, double low, doub
     return SQA_OK;
 }
 
+/* "3.0 points" or "3 %". */
+static enum sqa_status put_tolerance(struct parser *p, struct sqa_paper_tolerance *to, const char *name,
+                                     const char *value)
+{
+    char number[32], unit[16], more[2];
+    if (to->column || !isnan(to->by))
+        return bad(p, "%.60s is given twice; give it once", name);
+    if (sscanf(value, "%31s %15s %1s", number, unit, more) != 2 || !sqa_parse_real(number, &to->by) ||
+        !(to->by > 0) || to->by > 100 || (strcmp(unit, "points") != 0 && strcmp(unit, "%") != 0))
+        return bad(p, "%.60s = %.60s; give points or per cent of the published figure, such as 3.0 points or 3 %%",
+                   name, value);
+    to->relative = unit[0] == '%';
+    return SQA_OK;
+}
+
+/* tolerance.COLUMN of a row; the columns stand before it. */
+static enum sqa_status put_cell_tolerance(struct parser *p, struct sqa_paper_row *r, const char *name,
+                                          const char *value)
+{
+    const char *label = name + strlen("tolerance.");
+    struct sqa_paper_tolerance t = {.by = (double)NAN};
+    for (size_t i = 1; i <= r->n_tolerances; i++)
+        if (strcmp(r->tolerance[i].column, label) == 0)
+            return bad(p, "%.60s is given twice; give it once", name);
+    if (r->n_tolerances == SQA_PAPER_TOLERANCES)
+        return bad(p, "more than %d of tolerance.COLUMN; leave some out", SQA_PAPER_TOLERANCES);
+    if (put_tolerance(p, &t, name, value) != SQA_OK || put_text(p, &t.column, name, label) != SQA_OK)
+        return p->status;
+    r->tolerance[++r->n_tolerances] = t;
+    return SQA_OK;
+}
+
 static enum sqa_status put_kind(struct parser *p, const char *value)
 {
     for (int k = 0; k < SQA_PAPER_KINDS; k++)
@@ -83,7 +115,7 @@ static enum sqa_status put_kind(struct parser *p, const char *value)
             p->p->kind = (enum sqa_paper_kind)k;
             return SQA_OK;
         }
-    return bad(p, "kind = %.60s; give accuracy, gap, speed, bubbles, audit, fair or forecast", value);
+    return bad(p, "kind = %.60s; give accuracy, gap, speed, bubbles, audit, fair, forecast or facts", value);
 }
 
 static enum sqa_status set_table(struct parser *p, const char *name, const char *value)
@@ -106,6 +138,10 @@ static enum sqa_status set_table(struct parser *p, const char *name, const char 
         return put_next(p, t->baseline, &t->n_baselines, SQA_PAPER_BASELINES, name, value);
     if (strcmp(name, "note") == 0)
         return put_next(p, t->note, &t->n_notes, SQA_PAPER_NOTES, name, value);
+    if (strcmp(name, "verdict") == 0)
+        return put_next(p, t->verdict, &t->n_verdicts, SQA_PAPER_PUBLISHED, name, value);
+    if (strcmp(name, "tolerance") == 0)
+        return put_tolerance(p, &t->tolerance, name, value);
     if (strcmp(name, "size_rule") == 0)
         return put_number(p, &t->size_rule, 0, 1000, name, value);
     if (strcmp(name, "seeds") == 0) {
@@ -152,6 +188,12 @@ static enum sqa_status set_column(struct parser *p, const char *name, const char
         return put_text(p, &c->task, name, value);
     if (strcmp(name, "published") == 0)
         return put_text(p, &c->published, name, value);
+    if (strcmp(name, "metric") == 0)
+        return put_text(p, &c->metric, name, value);
+    if (strcmp(name, "footnote") == 0)
+        return put_text(p, &c->footnote, name, value);
+    if (strcmp(name, "tolerance") == 0)
+        return put_tolerance(p, &c->tolerance, name, value);
     if (strcmp(name, "accept") == 0)
         return put_pattern(p, &c->accept, name, value);
     if (strcmp(name, "mean") == 0)
@@ -167,7 +209,9 @@ static enum sqa_status set_column(struct parser *p, const char *name, const char
             return bad(p, "lengths = %.60s; give the smallest and the greatest, such as 1000 1024", value);
         return SQA_OK;
     }
-    return bad(p, "'%.60s' is no key of a column; give task, task.NAME, mean, accept, lengths, published or unsolved",
+    return bad(p,
+               "'%.60s' is no key of a column; give task, task.NAME, mean, accept, lengths, published, unsolved, "
+               "metric, tolerance or footnote",
                name);
 }
 
@@ -175,16 +219,23 @@ static enum sqa_status set_row(struct parser *p, const char *name, const char *v
 {
     struct sqa_paper *t = p->p;
     struct sqa_paper_row *r = &t->rows[t->n_rows - 1];
-    if (strcmp(name, "model") == 0)
-        return put_text(p, &r->model, name, value);
-    if (strcmp(name, "code") == 0)
-        return put_text(p, &r->code, name, value);
-    if (strcmp(name, "scale") == 0)
-        return put_text(p, &r->scale, name, value);
-    if (strcmp(name, "task") == 0)
-        return put_text(p, &r->variant, name, value);
+    const struct {
+        const char *name, **to;
+    } texts[] = {
+        {"model", &r->model}, {"code", &r->code},         {"scale", &r->scale}, {"task", &r->variant},
+        {"reads", &r->reads}, {"footnote", &r->footnote}, {"on", &r->on_label}, {"against", &r->against_label}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strcmp(texts[i].name, name) == 0)
+            return put_text(p, texts[i].to, name, value);
+    if (strcmp(name, "tolerance") == 0)
+        return put_tolerance(p, &r->tolerance[0], name, value);
+    if (strncmp(name, "tolerance.", 10) == 0)
+        return put_cell_tolerance(p, r, name, value);
     if (strncmp(name, "published.", 10) != 0)
-        return bad(p, "'%.60s' is no key of a row; give model, code, scale, task or published.ID", name);
+        return bad(p,
+                   "'%.60s' is no key of a row; give model, code, scale, task, published.ID, on, against, reads, "
+                   "tolerance, tolerance.COLUMN or footnote",
+                   name);
     for (size_t i = 0; i < t->n_published; i++)
         if (strcmp(t->published[i], name + 10) == 0)
             return put_text(p, &r->published[i], name, value);
@@ -216,7 +267,8 @@ static enum sqa_status add_column(struct parser *p, const char *label)
             return bad(p, "a second column %s; give each its own name", label);
     if (t->n_columns == SQA_PAPER_COLUMNS)
         return bad(p, "more than %d columns; make two tables", SQA_PAPER_COLUMNS);
-    t->columns[t->n_columns++] = (struct sqa_paper_column){.label = label, .unsolved = (double)NAN};
+    t->columns[t->n_columns++] =
+        (struct sqa_paper_column){.label = label, .unsolved = (double)NAN, .tolerance = {.by = (double)NAN}};
     return SQA_OK;
 }
 
@@ -228,7 +280,7 @@ static enum sqa_status add_row(struct parser *p, const char *label)
             return bad(p, "a second row %s; give each its own name", label);
     if (t->n_rows == SQA_PAPER_ROWS)
         return bad(p, "more than %d rows; make two tables", SQA_PAPER_ROWS);
-    t->rows[t->n_rows++] = (struct sqa_paper_row){.label = label};
+    t->rows[t->n_rows++] = (struct sqa_paper_row){.label = label, .tolerance = {{.by = (double)NAN}}};
     return SQA_OK;
 }
 
@@ -283,78 +335,18 @@ static char *next_line(char *buffer, int size, void *user)
     return buffer;
 }
 
-static bool has_variant(const struct sqa_paper *t, const char *name)
-{
-    for (size_t c = 0; c < t->n_columns; c++)
-        for (size_t i = 0; i < t->columns[c].n_variants; i++)
-            if (strcmp(t->columns[c].variants[i], name) == 0)
-                return true;
-    return false;
-}
-
-/* What only a forecast has, and what it has not. */
-static enum sqa_status finish_forecast(struct parser *p)
-{
-    const struct sqa_paper *t = p->p;
-    const bool forecast = t->kind == SQA_PAPER_FORECAST;
-    if (forecast && t->n_rows > SQA_PAPER_COLUMNS)
-        return bad(p, "a table of kind forecast with %zu rows; it prints %d side by side at most", t->n_rows,
-                   SQA_PAPER_COLUMNS);
-    for (size_t c = 0; c < t->n_columns; c++) {
-        const struct sqa_paper_column *column = &t->columns[c];
-        if (!forecast && (column->mean || column->n_variants))
-            return bad(p, "column %s has a mean or a task.NAME, which a table of kind forecast has; remove it",
-                       column->label);
-        if (forecast && (column->accept || (column->mean && (column->task || column->n_variants))))
-            return bad(p, "column %s has accept, or a task and a mean; a forecast has one of task and mean alone",
-                       column->label);
-    }
-    for (size_t r = 0; r < t->n_rows; r++) {
-        const struct sqa_paper_row *row = &t->rows[r];
-        if (!forecast && (row->scale || row->variant))
-            return bad(p, "row %s has a scale or a task, which a table of kind forecast has; remove it", row->label);
-        if (row->variant && !has_variant(t, row->variant))
-            return bad(p, "row %s: no column has task.%.60s; add it or correct the name", row->label, row->variant);
-    }
-    return SQA_OK;
-}
-
-/* Where a key was left out: its default; what must be there, and the names of published rows. */
+/* Where a key was left out: its default; what must be there. */
 static enum sqa_status finish(struct parser *p)
 {
-    struct sqa_paper *t = p->p;
-    const bool bubbles = t->kind == SQA_PAPER_BUBBLES;
-    if (!p->table || !t->title || !t->source)
-        return bad(p, "no [table] with title and source; give them");
-    if (bubbles && (!t->score || !t->speed || !t->at))
-        return bad(p, "a table of kind bubbles without score, speed or at; name two tables and a column");
-    if (!bubbles && (!t->n_columns || !t->n_rows || !t->scale))
-        return bad(p, "no column, no row or no scale; give at least one of each");
-    if (t->kind == SQA_PAPER_GAP && t->n_columns != 1)
-        return bad(p, "a table of kind gap with %zu columns; it has one task", t->n_columns);
-    if (t->kind == SQA_PAPER_AUDIT && (t->n_columns > SQA_PAPER_AUDITED || t->n_published != 1))
-        return bad(p, "a table of kind audit with %zu columns and %zu published tables; it has 1 to %d and one",
-                   t->n_columns, t->n_published, SQA_PAPER_AUDITED);
-    if ((t->kind == SQA_PAPER_SPEED || t->kind == SQA_PAPER_FAIR) && !t->n_baselines)
-        return bad(p, "a table of kind %s without a baseline; name the model that is 1", kinds[t->kind]);
-    t->published_scale = t->published_scale ? t->published_scale : t->scale;
-    for (size_t c = 0; c < t->n_columns; c++) {
-        struct sqa_paper_column *column = &t->columns[c];
-        if (t->kind != SQA_PAPER_FORECAST && (!column->task || !column->accept))
-            return bad(p, "column %s has no task or no accept; give both", column->label);
-        column->published = column->published ? column->published : column->label;
-    }
-    for (size_t r = 0; r < t->n_rows; r++)
-        for (size_t i = 0; i < t->n_published; i++) {
-            const char **name = &t->rows[r].published[i];
-            *name = !*name ? t->rows[r].label : **name ? *name : NULL;
-        }
-    return finish_forecast(p);
+    char why[600];
+    return !p->table                                   ? bad(p, "no [table] with title and source; give them")
+           : sqa_paper_complete(p->p, why, sizeof why) ? SQA_OK
+                                                       : bad(p, "%s", why);
 }
 
 enum sqa_status sqa_paper_parse(const char *name, const char *text, struct sqa_paper *out, struct sqa_err *err)
 {
-    *out = (struct sqa_paper){.seeds = 1};
+    *out = (struct sqa_paper){.seeds = 1, .tolerance = {.by = (double)NAN}};
     struct parser p = {.name = name, .at = text, .section = -1, .p = out, .err = err};
     out->name = sqa_arena_strdup(&out->arena, name);
     out->rows = sqa_alloc_array(SQA_PAPER_ROWS, sizeof *out->rows);

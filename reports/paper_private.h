@@ -15,10 +15,16 @@ struct sqa_paper_fill { /* a table while it is filled */
     bool failed; /* for lack of memory */
 };
 
+/* Defaults, and what must be there: false with a reason and what to do. */
+bool sqa_paper_complete(struct sqa_paper *paper, char *why, size_t size);
 bool sqa_paper_is_external(const struct sqa_pool *pool, const struct sqa_pool_entry *e);
 bool sqa_paper_matches(void *pattern, const char *text);
-/* The value without which an entry is of no use to a table. */
-int sqa_paper_value(const struct sqa_paper *paper);
+/* The value without which an entry is of no use to a column of a table. */
+int sqa_paper_value(const struct sqa_paper *paper, const struct sqa_paper_column *column);
+/* Whether the run of the entry was given settings that its scale does not tell, or another type than f32. */
+bool sqa_paper_is_altered(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e);
+/* Verdicts of all measured cells (paper_verdict.c). */
+void sqa_paper_judge(struct sqa_paper_fill *f);
 /* Whether the entry may stand in the column; in any. */
 bool sqa_paper_fits(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e, size_t column);
 bool sqa_paper_usable(const struct sqa_paper_fill *f, const struct sqa_pool_entry *e);
@@ -52,9 +58,21 @@ void sqa_paper_put_printed(struct sqa_paper_cell *cell, const struct sqa_publish
 const struct sqa_pool_entry *sqa_paper_put_entry(struct sqa_paper_fill *f, struct sqa_paper_cell *cell,
                                                  const char *model, bool external, size_t column);
 struct sqa_estimate sqa_paper_scaled(struct sqa_estimate x, double by);
+/* The next of "NAME | NAME" into name; returns what is behind it. */
+const char *sqa_paper_next_name(const char *at, char *name, size_t size);
+void sqa_paper_fill_facts(struct sqa_paper_fill *f);
 void sqa_paper_fill_audit(struct sqa_paper_fill *f);
 void sqa_paper_fill_forecast(struct sqa_paper_fill *f);
 void sqa_paper_fill_fair(struct sqa_paper_fill *f);
 void sqa_paper_fill_speed(struct sqa_paper_fill *f);
+
+/* Parts of the Markdown: a figure in its unit; " [low, high]", "" for none; marks, " ✓" and the like and "¹" of a label;
+ * the legend of both; the list of verdicts. */
+void sqa_paper_number(struct sqa_text *out, enum sqa_paper_unit unit, double v);
+void sqa_paper_interval(struct sqa_text *out, enum sqa_paper_unit unit, const struct sqa_estimate *x);
+const char *sqa_paper_verdict_mark(enum sqa_paper_verdict v);
+const char *sqa_paper_footnote_mark(const struct sqa_paper *paper, const char *label);
+void sqa_paper_markdown_marks(struct sqa_text *out, const struct sqa_paper_filled *t);
+void sqa_paper_markdown_verdicts(struct sqa_text *out, const struct sqa_paper_filled *t);
 
 #endif

@@ -37,7 +37,15 @@ static void printed_speed(struct sqa_paper_fill *f, struct sqa_paper_panel *p, s
             l->cells[c].x.mean = p->against ? 1 / (printed_ratio(f, l->id, task, ms) * ms->value) : 1000 / ms->value;
             continue;
         }
-        const struct sqa_published_row *r = sqa_published_find(f->published, l->id, row->label, task, metric);
+        const struct sqa_published_row *r = sqa_published_find(f->published, l->id, row->label, task, metric),
+                                       *ratio = memory && p->against
+                                                    ? sqa_published_find(f->published, l->id, row->label, task,
+                                                                         "memory_vs_transformer")
+                                                    : NULL;
+        if (ratio) { /* printed as a ratio, not as a size */
+            sqa_paper_put_printed(&l->cells[c], ratio, 1);
+            continue;
+        }
         sqa_paper_put_printed(&l->cells[c], r,
                               !memory       ? 1
                               : !p->against ? 1e9

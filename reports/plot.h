@@ -76,7 +76,8 @@ struct sqa_plot_style {
 };
 struct sqa_plot_style sqa_plot_style(size_t i);
 
-/* Names at the right ends of lines, moved apart where they would overlap; sets the right margin. Call it after p->y is
+/* Names at the right ends of lines, each behind a piece of its line, moved apart where they would overlap: text has the colour
+ * of text, since half of the colours are too light for it. Sets the right margin. Call it after p->y is
  * final. */
 struct sqa_plot_end {
     double y; /* in coordinates of the axis */

@@ -145,9 +145,9 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
         sqa_plots_add(plots, "%s: %.120s%s%s", horizon ? "Error by row of the horizon" : "Validation over training",
                       g->task, *g->scale ? ", scale " : "", g->scale);
     const char *x_name = horizon ? "row" : "step";
-    const char *y_name = g->metric == SQA_VALUE_test_accuracy ? "validation accuracy, %"
-                         : horizon                            ? "test MSE (standardised)"
-                                                              : "validation MSE (standardised)";
+    const char *y_name = horizon                                ? "test MSE (standardised)"
+                         : g->metric == SQA_VALUE_test_accuracy ? "validation accuracy, %"
+                                                                : "validation MSE (standardised)";
     sqa_axis_begin(&p->x, false);
     sqa_axis_begin(&p->y, false);
     for (size_t i = 0; i < n; i++) {

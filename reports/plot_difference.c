@@ -55,7 +55,10 @@ static void diagram(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     struct sqa_plot *p = sqa_plots_add(
         plots, "Mean ranks over %zu tasks; bars join what Nemenyi's test does not tell apart", t->n_groups);
     const int below = bars(p, mean, k, f.difference, false), rows = (int)left;
-    p->left = p->right = 290;
+    size_t longest = 0;
+    for (size_t m = 0; m < k; m++)
+        longest = strlen(cut(buf, t->models[m])) > longest ? strlen(buf) : longest;
+    p->left = p->right = 70 + (int)(6.6 * (double)longest);
     p->top = 74;
     p->bottom = 12;
     p->height = p->top + p->bottom + ROW * rows + (int)(0.55 * ROW * (below + 1));
@@ -87,16 +90,15 @@ static void diagram(struct sqa_plots *plots, const struct sqa_plots_from *from, 
             snprintf(text, sizeof text, "%s  %.2f", cut(buf, t->models[m]), mean[m]);
         else
             snprintf(text, sizeof text, "%.2f  %s", mean[m], cut(buf, t->models[m]));
-        snprintf(how, sizeof how, "%s font ',11' tc rgb '%s'", on_left ? "right" : "left", colour);
-        sqa_plot_label(p, text, how, "graph %d, first %.6f offset %s,0", on_left ? 0 : 1, y,
-                       on_left ? "-0.8" : "0.8");
+        sqa_plot_label(p, text, on_left ? "right font ',11'" : "left font ',11'", "graph %d, first %.6f offset %s,0",
+                       on_left ? 0 : 1, y, on_left ? "-0.8" : "0.8");
         sqa_plot_tip(p, x, 0, 5, "%s: mean rank %.2f over %zu tasks", t->models[m], mean[m], t->n_groups);
     }
     sqa_text_printf(
         &p->caption,
         "%zu models on the %zu tasks that all of them have a score on, ranked by means over seeds, 1 is the "
-        "best. Friedman's test: F %.2f, p %.2g. Level 0.05 over all pairs.",
-        k, t->n_groups, f.f, f.p);
+        "best. Friedman's test: F %.2f, p %s%.2g. Level 0.05 over all pairs.",
+        k, t->n_groups, f.f, f.p < 1e-6 ? "< " : "", fmax(f.p, 1e-6));
     sqa_plot_say(p, "plot NaN\n");
 }
 
@@ -168,8 +170,7 @@ static enum sqa_status paired(struct sqa_plots *plots, const struct sqa_plots_fr
                      high = scale * rows[i].d.high;
         const struct sqa_plot_style look = sqa_plot_style(sqa_plots_style(from->pool, rows[i].e->model));
         char how[80];
-        snprintf(how, sizeof how, "right font ',11' tc rgb '%s'", look.colour);
-        sqa_plot_label(p, cut(buf, rows[i].e->label), how, "graph 0, first %.1f offset -1,0", y);
+        sqa_plot_label(p, cut(buf, rows[i].e->label), "right font ',11'", "graph 0, first %.1f offset -1,0", y);
         snprintf(how, sizeof how, "lw 2 lc rgb '%s'", look.colour);
         if (isfinite(low))
             line(p, low, y, high, y, how);

@@ -73,17 +73,16 @@ void sqa_plot_ends(struct sqa_plot *p, struct sqa_plot_end *ends, size_t n)
         longest = w > longest ? w : longest;
     }
     spread(at, n, LINE, tall);
-    p->right = 22 + (int)(glyph * (double)longest);
+    p->right = 32 + (int)(glyph * (double)longest);
     const double wide = p->width - p->left - p->right;
     for (size_t i = 0; i < n; i++) {
         const struct sqa_plot_style style = sqa_plot_style(ends[i].style);
-        char how[64], name[4 * NAME + 4];
-        snprintf(how, sizeof how, "left font ',11' tc rgb '%s'", style.colour);
-        sqa_plot_label(p, shorten(name, ends[i].text), how, "graph %.5f, graph %.5f", 1 + 14 / wide, at[i] / tall);
-        sqa_plot_say(p,
-                     "set arrow from graph %.5f, first %.10g to graph %.5f, graph %.5f nohead lt 1 lw 0.7 lc rgb "
-                     "'#80000000'\n",
-                     1 + 3 / wide, ends[i].y, 1 + 11 / wide, at[i] / tall);
+        char name[4 * NAME + 4];
+        sqa_plot_label(p, shorten(name, ends[i].text), "left font ',11'", "graph %.5f, graph %.5f", 1 + 24 / wide,
+                       at[i] / tall);
+        sqa_plot_say(
+            p, "set arrow from graph %.5f, first %.10g to graph %.5f, graph %.5f nohead dt %d lw 1.8 lc rgb '%s'\n",
+            1 + 3 / wide, ends[i].y, 1 + 21 / wide, at[i] / tall, style.dash, style.colour);
     }
 }
 
@@ -116,7 +115,7 @@ static void take(struct page *g, struct box b)
 static void place(struct sqa_plot *p, struct page *g, const struct sqa_plot_spot *s)
 {
     const double cx = g->wide * sqa_axis_part(&p->x, s->x), cy = g->tall * sqa_axis_part(&p->y, s->y);
-    char name[4 * NAME + 4], how[64];
+    char name[4 * NAME + 4];
     const char *text = shorten(name, s->text);
     const double w = glyph * (double)characters(text), r = s->radius;
     struct box b = {0};
@@ -128,15 +127,15 @@ static void place(struct sqa_plot *p, struct page *g, const struct sqa_plot_spot
         if (!is_free(g, b))
             continue;
         if (k >= 8)
-            sqa_plot_say(p,
-                         "set arrow from graph %.5f, graph %.5f to graph %.5f, graph %.5f nohead lt 1 lw 0.7 lc rgb "
-                         "'#80000000'\n",
-                         (cx + r * cos(side)) / g->wide, (cy + r * sin(side)) / g->tall,
-                         (cx + (away - 2) * cos(side)) / g->wide, (cy + (away - 2) * sin(side)) / g->tall);
+            sqa_plot_say(
+                p, "set arrow from graph %.5f, graph %.5f to graph %.5f, graph %.5f nohead lt 1 lw 1 lc rgb '%s'\n",
+                (cx + r * cos(side)) / g->wide, (cy + r * sin(side)) / g->tall,
+                (cx + (away - 2) * cos(side)) / g->wide, (cy + (away - 2) * sin(side)) / g->tall,
+                sqa_plot_style(s->style).colour);
         break;
     }
-    snprintf(how, sizeof how, "left front font ',11' tc rgb '%s'", sqa_plot_style(s->style).colour);
-    sqa_plot_label(p, text, how, "graph %.5f, graph %.5f", b.x0 / g->wide, (b.y0 + b.y1) / 2 / g->tall);
+    sqa_plot_label(p, text, "left front font ',11'", "graph %.5f, graph %.5f", b.x0 / g->wide,
+                   (b.y0 + b.y1) / 2 / g->tall);
     take(g, b);
 }
 

@@ -83,8 +83,8 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     char buf[32], setting[160];
     double most = 0;
     size_t seeds = 0, fronts = 0;
-    struct sqa_plot *p = sqa_plots_add(plots, "%s of %.120s%s%s",
-                                       bubbles ? "Quality, speed and memory" : "Quality against speed, and the front",
+    struct sqa_plot *p = sqa_plots_add(plots, "%s: %.120s%s%s",
+                                       bubbles ? "Quality, speed and memory" : "Quality against speed, and its front",
                                        g->task, *g->scale ? ", scale " : "", g->scale);
     sqa_axis_begin(&p->x, true);
     sqa_axis_begin(&p->y, false);
@@ -127,17 +127,15 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     sqa_plot_say(p, "EOD\n");
     sqa_plot_spots(p, spots, n);
     if (bubbles) {
-        sqa_plot_say(p, "plot $points using 1:2:3:($4+0x80000000) with points pt 7 ps variable lc rgb variable, \\\n"
-                        " $points using 1:2:3:4 with points pt 6 ps variable lc rgb variable\n");
+        sqa_plot_say(p, "plot $points using 1:2:3:($4+0x60000000) with points pt 7 ps variable lc rgb variable\n");
         return;
     }
-    sqa_plot_say(p, "plot $front with steps lw 1.4 lc rgb '#60000000'");
     for (size_t i = 0; i < n; i++) {
         const struct sqa_plot_style look = sqa_plot_style(spots[i].style);
-        sqa_plot_say(p, ", \\\n $points using 1:2:3 every ::%zu::%zu with points pt %d ps variable lc rgb '%s'", i, i,
-                     look.point, look.colour);
+        sqa_plot_say(p, "set label '' at first %.10g, first %.10g front point pt %d ps %.2f lc rgb '%s'\n",
+                     at[i].speed, at[i].score, look.point, at[i].front ? 1.5 : 0.9, look.colour);
     }
-    sqa_plot_say(p, "\n");
+    sqa_plot_say(p, "plot $front with fsteps lw 1.4 lc rgb '#60000000'\n");
 }
 
 static enum sqa_status draw(struct sqa_plots *plots, const struct sqa_plots_from *from, bool bubbles)

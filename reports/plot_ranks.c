@@ -55,7 +55,7 @@ static void picture(struct sqa_plots *plots, const struct sqa_rank_table *t)
         longest = strlen(cut(buf, t->models[m], 40)) > longest ? strlen(buf) : longest;
     for (size_t g = 0; g < tasks; g++)
         highest = strlen(cut(buf, t->groups[g]->task, 30)) > highest ? strlen(buf) : highest;
-    p->left = 66 + (int)(6.3 * (double)longest);
+    p->left = 72 + (int)(7.2 * (double)longest);
     p->right = 24 + (int)(4.6 * (double)highest);
     p->top = 44 + (int)(3.2 * (double)highest);
     p->bottom = 14;

@@ -6,7 +6,7 @@
 #include "reports/plots.h"
 #include "results/schema.h"
 
-enum { CELLS = 96, OPS = 64, NAMED = 40 };
+enum { CELLS = 96, OPS = 64, NAMED = 40, ROOF = 16 };
 
 struct op {
     const char *name;
@@ -113,7 +113,7 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
 {
     static const char *const what[SQA_PHASE_N] = {"training steps", "inference", "single tokens"};
     const struct sqa_pool *pool = from->pool;
-    struct sqa_plot_spot spots[CELLS];
+    struct sqa_plot_spot spots[CELLS + ROOF];
     char names[CELLS][96], text[32];
     double x, y;
     size_t ops = 0;
@@ -122,7 +122,8 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     struct op of[OPS];
     struct sqa_plot *p =
         sqa_plots_add(plots, "Roofline of %s, %.0f thread%s", what[phase], threads, threads > 1 ? "s" : "");
-    p->left = 96;
+    p->left = 116;
+    p->height = 520;
     sqa_axis_begin(&p->x, true);
     sqa_axis_begin(&p->y, true);
     for (size_t i = 0; i < n; i++) {
@@ -139,7 +140,7 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     sqa_axis_take(&p->x, roofs ? r.flops / r.bytes : (double)NAN);
     sqa_axis_take(&p->y, r.flops);
     sqa_axis_end(&p->x, 0.08);
-    sqa_axis_end(&p->y, 0.06);
+    sqa_axis_end(&p->y, 0.15);
     sqa_plot_axis(p, 'x', "FLOPs a byte of compulsory traffic (log)", NULL);
     sqa_plot_axis(p, 'y', "attained rate (log)", rate);
     draw_roof(p, r, threads);
@@ -177,7 +178,13 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
         sqa_plot_tip(p, spots[i].x, spots[i].y, 6, "%s: %s, %.3g FLOPs a byte", names[i], rate(text, spots[i].y),
                      spots[i].x);
     }
-    sqa_plot_spots(p, spots, n);
+    size_t in_the_way = n;
+    for (int i = 0; roofs && i < ROOF; i++) { /* names stay off the flat roof */
+        const double knee = fmax(r.flops / r.bytes, p->x.low);
+        spots[in_the_way++] = (struct sqa_plot_spot){
+            .x = knee * pow(p->x.high / knee, (i + 0.5) / ROOF), .y = r.flops * 1.5, .radius = 14};
+    }
+    sqa_plot_spots(p, spots, in_the_way);
     sqa_text_printf(&p->caption,
                     "%zu rows: model, length%s. FLOPs and bytes are those of the graph, each input and "
                     "output once. ",

@@ -60,6 +60,24 @@ static void add_series(struct sqa_plot *p, const struct sqa_scaling *s, size_t i
     }
 }
 
+/* A task without its length: "random:vocab=257". */
+static void task_of(char buf[128], const char *task)
+{
+    size_t n = 0;
+    while (*task && n < 120) {
+        const bool begins = n == 0 || task[-1] == ':' || task[-1] == ',';
+        if (begins && strncmp(task, "length=", 7) == 0) {
+            task += strcspn(task, ",");
+            task += *task == ',';
+        } else {
+            buf[n++] = *task++;
+        }
+    }
+    while (n > 0 && (buf[n - 1] == ':' || buf[n - 1] == ','))
+        n--;
+    buf[n] = '\0';
+}
+
 /* Series of one phase with the settings of series `first`, into one picture. */
 static enum sqa_status picture(struct sqa_plots *plots, const struct sqa_plots_from *from, struct sqa_scaling **s,
                                size_t n, int phase, enum sqa_scaling_measure m, struct sqa_err *err)
@@ -75,9 +93,10 @@ static enum sqa_status picture(struct sqa_plots *plots, const struct sqa_plots_f
         reference = !reference && sqa_scaling_is_reference(s[i]->first) ? s[i] : reference;
         longest = s[i]->n > longest->n ? s[i] : longest;
     }
-    struct sqa_plot *p =
-        sqa_plots_add(plots, "%s of %s against the length: %.100s%s", m == SQA_SCALING_TIME ? "Time" : "Memory",
-                      what[phase], sqa_pool_text(from->pool, s[0]->first, phase, SQA_CELLS_task), "");
+    char task[128];
+    task_of(task, sqa_pool_text(from->pool, s[0]->first, phase, SQA_CELLS_task));
+    struct sqa_plot *p = sqa_plots_add(plots, "%s of %s against the length: %s",
+                                       m == SQA_SCALING_TIME ? "Time" : "Memory", what[phase], task);
     sqa_axis_begin(&p->x, true);
     sqa_axis_begin(&p->y, true);
     for (size_t i = 0; i < n && status == SQA_OK; i++) {

@@ -27,6 +27,7 @@ const struct sqa_plots_kind sqa_plots_kinds[] = {
      "two models or more with a test score on one task: rows of `run`"},
     {"horizon", "error of forecasts by row of the horizon", sqa_plots_horizon,
      "horizon.csv: rows of `run` on a forecasting task"},
+    {"forecast", "a forecast, what was before it and what came", NULL, "rows of a forecast"},
     {.name = NULL},
 };
 

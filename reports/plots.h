@@ -38,8 +38,8 @@ sqa_plots_fn sqa_plots_horizon;
 
 struct sqa_plots_kind {
     const char *name, *help;
-    sqa_plots_fn *draw;
-    const char *needs; /* "rows of ...": when there is nothing to draw */
+    sqa_plots_fn *draw; /* NULL: not of a pool (plot_forecast.h) */
+    const char *needs;  /* "rows of ...": when there is nothing to draw */
 };
 extern const struct sqa_plots_kind sqa_plots_kinds[]; /* ends with { .name = NULL } */
 

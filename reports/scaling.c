@@ -76,28 +76,17 @@ struct sqa_estimate sqa_scaling_exponent(const struct sqa_scaling_point *at, siz
 {
     const double nan = (double)NAN;
     struct sqa_estimate e = {nan, nan, nan, 0, 0, ""};
-    double mx = 0, my = 0, xx = 0, xy = 0, rest = 0;
+    struct sqa_interval interval;
+    double x[SQA_SCALING_POINTS], y[SQA_SCALING_POINTS];
     for (size_t i = 0; i < n; i++) {
         if (!(at[i].y[measure] > 0))
             return e;
-        mx += log(at[i].length) / (double)n;
-        my += log(at[i].y[measure]) / (double)n;
+        x[i] = at[i].length;
+        y[i] = at[i].y[measure];
     }
-    for (size_t i = 0; i < n; i++) {
-        const double x = log(at[i].length) - mx;
-        xx += x * x;
-        xy += x * (log(at[i].y[measure]) - my);
-    }
-    e.mean = xy / xx;
-    if (n < 3)
-        return e;
-    for (size_t i = 0; i < n; i++) {
-        const double r = log(at[i].y[measure]) - my - e.mean * (log(at[i].length) - mx);
-        rest += r * r;
-    }
-    const double half = sqa_t_quantile(0.975, (double)(n - 2)) * sqrt(rest / (double)(n - 2) / xx);
-    e.low = e.mean - half;
-    e.high = e.mean + half;
+    e.mean = sqa_log_slope(x, y, n, 0.95, &interval);
+    e.low = interval.low;
+    e.high = interval.high;
     return e;
 }
 

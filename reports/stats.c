@@ -207,6 +207,31 @@ static double resample(const double *d, size_t seeds, size_t examples, size_t bl
     return sum / ((double)seeds * (double)examples);
 }
 
+double sqa_log_slope(const double *x, const double *y, size_t n, double level, struct sqa_interval *interval)
+{
+    double mx = 0, my = 0, xx = 0, xy = 0, rest = 0;
+    *interval = (struct sqa_interval){(double)NAN, (double)NAN};
+    for (size_t i = 0; i < n; i++) {
+        mx += log(x[i]) / (double)n;
+        my += log(y[i]) / (double)n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double dx = log(x[i]) - mx;
+        xx += dx * dx;
+        xy += dx * (log(y[i]) - my);
+    }
+    const double b = n > 1 ? xy / xx : (double)NAN;
+    for (size_t i = 0; i < n; i++) {
+        const double r = log(y[i]) - my - b * (log(x[i]) - mx);
+        rest += r * r;
+    }
+    if (n > 2) {
+        const double half = sqa_t_quantile(0.5 + level / 2, (double)(n - 2)) * sqrt(rest / (double)(n - 2) / xx);
+        *interval = (struct sqa_interval){b - half, b + half};
+    }
+    return b;
+}
+
 enum sqa_status sqa_bootstrap_crossed(const double *d, size_t seeds, size_t examples, size_t block, size_t resamples,
                                       uint64_t key, double level, struct sqa_interval *out, struct sqa_err *err)
 {

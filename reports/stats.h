@@ -39,6 +39,11 @@ struct sqa_interval sqa_t_interval(const double *x, size_t n, double level);
 /* Of the median; x ascending. Holds for any continuous distribution; needs n >= 6 at 0.95, else NaN. */
 struct sqa_interval sqa_median_interval(const double *x, size_t n, double level);
 
+/* Least squares of log y = a + b log x over n points, x and y > 0: returns b, *interval is Student's of b at `level`; NaN
+ * of fewer than two points, the interval of fewer than three. A power law has exponent b; other laws have none, and
+ * the interval only says how far the points lie off a straight line. */
+double sqa_log_slope(const double *x, const double *y, size_t n, double level, struct sqa_interval *interval);
+
 /* Interval of the mean of d[s * examples + e] by resampling seeds and examples independently, with replacement.
  * A dimension of 1 is not resampled. block > 1 draws runs of that many consecutive examples, circularly: for windows
  * that overlap. SQA_NOMEM when there is no memory for the work arrays. */

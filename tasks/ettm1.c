@@ -24,6 +24,7 @@ const struct sqa_task sqa_task_ettm1 = {
     .later = sqa_ett_later,
     .self_size = sizeof(struct sqa_forecast_self),
     .files = files,
+    .sizes = sqa_forecast_ettm_sizes,
     .open = open_ett,
     SQA_FORECAST_TASK,
 };

@@ -45,6 +45,16 @@ static int64_t windows(const struct borders *b, int split, const struct sqa_fore
     return b->end[split] - b->begin[split] - o->horizon + 1 - (own ? o->lookback : 0);
 }
 
+void sqa_forecast_count(struct sqa_dataset *ds, const struct sqa_forecast_options *o,
+                        const struct sqa_forecast_parts *parts, int64_t rows)
+{
+    const struct borders b = borders_of(parts, rows);
+    for (int i = 0; i < SQA_SPLITS; i++)
+        ds->count[i] = windows(&b, i, o);
+    if (o->drop_last_batch > 0)
+        ds->count[SQA_TEST] = ds->count[SQA_TEST] / o->drop_last_batch * o->drop_last_batch;
+}
+
 static int enough(const struct borders *b, const struct sqa_forecast_options *o)
 {
     return windows(b, SQA_TRAIN, o) > 0 && windows(b, SQA_VALID, o) > 0 && windows(b, SQA_TEST, o) > 0 &&

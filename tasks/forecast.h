@@ -144,6 +144,9 @@ struct sqa_forecast_parts {
 enum sqa_status sqa_forecast_open(struct sqa_dataset *ds, const char *where,
                                   const struct sqa_forecast_options *options, const struct sqa_forecast_parts *parts,
                                   struct sqa_series *series, struct sqa_err *err) SQA_MUST_CHECK;
+/* Sets ds->count to what sqa_forecast_open finds in so many rows. */
+void sqa_forecast_count(struct sqa_dataset *ds, const struct sqa_forecast_options *options,
+                        const struct sqa_forecast_parts *parts, int64_t rows);
 /* Adds to ds->note. */
 enum sqa_status sqa_forecast_note(struct sqa_dataset *ds, const char *note, struct sqa_err *err) SQA_MUST_CHECK;
 
@@ -167,6 +170,10 @@ struct sqa_forecast_self {
 enum sqa_status sqa_forecast_open_set(struct sqa_dataset *ds, const struct sqa_task_env *env,
                                       const struct sqa_forecast_set *set, const struct sqa_forecast_options *options,
                                       struct sqa_err *err) SQA_MUST_CHECK;
+/* Hooks `sizes` of published sets: the examples of the published file, before any is read. */
+void sqa_forecast_set_sizes(const void *self, const struct sqa_forecast_set *set, struct sqa_dataset *ds);
+void sqa_forecast_etth_sizes(const void *self, struct sqa_dataset *ds);
+void sqa_forecast_ettm_sizes(const void *self, struct sqa_dataset *ds);
 /* The ETT sets differ in their file and the rows of an hour only. */
 extern const struct sqa_param sqa_ett_params[], sqa_ett_later[];
 extern const struct sqa_param sqa_forecast_params[]; /* of other sets; look-back and horizon 96 */

@@ -86,18 +86,46 @@ enum sqa_status sqa_forecast_open_set(struct sqa_dataset *ds, const struct sqa_t
     return sqa_forecast_open(ds, path, &o, &set->parts, &series, err);
 }
 
+void sqa_forecast_set_sizes(const void *self, const struct sqa_forecast_set *set, struct sqa_dataset *ds)
+{
+    const struct sqa_forecast_self *of = self;
+    sqa_forecast_count(ds, &of->forecast, &set->parts, set->rows);
+}
+
+static struct sqa_forecast_parts ett_parts(int64_t rows_an_hour)
+{
+    const int64_t month = 30 * 24 * rows_an_hour;
+    return (struct sqa_forecast_parts){.rows = {12 * month, 4 * month, 4 * month}};
+}
+
+static void ett_sizes(const void *self, int64_t rows_an_hour, struct sqa_dataset *ds)
+{
+    const struct sqa_forecast_self *of = self;
+    const struct sqa_forecast_parts parts = ett_parts(rows_an_hour);
+    sqa_forecast_count(ds, &of->forecast, &parts, 17420 * rows_an_hour);
+}
+
+void sqa_forecast_etth_sizes(const void *self, struct sqa_dataset *ds)
+{
+    ett_sizes(self, 1, ds);
+}
+
+void sqa_forecast_ettm_sizes(const void *self, struct sqa_dataset *ds)
+{
+    ett_sizes(self, 4, ds);
+}
+
 enum sqa_status sqa_forecast_open_ett(struct sqa_dataset *ds, const struct sqa_task_env *env,
                                       const char *const *files, const char *sha256, int64_t rows_an_hour,
                                       const struct sqa_forecast_options *options, struct sqa_err *err)
 {
-    const int64_t month = 30 * 24 * rows_an_hour;
     const struct sqa_forecast_set set = {.files = files,
                                          .published_at = "github.com/zhouhaoyi/ETDataset (ETT-small)",
                                          .sha256 = sha256,
                                          .rows = 17420 * rows_an_hour,
                                          .channels = 7,
                                          .season = 24 * rows_an_hour,
-                                         .parts = {.rows = {12 * month, 4 * month, 4 * month}}};
+                                         .parts = ett_parts(rows_an_hour)};
     return sqa_forecast_open_set(ds, env, &set, options, err);
 }
 

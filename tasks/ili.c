@@ -7,18 +7,24 @@ static const struct sqa_param params[] = {SQA_FORECAST_WINDOW_PARAMS(struct sqa_
                                           SQA_FORECAST_FREQ_PARAM(struct sqa_forecast_self, "h"),
                                           {.name = NULL}};
 
+static const struct sqa_forecast_set set = {
+    .files = files,
+    .published_at = "github.com/thuml/Autoformer (its README: all_six_datasets)",
+    .sha256 = "8594cecb98c6f2f9dc014eca11c4d5d1e38ad5ce6ed0592d4abe65b146fce395",
+    .rows = 966,
+    .channels = 7,
+    .season = 52,
+    .target_last = 1,
+    .parts = {.rule = SQA_PARTS_712}};
+
+static void sizes(const void *parsed, struct sqa_dataset *ds)
+{
+    sqa_forecast_set_sizes(parsed, &set, ds);
+}
+
 static enum sqa_status open_set(const void *parsed, const struct sqa_task_env *env, struct sqa_dataset *ds,
                                 struct sqa_err *err)
 {
-    static const struct sqa_forecast_set set = {
-        .files = files,
-        .published_at = "github.com/thuml/Autoformer (its README: all_six_datasets)",
-        .sha256 = "8594cecb98c6f2f9dc014eca11c4d5d1e38ad5ce6ed0592d4abe65b146fce395",
-        .rows = 966,
-        .channels = 7,
-        .season = 52,
-        .target_last = 1,
-        .parts = {.rule = SQA_PARTS_712}};
     const struct sqa_forecast_self *self = parsed;
     return sqa_forecast_open_set(ds, env, &set, &self->forecast, err);
 }
@@ -37,6 +43,7 @@ const struct sqa_task sqa_task_ili = {
     .params = params,
     .self_size = sizeof(struct sqa_forecast_self),
     .files = files,
+    .sizes = sizes,
     .open = open_set,
     SQA_FORECAST_TASK,
 };

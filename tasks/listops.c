@@ -244,6 +244,16 @@ static enum sqa_status open_listops(const void *parsed, const struct sqa_task_en
     return SQA_OK;
 }
 
+static void sizes(const void *self_, struct sqa_dataset *ds)
+{
+    const struct self *self = self_;
+    if (*self->file)
+        return;
+    ds->count[SQA_TRAIN] = self->train;
+    ds->count[SQA_VALID] = self->valid;
+    ds->count[SQA_TEST] = self->test;
+}
+
 static int64_t length_of(const struct sqa_dataset *ds, enum sqa_split split, uint32_t index)
 {
     const struct state *state = ds->state;
@@ -304,6 +314,7 @@ const struct sqa_task sqa_task_listops = {
     .params = params,
     .self_size = sizeof(struct self),
     .floors = floors,
+    .sizes = sizes,
     .open = open_listops,
     .close = close_listops,
     .length_of = length_of,

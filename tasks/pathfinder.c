@@ -170,6 +170,11 @@ static void sizes(const void *self_, struct sqa_dataset *ds)
     ds->blank = !reals && strcmp(self->form, "lra") == 0; /* token 1 is black */
     ds->channels = reals;
     ds->classes = 2;
+    if (self->dir[0])
+        return;
+    ds->count[SQA_TRAIN] = self->train;
+    ds->count[SQA_VALID] = self->valid;
+    ds->count[SQA_TEST] = self->test;
 }
 
 static enum sqa_status open_pathfinder(const void *self_, const struct sqa_task_env *env, struct sqa_dataset *ds,
@@ -182,9 +187,6 @@ static enum sqa_status open_pathfinder(const void *self_, const struct sqa_task_
     sizes(self, ds);
     state->size = atoi(self->size);
     ds->picture_rows = ds->picture_columns = state->size;
-    ds->count[SQA_TRAIN] = self->train;
-    ds->count[SQA_VALID] = self->valid;
-    ds->count[SQA_TEST] = self->test;
     state->pixels = sqa_alloc((size_t)ds->length);
     if (!state->pixels)
         return sqa_task_nomem(ds->task, err);

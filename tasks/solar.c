@@ -3,17 +3,23 @@
 
 static const char *const files[] = {"solar_AL.txt", "solar_AL.txt.gz", "solar.txt", NULL};
 
+static const struct sqa_forecast_set set = {
+    .files = files,
+    .published_at = "github.com/laiguokun/multivariate-time-series-data (solar-energy/solar_AL.txt.gz)",
+    .rows = 52560,
+    .channels = 137,
+    .season = 144,
+    .target_last = 1,
+    .parts = {.rule = SQA_PARTS_SOLAR}};
+
+static void sizes(const void *parsed, struct sqa_dataset *ds)
+{
+    sqa_forecast_set_sizes(parsed, &set, ds);
+}
+
 static enum sqa_status open_set(const void *parsed, const struct sqa_task_env *env, struct sqa_dataset *ds,
                                 struct sqa_err *err)
 {
-    static const struct sqa_forecast_set set = {
-        .files = files,
-        .published_at = "github.com/laiguokun/multivariate-time-series-data (solar-energy/solar_AL.txt.gz)",
-        .rows = 52560,
-        .channels = 137,
-        .season = 144,
-        .target_last = 1,
-        .parts = {.rule = SQA_PARTS_SOLAR}};
     const struct sqa_forecast_self *self = parsed;
     return sqa_forecast_open_set(ds, env, &set, &self->forecast, err);
 }
@@ -30,6 +36,7 @@ const struct sqa_task sqa_task_solar = {
     .params = sqa_forecast_params,
     .self_size = sizeof(struct sqa_forecast_self),
     .files = files,
+    .sizes = sizes,
     .open = open_set,
     SQA_FORECAST_TASK,
 };

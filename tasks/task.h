@@ -41,8 +41,8 @@ struct sqa_task {
     const char *const
         *files; /* data files it reads, as sqa_data_find is asked for them; ends with NULL; NULL: none */
     const char *const *floors; /* ids of floor models shown beside every report; ends with NULL */
-    /* Fills those of vocab, classes, length, channels and blank that parameters alone decide, as open will; reads and
-     * makes nothing. NULL: none is known before open. */
+    /* Fills those of vocab, classes, length, channels, blank and count that parameters alone decide, as open will
+     * (count: of the published files); reads and makes nothing. NULL: none is known before open. */
     void (*sizes)(const void *self, struct sqa_dataset *ds);
     /* Fills ds (sizes, counts, state) for the parameters in self. */
     enum sqa_status (*open)(const void *self, const struct sqa_task_env *env, struct sqa_dataset *ds,

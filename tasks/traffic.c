@@ -3,18 +3,24 @@
 
 static const char *const files[] = {"traffic.csv", "traffic.txt.gz", "traffic.txt", NULL};
 
+static const struct sqa_forecast_set set = {
+    .files = files,
+    .published_at = "github.com/thuml/Autoformer (its README: all_six_datasets), as traffic.txt.gz at "
+                    "github.com/laiguokun/multivariate-time-series-data",
+    .rows = 17544,
+    .channels = 862,
+    .season = 24,
+    .target_last = 1,
+    .parts = {.rule = SQA_PARTS_712}};
+
+static void sizes(const void *parsed, struct sqa_dataset *ds)
+{
+    sqa_forecast_set_sizes(parsed, &set, ds);
+}
+
 static enum sqa_status open_set(const void *parsed, const struct sqa_task_env *env, struct sqa_dataset *ds,
                                 struct sqa_err *err)
 {
-    static const struct sqa_forecast_set set = {
-        .files = files,
-        .published_at = "github.com/thuml/Autoformer (its README: all_six_datasets), as traffic.txt.gz at "
-                        "github.com/laiguokun/multivariate-time-series-data",
-        .rows = 17544,
-        .channels = 862,
-        .season = 24,
-        .target_last = 1,
-        .parts = {.rule = SQA_PARTS_712}};
     const struct sqa_forecast_self *self = parsed;
     return sqa_forecast_open_set(ds, env, &set, &self->forecast, err);
 }
@@ -30,6 +36,7 @@ const struct sqa_task sqa_task_traffic = {
     .params = sqa_forecast_params,
     .self_size = sizeof(struct sqa_forecast_self),
     .files = files,
+    .sizes = sizes,
     .open = open_set,
     SQA_FORECAST_TASK,
 };

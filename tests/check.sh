@@ -129,6 +129,7 @@ else
     run compare tests/compare.sh "$program"
     run score tests/score.sh "$program"
     run readers tests/readers.sh "$program"
+    run reports tests/reports.sh "$program"
     one 'external model in PyTorch' tests/external.sh "$program"
     run 'models in PyTorch' tests/pytorch.sh "$program"
     run 'without memory' tests/nomem.sh "$program"

@@ -13,7 +13,7 @@ quick=(--train steps=4 --rounds 1 -q)
 works '^seqarena [0-9]' --version
 works '^usage: seqarena VERB' --help
 works '^usage: seqarena VERB' help
-for verb in list describe run bench explain kernels verify report table history export predict data score forecast fidelity doctor completion; do
+for verb in list describe run bench explain kernels verify report table claim history export predict data score forecast fidelity doctor completion; do
     works "^usage: seqarena $verb" "$verb" --help
     works "^usage: seqarena $verb" help "$verb"
 done
@@ -281,6 +281,7 @@ works 'ahead.csv: 4 rows from 2015-01-01 to 2015-04-01; figure ahead.svg' foreca
 is 'rows of a forecast' test "$(cut -d, -f 1 ahead.csv | tr '\n' ' ')" = 'date 2015-01-01 2015-02-01 2015-03-01 2015-04-01 '
 is 'columns of a forecast' test "$(head -n 1 ahead.csv)" = date,a,b
 is 'a figure of a forecast' grep -q '</svg>' ahead.svg
+works '<svg ' plot forecast ahead.csv --truth months.csv
 works 'repeat_last' forecast --csv months.csv --reading date=Month --horizon 4 --mode MS --target a --model seasonal_naive \
     --no-plot -o season.csv
 is 'the last season again' test "$(tail -n +2 season.csv | cut -d, -f 2 | tr '\n' ' ')" = '48 50 52 54 '
@@ -472,7 +473,7 @@ works '' run --model local --task $small "${quick[@]}" -o run1 --mixed
 ) 9>run1/lock
 read -r tests bad <counts
 mkdir notrun && echo '{"a":' >notrun/run.json
-fails 3 'notrun/run.json' report notrun
+works 'Mind:.. notrun/run.json: line 2: ' report notrun
 fails 3 'notrun/run.json:2: .*not the file of a run' run --model local --task $small "${quick[@]}" -o notrun
 echo '{"plan": {"cells": [3]}}' >notrun/run.json
 fails 3 'notrun/run.json: its plan is incomplete' run --model local --task $small "${quick[@]}" -o notrun
@@ -486,6 +487,27 @@ works '"schema"' report run1 -f json
 works 'local' report run1 --format=csv
 works '' report run1 -o run1/report.md
 is 'report -o writes the file' grep -q 'Local attention' run1/report.md
+
+# Pictures
+
+fails 2 'something is missing' plot
+fails 2 "'bubble' is no kind of picture .did you mean bubbles" plot bubble run1
+fails 2 'no run directory; name one or several behind ranks' plot ranks
+fails 2 'give a name that ends in .svg or .pdf' plot ranks run1 -o ranks.png
+fails 3 'nowhere: no such run directory' plot ranks nowhere
+fails 2 'forecast takes one file' plot forecast a.csv b.csv
+echo '{}' >plain.json
+fails 3 'not what `seqarena doctor --json` prints' plot roofline run1 --machine plain.json
+fails 3 'no row for curves; it needs' plot curves run1
+works '^<svg .*viewBox' plot roofline run1
+works '' plot roofline run1 -o roofline.svg
+is 'a picture is XML' python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' roofline.svg
+works '' plot roofline run1 -o roofline.pdf
+is 'a picture as PDF' grep -q '^%PDF' roofline.pdf
+fails 3 'no row for scaling-time; it needs a model timed at three lengths or more' plot scaling-time run1
+fails 3 'no row for roofline of models that match --models' plot roofline run1 --models nothing
+mkdir no-gnuplot && for tool in timeout wc grep head tr; do ln -s "$(command -v $tool)" no-gnuplot/; done
+PATH=$PWD/no-gnuplot fails 4 'plot: gnuplot is not installed; install it' plot roofline run1
 
 # Change points
 
@@ -628,6 +650,58 @@ SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 3: kind = frob; give accur
 SEQARENA_RESULTS=$PWD/other fails 3 'row R: no column has task.far; add it or correct the name' table far papers
 SEQARENA_RESULTS=$PWD/other fails 3 'lra.csv: line 1: no column "source"' table lra-1 papers
 SEQARENA_RESULTS=$PWD/nowhere works 'lra-1' list tables
+head='[table]\ntitle = x\nsource = y\nkind = accuracy\nscale = smoke\npublished = lra_t1\n'
+body='[column ListOps]\ntask = '$small'\naccept = ^listops\n[row Transformer]\nmodel = transformer:layers=1\n[row Local Attention]\nmodel = local:layers=1\n[row None]\nmodel = nothing_of_it\n'
+printf "$head"'tolerance = 3\n'"$body" >other/tables/bare.ini
+printf "$head"'tolerance = 3 points\nverdict = zzz\n'"$body" >other/tables/against.ini
+printf "$head"'tolerance = 3.0 points\n'"$body" >other/tables/tiny.ini
+cp "$top"/results/published/lra.csv other/published
+export SEQARENA_RESULTS=$PWD/other
+fails 3 'bare.ini, line 7: tolerance = 3; give points or per cent' table bare papers
+fails 3 'verdict = zzz; .table. names no such published table' table against papers
+fails 2 'plan and --run; leave one out' table tiny papers --plan --run
+fails 2 'all and --runs are for --plan and --run; add one' table tiny papers --all
+fails 2 'drawn from tables lra-1 and lra-2; plan those' table lra-figure papers --run
+works '^  not in this build: nothing_of_it' table tiny papers --plan
+works '^tiny at scale smoke: 3 of 3 cells' table tiny papers --plan --runs own
+"$program" table tiny papers --run --runs own >/dev/null 2>err & child=$!
+while [ ! -s own/tiny-ListOps/run.json ] && kill -0 $child 2>/dev/null; do sleep 0.05; done
+kill -TERM $child
+wait $child
+is 'a table that is interrupted says so' test $? = 130
+is 'and that it goes on' grep -q 'interrupted in own/tiny-ListOps; the same command goes on' err
+seqarena table tiny papers --run --runs own
+is 'the table is printed' grep -Eq '^\| `transformer:layers=1` +\| measured +\|.*\(1 x 20\)' out
+is 'what ran is listed' grep -q '`own/tiny-ListOps`' out
+is 'the command is that of --plan' grep -q 'command 1 of 1: seqarena run --model transformer:layers=1 --model local:layers=1 --task listops' err
+works '^tiny at scale smoke: 1 of 3 cells' table tiny papers --plan --runs own
+works '^\| `local:layers=1` +\| ListOps +\| 15.82, lra_t1 ' table tiny own/tiny-ListOps
+export SEQARENA_RESULTS=$top/results
+
+# Claims
+
+works '^lra-linear-fast ' list claims
+works '^dlinear-ett ' claim
+fails 2 'claim lra-linear-fats: no claim of that name; did you mean lra-linear-fast?' claim lra-linear-fats
+fails 2 'claim ../x: no claim of that name' claim ../x
+fails 2 'unknown format "yaml"; use md or json' claim lra-linear-fast --format yaml
+fails 3 'nowhere: no such run directory' claim lra-linear-fast nowhere
+works '^  seqarena bench --model probsparse --scale bench --lengths 1K..16K --batch 1 --phase infer --rounds 10 -o ' claim informer-complexity --plan
+works '^    5 cells, 1 phase, 10 rounds: at least 5 s' claim informer-complexity --plan
+works '^not testable here: operations \(this build has no ecoformer ' claim ecoformer-linear --plan
+works '^# Claim sparse-query-attention: not testable here' claim sparse-query-attention
+works '^- Tests: 6 not tested' claim lra-linear-fast papers
+works '^\| operations +\| exponent of infer_flops: flowformer +\| .* \| 3 lengths \| bench .* reproduced +\|' claim flowformer-linear --lengths 64,128,256 --rounds 1 -q -o claimed
+is 'the run of a claim says its own command' grep -q '"--lengths"' claimed/scaling/run.json
+works '^- Limited: not the experiment of the claim: lengths 64,128,256 rounds 1' claim flowformer-linear --lengths 64,128,256 --rounds 1 -q -o claimed
+works '^ "verdict": "(reproduced|in part|cannot tell)"' claim flowformer-linear claimed --format json
+fails 3 'another' claim flowformer-linear --lengths 64,128 --rounds 1 -q -o claimed
+mkdir -p other/claims
+sed 's/^kind = exponent/kind = power/' "$top"/results/claims/flowformer-linear.ini >other/claims/broken.ini
+sed 's/<= 1.1/<= 0.1/; s/<= 1.4/<= 0.2/; /^\[test time/,$d' "$top"/results/claims/flowformer-linear.ini >other/claims/flat.ini
+SEQARENA_RESULTS=$PWD/other fails 3 'broken.ini, line 19: kind = power; give ratio, difference or exponent' claim broken
+SEQARENA_RESULTS=$PWD/other fails 1 'claim flat: not reproduced' claim flat claimed/scaling
+SEQARENA_RESULTS=$PWD/nowhere works 'lra-linear-fast' list claims
 
 # Weights and arrays that are broken
 

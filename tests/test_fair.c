@@ -273,11 +273,15 @@ static void test_plan(void **state)
 {
     (void)state;
     struct fixture f;
+    struct sqa_table_commands commands;
+    const struct sqa_table_plan_options none = {.scale = NULL};
     struct sqa_text t = {0};
     struct sqa_err err = {0};
     make_run(0, MADE);
     fill(&f);
-    assert_int_equal(sqa_table_plan(&f.paper, &f.pool, NULL, &t, &err), SQA_OK);
+    assert_int_equal(sqa_table_commands(&f.paper, &f.pool, &none, &commands, &err), SQA_OK);
+    sqa_table_plan(&commands, &t);
+    sqa_table_commands_clear(&commands);
     has(t.text, "--task mqar:length=64,pairs=8 --scale fair --seeds 5 -o results/runs/fair-mqar");
     has(t.text, ", 3 trials first");
     sqa_text_clear(&t);

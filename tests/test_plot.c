@@ -13,7 +13,9 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "reports/figures.h"
 #include "reports/friedman.h"
+#include "reports/plot_forecast.h"
 #include "reports/plots.h"
 #include "reports/rank_table.h"
 #include "reports/stats.h"
@@ -239,6 +241,8 @@ static void every_kind(void **state)
     for (const struct sqa_plots_kind *k = sqa_plots_kinds; k->name; k++) {
         struct sqa_plots plots = {0};
         struct sqa_text out = {0};
+        if (!k->draw)
+            continue;
         OK(k->draw(&plots, &from, &failure));
         assert_true(plots.n > 0);
         for (size_t i = 0; i < plots.n && i < 2; i++) {
@@ -283,6 +287,89 @@ static void many_tasks(void **state)
     sqa_pool_clear(&pool);
 }
 
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+/* All figures of a report on one page: no id twice; without gnuplot one sentence. */
+static void figures(void **state)
+{
+    char path[128];
+    struct sqa_pool pool = {0};
+    struct sqa_parts parts = {0};
+    struct sqa_text page = {0};
+    size_t drawn = 0;
+    (void)state;
+    snprintf(path, sizeof path, "%s/run", dir);
+    read_pool(path, &pool);
+    sqa_text_add(sqa_parts_markdown(&parts), "# A report\n\n");
+    for (int place = SQA_FIGURES_QUALITY; place <= SQA_FIGURES_CURVES; place++)
+        OK(sqa_figures(&parts, &pool, place, &failure));
+    for (size_t i = 0; i < parts.n; i++) {
+        drawn += parts.at[i].figure;
+        assert_true(!parts.at[i].figure || parts.at[i].caption.length > 0);
+        sqa_text_add(&page, sqa_text_get(&parts.at[i].text));
+    }
+    assert_true(drawn >= 10);
+    assert_int_equal(count(page.text, "<svg "), drawn);
+    for (const char *at = page.text; (at = strstr(at, " id='")); at += 5) {
+        char id[64];
+        snprintf(id, sizeof id, " id='%.*s'", (int)strcspn(at + 5, "'"), at + 5);
+        assert_int_equal(count(page.text, id), 1);
+    }
+    assert_null(strstr(page.text, " id=\""));
+    sqa_parts_clear(&parts);
+    sqa_text_clear(&page);
+    char *before = strdup(getenv("PATH"));
+    setenv("PATH", dir, 1);
+    for (int place = SQA_FIGURES_QUALITY; place <= SQA_FIGURES_CURVES; place++)
+        OK(sqa_figures(&parts, &pool, place, &failure));
+    setenv("PATH", before, 1);
+    free(before);
+    assert_int_equal(parts.n, 1);
+    assert_int_equal(count(parts.at[0].text.text, "gnuplot is not installed"), 1);
+    sqa_parts_clear(&parts);
+    sqa_pool_clear(&pool);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    OK(sqa_file_write(path, text, strlen(text), &failure));
+}
+
+static void forecast_and_truth(void **state)
+{
+    char next[128], truth[128];
+    struct sqa_plots plots = {0};
+    struct sqa_text out = {0};
+    (void)state;
+    snprintf(next, sizeof next, "%s/next.csv", dir);
+    snprintf(truth, sizeof truth, "%s/truth.csv", dir);
+    write_text(next, "date,OT\n2015-01-03,3\n2015-01-04,5\n");
+    write_text(truth, "date,x,OT\n2015-01-01 00:00:00,1,1\n2015-01-02 00:00:00,1,2\n2015-01-03 00:00:00,1,4\n");
+    OK(sqa_plots_forecast(&plots, next, truth, &failure));
+    assert_int_equal(plots.n, 1);
+    assert_string_equal(plots.at[0]->caption.text, "2 rows ahead; mean absolute error 1 over 1 values that came.");
+    assert_non_null(strstr(plots.at[0]->script.text, "$was << EOD\n0 1\n1 2\nEOD\n$ahead << EOD\n1 2\n2 3\n3 5\n"));
+    assert_non_null(strstr(plots.at[0]->script.text, "$came << EOD\n2 4\nEOD\n"));
+    OK(sqa_plots_draw(&plots, 0, 1, SQA_PLOT_SVG, "f", &out, &failure));
+    assert_non_null(strstr(out.text, "row 1: forecast 3, what came 4"));
+    sqa_text_clear(&out);
+    sqa_plots_clear(&plots);
+    OK(sqa_plots_forecast(&plots, next, NULL, &failure));
+    assert_null(strstr(plots.at[0]->script.text, "$came with"));
+    sqa_plots_clear(&plots);
+    write_text(truth, "date,other\n1,1\n");
+    assert_int_equal(sqa_plots_forecast(&plots, next, truth, &failure), SQA_INPUT);
+    write_text(next, "date,OT\n1,many\n");
+    assert_int_equal(sqa_plots_forecast(&plots, next, NULL, &failure), SQA_INPUT);
+    sqa_plots_clear(&plots);
+}
+
 static int make_dir(void **state)
 {
     (void)state;
@@ -301,9 +388,11 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(range_of_normals), cmocka_unit_test(demsar),  cmocka_unit_test(friedman_known),
-        cmocka_unit_test(same_bytes),       cmocka_unit_test(hostile), cmocka_unit_test(every_kind),
-        cmocka_unit_test(many_tasks),
+        cmocka_unit_test(range_of_normals), cmocka_unit_test(demsar),
+        cmocka_unit_test(friedman_known),   cmocka_unit_test(same_bytes),
+        cmocka_unit_test(hostile),          cmocka_unit_test(every_kind),
+        cmocka_unit_test(many_tasks),       cmocka_unit_test(forecast_and_truth),
+        cmocka_unit_test(figures),
     };
     return cmocka_run_group_tests_name("plot", tests, make_dir, remove_dir);
 }

@@ -174,11 +174,38 @@ static void test_coverage(void **state)
     assert_in_range(hit, TRIALS * 87 / 100, TRIALS * 99 / 100);
 }
 
+/* By hand: log y = 1, 2, 2, 3 at log x = 0, 1, 2, 3 has slope 0.6, residual sum 0.2, standard error sqrt(0.1 / 5); and
+ * t(0.975, 2) = 4.302653. */
+static void test_log_slope(void **state)
+{
+    (void)state;
+    double x[5], y[5];
+    struct sqa_interval i;
+    static const double logs[4] = {1, 2, 2, 3};
+    for (int k = 0; k < 4; k++) {
+        x[k] = exp(k);
+        y[k] = exp(logs[k]);
+    }
+    near(sqa_log_slope(x, y, 4, 0.95, &i), 0.6, 1e-12);
+    near(i.high, 0.6 + 4.302653 * sqrt(0.02), 1e-5);
+    near(i.low, 0.6 - 4.302653 * sqrt(0.02), 1e-5);
+    for (int k = 0; k < 5; k++) {
+        x[k] = 1024 << k;
+        y[k] = 7 * x[k] * x[k];
+    }
+    near(sqa_log_slope(x, y, 5, 0.95, &i), 2, 1e-12);
+    near(i.high - i.low, 0, 1e-6);
+    near(sqa_log_slope(x, y, 2, 0.95, &i), 2, 1e-12);
+    assert_true(isnan(i.low));
+    assert_true(isnan(sqa_log_slope(x, y, 1, 0.95, &i)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantiles), cmocka_unit_test(test_distributions), cmocka_unit_test(test_intervals),
         cmocka_unit_test(test_median),    cmocka_unit_test(test_bootstrap),     cmocka_unit_test(test_coverage),
+        cmocka_unit_test(test_log_slope),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

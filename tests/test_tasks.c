@@ -21,6 +21,30 @@ static void test_registry(void **state)
     assert_null(sqa_task_find("nothing"));
 }
 
+/* What a task says of its examples before it is opened; published sets: by the rows of their files. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        int64_t count[SQA_SPLITS];
+    } rows[] = {{"etth1:lookback=336,drop_last_batch=32", {8640 - 336 - 95, 2785, 2784}},
+                {"ettm2:horizon=720", {34560 - 96 - 719, 11520 - 719, 11520 - 719}},
+                {"weather", {36887 - 96 - 95, 5270 - 95, 10539 - 95}},
+                {"listops:train=7,valid=5,test=3", {7, 5, 3}},
+                {"listops:file=x.tsv", {0, 0, 0}},
+                {"pathfinder:train=7,valid=5,test=3", {7, 5, 3}}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sqa_arena arena = {0};
+        struct sqa_dataset ds = {0};
+        if (sqa_task_sizes(rows[i].spec, &arena, &ds, &err) != SQA_OK)
+            fail_msg("%s", err.text);
+        for (int s = 0; s < SQA_SPLITS; s++)
+            assert_int_equal(ds.count[s], rows[i].count[s]);
+        sqa_arena_clear(&arena);
+    }
+}
+
 static void test_spec_errors(void **state)
 {
     (void)state;
@@ -231,7 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_registry),     cmocka_unit_test(test_spec_errors), cmocka_unit_test(test_canonical),
         cmocka_unit_test(test_missing_data), cmocka_unit_test(test_batches),     cmocka_unit_test(test_random),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_failures),     cmocka_unit_test(test_sizes),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

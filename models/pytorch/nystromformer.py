@@ -28,7 +28,7 @@ class nystromformer_mixer(Heads):
         pieces = n.clamp(max=m)
         first, last = i * n // pieces.clamp(min=1), (i + 1) * n // pieces.clamp(min=1)
         share = ((first <= t) & (t < last)) / (last - first).clamp(min=1)
-        return share * (i < pieces), (i < pieces)[..., 0]
+        return share, (i < pieces)[..., 0]
 
     def through_landmarks(self, q, k, v, run):
         share, alive = self.segments(q.shape[1], run)

@@ -39,5 +39,5 @@ class performer_mixer(Heads):
             return 0 if run.causal else u.masked_fill(~mask[:, :, None, None], -math.inf).amax((1, 3), keepdim=True)
 
         q = self.softmax_features(q, lambda u: u.amax(-1, keepdim=True))
-        k = self.softmax_features(k, of_keys) * mask[:, :, None, None]
+        k = self.softmax_features(k, of_keys)
         return self.merge(kernel_attention(q, k, v, allowed, add=1e-15 * len(self.features)))

@@ -8,7 +8,7 @@
 # lra_benchmarks/models/sinkhorn_transformer/sinkhorn_attention.py, where every block gets the sum of all blocks,
 # unsorted, in a softmax of its own that is added; blocks are strided and masks cut contiguously.
 # Departs: no Gumbel noise; R is linear in psi; a slot that padding has in the last block is a key where more than half
-# of row n of P stands on other blocks.
+# of row n of P stands on other blocks; numbers below 2^-1022 are no mass, as sums are not taken in logarithms.
 
 
 class SinkhornSort(nn.Module):
@@ -32,14 +32,28 @@ class sinkhorn_transformer_mixer(Heads):
 
     def sinkhorn(self, r, allowed, causal):
         """exp(R / temperature) over sums of rows, then of columns, and so on; rows and columns without mass stay."""
+
+        def over(p, sums):
+            p = p / torch.where(sums > 0, sums, 1)
+            return p.masked_fill(p < torch.finfo(p.dtype).tiny, 0)  # what is below has no mass
+
         r = (r / self.temperature).double().masked_fill(~allowed, -math.inf)
-        p = (r - r.amax(-1, keepdim=True)).nan_to_num(nan=-math.inf).exp()
+        p = over((r - r.amax(-1, keepdim=True)).nan_to_num(nan=-math.inf).exp(), torch.zeros(1))
         for _ in range(self.iterations):
-            rows = p.sum(-1, keepdim=True)
-            p = p / torch.where(rows > 0, rows, 1)
-            columns = p.cumsum(-2) if causal else p.sum(-2, keepdim=True)
-            p = p / torch.where(columns > 0, columns, 1)
+            p = over(p, p.sum(-1, keepdim=True))
+            p = over(p, p.cumsum(-2) if causal else p.sum(-2, keepdim=True))
         return p.float()
+
+    def sorted_slots(self, p, valid, causal):
+        """Sorted keys that count: (B, blocks, H, 1, slots)"""
+        last = valid[:, :, 0].sum(1) - 1  # the last block that holds a valid position
+        of_last = p.gather(-1, last[:, None, None, None].expand(*p.shape[:3], 1))
+        whole = p.sum(-1, keepdim=True) - of_last > of_last
+        in_last = valid[torch.arange(len(valid)), last][:, None, None, :]
+        slots = whole | in_last  # (B, H, blocks, slots)
+        if causal:
+            slots = slots & (torch.arange(p.shape[2]) > 0)[:, None]
+        return slots.transpose(1, 2).unsqueeze(3)
 
     def forward(self, x, run):
         q, k, v = self.project(x)
@@ -64,14 +78,7 @@ class sinkhorn_transformer_mixer(Heads):
         p = self.sinkhorn(self.sort(psi), allowed, run.causal)
         sorted_k, sorted_v = (torch.einsum("bhnm,bmshd->bnshd", p, y) for y in (k, v))
 
-        # slots of sorted keys that count, (B, blocks, H, 1, slots)
-        last = (there.sum(1) - 1)[:, None, None, None].expand(-1, p.shape[1], blocks, 1)
-        of_last = p.gather(-1, last)
-        whole = p.sum(-1, keepdim=True) - of_last > of_last  # (B, H, blocks, 1)
-        in_last = valid[torch.arange(len(x)), there.sum(1) - 1][:, None, None, :]  # (B, 1, 1, slots)
-        slots = (whole | in_last).transpose(1, 2).unsqueeze(3)
-        if run.causal:
-            slots = slots & (torch.arange(blocks) > 0)[:, None, None, None]
+        slots = self.sorted_slots(p, valid, run.causal)
         own = valid[:, :, None, None, :]
         if run.causal:
             own = own & torch.ones(block, block, dtype=torch.bool).tril()
