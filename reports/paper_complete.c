@@ -139,7 +139,7 @@ static bool whole(const struct check *k)
                    t->n_columns, t->n_published, SQA_PAPER_AUDITED);
     if ((t->kind == SQA_PAPER_SPEED || t->kind == SQA_PAPER_FAIR) && !t->n_baselines)
         return bad(k, "a table of kind %s without a baseline; name the model that is 1",
-                   sqa_paper_kind_name(t->kind));
+                   sqa_paper_kind_name((int)t->kind));
     return true;
 }
 

@@ -55,6 +55,8 @@ static bool at_setting(const struct sqa_paper_fill *f, const struct sqa_paper_ce
     if (paper->kind != SQA_PAPER_FORECAST)
         return !*cell->how;
     const char *scale = row->scale ? row->scale : paper->published_scale;
+    if (cell->entry->class == SQA_CLASS_FLOOR) /* which is not trained */
+        return cell->own;
     return cell->own && strcmp(f->pool->groups[cell->entry->group].scale, scale) == 0 &&
            !sqa_paper_is_altered(f, cell->entry);
 }
@@ -79,8 +81,10 @@ static void judge(const struct sqa_paper_fill *f, struct sqa_paper_cell *cell, c
         return;
     cell->target = target;
     cell->tolerance = t->relative ? target->value * t->by / 100 : t->by;
-    cell->verdict =
-        at_setting(f, cell, row) ? decide(&cell->x, target->value, cell->tolerance) : SQA_PAPER_OTHER_SCALE;
+    struct sqa_estimate x = cell->x;
+    if (f->paper->kind == SQA_PAPER_FORECAST && cell->entry->class == SQA_CLASS_FLOOR)
+        x.low = x.high = x.mean; /* the same windows and nothing random: exact */
+    cell->verdict = at_setting(f, cell, row) ? decide(&x, target->value, cell->tolerance) : SQA_PAPER_OTHER_SCALE;
 }
 
 static const struct sqa_paper_row *row_called(const struct sqa_paper *paper, const char *label)
