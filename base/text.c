@@ -187,6 +187,21 @@ char *sqa_format_count(char buf[32], double n)
     return format_scaled(buf, n, 1000, units, 6);
 }
 
+char *sqa_format_duration(char buf[32], double seconds)
+{
+    if (isnan(seconds))
+        snprintf(buf, 32, "unknown");
+    else if (seconds < 90)
+        snprintf(buf, 32, "%.2g s", seconds);
+    else if (seconds < 5400)
+        snprintf(buf, 32, "%.0f min", seconds / 60);
+    else if (seconds < 129600)
+        snprintf(buf, 32, "%.1f h", seconds / 3600);
+    else
+        snprintf(buf, 32, "%.1f days", seconds / 86400);
+    return buf;
+}
+
 static size_t distance(const char *a, const char *b)
 {
     size_t row[64];
@@ -239,4 +254,16 @@ int sqa_next_line(const char **at, int *line, char *buffer, size_t size)
     memcpy(buffer, start, n);
     buffer[n] = '\0';
     return 1;
+}
+
+char *sqa_next_ini_line(const char **at, int *line, char *buffer, int size, char why[80])
+{
+    const int got = sqa_next_line(at, line, buffer, (size_t)size);
+    why[0] = '\0';
+    if (got < 0)
+        snprintf(why, 80, "longer than %d characters; shorten it", size - 2);
+    for (const unsigned char *c = (const unsigned char *)buffer; got > 0 && *c; c++)
+        if ((*c < ' ' && *c != '\t' && *c != '\r') || *c == 127)
+            snprintf(why, 80, "control character %d; remove it", *c);
+    return got > 0 && !*why ? buffer : NULL;
 }

@@ -36,6 +36,7 @@ char *sqa_format_real(char buf[32], double v);
 char *sqa_format_bytes(char buf[32], double bytes);
 char *sqa_format_ns(char buf[32], double ns);
 char *sqa_format_count(char buf[32], double n);
+char *sqa_format_duration(char buf[32], double seconds); /* "12 s", "34 min", "5.6 h", "7.8 days"; NaN: "unknown" */
 
 /* The name among `names` nearest to `name` by edit distance, or NULL when none is near: for "did you mean". */
 const char *sqa_nearest(const char *name, const char *const *names, size_t n);
@@ -43,5 +44,8 @@ const char *sqa_nearest(const char *name, const char *const *names, size_t n);
 /* Copies the next line at *at without the blanks before it and its end, counts it in *line and moves *at behind it.
  * 1; 0 at the end of the text; -1 when it has more than size - 2 bytes (nothing is copied). */
 int sqa_next_line(const char **at, int *line, char *buffer, size_t size);
+/* For the readers of ini_parse_stream: sqa_next_line into a buffer that keeps room for the newline it wants. NULL at the
+ * end, with why "", and at a line that is too long or has a control character: why says it. */
+char *sqa_next_ini_line(const char **at, int *line, char *buffer, int size, char why[80]);
 
 #endif

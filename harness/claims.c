@@ -13,49 +13,21 @@
 #include "models/model.h"
 #include "tasks/task.h"
 
-enum { FILE_MAX = 1 << 20 };
-static const char folder[] = "results", variable[] = "SEQARENA_RESULTS";
+static const struct sqa_share_kind kind = {"results", "SEQARENA_RESULTS", "claims", "claim"};
 
 size_t sqa_claim_names(struct sqa_arena *arena, const char *names[SQA_CLAIM_NAMES])
 {
-    return sqa_share_names(folder, variable, "claims", arena, names, SQA_CLAIM_NAMES);
-}
-
-static enum sqa_status no_such(const char *name, struct sqa_err *err)
-{
-    struct sqa_arena arena = {0};
-    struct sqa_text list = {0};
-    const char *names[SQA_CLAIM_NAMES];
-    const size_t n = sqa_claim_names(&arena, names);
-    for (size_t i = 0; i < n; i++)
-        sqa_text_printf(&list, "%s%s", i ? ", " : "", names[i]);
-    const char *near = sqa_nearest(name, names, n);
-    if (n == 0)
-        sqa_fail(err, SQA_USAGE,
-                 "claim %.100s: no claims are installed; set SEQARENA_RESULTS to the folder that has claims/", name);
-    else
-        sqa_fail(err, SQA_USAGE, "claim %.100s: no claim of that name; %s%s%schoose one of %.600s", name,
-                 near ? "did you mean " : "", near ? near : "", near ? "? Else " : "", sqa_text_get(&list));
-    sqa_text_clear(&list);
-    sqa_arena_clear(&arena);
-    return SQA_USAGE;
+    return sqa_share_names(kind.folder, kind.variable, kind.sub, arena, names, SQA_CLAIM_NAMES);
 }
 
 enum sqa_status sqa_claim_load(const char *name, struct sqa_claim *out, struct sqa_err *err)
 {
-    char path[4096], file[256], *text;
-    size_t size;
+    char path[4096], *text;
     *out = (struct sqa_claim){0};
-    snprintf(file, sizeof file, "claims/%.200s.ini", name);
-    if (!sqa_recipe_word(name, "_-") || !sqa_share_find(folder, variable, file, path))
-        return no_such(name, err);
-    enum sqa_status status = sqa_file_read(path, FILE_MAX, &text, &size, err);
+    enum sqa_status status = sqa_share_read(&kind, name, path, &text, err);
     if (status != SQA_OK)
         return status;
-    if (strlen(text) != size)
-        status = sqa_fail(err, SQA_INPUT, "%s: a zero byte; save it as text", path);
-    else
-        status = sqa_claim_parse(path, text, out, err);
+    status = sqa_claim_parse(path, text, out, err);
     sqa_free(text);
     if (status != SQA_OK)
         return status;

@@ -9,18 +9,6 @@
 enum { LENGTHS = 64 };
 #define TURN_SECONDS 0.1 /* of bench, a round of one phase of one cell (harness/verb_run.c) */
 
-static void duration(struct sqa_text *out, double s)
-{
-    if (s < 90)
-        sqa_text_printf(out, "%.2g s", s);
-    else if (s < 5400)
-        sqa_text_printf(out, "%.0f min", s / 60);
-    else if (s < 129600)
-        sqa_text_printf(out, "%.1f h", s / 3600);
-    else
-        sqa_text_printf(out, "%.1f days", s / 86400);
-}
-
 static size_t items(const char *list)
 {
     size_t n = 1;
@@ -82,6 +70,7 @@ static double seconds_of(const struct sqa_pool *pool, const char *model, const c
 static void training_cost(const struct sqa_claim_command *c, const struct sqa_claim_cells *cells,
                           const struct sqa_pool *pool, struct sqa_text *out)
 {
+    char buf[32];
     double seeds = 1, known = 0;
     size_t unknown = 0, n = 0;
     sqa_parse_real(option(c, "seeds", "1"), &seeds);
@@ -97,7 +86,7 @@ static void training_cost(const struct sqa_claim_command *c, const struct sqa_cl
     sqa_text_printf(out, "    %zu models and tasks, %.0f seed%s each", n, seeds, seeds > 1 ? "s" : "");
     if (n > unknown) {
         sqa_text_add(out, ", about ");
-        duration(out, known);
+        sqa_text_add(out, sqa_format_duration(buf, known));
         sqa_text_add(out, " of processor by the recorded rows");
     }
     if (unknown)
@@ -123,6 +112,7 @@ static double step_of(const struct sqa_pool *pool, const char *model, const char
 static void timing_cost(const struct sqa_claim_command *c, const struct sqa_claim_cells *cells,
                         const struct sqa_pool *pool, struct sqa_text *out)
 {
+    char buf[32];
     int64_t lengths[LENGTHS] = {1024};
     const size_t n = strcmp(option(c, "lengths", ""), "") == 0 ? 1 : lengths_of(option(c, "lengths", ""), lengths);
     const char *phases = option(c, "phase", "infer,train"), *batch = option(c, "batch", "");
@@ -145,7 +135,7 @@ static void timing_cost(const struct sqa_claim_command *c, const struct sqa_clai
         }
     sqa_text_printf(out, "    %zu cells, %zu phase%s, %.0f rounds: %s ", cell_count, items(phases),
                     items(phases) > 1 ? "s" : "", rounds, unknown ? "at least" : "about");
-    duration(out, seconds);
+    sqa_text_add(out, sqa_format_duration(buf, seconds));
     sqa_text_add(out, unknown ? ", more where a step takes longer than 0.1 s and no recorded row says so\n"
                               : " by the recorded rows\n");
 }

@@ -236,20 +236,13 @@ static enum sqa_status start_row(struct sqa_recipe_parser *p, char *line)
 static char *next_line(char *buffer, int size, void *user)
 {
     struct sqa_recipe_parser *p = user;
-    const int got = p->status == SQA_OK ? sqa_next_line(&p->at, &p->line, buffer, (size_t)size) : 0;
-    if (got < 0)
-        bad(p, "longer than %d characters; shorten it", size - 2);
-    if (got <= 0)
-        return NULL;
-    if (buffer[0] == '[') {
-        if (start_row(p, buffer) != SQA_OK)
-            return NULL;
-        snprintf(buffer, (size_t)size, "[row]");
-    }
-    const size_t length = strlen(buffer);
-    buffer[length] = '\n';
-    buffer[length + 1] = '\0';
-    return buffer;
+    char why[80] = "";
+    char *line = p->status == SQA_OK ? sqa_next_ini_line(&p->at, &p->line, buffer, size, why) : NULL;
+    if (*why)
+        bad(p, "%s", why);
+    if (line && *line == '[' && start_row(p, line) == SQA_OK)
+        snprintf(line, (size_t)size, "[row]");
+    return line && p->status == SQA_OK ? strcat(line, "\n") : NULL;
 }
 
 static enum sqa_status check_characters(struct sqa_recipe_parser *p)

@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "harness/recipe_private.h"
 #include "harness/share.h"
+
+enum { NAMES_MAX = 256, FILE_MAX = 1 << 20 };
 
 bool sqa_share_place(const char *folder, const char *variable, int i, char path[4096])
 {
@@ -77,4 +80,45 @@ size_t sqa_share_names(const char *folder, const char *variable, const char *sub
         if (kept == 0 || strcmp(names[kept - 1], names[i]) != 0)
             names[kept++] = names[i];
     return kept;
+}
+
+static enum sqa_status no_such(const struct sqa_share_kind *kind, const char *name, struct sqa_err *err)
+{
+    struct sqa_arena arena = {0};
+    struct sqa_text list = {0};
+    const char *names[NAMES_MAX];
+    const size_t n = sqa_share_names(kind->folder, kind->variable, kind->sub, &arena, names, NAMES_MAX);
+    for (size_t i = 0; i < n; i++)
+        sqa_text_printf(&list, "%s%s", i ? ", " : "", names[i]);
+    const char *near = sqa_nearest(name, names, n);
+    if (n == 0)
+        sqa_fail(err, SQA_USAGE, "%s %.100s: no %s are installed; set %s to the folder that has %s/", kind->one, name,
+                 kind->sub, kind->variable, kind->sub);
+    else
+        sqa_fail(err, SQA_USAGE, "%s %.100s: no %s of that name; %s%s%schoose one of %.600s", kind->one, name,
+                 kind->one, near ? "did you mean " : "", near ? near : "", near ? "? Else " : "",
+                 sqa_text_get(&list));
+    sqa_text_clear(&list);
+    sqa_arena_clear(&arena);
+    return SQA_USAGE;
+}
+
+bool sqa_share_has(const struct sqa_share_kind *kind, const char *name, char path[4096])
+{
+    char file[256];
+    snprintf(file, sizeof file, "%s/%.200s.ini", kind->sub, name);
+    return sqa_recipe_word(name, "_-") && sqa_share_find(kind->folder, kind->variable, file, path);
+}
+
+enum sqa_status sqa_share_read(const struct sqa_share_kind *kind, const char *name, char path[4096], char **text,
+                               struct sqa_err *err)
+{
+    size_t size;
+    if (!sqa_share_has(kind, name, path))
+        return no_such(kind, name, err);
+    const enum sqa_status status = sqa_file_read(path, FILE_MAX, text, &size, err);
+    if (status != SQA_OK || strlen(*text) == size)
+        return status;
+    sqa_free(*text);
+    return sqa_fail(err, SQA_INPUT, "%s: a zero byte; save it as text", path);
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "base/status.h"
 
 enum { SQA_SHARE_PLACES = 4 };
 
@@ -18,5 +19,15 @@ bool sqa_share_find(const char *folder, const char *variable, const char *file, 
 /* Names without .ini of the files in FOLDER/sub of every place, sorted, each once; returns their number. */
 size_t sqa_share_names(const char *folder, const char *variable, const char *sub, struct sqa_arena *arena,
                        const char **names, size_t most);
+
+/* A kind of files FOLDER/SUB/NAME.ini that a user names: {"results", "SEQARENA_RESULTS", "tables", "table"}. */
+struct sqa_share_kind {
+    const char *folder, *variable, *sub, *one;
+};
+bool sqa_share_has(const struct sqa_share_kind *kind, const char *name, char path[4096]);
+/* The text of such a file, freed by sqa_free, and its path. USAGE that says what there is when there is none of that
+ * name; INPUT for a file that is no text. */
+enum sqa_status sqa_share_read(const struct sqa_share_kind *kind, const char *name, char path[4096], char **text,
+                               struct sqa_err *err) SQA_MUST_CHECK;
 
 #endif

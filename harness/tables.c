@@ -11,61 +11,29 @@
 #include "harness/share.h"
 #include "harness/tables.h"
 
-enum { FILE_MAX = 1 << 20, DEPTH_MAX = 3 };
+enum { DEPTH_MAX = 3 };
 static const char folder[] = "results", variable[] = "SEQARENA_RESULTS";
+static const struct sqa_share_kind kind = {folder, variable, "tables", "table"};
 
 size_t sqa_table_names(struct sqa_arena *arena, const char *names[SQA_TABLE_NAMES])
 {
     return sqa_share_names(folder, variable, "tables", arena, names, SQA_TABLE_NAMES);
 }
 
-static enum sqa_status no_such(const char *name, struct sqa_err *err)
-{
-    struct sqa_arena arena = {0};
-    struct sqa_text list = {0};
-    const char *names[SQA_TABLE_NAMES];
-    const size_t n = sqa_table_names(&arena, names);
-    for (size_t i = 0; i < n; i++)
-        sqa_text_printf(&list, "%s%s", i ? ", " : "", names[i]);
-    const char *near = sqa_nearest(name, names, n);
-    if (n == 0)
-        sqa_fail(err, SQA_USAGE,
-                 "table %.100s: no tables are installed; set SEQARENA_RESULTS to the folder that has tables/", name);
-    else
-        sqa_fail(err, SQA_USAGE, "table %.100s: no table of that name; %s%s%schoose one of %.600s", name,
-                 near ? "did you mean " : "", near ? near : "", near ? "? Else " : "", sqa_text_get(&list));
-    sqa_text_clear(&list);
-    sqa_arena_clear(&arena);
-    return SQA_USAGE;
-}
-
-static bool find(const char *name, char path[4096])
-{
-    char file[256];
-    snprintf(file, sizeof file, "tables/%.200s.ini", name);
-    return sqa_recipe_word(name, "_-") && sqa_share_find(folder, variable, file, path);
-}
-
 bool sqa_table_exists(const char *name)
 {
     char path[4096];
-    return find(name, path);
+    return sqa_share_has(&kind, name, path);
 }
 
 enum sqa_status sqa_table_load(const char *name, struct sqa_paper *out, struct sqa_err *err)
 {
     char path[4096], *text;
-    size_t size;
     *out = (struct sqa_paper){0};
-    if (!find(name, path))
-        return no_such(name, err);
-    enum sqa_status status = sqa_file_read(path, FILE_MAX, &text, &size, err);
+    enum sqa_status status = sqa_share_read(&kind, name, path, &text, err);
     if (status != SQA_OK)
         return status;
-    if (strlen(text) != size)
-        status = sqa_fail(err, SQA_INPUT, "%s: a zero byte; save it as text", path);
-    else
-        status = sqa_paper_parse(path, text, out, err);
+    status = sqa_paper_parse(path, text, out, err);
     sqa_free(text);
     if (status != SQA_OK)
         return status;

@@ -198,22 +198,9 @@ void sqa_table_commands_clear(struct sqa_table_commands *c)
     *c = (struct sqa_table_commands){0};
 }
 
-static void duration(struct sqa_text *out, double s)
-{
-    if (isnan(s))
-        sqa_text_add(out, "unknown");
-    else if (s < 90)
-        sqa_text_printf(out, "%.2g s", s);
-    else if (s < 5400)
-        sqa_text_printf(out, "%.0f min", s / 60);
-    else if (s < 129600)
-        sqa_text_printf(out, "%.1f h", s / 3600);
-    else
-        sqa_text_printf(out, "%.1f days", s / 86400);
-}
-
 static void print_command(const struct sqa_table_command *c, struct sqa_text *out)
 {
+    char buf[32];
     sqa_text_printf(out, "\n%s: %s\n", c->label, c->task);
     for (const char *const *a = c->argv; a && *a; a++)
         sqa_text_printf(out, "%s%s", a == c->argv ? "  " : " ", *a);
@@ -228,7 +215,7 @@ static void print_command(const struct sqa_table_command *c, struct sqa_text *ou
         if (cell->done)
             sqa_text_add(out, "done");
         else
-            duration(out, cell->seconds);
+            sqa_text_add(out, sqa_format_duration(buf, cell->seconds));
         if (cell->trials && !cell->done)
             sqa_text_printf(out, ", %zu trials first", cell->trials);
         sqa_text_add(out, "\n");
@@ -248,6 +235,7 @@ static void print_command(const struct sqa_table_command *c, struct sqa_text *ou
 
 void sqa_table_plan(const struct sqa_table_commands *c, struct sqa_text *out)
 {
+    char buf[32];
     char path[4096];
     sqa_text_printf(out, "%s at scale %s: %zu of %zu cells are missing\n", c->table, c->scale, c->n_missing,
                     c->n_cells);
@@ -260,7 +248,7 @@ void sqa_table_plan(const struct sqa_table_commands *c, struct sqa_text *out)
     sqa_text_printf(out, "\n%zu cells can run here", c->n_can);
     if (c->n_can > c->n_unknown) {
         sqa_text_add(out, ", training alone about ");
-        duration(out, c->seconds);
+        sqa_text_add(out, sqa_format_duration(buf, c->seconds));
     }
     if (c->n_unknown)
         sqa_text_printf(out,

@@ -293,25 +293,13 @@ static enum sqa_status start_section(struct parser *p, char *line)
 static char *next_line(char *buffer, int size, void *user)
 {
     struct parser *p = user;
-    const int got = p->status == SQA_OK ? sqa_next_line(&p->at, &p->line, buffer, (size_t)size) : 0;
-    if (got < 0)
-        bad(p, p->line, "longer than %d characters; shorten it", size - 2);
-    if (got <= 0)
-        return NULL;
-    for (const char *c = buffer; *c; c++)
-        if (((unsigned char)*c < ' ' && *c != '\t' && *c != '\r') || *c == 127) {
-            bad(p, p->line, "control character %d; remove it", *c);
-            return NULL;
-        }
-    if (buffer[0] == '[') {
-        if (start_section(p, buffer) != SQA_OK)
-            return NULL;
-        snprintf(buffer, (size_t)size, "[s]");
-    }
-    const size_t length = strlen(buffer);
-    buffer[length] = '\n';
-    buffer[length + 1] = '\0';
-    return buffer;
+    char why[80] = "";
+    char *line = p->status == SQA_OK ? sqa_next_ini_line(&p->at, &p->line, buffer, size, why) : NULL;
+    if (*why)
+        bad(p, p->line, "%s", why);
+    if (line && *line == '[' && start_section(p, line) == SQA_OK)
+        snprintf(line, (size_t)size, "[s]");
+    return line && p->status == SQA_OK ? strcat(line, "\n") : NULL;
 }
 
 enum sqa_status sqa_claim_parse(const char *name, const char *text, struct sqa_claim *out, struct sqa_err *err)

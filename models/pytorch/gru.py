@@ -1,4 +1,5 @@
 # gru.py - gated recurrent unit (Cho et al. 2014, arXiv:1406.1078)
+# needs: recurrent
 #
 # r, k = sigmoid(W x_t + b + U h_(t-1)); a = tanh(W_a x_t + b_a + r (U_a h_(t-1) + d)); h_t = k h_(t-1) + (1 - k) a,
 # the reset after the product, as nn.GRU has it. Not causal: a second network from the last valid position back, h of
@@ -29,20 +30,6 @@ class gru_network(nn.Module):
         return torch.stack(out, 1)
 
 
-class gru_mixer(nn.Module):
+class gru_mixer(Recurrent):
     def __init__(self, p, f):
-        super().__init__()
-        both = p.bidirectional and not f.causal
-        H = p.hidden if p.hidden > 0 else f.dim // (2 if both else 1)
-        self.past = gru_network(f.dim, H, back=False)
-        if both:
-            self.future = gru_network(f.dim, H, back=True)
-        width = 2 * H if both else H
-        if width != f.dim:
-            self.wo = Dense(width, f.dim, f.bias)
-
-    def forward(self, x, run):
-        h = self.past(x, run.mask)
-        if hasattr(self, "future"):
-            h = torch.cat([h, self.future(x, run.mask)], -1)
-        return self.wo(h) if hasattr(self, "wo") else h
+        super().__init__(gru_network, p, f)

@@ -1,4 +1,5 @@
 # lstm.py - long short-term memory (Hochreiter and Schmidhuber 1997)
+# needs: recurrent
 #
 # i, f, a, o = W x_t + b + U h_(t-1); c_t = s(f) c_(t-1) + s(i) tanh(a); h_t = s(o) tanh(c_t), s the sigmoid. Not
 # causal: a second network from the last valid position back, h of both side by side. Where that is not as wide as the
@@ -28,20 +29,6 @@ class lstm_network(nn.Module):
         return torch.stack(out, 1)
 
 
-class lstm_mixer(nn.Module):
+class lstm_mixer(Recurrent):
     def __init__(self, p, f):
-        super().__init__()
-        both = p.bidirectional and not f.causal
-        H = p.hidden if p.hidden > 0 else f.dim // (2 if both else 1)
-        self.past = lstm_network(f.dim, H, back=False)
-        if both:
-            self.future = lstm_network(f.dim, H, back=True)
-        width = 2 * H if both else H
-        if width != f.dim:
-            self.wo = Dense(width, f.dim, f.bias)
-
-    def forward(self, x, run):
-        h = self.past(x, run.mask)
-        if hasattr(self, "future"):
-            h = torch.cat([h, self.future(x, run.mask)], -1)
-        return self.wo(h) if hasattr(self, "wo") else h
+        super().__init__(lstm_network, p, f)
