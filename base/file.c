@@ -123,10 +123,16 @@ static const char *temporary(const struct sqa_out *o, char name[4096 + 8])
 enum sqa_status sqa_out_open(struct sqa_out *o, const char *path, struct sqa_err *err)
 {
     char name[4096 + 8];
+    struct stat st;
     o->fd = -1;
     if (strlen(path) + 5 >= sizeof o->path)
         return sqa_fail(err, SQA_INPUT, "%.200s...: path too long; choose a shorter one", path);
     snprintf(o->path, sizeof o->path, "%s", path);
+    o->device = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    if (o->device) {
+        o->fd = open(path, O_WRONLY | O_CLOEXEC);
+        return o->fd < 0 ? sqa_file_fail(err, path, errno) : SQA_OK;
+    }
     o->fd = open(temporary(o, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     return o->fd < 0 ? sqa_file_fail(err, name, errno) : SQA_OK;
 }
@@ -146,10 +152,12 @@ enum sqa_status sqa_out_add(struct sqa_out *o, const void *data, size_t size, st
 enum sqa_status sqa_out_commit(struct sqa_out *o, struct sqa_err *err)
 {
     char name[4096 + 8];
-    int number = fsync(o->fd) != 0 ? errno : 0;
+    int number = !o->device && fsync(o->fd) != 0 ? errno : 0;
     if (close(o->fd) != 0 && !number)
         number = errno;
     o->fd = -1;
+    if (o->device)
+        return number ? sqa_file_fail(err, o->path, number) : SQA_OK;
     if (!number && rename(temporary(o, name), o->path) != 0)
         number = errno;
     if (number) {
@@ -166,7 +174,8 @@ void sqa_out_drop(struct sqa_out *o)
         return;
     close(o->fd);
     o->fd = -1;
-    unlink(temporary(o, name));
+    if (!o->device)
+        unlink(temporary(o, name));
 }
 
 enum sqa_status sqa_file_write(const char *path, const void *data, size_t size, struct sqa_err *err)

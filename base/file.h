@@ -7,6 +7,7 @@
 #ifndef SQA_BASE_FILE_H
 #define SQA_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,11 +16,13 @@
 /* Reads a regular file of at most `limit` bytes; *data is 0-terminated, caller frees with sqa_free. */
 enum sqa_status sqa_file_read(const char *path, size_t limit, char **data, size_t *size,
                               struct sqa_err *err) SQA_MUST_CHECK;
-/* Writes path + ".tmp", fsyncs, renames, fsyncs the directory: the old or the new content, never a torn one. */
+/* Writes path + ".tmp", fsyncs, renames, fsyncs the directory: the old or the new content, never a torn one. A path that is
+ * there and no regular file (/dev/null, a pipe) is written into and stays what it is. */
 enum sqa_status sqa_file_write(const char *path, const void *data, size_t size, struct sqa_err *err) SQA_MUST_CHECK;
 /* The same in pieces: path appears with sqa_out_commit; sqa_out_drop, also after a failure, leaves nothing behind. */
 struct sqa_out {
-    int fd; /* -1: not open */
+    int fd;      /* -1: not open */
+    bool device; /* no regular file: no temporary one */
     char path[4096];
 };
 enum sqa_status sqa_out_open(struct sqa_out *o, const char *path, struct sqa_err *err) SQA_MUST_CHECK;

@@ -67,7 +67,7 @@ fails 2 'did you mean benchstat.*use md, html, latex, csv, json, google-benchmar
 fails 2 'did you mean html\?' report . --format htm
 fails 3 'nowhere: cannot be read' report nowhere --format otava
 fails 2 'something is missing' table
-fails 2 'no table of that name; did you mean lra-1. Else choose one of combiner' table lra1
+fails 2 'no table of that name; did you mean lra-1. Else choose one of audit, combiner' table lra1
 fails 2 'no table of that name' table ../lra-1
 fails 2 'unknown format' table lra-1 --format docx
 works 'toprule' table lra-1 --format latex
@@ -682,6 +682,12 @@ export SEQARENA_RESULTS=$top/results
 
 works '^lra-linear-fast ' list claims
 works '^dlinear-ett ' claim
+# No device is replaced by a file of its name: a pipe stays one.
+mkfifo pipe
+cat pipe >piped &
+works '' table lra-1 --format csv -o pipe
+wait
+is 'what is written to a pipe goes through it' test -p pipe -a -s piped
 fails 2 'claim lra-linear-fats: no claim of that name; did you mean lra-linear-fast?' claim lra-linear-fats
 fails 2 'claim ../x: no claim of that name' claim ../x
 fails 2 'unknown format "yaml"; use md or json' claim lra-linear-fast --format yaml
