@@ -172,7 +172,8 @@ static void json_line(struct sqa_text *out, const char *before, const json_t *va
     }
 }
 
-static void summary_run(struct sqa_text *out, const struct sqa_pool_run *run)
+/* "- **Machine:** AMD EPYC, 2 logical CPUs, ...", or nothing. */
+static void machine_line(struct sqa_text *out, const struct sqa_pool_run *run)
 {
     char buf[32];
     const json_t *environment = sqa_pool_json(run, "environment", NULL);
@@ -188,16 +189,30 @@ static void summary_run(struct sqa_text *out, const struct sqa_pool_run *run)
     json_line(&machine, ", ", json_object_get(environment, "compiler"), "");
     json_line(&machine, ", under ", json_object_get(environment, "hypervisor"), "");
     const char *line = sqa_text_get(&machine);
+    if (*line)
+        sqa_text_printf(out, "- **Machine:** %s.\n", strncmp(line, ", ", 2) == 0 ? line + 2 : line);
+    out->failed = out->failed || machine.failed;
+    sqa_text_clear(&machine);
+}
+
+/* A machine is said once for the runs that stand together. */
+static void summary_run(struct sqa_text *out, const struct sqa_pool_run *run, const struct sqa_pool_run *next)
+{
+    struct sqa_text here = {0}, there = {0};
+    machine_line(&here, run);
+    if (next)
+        machine_line(&there, next);
     sqa_text_add(out, "- **Run** ");
     sqa_markdown_code(out, run->files.dir, false);
     json_line(out, ", started ", sqa_pool_json(run, "started", NULL), "");
     json_line(out, ", seqarena ", sqa_pool_json(run, "version", NULL), "");
     json_line(out, ", build ", sqa_pool_json(run, "build", NULL), "");
     sqa_text_add(out, ".\n");
-    if (*line)
-        sqa_text_printf(out, "- **Machine:** %s.\n", strncmp(line, ", ", 2) == 0 ? line + 2 : line);
-    out->failed = out->failed || machine.failed;
-    sqa_text_clear(&machine);
+    if (strcmp(sqa_text_get(&here), sqa_text_get(&there)) != 0)
+        sqa_text_add(out, sqa_text_get(&here));
+    out->failed = out->failed || here.failed || there.failed;
+    sqa_text_clear(&here);
+    sqa_text_clear(&there);
 }
 
 /* A warning when rows of different machines or builds stand side by side. */
@@ -360,7 +375,7 @@ void sqa_markdown_summary(struct sqa_text *out, const struct sqa_pool *pool)
     summary_mind(out, pool);
     summary_cells(out, pool);
     for (size_t r = 0; r < pool->n_runs; r++)
-        summary_run(out, &pool->runs[r]);
+        summary_run(out, &pool->runs[r], r + 1 < pool->n_runs ? &pool->runs[r + 1] : NULL);
     summary_mixed(out, pool);
     for (size_t g = 0; g < pool->n_groups; g++)
         tested = tested || pool->groups[g].metric >= 0;
