@@ -13,6 +13,37 @@ static const char *cut(char buf[64], const char *text, int room)
     return buf;
 }
 
+/* Whether every task has the setting of n characters. */
+static bool shared(const struct sqa_rank_table *t, const char *setting, size_t n)
+{
+    size_t have = 0;
+    for (size_t g = 0; g < t->n_groups; g++)
+        for (const char *at = strchr(t->groups[g]->task, ':'); at; at = strchr(at + 1, ','))
+            if (strcspn(at + 1, ",") == n && strncmp(at + 1, setting, n) == 0) {
+                have++;
+                break;
+            }
+    return have == t->n_groups;
+}
+
+/* A task without the settings that all tasks have. */
+static const char *brief(char buf[64], const struct sqa_rank_table *t, const char *task)
+{
+    struct sqa_text out = {0};
+    sqa_text_add_bytes(&out, task, strcspn(task, ":"));
+    const char *separator = ":";
+    for (const char *at = strchr(task, ':'); at; at = strchr(at + 1, ',')) {
+        const size_t n = strcspn(at + 1, ",");
+        if (shared(t, at + 1, n))
+            continue;
+        sqa_text_printf(&out, "%s%.*s", separator, (int)n, at + 1);
+        separator = ",";
+    }
+    cut(buf, sqa_text_get(&out), 30);
+    sqa_text_clear(&out);
+    return buf;
+}
+
 /* Opaque for rank 1, transparent for the last: alpha of gnuplot is 255 for invisible. */
 static void draw_cell(struct sqa_plot *p, const struct sqa_rank_table *t, size_t g, size_t m, size_t models)
 {
@@ -54,7 +85,7 @@ static void picture(struct sqa_plots *plots, const struct sqa_rank_table *t)
     for (size_t m = 0; m < models; m++)
         longest = strlen(cut(buf, t->models[m], 40)) > longest ? strlen(buf) : longest;
     for (size_t g = 0; g < tasks; g++)
-        highest = strlen(cut(buf, t->groups[g]->task, 30)) > highest ? strlen(buf) : highest;
+        highest = strlen(brief(buf, t, t->groups[g]->task)) > highest ? strlen(buf) : highest;
     p->left = 72 + (int)(7.2 * (double)longest);
     p->right = 24 + (int)(4.6 * (double)highest);
     p->top = 44 + (int)(3.2 * (double)highest);
@@ -75,14 +106,14 @@ static void picture(struct sqa_plots *plots, const struct sqa_rank_table *t)
                        (double)(models - m));
     }
     for (size_t g = 0; g < tasks; g++) {
-        sqa_plot_label(p, cut(buf, t->groups[g]->task, 30), "left rotate by 35 font ',11'",
+        sqa_plot_label(p, brief(buf, t, t->groups[g]->task), "left rotate by 35 font ',11'",
                        "first %.1f, graph 1 offset -1,0.6", (double)g + 1);
         for (size_t m = 0; m < models; m++)
             draw_cell(p, t, g, m, models);
     }
     sqa_text_printf(&p->caption,
                     "%zu models, %zu tasks; by the mean over seeds of the score beneath. *: cannot be told from the "
-                    "best of its task. Left of the map the mean rank.",
+                    "best of its task. Left of the map the mean rank. Settings that all tasks have are left out.",
                     t->n_models, t->n_groups);
     if (models < t->n_models || tasks < t->n_groups)
         sqa_text_printf(&p->caption, " Drawn: the first %zu models and %zu tasks.", models, tasks);
