@@ -3,6 +3,7 @@
 #define SQA_TESTS_SUPPORT_H
 
 #include <math.h>
+#include <string.h>
 
 #include "base/status.h"
 
@@ -19,6 +20,12 @@ static inline void assert_near(double a, double b, double bound, const char *wha
 {
     if (!(fabs(a - b) <= bound))
         fail_msg("%s: %.17g, want %.17g within %g", what, a, b, bound);
+}
+
+static inline void has(const char *text, const char *part)
+{
+    if (!text || !strstr(text, part))
+        fail_msg("\"%s\" is not in\n%s", part, text ? text : "nothing");
 }
 
 #endif

@@ -13,11 +13,8 @@
 
 #include "base/csv.h"
 #include "base/file.h"
-#include "harness/tables.h"
 #include "reports/curve.h"
-#include "reports/paper.h"
-
-static char top[1024], dir[64];
+#include "tests/papers.h"
 
 /* One training of 100 steps; validations at 25, 50, 75 and 100 are a fifth, a half, `dip` and all of `accuracy`. */
 struct made {
@@ -129,33 +126,6 @@ static void make_run(size_t first, size_t n)
     write_file("run/curves.csv", &u);
 }
 
-struct fixture {
-    struct sqa_paper paper;
-    struct sqa_published published;
-    struct sqa_pool pool;
-    struct sqa_paper_filled filled;
-};
-
-static void fill(struct fixture *f)
-{
-    static const char *const runs[] = {"run"};
-    struct sqa_err err = {0};
-    *f = (struct fixture){0};
-    if (sqa_table_load("fair", &f->paper, &err) != SQA_OK || sqa_table_published(&f->published, &err) != SQA_OK ||
-        sqa_pool_read(runs, 1, &f->pool, &err) != SQA_OK || sqa_summarise(&f->pool, &err) != SQA_OK ||
-        sqa_paper_fill(&f->paper, &f->published, &f->pool, &(struct sqa_paper_options){NULL, NULL}, &f->filled,
-                       &err) != SQA_OK)
-        fail_msg("%s", err.text);
-}
-
-static void clear(struct fixture *f)
-{
-    sqa_paper_filled_clear(&f->filled);
-    sqa_pool_clear(&f->pool);
-    sqa_published_clear(&f->published);
-    sqa_paper_clear(&f->paper);
-}
-
 static const struct sqa_paper_cell *cell(const struct fixture *f, size_t panel, const char *model)
 {
     const struct sqa_paper_panel *p = &f->filled.panels[panel];
@@ -164,18 +134,6 @@ static const struct sqa_paper_cell *cell(const struct fixture *f, size_t panel, 
             if (strcmp(p->columns[c], "reverse") == 0)
                 return &p->lines[i].cells[c];
     return NULL;
-}
-
-static void near(double a, double b)
-{
-    if (!(fabs(a - b) <= 1e-6))
-        fail_msg("%.9g is not %.9g", a, b);
-}
-
-static void has(const char *text, const char *part)
-{
-    if (!strstr(text, part))
-        fail_msg("\"%s\" is not in\n%s", part, text);
 }
 
 static void ranks(const struct fixture *f, size_t panel, const char *model, size_t low, size_t high)
@@ -190,30 +148,31 @@ static void test_table(void **state)
     (void)state;
     struct fixture f;
     make_run(0, MADE);
-    fill(&f);
+    fill_well(&f, "fair", "run", &any);
     assert_int_equal(f.filled.n_panels, 6);
     /* Equal steps: tests. The trial stands nowhere; linformer, 10.1 % smaller, stands apart. */
-    near(cell(&f, 0, "transformer")->x.mean, 91);
+    near(cell(&f, 0, "transformer")->x.mean, 91, 1e-6);
     assert_int_equal(cell(&f, 0, "transformer")->x.n_seeds, 3);
     assert_true(cell(&f, 0, "transformer")->best && !cell(&f, 0, "local")->best);
     ranks(&f, 0, "transformer", 1, 1);
     ranks(&f, 0, "local", 2, 3);
     ranks(&f, 0, "reformer", 2, 3);
     assert_null(cell(&f, 0, "linformer"));
-    near(cell(&f, 3, "linformer")->x.mean, 95.5);
+    near(cell(&f, 3, "linformer")->x.mean, 95.5, 1e-6);
     ranks(&f, 3, "linformer", 0, 0);
     ranks(&f, 0, "mean_mixer", 0, 0);
     assert_false(cell(&f, 0, "majority")->large);
     /* Equal flops: 100 steps of 100, so local with 200 is read at step 50. */
-    near(cell(&f, 1, "transformer")->x.mean, 91);
-    near(cell(&f, 1, "local")->x.mean, 155.0 / 6);
-    near(cell(&f, 1, "mean_mixer")->x.mean, 10 * (0.5 + 0.5 * (10000.0 / 120 - 75) / 25)); /* between 75 and 100 */
-    near(cell(&f, 1, "majority")->x.mean, 3);
+    near(cell(&f, 1, "transformer")->x.mean, 91, 1e-6);
+    near(cell(&f, 1, "local")->x.mean, 155.0 / 6, 1e-6);
+    near(cell(&f, 1, "mean_mixer")->x.mean, 10 * (0.5 + 0.5 * (10000.0 / 120 - 75) / 25),
+         1e-6); /* between 75 and 100 */
+    near(cell(&f, 1, "majority")->x.mean, 3, 1e-6);
     ranks(&f, 1, "local", 3, 3);
     assert_true(isnan(cell(&f, 4, "linformer")->x.mean)); /* it spent half of that */
     /* Equal time: all of local, at half the time a step. */
-    near(cell(&f, 2, "local")->x.mean, 155.0 / 3);
-    near(cell(&f, 2, "transformer")->x.mean, 45.5);
+    near(cell(&f, 2, "local")->x.mean, 155.0 / 3, 1e-6);
+    near(cell(&f, 2, "transformer")->x.mean, 45.5, 1e-6);
     ranks(&f, 2, "local", 1, 1);
     clear(&f);
 }
@@ -224,7 +183,7 @@ static void test_text(void **state)
     struct fixture f;
     struct sqa_text md = {0}, csv = {0};
     make_run(0, MADE);
-    fill(&f);
+    fill_well(&f, "fair", "run", &any);
     sqa_paper_markdown(&md, &f.filled, NULL);
     has(md.text, "## Test accuracy at equal steps, %");
     has(md.text, "## Validation accuracy at equal time, %, parameters not matched");
@@ -248,10 +207,10 @@ static void test_one_seed(void **state)
     (void)state;
     struct fixture f;
     make_run(2, 3);
-    fill(&f);
+    fill_well(&f, "fair", "run", &any);
     assert_int_equal(f.filled.n_panels, 3);
     assert_true(isnan(cell(&f, 1, "transformer")->x.mean));
-    near(cell(&f, 2, "transformer")->x.mean, 92);
+    near(cell(&f, 2, "transformer")->x.mean, 92, 1e-6);
     ranks(&f, 0, "transformer", 0, 0);
     clear(&f);
 }
@@ -260,12 +219,12 @@ static void test_curve(void **state)
 {
     (void)state;
     static const struct sqa_curve_point p[] = {{10, 0.1}, {20, 0.3}, {40, 0.5}};
-    near(sqa_curve_at(p, 3, 10), 0.1);
-    near(sqa_curve_at(p, 3, 15), 0.2);
-    near(sqa_curve_at(p, 3, 20), 0.3);
-    near(sqa_curve_at(p, 3, 30), 0.4);
-    near(sqa_curve_at(p, 3, 40 * (1 + 1e-12)), 0.5);
-    near(sqa_curve_at(p, 1, 10), 0.1);
+    near(sqa_curve_at(p, 3, 10), 0.1, 1e-6);
+    near(sqa_curve_at(p, 3, 15), 0.2, 1e-6);
+    near(sqa_curve_at(p, 3, 20), 0.3, 1e-6);
+    near(sqa_curve_at(p, 3, 30), 0.4, 1e-6);
+    near(sqa_curve_at(p, 3, 40 * (1 + 1e-12)), 0.5, 1e-6);
+    near(sqa_curve_at(p, 1, 10), 0.1, 1e-6);
     assert_true(isnan(sqa_curve_at(p, 3, 9)) && isnan(sqa_curve_at(p, 3, 41)) && isnan(sqa_curve_at(p, 0, 1)));
 }
 
@@ -278,7 +237,7 @@ static void test_plan(void **state)
     struct sqa_text t = {0};
     struct sqa_err err = {0};
     make_run(0, MADE);
-    fill(&f);
+    fill_well(&f, "fair", "run", &any);
     assert_int_equal(sqa_table_commands(&f.paper, &f.pool, &none, &commands, &err), SQA_OK);
     sqa_table_plan(&commands, &t);
     sqa_table_commands_clear(&commands);
@@ -288,31 +247,11 @@ static void test_plan(void **state)
     clear(&f);
 }
 
-static int make_dir(void **state)
-{
-    (void)state;
-    char results[1100], recipes[1100];
-    snprintf(dir, sizeof dir, "/tmp/seqarena-fair.XXXXXX");
-    if (!mkdtemp(dir) || !getcwd(top, sizeof top) || chdir(dir) != 0)
-        return -1;
-    snprintf(results, sizeof results, "%s/results", top);
-    snprintf(recipes, sizeof recipes, "%s/recipes", top);
-    return setenv("SEQARENA_RESULTS", results, 1) || setenv("SEQARENA_RECIPES", recipes, 1);
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    unlink("run/cells.csv");
-    unlink("run/curves.csv");
-    return rmdir("run") || chdir(top) || rmdir(dir);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table), cmocka_unit_test(test_text), cmocka_unit_test(test_one_seed),
         cmocka_unit_test(test_curve), cmocka_unit_test(test_plan),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }

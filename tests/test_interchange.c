@@ -134,12 +134,6 @@ static void test_github(void **state)
     json_decref(bigger);
 }
 
-static void has(const char *text, const char *part)
-{
-    if (!strstr(text, part))
-        fail_msg("\"%s\" is not in\n%s", part, text);
-}
-
 static void test_benchstat(void **state)
 {
     (void)state;

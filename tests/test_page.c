@@ -38,12 +38,6 @@ static struct sqa_text made(bool html)
     return out;
 }
 
-static void has(const char *text, const char *part)
-{
-    if (!strstr(text, part))
-        fail_msg("'%s' is not in:\n%s", part, strstr(text, "<body>") ? strstr(text, "<body>") : text);
-}
-
 static void lacks(const char *text, const char *part)
 {
     if (strstr(text, part))

@@ -20,8 +20,7 @@
 #include "reports/pool.h"
 #include "reports/report.h"
 #include "results/table.h"
-
-static char top[1024], dir[64];
+#include "tests/reports.h"
 
 enum { EXAMPLES = 60, SAMPLES = 12 };
 enum { LABEL, SERIES, TAGS }; /* tags: each example has 1 to 4 labels */
@@ -203,21 +202,6 @@ static void make_run(const char *name, const struct made *cells, size_t n, const
         assert_int_equal(sqa_file_write(path, json, strlen(json), &err), SQA_OK);
 }
 
-static char *report(const char *format, size_t n, const char *const *dirs)
-{
-    struct sqa_text out = {0};
-    struct sqa_err err = {0};
-    if (sqa_report(dirs, n, &(struct sqa_report_options){.format = format}, &out, &err) != SQA_OK)
-        fail_msg("%s", err.text);
-    return out.text;
-}
-
-static void has(const char *text, const char *part)
-{
-    if (text == NULL || strstr(text, part) == NULL)
-        fail_msg("\"%s\" is not in\n%s", part, text ? text : "nothing");
-}
-
 #define MODEL(model, seed, skill)                                                \
     {                                                                            \
         model, "listops:max=64", "smoke", seed, "ok", NULL, skill, 0, 1, 1, NULL \
@@ -384,114 +368,6 @@ static void test_two_runs(void **state)
     sqa_free(turned);
 }
 
-static void test_settings(void **state)
-{
-    (void)state;
-    struct sqa_err err = {0};
-    const char *cells = "schema,key,phase,model,task,scale,length,batch,dtype,seed,status,latency_ns_median,recipe\n"
-                        "1,a,infer,m,random,lite,128,4,f32,0,ok,1000,lr=1;seed=0\n"
-                        "1,b,infer,m,random,lite,256,4,f32,0,ok,2000,lr=1;seed=0\n"
-                        "1,c,infer,m,random,lite,256,4,bf16,0,ok,1500,lr=1;seed=0\n"
-                        "1,d,infer,m,random,lite,256,4,bf16,1,ok,1700,lr=1;seed=1\n"
-                        "1,e,infer,n,random,lite,256,4,bf16,1,ok,1700,lr=2\n";
-    assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
-    assert_int_equal(sqa_file_write("run/cells.csv", cells, strlen(cells), &err), SQA_OK);
-    char *csv = report("csv", 1, (const char *const[]){"run"});
-    has(csv, "\"m [length=128, dtype=f32]\",infer_latency_ns,1,,1000,,,,,\n");
-    has(csv, "\"m [length=256, dtype=bf16]\",infer_latency_ns,2,,1600,,,,,\n");
-    has(csv, ",n,infer_latency_ns,1,,1700,,,,,\n");
-    char *md = report("md", 1, (const char *const[]){"run"});
-    has(md, "### `random`, scale lite: inference, length 256, batch 4, bf16\n");
-    has(md, "No run.json");
-    assert_null(strstr(md, "## Results"));
-    sqa_free(csv);
-    sqa_free(md);
-}
-
-/* One short form, two full ones: not one entry. */
-static void test_full_forms(void **state)
-{
-    (void)state;
-    struct sqa_err err = {0};
-    const char *cells = "schema,key,phase,model,task,scale,length,status,latency_ns_median,model_full\n"
-                        "1,a,train,m,random,bench,64,ok,1000,\"m:layers=2,dropout=0+norm=layernorm\"\n"
-                        "1,b,train,m,random,bench,64,ok,2000,\"m:layers=2,dropout=0.1+norm=layernorm\"\n";
-    assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
-    assert_int_equal(sqa_file_write("run/cells.csv", cells, strlen(cells), &err), SQA_OK);
-    char *csv = report("csv", 1, (const char *const[]){"run"});
-    has(csv, "m [dropout=0],train_latency_ns,1,,1000");
-    has(csv, "m [dropout=0.1],train_latency_ns,1,,2000");
-    sqa_free(csv);
-}
-
-/* ns = L^2, own = 10 L, planned = L^1.5: the exponents come out, and two lengths are not enough. */
-static void test_scaling(void **state)
-{
-    (void)state;
-    struct sqa_err err = {0};
-    struct sqa_text t = {0};
-    sqa_text_add(&t, "schema,key,phase,model,task,scale,length,batch,dtype,status,latency_ns_median,mem_own_bytes,"
-                     "mem_planned_bytes,flops,model_full,task_full\n");
-    for (int i = 0; i < 4; i++) {
-        const double L = 64 << i;
-        sqa_text_printf(&t, "1,a%d,train,m,random:length=%.0f,bench,%.0f,4,f32,ok,%.0f,%.0f,%.3f,,m:layers=2,", i, L,
-                        L, L * L, 10 * L, pow(L, 1.5));
-        sqa_text_printf(&t, "\"random:length=%.0f,vocab=32\"\n", L);
-        if (i < 2)
-            sqa_text_printf(&t, "1,b%d,train,n,random,bench,%.0f,4,f32,ok,5,5,5,5,n,random:length=%.0f\n", i, L, L);
-    }
-    assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
-    assert_int_equal(sqa_file_write("run/cells.csv", sqa_text_get(&t), t.length, &err), SQA_OK);
-    sqa_text_clear(&t);
-    char *md = report("md", 1, (const char *const[]){"run"});
-    has(md, "## Scaling");
-    has(md, "| `m`   | 64 to 512 |      4 | 2.00 [2.00, 2.00] | 1.00 [1.00, 1.00] |           1.50 |     - |         "
-            "  2.00 |");
-    assert_null(strstr(strstr(md, "## Scaling"), "`n`"));
-    sqa_free(md);
-}
-
-/* 1000 L against L^2 / 4: even at 4000. b is always dearer, c always cheaper; two samples of four alike. */
-static void test_crossover(void **state)
-{
-    (void)state;
-    struct sqa_err err = {0};
-    struct sqa_text t = {0}, samples = {0};
-    const char *json = "{\"titles\": {\"complexity\": {\"a\": \"O(L) time\"}}}";
-    sqa_text_add(&t, "schema,key,phase,model,task,scale,length,batch,dtype,status,latency_ns_median,"
-                     "mem_planned_bytes,model_full,task_full\n");
-    sqa_text_add(&samples, "schema,key,phase,round,index,ns\n");
-    for (int i = 0; i < 4; i++) {
-        const double L = 1024 << i, even = L * L / 4;
-        const struct {
-            const char *model;
-            double ns, bytes;
-        } rows[] = {{"transformer:layers=1", even, 100 * L},
-                    {"a", 1000 * L, 200 * L},
-                    {"b", 2 * even, 100 * L},
-                    {"c", even / 2, 50 * L}};
-        for (int r = 0; r < 4; r++) {
-            sqa_text_printf(
-                &t, "1,k%d%d,train,%s,random:length=%.0f,bench,%.0f,4,f32,ok,%.0f,%.0f,%s,random:length=%.0f\n", r, i,
-                rows[r].model, L, L, rows[r].ns, rows[r].bytes, rows[r].model, L);
-            for (int k = -4; k <= 4 && r < 2; k++)
-                sqa_text_printf(&samples, "1,k%d%d,train,1,%d,%.0f\n", r, i, k + 4, rows[r].ns * (1 + 0.01 * k));
-        }
-    }
-    assert_int_equal(sqa_make_dirs("run", &err), SQA_OK);
-    assert_int_equal(sqa_file_write("run/cells.csv", sqa_text_get(&t), t.length, &err), SQA_OK);
-    assert_int_equal(sqa_file_write("run/samples.csv", sqa_text_get(&samples), samples.length, &err), SQA_OK);
-    assert_int_equal(sqa_file_write("run/run.json", json, strlen(json), &err), SQA_OK);
-    sqa_text_clear(&t);
-    sqa_text_clear(&samples);
-    char *md = report("md", 1, (const char *const[]){"run"}), *from = strstr(md, "less time from");
-    if (!from || !strstr(from, " 4000 [3860, 4158] |           not up to 8192 |") ||
-        !strstr(from, "not up to 8192 |") || !strstr(from, "not up to 8192 [> 8192, > 8192]") ||
-        !strstr(from, "below 1024 [\\< 1024, \\< 1024]"))
-        fail_msg("%s", from ? from : md);
-    sqa_free(md);
-}
-
 static void refused(const char *format, size_t n, const char *directory, enum sqa_status status, const char *what)
 {
     struct sqa_text out = {0};
@@ -559,29 +435,6 @@ static void test_no_memory(void **state)
             sqa_text_clear(&out);
         }
     }
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(dir, sizeof dir, "%.40s/sqa_report_XXXXXX", base ? base : "/tmp");
-    return mkdtemp(dir) && getcwd(top, sizeof top) && chdir(dir) == 0 ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    static const char *const runs[] = {"run", "old", "new", "odd"};
-    char path[256];
-    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
-        for (int file = 0; file <= SQA_FILES; file++) {
-            snprintf(path, sizeof path, "%s/%s", runs[i], file < SQA_FILES ? sqa_schemas[file].file : "run.json");
-            unlink(path);
-        }
-        rmdir(runs[i]);
-    }
-    return chdir(top) == 0 ? rmdir(dir) : -1;
 }
 
 /* Many labels an example: the figures are over labels, the resamples over examples. */
@@ -690,14 +543,12 @@ static void test_ranking(void **state)
     sqa_free(md);
 }
 
-#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
+#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_scratch, remove_scratch)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_DIR(test_small),      IN_DIR(test_csv),      IN_DIR(test_json),      IN_DIR(test_figures),
-        IN_DIR(test_two_runs),   IN_DIR(test_settings), IN_DIR(test_scaling),   IN_DIR(test_crossover),
-        IN_DIR(test_full_forms), IN_DIR(test_odd),      IN_DIR(test_no_memory), IN_DIR(test_tags),
-        IN_DIR(test_external),   IN_DIR(test_ranking),
+        IN_DIR(test_small), IN_DIR(test_csv),       IN_DIR(test_json), IN_DIR(test_figures),  IN_DIR(test_two_runs),
+        IN_DIR(test_odd),   IN_DIR(test_no_memory), IN_DIR(test_tags), IN_DIR(test_external), IN_DIR(test_ranking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

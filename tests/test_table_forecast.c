@@ -13,14 +13,9 @@
 
 #include "base/csv.h"
 #include "base/file.h"
-#include "harness/tables.h"
-#include "reports/paper.h"
-
-#define COUNT(x) (sizeof(x) / sizeof(x)[0])
+#include "tests/papers.h"
 
 static const char *const tables[] = {"ltsf-linear", "itransformer", "informer-m", "informer-s"};
-static const struct sqa_paper_options any = {NULL, NULL};
-static char top[1024], dir[64];
 
 struct made {
     const char *model, *task, *scale, *seed, *mse, *mae, *floor;
@@ -60,31 +55,6 @@ static void make_run(const char *name, const struct made *rows, size_t n)
     sqa_text_clear(&t);
 }
 
-struct fixture {
-    struct sqa_paper paper;
-    struct sqa_published published;
-    struct sqa_pool pool;
-    struct sqa_paper_filled filled;
-};
-
-static void fill(struct fixture *f, const char *table, const char *run, const struct sqa_paper_options *options)
-{
-    struct sqa_err err = {0};
-    *f = (struct fixture){0};
-    if (sqa_table_load(table, &f->paper, &err) != SQA_OK || sqa_table_published(&f->published, &err) != SQA_OK ||
-        sqa_pool_read(&run, 1, &f->pool, &err) != SQA_OK || sqa_summarise(&f->pool, &err) != SQA_OK ||
-        sqa_paper_fill(&f->paper, &f->published, &f->pool, options, &f->filled, &err) != SQA_OK)
-        fail_msg("%s", err.text);
-}
-
-static void clear(struct fixture *f)
-{
-    sqa_paper_filled_clear(&f->filled);
-    sqa_pool_clear(&f->pool);
-    sqa_published_clear(&f->published);
-    sqa_paper_clear(&f->paper);
-}
-
 /* id NULL: measured */
 static const struct sqa_paper_cell *cell(const struct fixture *f, size_t panel, const char *label, const char *id,
                                          const char *model)
@@ -100,18 +70,6 @@ static const struct sqa_paper_cell *cell(const struct fixture *f, size_t panel, 
     }
     fail_msg("no cell %s, %s", label, model);
     return NULL;
-}
-
-static void near(double a, double b, double within)
-{
-    if (!(fabs(a - b) <= within))
-        fail_msg("%.9g is not %.9g", a, b);
-}
-
-static void has(const char *text, const char *part)
-{
-    if (text == NULL || strstr(text, part) == NULL)
-        fail_msg("\"%s\" is not in\n%s", part, text ? text : "nothing");
 }
 
 /* Each line has a printed figure of its name and each row some, so no name is misspelt. */
@@ -164,7 +122,7 @@ static void impossible_pairs_are_marked(void **state)
     for (size_t t = 0; t < COUNT(tables); t++) {
         struct fixture f;
         size_t marked = 0;
-        fill(&f, tables[t], "empty", &any);
+        fill_well(&f, tables[t], "empty", &any);
         assert_int_equal(f.filled.n_panels, 3);
         for (int m = 0; m < 2; m++)
             for (size_t i = 0; i < f.filled.panels[m].n_lines; i++)
@@ -175,7 +133,7 @@ static void impossible_pairs_are_marked(void **state)
         clear(&f);
     }
     struct fixture f;
-    fill(&f, "itransformer", "empty", &any);
+    fill_well(&f, "itransformer", "empty", &any);
     assert_true(cell(&f, 0, "ETTh1 96", "itransformer_full", "iTransformer")->second_hand);
     assert_false(cell(&f, 0, "ETT, mean of 16", "itransformer_t1_avg", "iTransformer")->second_hand);
     clear(&f);
@@ -186,7 +144,7 @@ static void places_are_within_a_line(void **state)
     struct fixture f;
     (void)state;
     make_run("run", made, COUNT(made));
-    fill(&f, "ltsf-linear", "run", &any);
+    fill_well(&f, "ltsf-linear", "run", &any);
     static const char t2[] = "ltsf_t2_multivariate";
     assert_int_equal(cell(&f, 0, "ETTh1 96", t2, "NLinear")->rank_low, 1);
     assert_int_equal(cell(&f, 0, "ETTh1 96", t2, "DLinear")->rank_low, 2); /* with Linear */
@@ -214,7 +172,7 @@ static void places_are_within_a_line(void **state)
     near(cell(&f, 2, "MSE, 1 of 2 lines", NULL, "NLinear")->x.mean, 2, 1e-12);
     near(cell(&f, 2, "MSE, 33 of 36 lines", t2, "DLinear")->x.mean, 61.0 / 33, 1e-12);
     clear(&f);
-    fill(&f, "ltsf-linear", "run", &(struct sqa_paper_options){"lite", NULL});
+    fill_well(&f, "ltsf-linear", "run", &(struct sqa_paper_options){"lite", NULL});
     assert_true(cell(&f, 0, "ETTh1 96", NULL, "PatchTST/42")->own);
     assert_true(isnan(cell(&f, 0, "ETTh1 96", NULL, "NLinear")->x.mean));
     clear(&f);
@@ -226,7 +184,7 @@ static void what_is_written_says_what_it_is(void **state)
     struct sqa_text t = {0};
     (void)state;
     make_run("run", made, COUNT(made));
-    fill(&f, "ltsf-linear", "run", &any);
+    fill_well(&f, "ltsf-linear", "run", &any);
     sqa_paper_markdown(&t, &f.filled, NULL);
     has(t.text, "## MSE of standardised values");
     has(t.text, "published, ltsf_t2_multivariate");
@@ -254,7 +212,7 @@ static void means_need_all(void **state)
     struct fixture f;
     (void)state;
     make_run("run", rows, COUNT(rows));
-    fill(&f, "itransformer", "run", &any);
+    fill_well(&f, "itransformer", "run", &any);
     const struct sqa_paper_cell *c = cell(&f, 0, "Electricity, mean of 4", NULL, "iTransformer");
     near(c->x.mean, 0.3, 1e-12);
     assert_string_equal(c->how, "look-back 336, scale itransformer");
@@ -273,7 +231,7 @@ static void plans_name_task_and_scale_of_the_row(void **state)
     struct sqa_err err = {0};
     (void)state;
     make_run("run", made, COUNT(made));
-    fill(&f, "ltsf-linear", "run", &any);
+    fill_well(&f, "ltsf-linear", "run", &any);
     assert_int_equal(
         sqa_paper_missing(&f.paper, &f.pool, &(struct sqa_paper_plan_options){.scale = NULL}, &plan, &err), SQA_OK);
     assert_int_equal(plan.n_cells, 36 * 5 + 36 - 4 + 4);
@@ -316,28 +274,6 @@ static void broken_files_are_refused(void **state)
     }
 }
 
-static int make_dir(void **state)
-{
-    char results[1100], recipes[1100];
-    (void)state;
-    snprintf(dir, sizeof dir, "/tmp/seqarena-table.XXXXXX");
-    if (!mkdtemp(dir) || !getcwd(top, sizeof top) || chdir(dir) != 0)
-        return -1;
-    snprintf(results, sizeof results, "%s/results", top);
-    snprintf(recipes, sizeof recipes, "%s/recipes", top);
-    return setenv("SEQARENA_RESULTS", results, 1) || setenv("SEQARENA_RECIPES", recipes, 1);
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    unlink("run/cells.csv");
-    unlink("empty/cells.csv");
-    rmdir("run");
-    rmdir("empty");
-    return chdir(top) || rmdir(dir);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,5 +285,5 @@ int main(void)
         cmocka_unit_test(plans_name_task_and_scale_of_the_row),
         cmocka_unit_test(broken_files_are_refused),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }
