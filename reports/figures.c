@@ -13,7 +13,6 @@ static const char *const kinds[][KINDS] = {
     [SQA_FIGURES_QUALITY] = {"ranks", "critical-difference", "pareto"},
     [SQA_FIGURES_COST] = {"bubbles", "roofline"},
     [SQA_FIGURES_SCALING] = {"scaling-time", "scaling-memory"},
-    [SQA_FIGURES_TIMINGS] = {NULL},
     [SQA_FIGURES_CURVES] = {"curves", "horizon"},
 };
 

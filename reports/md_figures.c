@@ -359,26 +359,11 @@ static enum sqa_status ratio_table(struct sqa_text *out, const struct sqa_pool_e
 static void cost_heading(struct sqa_text *out, const struct sqa_pool *pool, const struct sqa_pool_group *group,
                          const struct sqa_pool_entry *e, int phase)
 {
-    static const struct {
-        int column;
-        const char *before, *after;
-    } parts[] = {{SQA_CELLS_length, ", length ", ""},
-                 {SQA_CELLS_batch, ", batch ", ""},
-                 {SQA_CELLS_dtype, ", ", ""},
-                 {SQA_CELLS_threads, ", ", " threads"}};
-    struct sqa_text what = {0};
     static const char *const names[SQA_PHASE_N] = {": a training step", ": inference",
                                                    ": a token by the recurrent form"};
-    sqa_text_add(&what, names[phase]);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        const char *s = sqa_pool_text(pool, e->cells, phase, parts[i].column);
-        const bool one = *parts[i].after && strcmp(s, "1") == 0;
-        if (*s)
-            sqa_text_printf(&what, "%s%s%s", parts[i].before, s, one ? " thread" : parts[i].after);
-    }
-    out->failed = out->failed || what.failed;
-    heading(out, pool, group, sqa_text_get(&what));
-    sqa_text_clear(&what);
+    char what[200], setting[160];
+    snprintf(what, sizeof what, "%s%s", names[phase], sqa_pool_setting(setting, pool, e->cells, phase, true));
+    heading(out, pool, group, what);
 }
 
 /* A table for each setting of the phase; list and done have room for the group's entries. */

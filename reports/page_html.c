@@ -9,6 +9,7 @@
 
 #include "reports/page.h"
 #include "reports/page_private.h"
+#include "reports/svg.h"
 
 /* Lines of page.css and page.js, made by the Makefile. */
 static const char *const style[] = {
@@ -86,7 +87,7 @@ static void write_heading(struct page *p, cmark_node *node)
     if (level <= CONTENTS_DEPTH) {
         open_contents(p, level);
         sqa_text_printf(&p->contents, "<li><a href=\"#%s\">", sqa_text_get(&anchor));
-        sqa_page_escape(&p->contents, sqa_text_get(&p->above));
+        sqa_svg_text(&p->contents, sqa_text_get(&p->above));
         sqa_text_add(&p->contents, "</a>");
     }
     sqa_text_clear(&anchor);
@@ -111,7 +112,7 @@ static void write_block(struct page *p, cmark_node *node)
         write_table(p, node);
     } else if (type == CMARK_NODE_CODE_BLOCK) {
         sqa_text_add(&p->body, "<pre tabindex=\"0\"><code>");
-        sqa_page_escape(&p->body, cmark_node_get_literal(node));
+        sqa_svg_text(&p->body, cmark_node_get_literal(node));
         sqa_text_add(&p->body, "</code></pre>\n");
     } else {
         char *html = cmark_render_html(node, CMARK_OPT_DEFAULT, NULL);
@@ -136,7 +137,7 @@ static enum sqa_status write_figure(struct page *p, const struct sqa_part *part,
     struct sqa_text plain = {0};
     sqa_page_plain(&plain, caption);
     sqa_text_add(&p->body, "<figure>\n<div class=\"figure\" role=\"group\" tabindex=\"0\" aria-label=\"");
-    sqa_page_escape(&p->body, sqa_text_get(&plain));
+    sqa_svg_text(&p->body, sqa_text_get(&plain));
     sqa_text_add(&p->body, "\">\n");
     sqa_text_add(&p->body, svg);
     sqa_text_add(&p->body, "</div>\n<figcaption>");
@@ -151,7 +152,7 @@ static void write_file(struct page *p, const struct sqa_part *part)
 {
     char size[32];
     sqa_text_add(&p->body, "<p><a download=\"");
-    sqa_page_escape(&p->body, part->file);
+    sqa_svg_text(&p->body, part->file);
     sqa_text_add(&p->body, "\" href=\"data:text/csv;charset=utf-8,");
     for (const char *s = sqa_text_get(&part->text); *s; s++)
         if (isalnum((unsigned char)*s) || strchr("-_.~,:=/;", *s))
@@ -159,7 +160,7 @@ static void write_file(struct page *p, const struct sqa_part *part)
         else
             sqa_text_printf(&p->body, "%%%02X", (unsigned char)*s);
     sqa_text_add(&p->body, "\">");
-    sqa_page_escape(&p->body, part->file);
+    sqa_svg_text(&p->body, part->file);
     sqa_text_printf(&p->body, "</a> (%s, in this page)</p>\n", sqa_format_bytes(size, (double)part->text.length));
 }
 
@@ -199,7 +200,7 @@ static void write_head(struct sqa_text *out, const char *title, const struct sqa
                     (const char *)hash);
     sqa_text_add(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                       "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
-    sqa_page_escape(out, title);
+    sqa_svg_text(out, title);
     sqa_text_add(out, "</title>\n<style>\n");
     add_lines(out, style);
     sqa_text_add(out, "</style>\n</head>\n<body>\n");
@@ -215,7 +216,7 @@ static void write_page(struct sqa_text *out, const char *title, struct page *p)
     if (p->heading.length)
         sqa_text_add(out, p->heading.text);
     else
-        sqa_page_escape(out, title);
+        sqa_svg_text(out, title);
     sqa_text_add(out, "</h1></header>\n");
     if (p->in_contents) {
         close_contents(p);

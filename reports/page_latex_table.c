@@ -92,7 +92,8 @@ void sqa_page_latex_table(struct sqa_text *out, cmark_node *table)
     for (int c = 0; c < columns; c++)
         total += column[c].width;
     const bool small = total <= SMALL_MAX;
-    for (int next = 1; next <= columns;) {
+    int next = 1;
+    do {
         bool shown[COLUMNS_MAX] = {true};
         double width = column[0].width;
         const int first = next;
@@ -101,7 +102,5 @@ void sqa_page_latex_table(struct sqa_text *out, cmark_node *table)
             shown[next++] = true;
         }
         write_some(out, table, column, columns, shown, small);
-        if (next >= columns)
-            break;
-    }
+    } while (next < columns);
 }

@@ -18,8 +18,6 @@ void sqa_page_plain(struct sqa_text *out, cmark_node *node);
 /* Whether text, a cell of a table, is a figure: "41.20 [39.05, 43.38]", "1.23 ms", "4.00 K", "+1.9 %"; its value in
  * the unit's base (seconds, bytes, ones). A name that begins with digits is none. */
 bool sqa_page_number(const char *text, double *value);
-/* Appends s with what HTML takes for markup escaped. */
-void sqa_page_escape(struct sqa_text *out, const char *s);
 /* Appends node, a table, as HTML in a box that scrolls; caption is plain text, id is unique in the page. */
 void sqa_page_table(struct sqa_text *out, cmark_node *table, const char *caption, int id);
 /* Appends the nodes below node as HTML. */

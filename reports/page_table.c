@@ -4,22 +4,7 @@
 #include <string.h>
 
 #include "reports/page_private.h"
-
-void sqa_page_escape(struct sqa_text *out, const char *s)
-{
-    for (; *s; s++) {
-        if (*s == '&')
-            sqa_text_add(out, "&amp;");
-        else if (*s == '<')
-            sqa_text_add(out, "&lt;");
-        else if (*s == '>')
-            sqa_text_add(out, "&gt;");
-        else if (*s == '"')
-            sqa_text_add(out, "&quot;");
-        else
-            sqa_text_add_bytes(out, s, 1);
-    }
-}
+#include "reports/svg.h"
 
 void sqa_page_inside(struct sqa_text *out, cmark_node *node)
 {
@@ -61,7 +46,7 @@ void sqa_page_table(struct sqa_text *out, cmark_node *table, const char *caption
     bool body = false;
     sqa_text_printf(out, "<div class=\"table\" role=\"region\" aria-labelledby=\"t%d\" tabindex=\"0\">\n<table>", id);
     sqa_text_printf(out, "<caption id=\"t%d\">", id);
-    sqa_page_escape(out, caption);
+    sqa_svg_text(out, caption);
     sqa_text_add(out, "</caption>\n");
     for (cmark_node *row = cmark_node_first_child(table); row; row = cmark_node_next(row)) {
         const bool header = cmark_gfm_extensions_get_table_row_is_header(row);

@@ -103,20 +103,14 @@ static size_t character(const unsigned char *s)
     return n;
 }
 
-/* At most room characters (0: all) that every reader of XML takes, the rest as "..". */
-static char *clean(struct sqa_arena *arena, const char *text, size_t room)
+/* What every reader of XML takes. */
+static char *clean(struct sqa_arena *arena, const char *text)
 {
-    char *out = sqa_arena_alloc(arena, strlen(text) + 4), *to = out;
-    size_t n = 0;
+    char *out = sqa_arena_alloc(arena, strlen(text) + 1), *to = out;
     if (!out)
         return NULL;
-    for (const char *s = text; *s; n++) {
+    for (const char *s = text; *s;) {
         const size_t k = character((const unsigned char *)s);
-        if (room && n == room) {
-            memcpy(to, "..", 3);
-            to += 2;
-            break;
-        }
         if (k == 0)
             *to++ = (unsigned char)*s < 0x20 ? ' ' : '?';
         for (size_t i = 0; i < k; i++)
@@ -132,7 +126,7 @@ static char *clean(struct sqa_arena *arena, const char *text, size_t room)
 void sqa_plot_quote(struct sqa_text *out, const char *text)
 {
     struct sqa_arena arena = {0};
-    const char *s = clean(&arena, text, 0);
+    const char *s = clean(&arena, text);
     if (!s)
         out->failed = true;
     sqa_text_add(out, "'");
@@ -163,7 +157,7 @@ void sqa_plot_tip(struct sqa_plot *p, double x, double y, double radius, const c
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     void *at = grow(plots, (void *)plots->tips, plots->n_tips, &plots->tips_capacity);
-    const char *tip = at ? clean(&plots->arena, text, 0) : NULL;
+    const char *tip = at ? clean(&plots->arena, text) : NULL;
     if (at)
         plots->tips = at;
     if (!tip) {

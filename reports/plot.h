@@ -76,6 +76,10 @@ struct sqa_plot_style {
 };
 struct sqa_plot_style sqa_plot_style(size_t i);
 
+/* text, or its beginning and "..", in `room` characters. Returns buf. */
+enum { SQA_PLOT_SHORT = 176 };
+char *sqa_plot_short(char buf[SQA_PLOT_SHORT], const char *text, size_t room);
+
 /* Names at the right ends of lines, each behind a piece of its line, moved apart where they would overlap: text has the colour
  * of text, since half of the colours are too light for it. Sets the right margin. Call it after p->y is
  * final. */

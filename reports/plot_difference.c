@@ -7,13 +7,7 @@
 #include "reports/friedman.h"
 #include "reports/rank_table.h"
 
-enum { TASKS = 8, ROW = 22, MODELS = 60 };
-
-static const char *cut(char buf[64], const char *text)
-{
-    snprintf(buf, 64, strlen(text) > 34 ? "%.34s.." : "%s", text);
-    return buf;
-}
+enum { TASKS = 8, ROW = 22, MODELS = 60, NAME = 36 };
 
 static void line(struct sqa_plot *p, double x0, double y0, double x1, double y1, const char *how)
 {
@@ -46,7 +40,7 @@ static void diagram(struct sqa_plots *plots, const struct sqa_plots_from *from, 
 {
     const size_t k = t->n_models, left = (k + 1) / 2;
     double *mean = sqa_arena_alloc(&plots->arena, k * sizeof *mean);
-    char buf[64], text[96];
+    char buf[SQA_PLOT_SHORT], text[SQA_PLOT_SHORT + 32];
     if (!mean) {
         plots->failed = true;
         return;
@@ -57,7 +51,7 @@ static void diagram(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     const int below = bars(p, mean, k, f.difference, false), rows = (int)left;
     size_t longest = 0;
     for (size_t m = 0; m < k; m++)
-        longest = strlen(cut(buf, t->models[m])) > longest ? strlen(buf) : longest;
+        longest = strlen(sqa_plot_short(buf, t->models[m], NAME)) > longest ? strlen(buf) : longest;
     p->left = p->right = 70 + (int)(6.6 * (double)longest);
     p->top = 74;
     p->bottom = 12;
@@ -87,9 +81,9 @@ static void diagram(struct sqa_plots *plots, const struct sqa_plots_from *from, 
         line(p, x, 0, x, y, how);
         line(p, x, y, on_left ? 1 : (double)k, y, how);
         if (on_left)
-            snprintf(text, sizeof text, "%s  %.2f", cut(buf, t->models[m]), mean[m]);
+            snprintf(text, sizeof text, "%s  %.2f", sqa_plot_short(buf, t->models[m], NAME), mean[m]);
         else
-            snprintf(text, sizeof text, "%.2f  %s", mean[m], cut(buf, t->models[m]));
+            snprintf(text, sizeof text, "%.2f  %s", mean[m], sqa_plot_short(buf, t->models[m], NAME));
         sqa_plot_label(p, text, on_left ? "right font ',11'" : "left font ',11'", "graph %d, first %.6f offset %s,0",
                        on_left ? 0 : 1, y, on_left ? "-0.8" : "0.8");
         sqa_plot_tip(p, x, 0, 5, "%s: mean rank %.2f over %zu tasks", t->models[m], mean[m], t->n_groups);
@@ -122,7 +116,7 @@ static enum sqa_status paired(struct sqa_plots *plots, const struct sqa_plots_fr
     const bool accuracy = g->metric == SQA_VALUE_test_accuracy;
     const double scale = accuracy ? 100 : 1;
     size_t n = 0, intervals = 0, longest = 0;
-    char buf[64];
+    char buf[SQA_PLOT_SHORT];
     for (size_t i = 0; i < g->n && g->metric >= 0 && g->best; i++) {
         const struct sqa_pool_entry *e = g->entries[i];
         if (e == g->best || e->class == SQA_CLASS_FLOOR || n == MODELS || !sqa_plots_wants(from, e->model) ||
@@ -152,7 +146,7 @@ static enum sqa_status paired(struct sqa_plots *plots, const struct sqa_plots_fr
         sqa_axis_take(&p->x, scale * rows[i].d.low);
         sqa_axis_take(&p->x, scale * rows[i].d.high);
         intervals += isfinite(rows[i].d.low);
-        longest = strlen(cut(buf, rows[i].e->label)) > longest ? strlen(buf) : longest;
+        longest = strlen(sqa_plot_short(buf, rows[i].e->label, NAME)) > longest ? strlen(buf) : longest;
     }
     sqa_axis_end(&p->x, 0.04);
     p->y = (struct sqa_axis){0.4, (double)n + 0.6, false};
@@ -170,7 +164,8 @@ static enum sqa_status paired(struct sqa_plots *plots, const struct sqa_plots_fr
                      high = scale * rows[i].d.high;
         const struct sqa_plot_style look = sqa_plot_style(sqa_plots_style(from->pool, rows[i].e->model));
         char how[80];
-        sqa_plot_label(p, cut(buf, rows[i].e->label), "right font ',11'", "graph 0, first %.1f offset -1,0", y);
+        sqa_plot_label(p, sqa_plot_short(buf, rows[i].e->label, NAME), "right font ',11'",
+                       "graph 0, first %.1f offset -1,0", y);
         snprintf(how, sizeof how, "lw 2 lc rgb '%s'", look.colour);
         if (isfinite(low))
             line(p, low, y, high, y, how);

@@ -17,19 +17,17 @@ static size_t characters(const char *s)
     return n < NAME ? n : NAME;
 }
 
-/* text, or its beginning and "..". */
-static const char *shorten(char buf[4 * NAME + 4], const char *text)
+char *sqa_plot_short(char buf[SQA_PLOT_SHORT], const char *text, size_t room)
 {
-    size_t n = 0, i = 0;
-    while (text[i] && (n < NAME || ((unsigned char)text[i] & 0xc0) == 0x80) && i < 4 * NAME) {
-        n += ((unsigned char)text[i] & 0xc0) != 0x80;
-        i++;
+    size_t n = 0, i = 0, kept = 0;
+    for (; text[i] && i < SQA_PLOT_SHORT - 8; i++) {
+        const bool begins = ((unsigned char)text[i] & 0xc0) != 0x80;
+        n += begins;
+        if (n > room)
+            break;
+        kept = begins && n == room - 1 ? i : kept;
     }
-    if (!text[i])
-        return text;
-    while (i > 0 && ((unsigned char)text[i - 1] & 0xc0) == 0x80)
-        i--;
-    snprintf(buf, 4 * NAME + 4, "%.*s..", (int)(i > 2 ? i - 2 : i), text);
+    snprintf(buf, SQA_PLOT_SHORT, "%.*s%s", (int)(text[i] ? kept : i), text, text[i] ? ".." : "");
     return buf;
 }
 
@@ -77,9 +75,9 @@ void sqa_plot_ends(struct sqa_plot *p, struct sqa_plot_end *ends, size_t n)
     const double wide = p->width - p->left - p->right;
     for (size_t i = 0; i < n; i++) {
         const struct sqa_plot_style style = sqa_plot_style(ends[i].style);
-        char name[4 * NAME + 4];
-        sqa_plot_label(p, shorten(name, ends[i].text), "left font ',11'", "graph %.5f, graph %.5f", 1 + 24 / wide,
-                       at[i] / tall);
+        char name[SQA_PLOT_SHORT];
+        sqa_plot_label(p, sqa_plot_short(name, ends[i].text, NAME), "left font ',11'", "graph %.5f, graph %.5f",
+                       1 + 24 / wide, at[i] / tall);
         sqa_plot_say(
             p, "set arrow from graph %.5f, first %.10g to graph %.5f, graph %.5f nohead dt %d lw 1.8 lc rgb '%s'\n",
             1 + 3 / wide, ends[i].y, 1 + 21 / wide, at[i] / tall, style.dash, style.colour);
@@ -115,8 +113,8 @@ static void take(struct page *g, struct box b)
 static void place(struct sqa_plot *p, struct page *g, const struct sqa_plot_spot *s)
 {
     const double cx = g->wide * sqa_axis_part(&p->x, s->x), cy = g->tall * sqa_axis_part(&p->y, s->y);
-    char name[4 * NAME + 4];
-    const char *text = shorten(name, s->text);
+    char name[SQA_PLOT_SHORT];
+    const char *text = sqa_plot_short(name, s->text, NAME);
     const double w = glyph * (double)characters(text), r = s->radius;
     struct box b = {0};
     for (int k = 0; k < 96; k++) {

@@ -107,7 +107,7 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     sqa_plot_axis(p, 'y', title, NULL);
     floor_line(p, g);
     sqa_text_printf(&p->caption, "%zu models, %zu trainings%s. ", n, seeds,
-                    sqa_plots_setting(setting, from->pool, at[0].e->cells, SQA_PHASE_TRAIN, true));
+                    sqa_pool_setting(setting, from->pool, at[0].e->cells, SQA_PHASE_TRAIN, true));
     if (bubbles)
         sqa_text_printf(&p->caption, "Area: planned memory of a training step, the largest %s.",
                         sqa_format_bytes(buf, most));

@@ -7,12 +7,6 @@
 
 enum { WIDE = 92, TALL = 38, MODELS = 60, TASKS = 24 };
 
-static const char *cut(char buf[64], const char *text, int room)
-{
-    snprintf(buf, 64, (int)strlen(text) > room ? "%.*s.." : "%.*s", room, text);
-    return buf;
-}
-
 /* Whether every task has the setting of n characters. */
 static bool shared(const struct sqa_rank_table *t, const char *setting, size_t n)
 {
@@ -27,7 +21,7 @@ static bool shared(const struct sqa_rank_table *t, const char *setting, size_t n
 }
 
 /* A task without the settings that all tasks have. */
-static const char *brief(char buf[64], const struct sqa_rank_table *t, const char *task)
+static const char *brief(char buf[SQA_PLOT_SHORT], const struct sqa_rank_table *t, const char *task)
 {
     struct sqa_text out = {0};
     sqa_text_add_bytes(&out, task, strcspn(task, ":"));
@@ -39,7 +33,7 @@ static const char *brief(char buf[64], const struct sqa_rank_table *t, const cha
         sqa_text_printf(&out, "%s%.*s", separator, (int)n, at + 1);
         separator = ",";
     }
-    cut(buf, sqa_text_get(&out), 30);
+    sqa_plot_short(buf, sqa_text_get(&out), 30);
     sqa_text_clear(&out);
     return buf;
 }
@@ -80,10 +74,10 @@ static void picture(struct sqa_plots *plots, const struct sqa_rank_table *t)
     const size_t models = t->n_models < MODELS ? t->n_models : MODELS,
                  tasks = t->n_groups < TASKS ? t->n_groups : TASKS;
     size_t longest = 0, highest = 0;
-    char buf[64];
+    char buf[SQA_PLOT_SHORT];
     struct sqa_plot *p = sqa_plots_add(plots, "Ranks of models by tasks (1 is the best)");
     for (size_t m = 0; m < models; m++)
-        longest = strlen(cut(buf, t->models[m], 40)) > longest ? strlen(buf) : longest;
+        longest = strlen(sqa_plot_short(buf, t->models[m], 40)) > longest ? strlen(buf) : longest;
     for (size_t g = 0; g < tasks; g++)
         highest = strlen(brief(buf, t, t->groups[g]->task)) > highest ? strlen(buf) : highest;
     p->left = 72 + (int)(7.2 * (double)longest);
@@ -100,7 +94,7 @@ static void picture(struct sqa_plots *plots, const struct sqa_rank_table *t)
     for (size_t m = 0; m < models; m++) {
         char mean[32];
         snprintf(mean, sizeof mean, "%.2f", t->mean[m]);
-        sqa_plot_label(p, cut(buf, t->models[m], 40), "right", "graph 0, first %.1f offset -7,0",
+        sqa_plot_label(p, sqa_plot_short(buf, t->models[m], 40), "right", "graph 0, first %.1f offset -7,0",
                        (double)(models - m));
         sqa_plot_label(p, mean, "right font ',11' tc rgb '#40000000'", "graph 0, first %.1f offset -1.2,0",
                        (double)(models - m));

@@ -3,14 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "reports/ops.h"
 #include "reports/plots.h"
 #include "results/schema.h"
 
 enum { CELLS = 96, OPS = 64, NAMED = 40, ROOF = 16 };
 
-struct op {
+/* An op of a cell that has a place in the picture. */
+struct mark {
+    size_t cell;
     const char *name;
-    double flops, bytes, ns;
+    double x, y, share; /* FLOPs a byte, FLOPs a second, of the time of all ops */
 };
 
 static double number_of(const json_t *o, const char *const *path)
@@ -61,34 +64,24 @@ static bool point_of(const struct sqa_pool *pool, const struct sqa_pool_cell *c,
     return !c->external && c->ok[phase] && isfinite(*x) && *x > 0 && isfinite(*y) && *y > 0;
 }
 
-/* The ops of a cell, each summed over its places in the model. */
-static size_t read_ops(const struct sqa_pool *pool, const struct sqa_pool_cell *c, int phase, struct op ops[OPS])
+/* The ops of cell number i, behind *n others of marks; takes both axes as far as they reach. */
+static void add_ops(struct sqa_plot *p, const struct sqa_pool *pool, const struct sqa_pool_cell *c, int phase,
+                    size_t i, struct mark *marks, size_t *n)
 {
-    const struct sqa_pool_run *run = &pool->runs[c->run[phase]];
-    const struct sqa_sheet *sheet = &run->files.sheet[SQA_FILE_OPS];
-    const int *at = run->column[SQA_FILE_OPS];
-    size_t n = 0;
-    for (size_t i = 0; i < sheet->nrow && at[SQA_OPS_ns] >= 0 && at[SQA_OPS_flops] >= 0 && at[SQA_OPS_bytes] >= 0;
-         i++) {
-        const char *const *row = sheet->row[i];
-        double flops, bytes, ns;
-        size_t k = 0;
-        if (strcmp(row[at[SQA_OPS_key]], c->key) != 0 ||
-            strcmp(row[at[SQA_OPS_phase]], sqa_phase_names[phase]) != 0 ||
-            !sqa_parse_real(row[at[SQA_OPS_flops]], &flops) || !sqa_parse_real(row[at[SQA_OPS_bytes]], &bytes) ||
-            !sqa_parse_real(row[at[SQA_OPS_ns]], &ns))
+    struct sqa_pool_op ops[OPS];
+    const size_t k = sqa_pool_ops(pool, c, phase, ops, OPS);
+    double whole = 0;
+    for (size_t o = 0; o < k; o++)
+        whole += ops[o].ns;
+    for (size_t o = 0; o < k; o++) {
+        if (!(ops[o].flops > 0 && ops[o].bytes > 0 && ops[o].ns > 0))
             continue;
-        while (k < n && strcmp(ops[k].name, row[at[SQA_OPS_op]]) != 0)
-            k++;
-        if (k == OPS)
-            continue;
-        if (k == n)
-            ops[n++] = (struct op){row[at[SQA_OPS_op]], 0, 0, 0};
-        ops[k].flops += flops;
-        ops[k].bytes += bytes;
-        ops[k].ns += ns;
+        const struct mark m = {i, ops[o].name, ops[o].flops / ops[o].bytes, ops[o].flops / ops[o].ns * 1e9,
+                               ops[o].ns / whole};
+        sqa_axis_take(&p->x, m.x);
+        sqa_axis_take(&p->y, m.y);
+        marks[(*n)++] = m;
     }
-    return n;
 }
 
 static void draw_roof(struct sqa_plot *p, struct roof r, double threads)
@@ -119,9 +112,10 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
     size_t ops = 0;
     const struct roof r = roof_of(from->machine, threads);
     const bool roofs = r.flops > 0 && r.bytes > 0;
-    struct op of[OPS];
+    struct mark *marks = sqa_arena_alloc(&plots->arena, n * OPS * sizeof *marks);
     struct sqa_plot *p =
         sqa_plots_add(plots, "Roofline of %s, %.0f thread%s", what[phase], threads, threads > 1 ? "s" : "");
+    plots->failed = plots->failed || !marks;
     p->left = 116;
     p->height = 520;
     sqa_axis_begin(&p->x, true);
@@ -130,12 +124,8 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
         point_of(pool, cells[i], phase, &x, &y);
         sqa_axis_take(&p->x, x);
         sqa_axis_take(&p->y, y);
-        const size_t k = read_ops(pool, cells[i], phase, of);
-        for (size_t o = 0; o < k; o++)
-            if (of[o].flops > 0 && of[o].bytes > 0 && of[o].ns > 0) {
-                sqa_axis_take(&p->x, of[o].flops / of[o].bytes);
-                sqa_axis_take(&p->y, of[o].flops / of[o].ns * 1e9);
-            }
+        if (marks)
+            add_ops(p, pool, cells[i], phase, i, marks, &ops);
     }
     sqa_axis_take(&p->x, roofs ? r.flops / r.bytes : (double)NAN);
     sqa_axis_take(&p->y, r.flops);
@@ -154,30 +144,16 @@ static void picture(struct sqa_plots *plots, const struct sqa_plots_from *from, 
         sqa_plot_say(p, "%.10g %.10g 0x%s\n", x, y, sqa_plot_style(style).colour + 1);
     }
     sqa_plot_say(p, "EOD\n$ops << EOD\n");
-    for (size_t i = 0; i < n; i++) {
-        const size_t k = read_ops(pool, cells[i], phase, of), style = sqa_plots_style(pool, cells[i]->model);
-        for (size_t o = 0; o < k; o++)
-            if (of[o].flops > 0 && of[o].bytes > 0 && of[o].ns > 0) {
-                sqa_plot_say(p, "%.10g %.10g 0x%s\n", of[o].flops / of[o].bytes, of[o].flops / of[o].ns * 1e9,
-                             sqa_plot_style(style).colour + 1);
-                ops++;
-            }
-    }
+    for (size_t i = 0; i < ops; i++)
+        sqa_plot_say(p, "%.10g %.10g 0x%s\n", marks[i].x, marks[i].y,
+                     sqa_plot_style(spots[marks[i].cell].style).colour + 1);
     sqa_plot_say(p, "EOD\n");
-    for (size_t i = 0; i < n; i++) {
-        const size_t k = read_ops(pool, cells[i], phase, of);
-        double whole = 0;
-        for (size_t o = 0; o < k; o++)
-            whole += of[o].ns;
-        for (size_t o = 0; o < k; o++)
-            if (of[o].flops > 0 && of[o].bytes > 0 && of[o].ns > 0)
-                sqa_plot_tip(p, of[o].flops / of[o].bytes, of[o].flops / of[o].ns * 1e9, 4,
-                             "%s, %s: %s, %.3g FLOPs a byte, %.1f %% of the time", names[i], of[o].name,
-                             rate(text, of[o].flops / of[o].ns * 1e9), of[o].flops / of[o].bytes,
-                             100 * of[o].ns / whole);
+    for (size_t i = 0; i < ops; i++)
+        sqa_plot_tip(p, marks[i].x, marks[i].y, 4, "%s, %s: %s, %.3g FLOPs a byte, %.1f %% of the time",
+                     names[marks[i].cell], marks[i].name, rate(text, marks[i].y), marks[i].x, 100 * marks[i].share);
+    for (size_t i = 0; i < n; i++)
         sqa_plot_tip(p, spots[i].x, spots[i].y, 6, "%s: %s, %.3g FLOPs a byte", names[i], rate(text, spots[i].y),
                      spots[i].x);
-    }
     size_t in_the_way = n;
     for (int i = 0; roofs && i < ROOF; i++) { /* names stay off the flat roof */
         const double knee = fmax(r.flops / r.bytes, p->x.low);

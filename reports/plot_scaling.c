@@ -27,7 +27,8 @@ static enum sqa_status name_of(const struct sqa_scaling *s, const struct sqa_sca
     enum sqa_status status = SQA_OK;
     if (reference)
         status = sqa_scaling_crossover(s, reference, m, phase, &at, &interval, &shortest, &longest, err);
-    int n = snprintf(buf, size, "%.24s%s", s->first->model, strlen(s->first->model) > 24 ? ".." : "");
+    char name[SQA_PLOT_SHORT];
+    int n = snprintf(buf, size, "%s", sqa_plot_short(name, s->first->model, 26));
     if (!isnan(e.mean))
         n += snprintf(buf + n, size - (size_t)n, " L^%.2f", e.mean);
     *crossed = *crossed || (at > 0 && isfinite(at));
@@ -115,7 +116,7 @@ static enum sqa_status picture(struct sqa_plots *plots, const struct sqa_plots_f
     sqa_axis_end(&p->y, 0.05);
     sqa_text_printf(
         &p->caption, "%zu models at %zu lengths%s. L^e: exponent fitted to all lengths by least squares%s%s%s. %s", n,
-        longest->n, sqa_plots_setting(setting, from->pool, s[0]->first, phase, false),
+        longest->n, sqa_pool_setting(setting, from->pool, s[0]->first, phase, false),
         crossed ? "; \"< from\": length from which on a model takes less than " : "",
         crossed ? reference->first->model : "", crossed ? ", up to the longest" : "",
         m == SQA_SCALING_TIME ? "Points are medians of samples." : "Memory is the planned arena of the phase.");

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "results/schema.h"
-
 const struct sqa_plots_kind sqa_plots_kinds[] = {
     {"bubbles", "accuracy or error, speed and memory of the models of a task", sqa_plots_bubbles,
      "two models or more with a test score, training tokens/s and memory on one task: rows of `run`, with its "
@@ -61,26 +59,4 @@ const char *sqa_plots_metric(int metric)
 double sqa_plots_score(const struct sqa_pool_entry *e, int metric)
 {
     return e->value[metric].mean * (metric == SQA_VALUE_test_accuracy ? 100 : 1);
-}
-
-char *sqa_plots_setting(char buf[160], const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase,
-                        bool with_length)
-{
-    static const struct {
-        int column;
-        const char *before, *after;
-    } parts[] = {{SQA_CELLS_length, ", length ", ""},
-                 {SQA_CELLS_batch, ", batch ", ""},
-                 {SQA_CELLS_dtype, ", ", ""},
-                 {SQA_CELLS_threads, ", ", " threads"}};
-    size_t n = 0;
-    buf[0] = '\0';
-    for (size_t i = !with_length; i < sizeof parts / sizeof parts[0] && n < 120; i++) {
-        const char *s = sqa_pool_text(pool, cell, phase, parts[i].column);
-        const bool one = *parts[i].after && strcmp(s, "1") == 0;
-        if (*s)
-            n +=
-                (size_t)snprintf(buf + n, 160 - n, "%s%.20s%s", parts[i].before, s, one ? " thread" : parts[i].after);
-    }
-    return buf;
 }

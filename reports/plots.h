@@ -50,8 +50,5 @@ size_t sqa_plots_style(const struct sqa_pool *pool, const char *model);
 /* Axis title of what a group is judged by, and its values: accuracy in per cent. */
 const char *sqa_plots_metric(int metric);
 double sqa_plots_score(const struct sqa_pool_entry *e, int metric);
-/* ", length 64, batch 8, f32, 1 thread": settings of a row; "" where it has none. buf is returned. */
-char *sqa_plots_setting(char buf[160], const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase,
-                        bool with_length);
 
 #endif

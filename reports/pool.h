@@ -168,6 +168,9 @@ const char *sqa_pool_title(const struct sqa_pool *pool, const char *kind, const 
 /* Length of the id that a model or task text starts with. */
 size_t sqa_pool_id_length(const char *text);
 bool sqa_pool_cell_ok(const struct sqa_pool_cell *cell);
+/* ", length 64, batch 8, f32, 1 thread": settings of a row; "" where it has none. Returns buf. */
+char *sqa_pool_setting(char buf[160], const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase,
+                       bool with_length);
 /* The first phase that the cell has a row of. */
 int sqa_pool_first_phase(const struct sqa_pool_cell *cell);
 

@@ -156,8 +156,6 @@ enum sqa_status sqa_report_parts(struct sqa_parts *parts, const struct sqa_pool 
     if (status != SQA_OK)
         return status;
     sqa_markdown_timings(sqa_parts_markdown(parts), pool);
-    if (page)
-        status = sqa_figures(parts, pool, SQA_FIGURES_TIMINGS, err);
     sqa_markdown_counters(sqa_parts_markdown(parts), pool);
     if (page)
         sqa_markdown_ops(sqa_parts_markdown(parts), pool);

@@ -6,12 +6,12 @@
 void sqa_svg_text(struct sqa_text *out, const char *s)
 {
     for (; *s; s++) {
-        const char *entity = *s == '&'                  ? "&amp;"
-                             : *s == '<'                ? "&lt;"
-                             : *s == '>'                ? "&gt;"
-                             : *s == '"'                ? "&quot;"
-                             : (unsigned char)*s < 0x20 ? " "
-                                                        : NULL;
+        const char *entity = *s == '&'                                ? "&amp;"
+                             : *s == '<'                              ? "&lt;"
+                             : *s == '>'                              ? "&gt;"
+                             : *s == '"'                              ? "&quot;"
+                             : (unsigned char)*s < 0x20 && *s != '\n' ? " "
+                                                                      : NULL;
         if (entity)
             sqa_text_add(out, entity);
         else

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-/* Text as XML has it: & < > " as entities, control characters as blanks. */
+/* Text as XML and HTML have it: & < > " as entities, control characters but newlines as blanks. */
 void sqa_svg_text(struct sqa_text *out, const char *s);
 /* anchor: start, middle or end. */
 void sqa_svg_label(struct sqa_text *out, double x, double y, const char *class, const char *anchor, const char *text);

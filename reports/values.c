@@ -1,5 +1,6 @@
-/* values.c - what is known of the summarised values (pool.h) */
+/* values.c - what is known of the summarised values, and of a row's settings (pool.h) */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "reports/pool.h"
@@ -79,4 +80,26 @@ double sqa_value_mean(const struct sqa_pool *pool, const struct sqa_pool_entry *
         n += !isnan(x);
     }
     return n > 0 ? sum / n : (double)NAN;
+}
+
+char *sqa_pool_setting(char buf[160], const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase,
+                       bool with_length)
+{
+    static const struct {
+        int column;
+        const char *before, *after;
+    } parts[] = {{SQA_CELLS_length, ", length ", ""},
+                 {SQA_CELLS_batch, ", batch ", ""},
+                 {SQA_CELLS_dtype, ", ", ""},
+                 {SQA_CELLS_threads, ", ", " threads"}};
+    size_t n = 0;
+    buf[0] = '\0';
+    for (size_t i = !with_length; i < sizeof parts / sizeof parts[0] && n < 120; i++) {
+        const char *s = sqa_pool_text(pool, cell, phase, parts[i].column);
+        const bool one = *parts[i].after && strcmp(s, "1") == 0;
+        if (*s)
+            n +=
+                (size_t)snprintf(buf + n, 160 - n, "%s%.20s%s", parts[i].before, s, one ? " thread" : parts[i].after);
+    }
+    return buf;
 }
