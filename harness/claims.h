@@ -29,8 +29,6 @@ enum sqa_status sqa_claim_command(const struct sqa_claim_cells *cells, const str
                                   struct sqa_err *err) SQA_MUST_CHECK;
 /* As one would type it in a shell; NULL: no memory. */
 const char *sqa_claim_command_text(const struct sqa_claim_command *c, struct sqa_arena *arena);
-/* Runs what is not finished of it, in this process; what run prints goes to standard error. As run and bench. */
-enum sqa_status sqa_claim_run(const struct sqa_claim_command *c, struct sqa_err *err) SQA_MUST_CHECK;
 /* A phrase why the rows of a test cannot be made here, living in arena; NULL when nothing speaks against it. */
 const char *sqa_claim_why_not(const struct sqa_claim_test *t, const char *data, struct sqa_arena *arena);
 /* The commands of a claim and what they cost, as far as that can be told: the least time of timings, and of trainings

@@ -42,7 +42,7 @@ static void become(const struct sqa_command *c, pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent || (c->dir && chdir(c->dir) != 0))
         _exit(127);
-    const int log = c->log ? open(c->log, O_WRONLY | O_CREAT | O_TRUNC, 0666) : 2, null = open("/dev/null", O_RDONLY);
+    const int log = open(c->log, O_WRONLY | O_CREAT | O_TRUNC, 0666), null = open("/dev/null", O_RDONLY);
     if (log < 0 || null < 0)
         _exit(127);
     dup2(null, 0);

@@ -11,7 +11,7 @@
 struct sqa_command {
     const char *const *argv; /* ends with NULL; argv[0] is looked for in PATH when it has no slash */
     const char *dir;         /* to run in, or NULL */
-    const char *log;         /* file of what it prints, on both streams; NULL: our standard error */
+    const char *log;         /* file of what it prints, on both streams */
     size_t padding;          /* bytes that the variable SEQARENA_PADDING adds to its environment; 0: not set */
 };
 /* Waits for it. *code is its exit status, 128 + N when signal N ended it. INTERRUPTED when SIGINT or SIGTERM came:

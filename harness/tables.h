@@ -53,8 +53,8 @@ enum sqa_status sqa_table_commands(const struct sqa_paper *paper, const struct s
 void sqa_table_commands_clear(struct sqa_table_commands *c);
 /* Cells, commands, costs as far as rows tell. */
 void sqa_table_plan(const struct sqa_table_commands *c, struct sqa_text *out);
-/* Runs the commands one by one, each by this program in a child that prints to standard error. Goes on when one ends
- * badly and gives the status of the first that did; INTERRUPTED at once. */
+/* Runs the commands one by one; what they print goes to standard error. Goes on when one ends badly and gives the status of the
+ * first that did; INTERRUPTED at once. */
 enum sqa_status sqa_table_run(const struct sqa_table_commands *c, struct sqa_err *err) SQA_MUST_CHECK;
 /* Adds the directories of the plan that are there: DIR/NAME-*. */
 enum sqa_status sqa_table_own_runs(const char *table, const char *dir, struct sqa_arena *arena, struct sqa_texts *out,

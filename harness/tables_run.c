@@ -1,31 +1,12 @@
 /* tables_run.c - table NAME --run: the commands of --plan, one after the other (see tables.h) */
 #include <dirent.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/command.h"
 #include "harness/tables.h"
-
-/* The status that a program's exit status stands for. */
-static enum sqa_status status_of(int code)
-{
-    switch (code) {
-    case 0:
-        return SQA_OK;
-    case 2:
-        return SQA_USAGE;
-    case 3:
-        return SQA_INPUT;
-    case 5:
-        return SQA_PARTIAL;
-    case 130:
-    case 128 + 15:
-        return SQA_INTERRUPTED;
-    default:
-        return SQA_MACHINE;
-    }
-}
+#include "harness/verbs.h"
 
 static void announce(const struct sqa_table_commands *c, size_t i)
 {
@@ -35,49 +16,44 @@ static void announce(const struct sqa_table_commands *c, size_t i)
     fprintf(stderr, "\n");
 }
 
-static enum sqa_status run_one(const struct sqa_table_commands *c, size_t i, const char *program, struct sqa_err *err)
+static enum sqa_status run_one(const struct sqa_table_commands *c, size_t i, struct sqa_err *err)
 {
     const struct sqa_table_command *x = &c->at[i];
-    const char *argv[1024];
-    size_t n = 0;
-    int code = 0;
-    for (; x->argv[n] && n + 1 < sizeof argv / sizeof argv[0]; n++)
-        argv[n] = x->argv[n];
-    argv[n] = NULL;
-    argv[0] = program;
+    struct sqa_err why = {0};
+    int argc = 0;
+    while (x->argv[argc])
+        argc++;
+    char **argv = sqa_alloc_array((size_t)argc, sizeof *argv); /* for the parser of options, which changes no text */
+    if (!argv)
+        return sqa_fail(err, SQA_NOMEM, "table %s: no memory; free some memory and run again", c->table);
+    for (int k = 0; k < argc; k++)
+        argv[k] = (char *)(uintptr_t)x->argv[k];
     announce(c, i);
-    enum sqa_status status = sqa_command_run(&(struct sqa_command){.argv = argv}, &code, err);
-    status = status == SQA_OK ? status_of(code) : status;
+    const enum sqa_status status = sqa_again(argc, argv, &why);
+    sqa_free(argv);
     if (status == SQA_INTERRUPTED)
         return sqa_fail(err, status, "table %s: interrupted in %s; the same command goes on where it was", c->table,
                         x->folder);
-    if (status != SQA_OK)
-        return sqa_fail(err, status, "table %s: %s ended with status %d, as it says above; mend that and run again",
-                        c->table, x->folder, code);
-    return SQA_OK;
+    return status == SQA_OK ? SQA_OK : sqa_fail(err, status, "table %s: %s: %s", c->table, x->folder, why.text);
 }
 
 enum sqa_status sqa_table_run(const struct sqa_table_commands *c, struct sqa_err *err)
 {
     enum sqa_status first = SQA_OK;
-    char program[4096];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = '\0';
-    sqa_command_catch_signals();
-    for (size_t i = 0; i < c->n; i++) {
+    for (size_t i = 0; i < c->n && first != SQA_INTERRUPTED; i++) {
         struct sqa_err here = {0};
         if (!c->at[i].argv) {
             fprintf(stderr, "table %s, command %zu of %zu: %s: nothing of it is in this build\n", c->table, i + 1,
                     c->n, c->at[i].label);
             continue;
         }
-        const enum sqa_status status = run_one(c, i, program, &here);
+        const enum sqa_status status = run_one(c, i, &here);
         if (status != SQA_OK && (first == SQA_OK || status == SQA_INTERRUPTED)) {
             first = status;
             *err = here;
+        } else if (status != SQA_OK) {
+            fprintf(stderr, "%s\n", here.text);
         }
-        if (status == SQA_INTERRUPTED)
-            break;
     }
     return first;
 }

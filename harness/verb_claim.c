@@ -88,14 +88,14 @@ static bool has_file(const char *dir, const char *name)
  * its tests; anything else, such as a folder of another run, is an error. */
 static enum sqa_status run_cells(struct job *j, size_t i, struct sqa_err *err)
 {
-    const struct sqa_claim_command *c = &j->commands[i];
+    struct sqa_claim_command *c = &j->commands[i];
     if (c->argc == 0)
         return SQA_OK;
     const bool existed = has_file(c->dir, "run.json");
     if (!j->o->quiet)
         fprintf(stderr, "claim %s: %s (%zu of %zu)\n", j->claim.name, j->claim.cells[i].label, i + 1,
                 j->claim.n_cells);
-    const enum sqa_status status = sqa_claim_run(c, err);
+    const enum sqa_status status = sqa_again(c->argc, c->argv, err);
     const bool rows = has_file(c->dir, "cells.csv"),
                here = status == SQA_INPUT || status == SQA_SHAPE || status == SQA_UNSUPPORTED;
     if (status == SQA_INTERRUPTED || status == SQA_USAGE ||

@@ -141,20 +141,20 @@ const struct sqa_verb sqa_verb_plot = {
     .operands_min = 1,
     .operands_max = -1,
     .run = run,
-    .more =
-        "Kinds:\n"
-        "  bubbles              accuracy or error, speed and memory of the models of a task\n"
-        "  pareto               the same, and the front: what no other model beats in both\n"
-        "  scaling-time         time of a step against the length, exponents and crossovers\n"
-        "  scaling-memory       memory of a step against the length\n"
-        "  curves               validation over training, with bands over seeds\n"
-        "  roofline             FLOPs a second against FLOPs a byte, of steps and ops\n"
-        "  critical-difference  mean ranks over eight tasks or more; of fewer, paired differences\n"
-        "  ranks                heat map of ranks, models by tasks\n"
-        "  horizon              error of forecasts by row of the horizon\n"
-        "Series over runs are drawn by `history --plot`, a forecast and what was before it by `forecast`, published\n"
-        "tables by `table NAME --format svg`. gnuplot draws; without it exit status is 4.\n"
-        "examples:\n"
-        "  seqarena plot scaling-time results/runs/latest -o time.svg\n"
-        "  seqarena plot critical-difference runs/a runs/b --models '^(performer|s4d)' -o ranks.pdf\n",
+    .more = "Kinds:\n"
+            "  bubbles              accuracy or error, speed and memory of the models of a task\n"
+            "  pareto               the same, and the front: what no other model beats in both\n"
+            "  scaling-time         time of a step against the length, exponents and crossovers\n"
+            "  scaling-memory       memory of a step against the length\n"
+            "  curves               validation over training, with bands over seeds\n"
+            "  roofline             FLOPs a second against FLOPs a byte, of steps and ops\n"
+            "  critical-difference  mean ranks over eight tasks or more; of fewer, paired differences\n"
+            "  ranks                heat map of ranks, models by tasks\n"
+            "  horizon              error of forecasts by row of the horizon\n"
+            "  forecast             what `forecast -o` wrote, what was before it and (--truth) what came\n"
+            "Series over runs are drawn by `history --plot`, published tables by `table NAME --format svg`. gnuplot "
+            "draws; without it exit status is 4.\n"
+            "examples:\n"
+            "  seqarena plot scaling-time results/runs/latest -o time.svg\n"
+            "  seqarena plot critical-difference runs/a runs/b --models '^(performer|s4d)' -o ranks.pdf\n",
 };

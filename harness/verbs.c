@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "engine/slow.h"
@@ -93,11 +94,33 @@ static enum sqa_status unknown_verb(const char *name, struct sqa_err *err)
                 : sqa_fail(err, SQA_USAGE, "'%.100s' is no verb; see seqarena --help", name);
 }
 
+/* argv: the program, the verb, its arguments. */
+static enum sqa_status run_verb(const struct sqa_verb *v, bool asked, int argc, char **argv,
+                                struct sqa_texts *operands, struct sqa_err *err)
+{
+    struct sqa_text help = {0};
+    int wants_help = 0;
+    void *options = sqa_alloc(v->options_size);
+    if (!options)
+        return sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", v->name);
+    if (v->defaults)
+        v->defaults(options);
+    enum sqa_status status =
+        asked ? SQA_OK : sqa_options_parse(v, argc - 2, argv + 2, options, operands, &wants_help, err);
+    if (status == SQA_OK && (asked || wants_help)) {
+        sqa_verb_help(v, &help);
+        status = sqa_print(&help, NULL, err);
+    } else if (status == SQA_OK) {
+        status = v->run(options, operands, err);
+    }
+    sqa_free(options);
+    return status;
+}
+
 enum sqa_status sqa_dispatch(int argc, char **argv, struct sqa_err *err)
 {
     struct sqa_text help = {0};
     static struct sqa_texts operands;
-    int wants_help = 0;
     if (argc < 2)
         return sqa_fail(err, SQA_USAGE, "no verb; see seqarena --help");
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
@@ -118,19 +141,29 @@ enum sqa_status sqa_dispatch(int argc, char **argv, struct sqa_err *err)
     const struct sqa_verb *v = find_verb(argv[asked ? 2 : 1]);
     if (!v)
         return unknown_verb(argv[asked ? 2 : 1], err);
-    void *options = sqa_alloc(v->options_size);
-    if (!options)
-        return sqa_fail(err, SQA_NOMEM, "%s: no memory; free some memory and run again", v->name);
-    if (v->defaults)
-        v->defaults(options);
-    enum sqa_status status =
-        asked ? SQA_OK : sqa_options_parse(v, argc - 2, argv + 2, options, &operands, &wants_help, err);
-    if (status == SQA_OK && (asked || wants_help)) {
-        sqa_verb_help(v, &help);
-        status = sqa_print(&help, NULL, err);
-    } else if (status == SQA_OK) {
-        status = v->run(options, &operands, err);
+    return run_verb(v, asked, argc, argv, &operands, err);
+}
+
+enum sqa_status sqa_again(int argc, char **argv, struct sqa_err *err)
+{
+    const int argc_before = sqa_argc;
+    char **const argv_before = sqa_argv;
+    struct sqa_texts operands = {0};
+    const struct sqa_verb *v = find_verb(argv[1]);
+    fflush(stdout);
+    const int out = dup(STDOUT_FILENO);
+    if (!v || out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+        close(out);
+        return sqa_fail(err, SQA_MACHINE, "%s: standard output cannot be set aside; open standard error", argv[1]);
     }
-    sqa_free(options);
-    return status;
+    sqa_argc = argc;
+    sqa_argv = argv;
+    const enum sqa_status status = run_verb(v, false, argc, argv, &operands, err);
+    sqa_argc = argc_before;
+    sqa_argv = argv_before;
+    fflush(stdout);
+    const bool lost = dup2(out, STDOUT_FILENO) < 0;
+    close(out);
+    return lost && status == SQA_OK ? sqa_fail(err, SQA_MACHINE, "%s: standard output was lost; run again", argv[1])
+                                    : status;
 }

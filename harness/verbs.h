@@ -19,6 +19,10 @@ extern const struct sqa_verb sqa_verb_list, sqa_verb_describe, sqa_verb_run, sqa
 /* Runs the verb of a command line. */
 enum sqa_status sqa_dispatch(int argc, char **argv, struct sqa_err *err) SQA_MUST_CHECK;
 
+/* Runs another command line within a verb, in this process: argv is the program, the verb and its arguments. run.json names that command; what
+ * it prints goes to standard error. */
+enum sqa_status sqa_again(int argc, char **argv, struct sqa_err *err) SQA_MUST_CHECK;
+
 extern int sqa_argc; /* the command line, for run.json */
 extern char **sqa_argv;
 

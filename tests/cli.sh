@@ -693,7 +693,8 @@ fails 2 'claim ../x: no claim of that name' claim ../x
 fails 2 'unknown format "yaml"; use md or json' claim lra-linear-fast --format yaml
 fails 3 'nowhere: no such run directory' claim lra-linear-fast nowhere
 works '^  seqarena bench --model probsparse --scale bench --lengths 1K..16K --batch 1 --phase infer --rounds 10 -o ' claim informer-complexity --plan
-works '^    5 cells, 1 phase, 10 rounds: at least 5 s' claim informer-complexity --plan
+works '^    5 cells, 1 phase, 10 rounds: about .* by the recorded rows' claim informer-complexity --plan
+works '^    2 cells, 1 phase, 10 rounds: at least 2 s' claim informer-complexity --plan --lengths 3K,5K
 works '^not testable here: operations \(this build has no ecoformer ' claim ecoformer-linear --plan
 works '^# Claim sparse-query-attention: not testable here' claim sparse-query-attention
 works '^- Tests: 6 not tested' claim lra-linear-fast papers
