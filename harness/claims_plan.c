@@ -4,10 +4,8 @@
 #include <string.h>
 
 #include "harness/claims.h"
+#include "harness/plan.h"
 #include "results/schema.h"
-
-enum { LENGTHS = 64 };
-#define TURN_SECONDS 0.1 /* of bench, a round of one phase of one cell (harness/verb_run.c) */
 
 static size_t items(const char *list)
 {
@@ -17,22 +15,16 @@ static size_t items(const char *list)
     return n;
 }
 
-/* Lengths of "1K..16K", which doubles, or "512,2K"; returns their number. */
-static size_t lengths_of(const char *list, int64_t out[LENGTHS])
+/* The lengths of a command, one of 1K when it names none; returns their number: 0 when bench will refuse them. */
+static size_t lengths_of(const char *list, int64_t out[SQA_SIZES_MAX])
 {
-    size_t n = 0;
-    for (const char *s = list; *s;) {
-        char low[32] = "", high[32] = "";
-        int64_t from = 0, to = 0;
-        const int got = sscanf(s, "%31[0-9KM]..%31[0-9KM]", low, high);
-        if (got < 1 || !sqa_parse_int(low, &from) || !sqa_parse_int(got == 2 ? high : low, &to))
-            return n; /* bench will refuse it */
-        for (; from > 0 && from <= to && n < LENGTHS; from *= 2)
-            out[n++] = from;
-        s += strcspn(s, ",");
-        s += *s == ',' ? 1 : 0;
-    }
-    return n;
+    const struct sqa_texts texts = {.n = 1, .at = {list}};
+    int n = 0;
+    out[0] = 1024;
+    if (!*list)
+        return 1;
+    return sqa_sizes_parse("--lengths", "length", "1K", INT64_MAX / 2, &texts, out, &n, NULL) == SQA_OK ? (size_t)n
+                                                                                                        : 0;
 }
 
 /* The value behind --NAME in a command; otherwise when it is not there. */
@@ -113,13 +105,15 @@ static void timing_cost(const struct sqa_claim_command *c, const struct sqa_clai
                         const struct sqa_pool *pool, struct sqa_text *out)
 {
     char buf[32];
-    int64_t lengths[LENGTHS] = {1024};
-    const size_t n = strcmp(option(c, "lengths", ""), "") == 0 ? 1 : lengths_of(option(c, "lengths", ""), lengths);
+    int64_t lengths[SQA_SIZES_MAX];
+    const size_t n = lengths_of(option(c, "lengths", ""), lengths);
     const char *phases = option(c, "phase", "infer,train"), *batch = option(c, "batch", "");
     const bool tasks = count(c, "--task") > 0;
-    double rounds = 10, seconds = 0;
+    const double turn =
+        SQA_BENCH_TURN_MS / 1e3; /* a round of one phase of a cell takes that, or a step if that is longer */
+    double rounds = SQA_BENCH_ROUNDS, seconds = 0;
     size_t cell_count = 0, unknown = 0;
-    sqa_parse_real(option(c, "rounds", "10"), &rounds);
+    sqa_parse_real(option(c, "rounds", ""), &rounds);
     for (int m = 2; m + 1 < c->argc; m++)
         for (int t = 2; t + 1 < c->argc && strcmp(c->argv[m], "--model") == 0; t++) {
             const bool here = tasks ? strcmp(c->argv[t], "--task") == 0 : t == m;
@@ -130,7 +124,7 @@ static void timing_cost(const struct sqa_claim_command *c, const struct sqa_clai
                     const double s = step_of(pool, c->argv[m + 1], tasks ? c->argv[t + 1] : NULL, lengths[i], p,
                                              batch, cells->scale);
                     unknown += isnan(s) ? 1 : 0;
-                    seconds += rounds * (s > TURN_SECONDS ? s : TURN_SECONDS);
+                    seconds += rounds * (s > turn ? s : turn);
                 }
         }
     sqa_text_printf(out, "    %zu cells, %zu phase%s, %.0f rounds: %s ", cell_count, items(phases),

@@ -319,8 +319,6 @@ static void add_baselines(struct names *models, const struct sqa_task *task)
             add_name(models, sqa_variants[i]->id, 1);
 }
 
-enum { MAX_LENGTHS = 64 };
-
 /* "4K", or "1K..64K": each the double of the one before, all at most `most`. False when it is neither. */
 static int add_sizes(const char *item, int64_t most, int64_t *sizes, int *n)
 {
@@ -334,16 +332,16 @@ static int add_sizes(const char *item, int64_t most, int64_t *sizes, int *n)
     if (from < 1 || to < from || to > most)
         return 0;
     for (int64_t at = from; at <= to; at *= 2) {
-        if (*n == MAX_LENGTHS)
+        if (*n == SQA_SIZES_MAX)
             return 0;
         sizes[(*n)++] = at;
     }
     return 1;
 }
 
-/* option: "--lengths"; what: "length" */
-static enum sqa_status parse_sizes(const char *option, const char *what, const char *example, int64_t most,
-                                   const struct sqa_texts *list, int64_t *sizes, int *n, struct sqa_err *err)
+enum sqa_status sqa_sizes_parse(const char *option, const char *what, const char *example, int64_t most,
+                                const struct sqa_texts *list, int64_t sizes[SQA_SIZES_MAX], int *n,
+                                struct sqa_err *err)
 {
     *n = 0;
     for (int i = 0; i < list->n; i++) {
@@ -464,7 +462,7 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
 {
     struct names *models = sqa_arena_alloc(&p->arena, sizeof *models),
                  *tasks = sqa_arena_alloc(&p->arena, sizeof *tasks);
-    int64_t lengths[MAX_LENGTHS] = {0}, batches[MAX_LENGTHS] = {s->batch};
+    int64_t lengths[SQA_SIZES_MAX] = {0}, batches[SQA_SIZES_MAX] = {s->batch};
     int nlengths = 0, nbatches = 0;
     enum sqa_compute compute;
     enum sqa_status status = sqa_compute_parse(bench ? "bench" : "run", s->dtype, &compute, err);
@@ -481,10 +479,11 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
     if (status == SQA_OK && s->tasks_pattern)
         status = match_tasks(s->tasks_pattern, tasks, err);
     if (status == SQA_OK)
-        status = parse_sizes("--lengths", "length", "1K,2K,4K, or 1K..64K", (int64_t)1 << 24, &s->lengths, lengths,
-                             &nlengths, err);
+        status = sqa_sizes_parse("--lengths", "length", "1K,2K,4K, or 1K..64K", (int64_t)1 << 24, &s->lengths,
+                                 lengths, &nlengths, err);
     if (status == SQA_OK)
-        status = parse_sizes("--batches", "batch", "1,2,4, or 1..64", 65536, &s->batches, batches, &nbatches, err);
+        status =
+            sqa_sizes_parse("--batches", "batch", "1,2,4, or 1..64", 65536, &s->batches, batches, &nbatches, err);
     if (status == SQA_OK && models->n == 0 && !bench)
         status = add_forecasters(p, tasks, models, err);
     if (status != SQA_OK)

@@ -50,6 +50,15 @@ struct sqa_run_plan {
     struct sqa_cell *cells;
 };
 
+/* What bench takes when nothing else is said. */
+enum { SQA_BENCH_ROUNDS = 10, SQA_BENCH_TURN_MS = 100, SQA_SIZES_MAX = 64 };
+
+/* A list of sizes such as "1K,2K,4K" or "1K..64K", which doubles; what ("length") and example stand in messages of option
+ * ("--lengths"). USAGE for what is none, above most, or more than SQA_SIZES_MAX. */
+enum sqa_status sqa_sizes_parse(const char *option, const char *what, const char *example, int64_t most,
+                                const struct sqa_texts *list, int64_t sizes[SQA_SIZES_MAX], int *n,
+                                struct sqa_err *err) SQA_MUST_CHECK;
+
 struct sqa_selection { /* options shared by run and bench */
     struct sqa_texts models, tasks;
     const char *models_pattern, *tasks_pattern;

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "harness/measure/measure.h"
+#include "harness/plan.h"
 #include "harness/recipe.h"
 #include "harness/tables.h"
 #include "models/model.h"
 #include "tasks/task.h"
 
-enum { ARGUMENTS = 16, BENCH_ROUNDS = 10 };
-static const double bench_turn = 0.1; /* seconds: bench gives a cell such turns, or one step when that is longer */
+enum { ARGUMENTS = 16 };
 
 /* Why a pair cannot run with this build; "" when it can. A floor is not trained. */
 static const char *why_not(const struct sqa_paper_want *w, struct sqa_arena *arena, bool *floor)
@@ -52,7 +52,7 @@ static double cost(const struct sqa_paper_want *w, bool bench, double seeds, siz
     while (status == SQA_OK && r.search && sqa_recipe_value(&r, *trials, value))
         ++*trials;
     if (status == SQA_OK && r.matched && bench)
-        n = BENCH_ROUNDS * fmax((double)r.batch, bench_turn / w->seconds_per_example);
+        n = SQA_BENCH_ROUNDS * fmax((double)r.batch, SQA_BENCH_TURN_MS / (1e3 * w->seconds_per_example));
     else if (status == SQA_OK && r.matched)
         n = (r.steps > 0 ? (double)r.steps * (double)r.batch
                          : (double)r.epochs * training_examples(w->task, &arena)) *
@@ -99,12 +99,6 @@ static bool begins(const struct sqa_paper_plan *plan, size_t i)
     return missing;
 }
 
-static const char *processor(const struct sqa_pool_run *run)
-{
-    const char *name = run ? json_string_value(sqa_pool_json(run, "environment", "cpu", "model", NULL)) : NULL;
-    return name ? name : "unknown";
-}
-
 static void add_cell(struct sqa_table_commands *out, struct sqa_table_command *c, const struct sqa_paper *paper,
                      const struct sqa_paper_want *w)
 {
@@ -118,8 +112,9 @@ static void add_cell(struct sqa_table_commands *out, struct sqa_table_command *c
     out->n_unknown += isnan(cell->seconds) ? 1 : 0;
     out->seconds += isnan(cell->seconds) ? 0 : cell->seconds;
     if (!isnan(cell->seconds) && !floor && !w->here) {
+        const char *name = w->from ? sqa_pool_processor(w->from) : NULL;
         out->n_elsewhere++;
-        out->machine = sqa_arena_strdup(&out->arena, processor(w->from));
+        out->machine = sqa_arena_strdup(&out->arena, name ? name : "unknown");
     }
 }
 

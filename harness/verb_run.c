@@ -131,7 +131,7 @@ static void bench_defaults(void *options)
 {
     struct options *o = options;
     common_defaults(o);
-    o->rounds = 10;
+    o->rounds = SQA_BENCH_ROUNDS;
     o->s.scale = "bench";
 }
 
@@ -206,7 +206,7 @@ static enum sqa_status go(struct options *o, int bench, struct sqa_err *err)
     struct sqa_run_plan p = {
         .verb = bench ? "bench" : "run",
         .rounds = o->rounds,
-        .turn_ms = bench ? 100 : 30,
+        .turn_ms = bench ? SQA_BENCH_TURN_MS : 30,
         .budget = o->budget,
         .memory = o->memory,
         .checkpoint = o->checkpoint,

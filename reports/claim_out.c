@@ -103,7 +103,7 @@ static const char *processor(const struct sqa_pool *pool)
 {
     const char *name = NULL;
     for (size_t i = 0; i < pool->n_runs && !name; i++)
-        name = json_string_value(sqa_pool_json(&pool->runs[i], "environment", "cpu", "model", NULL));
+        name = sqa_pool_processor(&pool->runs[i]);
     return name;
 }
 

@@ -37,7 +37,7 @@ const char *sqa_claim_option(const struct sqa_claim_cells *cells, const char *na
     for (size_t i = 0; i < cells->n_options; i++)
         if (strcmp(cells->options[i].name, name) == 0)
             return cells->options[i].value;
-    if (strcmp(name, "rounds") == 0)
+    if (strcmp(name, "rounds") == 0) /* the defaults of the verbs */
         return cells->bench ? "10" : "8";
     return strcmp(name, "seeds") == 0 ? "1" : "";
 }

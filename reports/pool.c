@@ -51,6 +51,11 @@ size_t sqa_pool_id_length(const char *text)
     return strcspn(text, ":+( ");
 }
 
+const char *sqa_pool_processor(const struct sqa_pool_run *run)
+{
+    return json_string_value(sqa_pool_json(run, "environment", "cpu", "model", NULL));
+}
+
 const char *sqa_pool_title(const struct sqa_pool *pool, const char *kind, const char *text)
 {
     for (size_t r = pool->n_runs; r-- > 0;) {

@@ -163,6 +163,7 @@ const char *sqa_pool_text(const struct sqa_pool *pool, const struct sqa_pool_cel
 double sqa_pool_number(const struct sqa_pool *pool, const struct sqa_pool_cell *cell, int phase, int column);
 /* A member of run.json by names, ended by NULL; NULL when any is absent. */
 json_t *sqa_pool_json(const struct sqa_pool_run *run, ...) __attribute__((sentinel));
+const char *sqa_pool_processor(const struct sqa_pool_run *run); /* its name; NULL when run.json has none */
 /* Title of the id that model or task text starts with, kind "models" or "tasks"; NULL when unknown. */
 const char *sqa_pool_title(const struct sqa_pool *pool, const char *kind, const char *text);
 /* Length of the id that a model or task text starts with. */
