@@ -28,16 +28,6 @@ static void set_weights(struct sqa_store *s, void *user)
     sqa_probe_set(s, "mixer.wkr.w", w->wkr);
 }
 
-static void project(const double *x, const double *w, double *y)
-{
-    for (int t = 0; t < LENGTH; t++)
-        for (int j = 0; j < W_ALL; j++) {
-            y[t * W_ALL + j] = 0;
-            for (int i = 0; i < W_ALL; i++)
-                y[t * W_ALL + j] += x[t * W_ALL + i] * w[i * W_ALL + j];
-        }
-}
-
 /* The softmax of one query and head, as it is added up. All rows have W_ALL numbers and stand at the head's first. */
 struct total {
     const double *q, *k, *v; /* of the head, all positions */
@@ -142,7 +132,7 @@ static void reference_row_keys(const struct weights *w, const double *x, const d
 {
     double sum[LENGTH * W_ALL];
 
-    project(r, w->wr, sum);
+    sqa_probe_project(r, LENGTH, W_ALL, w->wr, sum);
     for (int t = 0; t < LENGTH; t++) {
         double mean = 0, square = 0, *at = sum + t * W_ALL;
 
@@ -153,7 +143,7 @@ static void reference_row_keys(const struct weights *w, const double *x, const d
         for (int i = 0; i < W_ALL; i++)
             at[i] = (at[i] - mean) / sqrt(square + 1e-5);
     }
-    project(sum, w->wkr, y);
+    sqa_probe_project(sum, LENGTH, W_ALL, w->wkr, y);
 }
 
 static void finish(struct total *t, double *o)
@@ -167,9 +157,9 @@ static void dense(const struct weights *w, struct reference r, double *y)
     double q[LENGTH * W_ALL], k[LENGTH * W_ALL], v[LENGTH * W_ALL], o[LENGTH * W_ALL] = {0};
     double keys[LENGTH * W_ALL], values[LENGTH * W_ALL] = {0};
 
-    project(r.x, w->wq, q);
-    project(r.x, w->wk, k);
-    project(r.x, w->wv, v);
+    sqa_probe_project(r.x, LENGTH, W_ALL, w->wq, q);
+    sqa_probe_project(r.x, LENGTH, W_ALL, w->wk, k);
+    sqa_probe_project(r.x, LENGTH, W_ALL, w->wv, v);
     for (int pass = 0; pass < 2; pass++) /* first the rows of axial, alone */
         for (int h = 0; h < HEADS; h++)
             for (int i = 0; i < r.valid; i++) {
@@ -188,7 +178,7 @@ static void dense(const struct weights *w, struct reference r, double *y)
                     r.row_values = values;
                 }
             }
-    project(o, w->wo, y);
+    sqa_probe_project(o, LENGTH, W_ALL, w->wo, y);
 }
 
 static enum sqa_status equals(enum sqa_combiner_kind kind, int b, int mode, struct sqa_err *err)

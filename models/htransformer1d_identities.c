@@ -108,16 +108,6 @@ static enum sqa_status constant_cells(struct sqa_err *err)
     return status;
 }
 
-static void project(const double *x, const double *w, double *y)
-{
-    for (int t = 0; t < LENGTH; t++)
-        for (int j = 0; j < D; j++) {
-            y[t * D + j] = 0;
-            for (int i = 0; i < D; i++)
-                y[t * D + j] += x[t * D + i] * w[i * D + j];
-        }
-}
-
 /* Mean over the valid positions of the cell of t: W numbers */
 static void mean_of_cell(const double *x, int t, int size, int valid, double *y)
 {
@@ -134,9 +124,9 @@ static void dense(const struct weights *w, const double *x, int block, int valid
 {
     double q[LENGTH * D], k[LENGTH * D], v[LENGTH * D], o[LENGTH * D] = {0};
 
-    project(x, w->wq, q);
-    project(x, w->wk, k);
-    project(x, w->wv, v);
+    sqa_probe_project(x, LENGTH, D, w->wq, q);
+    sqa_probe_project(x, LENGTH, D, w->wk, k);
+    sqa_probe_project(x, LENGTH, D, w->wv, v);
     for (int h = 0; h < HEADS; h++)
         for (int i = 0; i < valid; i++) {
             double sum = 0;
@@ -159,7 +149,7 @@ static void dense(const struct weights *w, const double *x, int block, int valid
             for (int e = h * W; e < (h + 1) * W; e++)
                 o[i * D + e] /= sum;
         }
-    project(o, w->wo, y);
+    sqa_probe_project(o, LENGTH, D, w->wo, y);
 }
 
 static enum sqa_status equals_dense(struct sqa_err *err)

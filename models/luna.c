@@ -354,16 +354,6 @@ static void set_weights(struct sqa_store *s, void *user)
     sqa_probe_set(s, "mixer.wo.w", w->wo);
 }
 
-static void project(const double *x, int rows, const double *w, double *y)
-{
-    for (int t = 0; t < rows; t++)
-        for (int j = 0; j < D; j++) {
-            y[t * D + j] = 0;
-            for (int i = 0; i < D; i++)
-                y[t * D + j] += x[t * D + i] * w[i * D + j];
-        }
-}
-
 /* Softmax attention whose values are the keys, by the definition; rows of q and k at most MOST */
 static void attend(const double *q, int queries, const double *k, int keys, double *o)
 {
@@ -406,13 +396,13 @@ static void dense(const struct weights *w, const double *x, int valid, double *y
     double normal[P * D], pq[P * D], pc[L * D], packed[P * D], q[L * D], c[P * D], o[L * D];
 
     normalise(w->memory, normal);
-    project(normal, P, w->wpq, pq);
-    project(x, L, w->wpc, pc);
+    sqa_probe_project(normal, P, D, w->wpq, pq);
+    sqa_probe_project(x, L, D, w->wpc, pc);
     attend(pq, P, pc, valid, packed);
-    project(x, L, w->wq, q);
-    project(packed, P, w->wc, c);
+    sqa_probe_project(x, L, D, w->wq, q);
+    sqa_probe_project(packed, P, D, w->wc, c);
     attend(q, L, c, valid < P ? valid : P, o);
-    project(o, L, w->wo, y);
+    sqa_probe_project(o, L, D, w->wo, y);
 }
 
 /* f at all positions of one head; strides are elements between rows */
@@ -435,10 +425,10 @@ static void dense_causal(const struct weights *w, const double *x, double *y)
 {
     double pq[P * D], pc[L * D], q[L * D], c[L * D], o[L * D];
 
-    project(w->memory, P, w->wpq, pq);
-    project(x, L, w->wpc, pc);
-    project(x, L, w->wq, q);
-    project(x, L, w->wc, c);
+    sqa_probe_project(w->memory, P, D, w->wpq, pq);
+    sqa_probe_project(x, L, D, w->wpc, pc);
+    sqa_probe_project(x, L, D, w->wq, q);
+    sqa_probe_project(x, L, D, w->wc, c);
     for (int h = 0; h < H; h++) {
         double a[L * P], weights[L * P], out[L * W];
 
@@ -463,7 +453,7 @@ static void dense_causal(const struct weights *w, const double *x, double *y)
         for (int i = 0; i < L * W; i++)
             o[i / W * D + h * W + i % W] = out[i];
     }
-    project(o, L, w->wo, y);
+    sqa_probe_project(o, L, D, w->wo, y);
 }
 
 static enum sqa_status equals_dense(struct sqa_err *err)

@@ -24,16 +24,6 @@ static void set_weights(struct sqa_store *s, void *user)
     sqa_probe_set(s, "mixer.wo.w", w->out);
 }
 
-static void project(const double *x, int64_t rows, int64_t d, const double *w, double *y)
-{
-    for (int64_t t = 0; t < rows; t++)
-        for (int64_t j = 0; j < d; j++) {
-            y[t * d + j] = 0;
-            for (int64_t i = 0; i < d; i++)
-                y[t * d + j] += x[t * d + i] * w[i * d + j];
-        }
-}
-
 /* Row i of head h of sequence b; keys behind the sequence are zeros. */
 static void attend(const struct sqa_probe *p, const struct sqa_probe_pairs *pairs, double in[SETS][3][MOST * WIDTH],
                    int b, int h, int64_t i, double *o)
@@ -68,11 +58,11 @@ static void dense(const struct sqa_probe *p, const struct sqa_probe_pairs *pairs
         o[i] = 0;
     for (int set = 0; set < SETS; set++)
         for (int i = 0; i < 3; i++)
-            project(x, p->length + pairs->zeros, p->dim, w->in[set][i], in[set][i]);
+            sqa_probe_project(x, p->length + pairs->zeros, p->dim, w->in[set][i], in[set][i]);
     for (int h = 0; h < p->heads; h++)
         for (int64_t i = 0; i < p->length; i++)
             attend(p, pairs, in, b, h, i, o);
-    project(o, p->length, p->dim, w->out, y);
+    sqa_probe_project(o, p->length, p->dim, w->out, y);
 }
 
 enum sqa_status sqa_probe_dense(const struct sqa_probe *probe, const struct sqa_probe_pairs *pairs,

@@ -102,24 +102,14 @@ static void set_weights(struct sqa_store *s, void *user)
     sqa_probe_set(s, "mixer.wo.w", w->wo);
 }
 
-static void project(const double *x, const double *w, double *y)
-{
-    for (int t = 0; t < L; t++)
-        for (int j = 0; j < D; j++) {
-            y[t * D + j] = 0;
-            for (int i = 0; i < D; i++)
-                y[t * D + j] += x[t * D + i] * w[i * D + j];
-        }
-}
-
 /* One sequence, by the definition. */
 static void dense(const struct weights *w, const double *x, int valid, bool causal, double *y)
 {
     double q[L * D], k[L * D], v[L * D], o[L * D] = {0};
 
-    project(x, w->wq, q);
-    project(x, w->wk, k);
-    project(x, w->wv, v);
+    sqa_probe_project(x, L, D, w->wq, q);
+    sqa_probe_project(x, L, D, w->wk, k);
+    sqa_probe_project(x, L, D, w->wv, v);
     for (int h = 0; h < H; h++)
         for (int i = 0; i < L; i++) {
             const int keys = causal && i + 1 < valid ? i + 1 : valid;
@@ -137,7 +127,7 @@ static void dense(const struct weights *w, const double *x, int valid, bool caus
                 for (int e = h * W; e < (h + 1) * W; e++)
                     o[i * D + e] += p[j] / sum * v[j * D + e];
         }
-    project(o, w->wo, y);
+    sqa_probe_project(o, L, D, w->wo, y);
 }
 
 static enum sqa_status equals_definition(const char *item, struct sqa_err *err)
