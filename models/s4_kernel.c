@@ -61,7 +61,7 @@ static enum sqa_status shape(struct sqa_node *n, struct sqa_err *err)
  * in double. */
 struct work {
     void *y, *y_low;
-    double *turn; /* (n / 2, 2): exp(2 pi i k / n) */
+    double *turn; /* (2, n): cos and sin of pi k / h at h + k, for h = 1, 2, 4, .. n / 2 and k < h */
     void *a, *b, *b_low, *v, *sums;
     double *dv, *da, *db, *re, *im; /* re, im (n) */
 };
@@ -75,7 +75,7 @@ static size_t lay_out(const struct sqa_node *n, unsigned char *base, int thread,
 
     w->y = sqa_take(base, &at, nodes * size);
     w->y_low = sqa_take(base, &at, nodes * size);
-    w->turn = (void *)sqa_take(base, &at, points * sizeof(double));
+    w->turn = (void *)sqa_take(base, &at, 2 * points * sizeof(double));
     for (int i = 0; i <= thread; i++) {
         w->a = sqa_take(base, &at, modes * size);
         w->b = sqa_take(base, &at, modes * size);
@@ -159,19 +159,23 @@ static void transform(int64_t n, const double *turn, double sign, double *re, do
             im[j] = m;
         }
     }
-    for (int64_t half = 1; half < n; half *= 2)
-        for (int64_t k = 0; k < half; k++) {
-            const double c = turn[2 * (k * (n / 2 / half))], s = sign * turn[2 * (k * (n / 2 / half)) + 1];
+    for (int64_t half = 1; half < n; half *= 2) {
+        const double *c = turn + half, *sine = turn + n + half;
 
-            for (int64_t i = k; i < n; i += 2 * half) {
-                const double r = c * re[i + half] - s * im[i + half], m = c * im[i + half] + s * re[i + half];
+        for (int64_t from = 0; from < n; from += 2 * half) {
+            double *r0 = re + from, *i0 = im + from, *r1 = r0 + half, *i1 = i0 + half;
 
-                re[i + half] = re[i] - r;
-                im[i + half] = im[i] - m;
-                re[i] += r;
-                im[i] += m;
+#pragma omp simd
+            for (int64_t k = 0; k < half; k++) {
+                const double t = sign * sine[k], r = c[k] * r1[k] - t * i1[k], m = c[k] * i1[k] + t * r1[k];
+
+                r1[k] = r0[k] - r;
+                i1[k] = i0[k] - m;
+                r0[k] += r;
+                i0[k] += m;
             }
         }
+    }
 }
 
 static void prepare(const struct sqa_node *n, const struct work *w)
@@ -180,10 +184,11 @@ static void prepare(const struct sqa_node *n, const struct work *w)
     const enum sqa_dtype t = n->in[CT]->dtype;
     const size_t size = sqa_dtype_size(t);
 
-    for (int64_t k = 0; k < s.points / 2; k++) {
-        w->turn[2 * k] = cos(2 * PI * (double)k / (double)s.points);
-        w->turn[2 * k + 1] = sin(2 * PI * (double)k / (double)s.points);
-    }
+    for (int64_t half = 1; half < s.points; half *= 2)
+        for (int64_t k = 0; k < half; k++) {
+            w->turn[half + k] = cos(PI * (double)k / (double)half);
+            w->turn[s.points + half + k] = sin(PI * (double)k / (double)half);
+        }
     for (int64_t k = 0; k < s.nodes; k++) {
         const double y = k < s.points / 2 ? 2 * tan(PI * (double)k / (double)s.points) : 0;
 
