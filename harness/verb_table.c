@@ -50,7 +50,8 @@ struct job {
     struct sqa_published published;
     struct sqa_pool pool;
     struct sqa_arena arena;
-    struct sqa_text runs; /* a sentence on what was read */
+    struct sqa_text runs;   /* a sentence on what was read */
+    struct sqa_text figure; /* html: below the table */
     bool recorded;
 };
 
@@ -92,6 +93,8 @@ static enum sqa_status write_figure(struct job *j, struct sqa_text *out, struct 
         sqa_bubbles_markdown(out, &b, sqa_text_get(&j->runs));
     else if (status == SQA_OK)
         (strcmp(j->format, "svg") == 0 ? sqa_bubbles_svg : sqa_bubbles_csv)(out, &b);
+    if (status == SQA_OK && strcmp(j->format, "html") == 0)
+        sqa_bubbles_svg(&j->figure, &b);
     sqa_bubbles_clear(&b);
     for (int i = 0; i < 2; i++) {
         sqa_paper_filled_clear(&filled[i]);
@@ -186,7 +189,7 @@ static enum sqa_status run_table(void *options, const struct sqa_texts *operands
     struct job j = {.o = o, .format = o->format ? o->format : "md"};
     struct sqa_text t = {0};
     enum sqa_status ran = SQA_OK, status = do_job(&j, operands, &t, &ran, err);
-    t.failed = t.failed || j.runs.failed;
+    t.failed = t.failed || j.runs.failed || j.figure.failed;
     sqa_text_clear(&j.runs);
     sqa_pool_clear(&j.pool);
     sqa_published_clear(&j.published);
@@ -195,8 +198,10 @@ static enum sqa_status run_table(void *options, const struct sqa_texts *operands
     if (status == SQA_OK && o->format && (strcmp(o->format, "html") == 0 || strcmp(o->format, "latex") == 0)) {
         struct sqa_text markdown = t;
         t = (struct sqa_text){0};
-        status = sqa_page_of_markdown(o->format, operands->at[0], &markdown, &t, err);
+        status = sqa_page_of_markdown(o->format, operands->at[0], &markdown, &j.figure,
+                                      "Score against speed; the area of a circle is its memory.", &t, err);
     }
+    sqa_text_clear(&j.figure);
     if (status == SQA_OK)
         status = sqa_print(&t, o->output, ran == SQA_OK ? err : NULL);
     else

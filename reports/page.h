@@ -19,8 +19,10 @@ enum sqa_status sqa_page_html(const char *title, const struct sqa_parts *parts, 
 /* The Markdown parts; figures and files are left out. Needs the packages booktabs and longtable. */
 enum sqa_status sqa_page_latex(const struct sqa_parts *parts, struct sqa_text *out,
                                struct sqa_err *err) SQA_MUST_CHECK;
-/* The same of one Markdown text, for what has no figures: format is "html" or "latex". Clears markdown. */
+/* The same of one Markdown text and the figure below it, a whole <svg> or nothing; format is "html" or "latex". Clears both
+ * texts. */
 enum sqa_status sqa_page_of_markdown(const char *format, const char *title, struct sqa_text *markdown,
-                                     struct sqa_text *out, struct sqa_err *err) SQA_MUST_CHECK;
+                                     struct sqa_text *svg, const char *caption, struct sqa_text *out,
+                                     struct sqa_err *err) SQA_MUST_CHECK;
 
 #endif

@@ -122,12 +122,18 @@ bool sqa_page_number(const char *text, double *value)
 }
 
 enum sqa_status sqa_page_of_markdown(const char *format, const char *title, struct sqa_text *markdown,
-                                     struct sqa_text *out, struct sqa_err *err)
+                                     struct sqa_text *svg, const char *caption, struct sqa_text *out,
+                                     struct sqa_err *err)
 {
     struct sqa_parts parts = {0};
-    struct sqa_text *text = sqa_parts_markdown(&parts);
-    *text = *markdown;
+    *sqa_parts_markdown(&parts) = *markdown;
     *markdown = (struct sqa_text){0};
+    struct sqa_part *figure = svg->length ? sqa_parts_figure(&parts) : NULL;
+    if (figure) {
+        sqa_text_add(&figure->caption, caption);
+        figure->text = *svg;
+        *svg = (struct sqa_text){0};
+    }
     const enum sqa_status status =
         strcmp(format, "html") == 0 ? sqa_page_html(title, &parts, out, err) : sqa_page_latex(&parts, out, err);
     sqa_parts_clear(&parts);

@@ -18,7 +18,7 @@
 
 struct self {
     const char *size, *level, *input, *dir, *form;
-    int64_t train, valid, test, distractors, data_seed, skip_bad;
+    int64_t train, valid, test, distractors, mixed, data_seed, skip_bad;
 };
 
 static const struct sqa_param params[] = {
@@ -36,6 +36,8 @@ static const struct sqa_param params[] = {
      NULL},
     {"distractors", "distractor curves wanted in a generated picture; -1: as published", SQA_PARAM_INT, "-1", -1,
      1000, offsetof(struct self, distractors), NULL},
+    {"mixed", "1: pictures to train on grow from 3 bars and no distractor to the level's, in equal shares",
+     SQA_PARAM_BOOL, "0", 0, 0, offsetof(struct self, mixed), NULL},
     {"data_seed", "seed of generated pictures, or of the shuffle of a released set", SQA_PARAM_INT, "0", 0, 0x1p53,
      offsetof(struct self, data_seed), NULL},
     {"dir", "folder of LRA's released sets to read instead of generating", SQA_PARAM_TEXT, "", 0, 0,
@@ -48,9 +50,12 @@ static const struct sqa_param params[] = {
      offsetof(struct self, skip_bad), NULL},
     {.name = NULL}};
 
+enum { FEWEST_BARS = 3, STEPS = 16 };
+
 struct state {
-    int size;
-    struct sqa_pathfinder *generator; /* NULL: from files */
+    int size, steps;
+    struct sqa_pathfinder *generator;   /* of the level; NULL: from files */
+    struct sqa_pathfinder *step[STEPS]; /* mixed: of easier pictures to train on, the shortest targets first */
     struct sqa_pathfinder_files files;
     uint64_t key;
     uint8_t *pixels; /* one picture */
@@ -60,6 +65,8 @@ static void close_pathfinder(struct sqa_dataset *ds)
 {
     struct state *state = ds->state;
     sqa_pathfinder_free(state->generator);
+    for (int i = 0; i < state->steps; i++)
+        sqa_pathfinder_free(state->step[i]);
     sqa_pathfinder_files_clear(&state->files);
     sqa_free(state->pixels);
     sqa_free(state);
@@ -71,8 +78,9 @@ static enum sqa_status picture(const struct state *state, enum sqa_split split, 
 {
     if (!state->generator)
         return sqa_pathfinder_files_get(&state->files, split, index, state->size, state->pixels, label, err);
-    sqa_pathfinder_draw(state->generator, sqa_random_mix(state->key, (uint64_t)split << 32 | index), state->pixels,
-                        record);
+    const uint32_t step = split == SQA_TRAIN ? index % ((uint32_t)state->steps + 1) : 0;
+    sqa_pathfinder_draw(step > 0 ? state->step[step - 1] : state->generator,
+                        sqa_random_mix(state->key, (uint64_t)split << 32 | index), state->pixels, record);
     *label = record->label;
     return SQA_OK;
 }
@@ -105,6 +113,22 @@ static int level_of(const char *name)
                                                : SQA_PATHFINDER_HARD;
 }
 
+/* Generators of 3 bars and more, up to one less than the level's; distractors grow with them. */
+static enum sqa_status make_steps(struct state *state, const struct sqa_pathfinder_shape *level)
+{
+    const int n = level->contour - FEWEST_BARS;
+    for (int i = 0; i < n; i++) {
+        struct sqa_pathfinder_shape shape = *level;
+        shape.contour = FEWEST_BARS + i;
+        shape.distractors = level->distractors * i / n;
+        state->step[i] = sqa_pathfinder_create(&shape);
+        if (!state->step[i])
+            return SQA_NOMEM;
+        state->steps++;
+    }
+    return SQA_OK;
+}
+
 static enum sqa_status generate(const struct self *self, struct sqa_dataset *ds, struct sqa_err *err)
 {
     struct state *state = ds->state;
@@ -113,7 +137,7 @@ static enum sqa_status generate(const struct self *self, struct sqa_dataset *ds,
         return sqa_fail(err, SQA_USAGE, "pathfinder: size=%s; give 32, 64, 128 or 256", self->size);
     state->key = sqa_random_key((uint64_t)self->data_seed, 0, "task/pathfinder");
     state->generator = sqa_pathfinder_create(&shape);
-    if (!state->generator)
+    if (!state->generator || (self->mixed && make_steps(state, &shape) != SQA_OK))
         return sqa_task_nomem(ds->task, err);
     ds->note = ds->blank ? "generated; each split's hash is over its size and its first 64 pictures; form=lra: black "
                            "pixels are taken for padding"
@@ -137,6 +161,8 @@ static enum sqa_status read_files(const struct self *self, const struct sqa_task
         return sqa_fail(err, SQA_USAGE,
                         "pathfinder: distractors=%lld changes no released picture; leave it or dir out",
                         (long long)self->distractors);
+    if (self->mixed)
+        return sqa_fail(err, SQA_USAGE, "pathfinder: mixed=1 changes no released picture; leave it or dir out");
     const enum sqa_status status = sqa_pathfinder_files_open(&request, env, f, err);
     if (status != SQA_OK)
         return status;
