@@ -246,9 +246,12 @@ struct sqa_bubbles {
     struct sqa_bubble *at;
     size_t n;
     const char *tasks; /* of which the measured scores are means; "" when nothing measured is drawn */
+    const char *how;   /* in what they are not the published setting; "" when in nothing */
+    size_t left_out;   /* measured models that ran in another way than most */
 };
 /* Joins a filled accuracy table and a filled speed table by rows. Measured scores are means over the tasks that every
- * measured model of both has, so that bubbles compare; published ones are the first average. */
+ * measured model of both has, so that bubbles compare, and models whose cells say of them
+ * what most do; published ones are the first average. */
 enum sqa_status sqa_bubbles_make(const struct sqa_paper *paper, const struct sqa_paper_filled *score,
                                  const struct sqa_paper_filled *speed, struct sqa_bubbles *out,
                                  struct sqa_err *err) SQA_MUST_CHECK;
