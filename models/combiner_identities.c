@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "models/combiner.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 
 enum { BATCH = 2, LENGTH = 14, W_ALL = 8, HEADS = 2, W = W_ALL / HEADS };
 
@@ -132,7 +132,7 @@ static void reference_row_keys(const struct weights *w, const double *x, const d
 {
     double sum[LENGTH * W_ALL];
 
-    sqa_probe_project(r, LENGTH, W_ALL, w->wr, sum);
+    sqa_probe_times(r, w->wr, LENGTH, W_ALL, W_ALL, sum);
     for (int t = 0; t < LENGTH; t++) {
         double mean = 0, square = 0, *at = sum + t * W_ALL;
 
@@ -143,7 +143,7 @@ static void reference_row_keys(const struct weights *w, const double *x, const d
         for (int i = 0; i < W_ALL; i++)
             at[i] = (at[i] - mean) / sqrt(square + 1e-5);
     }
-    sqa_probe_project(sum, LENGTH, W_ALL, w->wkr, y);
+    sqa_probe_times(sum, w->wkr, LENGTH, W_ALL, W_ALL, y);
 }
 
 static void finish(struct total *t, double *o)
@@ -157,9 +157,9 @@ static void dense(const struct weights *w, struct reference r, double *y)
     double q[LENGTH * W_ALL], k[LENGTH * W_ALL], v[LENGTH * W_ALL], o[LENGTH * W_ALL] = {0};
     double keys[LENGTH * W_ALL], values[LENGTH * W_ALL] = {0};
 
-    sqa_probe_project(r.x, LENGTH, W_ALL, w->wq, q);
-    sqa_probe_project(r.x, LENGTH, W_ALL, w->wk, k);
-    sqa_probe_project(r.x, LENGTH, W_ALL, w->wv, v);
+    sqa_probe_times(r.x, w->wq, LENGTH, W_ALL, W_ALL, q);
+    sqa_probe_times(r.x, w->wk, LENGTH, W_ALL, W_ALL, k);
+    sqa_probe_times(r.x, w->wv, LENGTH, W_ALL, W_ALL, v);
     for (int pass = 0; pass < 2; pass++) /* first the rows of axial, alone */
         for (int h = 0; h < HEADS; h++)
             for (int i = 0; i < r.valid; i++) {
@@ -178,7 +178,7 @@ static void dense(const struct weights *w, struct reference r, double *y)
                     r.row_values = values;
                 }
             }
-    sqa_probe_project(o, LENGTH, W_ALL, w->wo, y);
+    sqa_probe_times(o, w->wo, LENGTH, W_ALL, W_ALL, y);
 }
 
 static enum sqa_status equals(enum sqa_combiner_kind kind, int b, int mode, struct sqa_err *err)

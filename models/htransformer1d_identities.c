@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "models/htransformer1d.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 
 enum { B = 2, LENGTH = 45, D = 8, HEADS = 2, W = D / HEADS };
 
@@ -124,9 +124,9 @@ static void dense(const struct weights *w, const double *x, int block, int valid
 {
     double q[LENGTH * D], k[LENGTH * D], v[LENGTH * D], o[LENGTH * D] = {0};
 
-    sqa_probe_project(x, LENGTH, D, w->wq, q);
-    sqa_probe_project(x, LENGTH, D, w->wk, k);
-    sqa_probe_project(x, LENGTH, D, w->wv, v);
+    sqa_probe_times(x, w->wq, LENGTH, D, D, q);
+    sqa_probe_times(x, w->wk, LENGTH, D, D, k);
+    sqa_probe_times(x, w->wv, LENGTH, D, D, v);
     for (int h = 0; h < HEADS; h++)
         for (int i = 0; i < valid; i++) {
             double sum = 0;
@@ -149,7 +149,7 @@ static void dense(const struct weights *w, const double *x, int block, int valid
             for (int e = h * W; e < (h + 1) * W; e++)
                 o[i * D + e] /= sum;
         }
-    sqa_probe_project(o, LENGTH, D, w->wo, y);
+    sqa_probe_times(o, w->wo, LENGTH, D, D, y);
 }
 
 static enum sqa_status equals_dense(struct sqa_err *err)

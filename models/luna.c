@@ -23,7 +23,7 @@
 #include <string.h>
 
 #include "engine/ops/support.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 #include "models/step.h"
 
 enum { CHUNK = 64 };
@@ -396,13 +396,13 @@ static void dense(const struct weights *w, const double *x, int valid, double *y
     double normal[P * D], pq[P * D], pc[L * D], packed[P * D], q[L * D], c[P * D], o[L * D];
 
     normalise(w->memory, normal);
-    sqa_probe_project(normal, P, D, w->wpq, pq);
-    sqa_probe_project(x, L, D, w->wpc, pc);
+    sqa_probe_times(normal, w->wpq, P, D, D, pq);
+    sqa_probe_times(x, w->wpc, L, D, D, pc);
     attend(pq, P, pc, valid, packed);
-    sqa_probe_project(x, L, D, w->wq, q);
-    sqa_probe_project(packed, P, D, w->wc, c);
+    sqa_probe_times(x, w->wq, L, D, D, q);
+    sqa_probe_times(packed, w->wc, P, D, D, c);
     attend(q, L, c, valid < P ? valid : P, o);
-    sqa_probe_project(o, L, D, w->wo, y);
+    sqa_probe_times(o, w->wo, L, D, D, y);
 }
 
 /* f at all positions of one head; strides are elements between rows */
@@ -425,10 +425,10 @@ static void dense_causal(const struct weights *w, const double *x, double *y)
 {
     double pq[P * D], pc[L * D], q[L * D], c[L * D], o[L * D];
 
-    sqa_probe_project(w->memory, P, D, w->wpq, pq);
-    sqa_probe_project(x, L, D, w->wpc, pc);
-    sqa_probe_project(x, L, D, w->wq, q);
-    sqa_probe_project(x, L, D, w->wc, c);
+    sqa_probe_times(w->memory, w->wpq, P, D, D, pq);
+    sqa_probe_times(x, w->wpc, L, D, D, pc);
+    sqa_probe_times(x, w->wq, L, D, D, q);
+    sqa_probe_times(x, w->wc, L, D, D, c);
     for (int h = 0; h < H; h++) {
         double a[L * P], weights[L * P], out[L * W];
 
@@ -453,7 +453,7 @@ static void dense_causal(const struct weights *w, const double *x, double *y)
         for (int i = 0; i < L * W; i++)
             o[i / W * D + h * W + i % W] = out[i];
     }
-    sqa_probe_project(o, L, D, w->wo, y);
+    sqa_probe_times(o, w->wo, L, D, D, y);
 }
 
 static enum sqa_status equals_dense(struct sqa_err *err)

@@ -85,8 +85,6 @@ enum sqa_status sqa_probe_whole_gradient(const struct sqa_probe_whole *p, double
 
 /* n standard normal numbers of stream key. */
 void sqa_probe_normal(uint64_t key, double *x, size_t n);
-/* y = x w, x (rows, d), w (d, d) */
-void sqa_probe_project(const double *x, int64_t rows, int64_t d, const double *w, double *y);
 /* max |a - b| / (1 + max |b|) */
 double sqa_probe_difference(const double *a, const double *b, size_t n);
 /* SQA_OK when difference <= bound, else SQA_NO with "WHAT: differs by D, bound B". */

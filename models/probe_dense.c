@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "models/probe.h"
+#include "models/probe_known.h"
 
 enum { MOST = 64, WIDTH = 16, SETS = 2 };
 
@@ -58,11 +58,11 @@ static void dense(const struct sqa_probe *p, const struct sqa_probe_pairs *pairs
         o[i] = 0;
     for (int set = 0; set < SETS; set++)
         for (int i = 0; i < 3; i++)
-            sqa_probe_project(x, p->length + pairs->zeros, p->dim, w->in[set][i], in[set][i]);
+            sqa_probe_times(x, w->in[set][i], (int)(p->length + pairs->zeros), (int)p->dim, (int)p->dim, in[set][i]);
     for (int h = 0; h < p->heads; h++)
         for (int64_t i = 0; i < p->length; i++)
             attend(p, pairs, in, b, h, i, o);
-    sqa_probe_project(o, p->length, p->dim, w->out, y);
+    sqa_probe_times(o, w->out, (int)p->length, (int)p->dim, (int)p->dim, y);
 }
 
 enum sqa_status sqa_probe_dense(const struct sqa_probe *probe, const struct sqa_probe_pairs *pairs,

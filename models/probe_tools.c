@@ -11,16 +11,6 @@ void sqa_probe_normal(uint64_t key, double *x, size_t n)
         x[i] = sqa_random_normal(key, i);
 }
 
-void sqa_probe_project(const double *x, int64_t rows, int64_t d, const double *w, double *y)
-{
-    for (int64_t t = 0; t < rows; t++)
-        for (int64_t j = 0; j < d; j++) {
-            y[t * d + j] = 0;
-            for (int64_t i = 0; i < d; i++)
-                y[t * d + j] += x[t * d + i] * w[i * d + j];
-        }
-}
-
 double sqa_probe_difference(const double *a, const double *b, size_t n)
 {
     double difference = 0, largest = 0;

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "models/holes.h"
-#include "models/probe.h"
+#include "models/probe_known.h"
 #include "models/step.h"
 
 struct self {
@@ -107,9 +107,9 @@ static void dense(const struct weights *w, const double *x, int valid, bool caus
 {
     double q[L * D], k[L * D], v[L * D], o[L * D] = {0};
 
-    sqa_probe_project(x, L, D, w->wq, q);
-    sqa_probe_project(x, L, D, w->wk, k);
-    sqa_probe_project(x, L, D, w->wv, v);
+    sqa_probe_times(x, w->wq, L, D, D, q);
+    sqa_probe_times(x, w->wk, L, D, D, k);
+    sqa_probe_times(x, w->wv, L, D, D, v);
     for (int h = 0; h < H; h++)
         for (int i = 0; i < L; i++) {
             const int keys = causal && i + 1 < valid ? i + 1 : valid;
@@ -127,7 +127,7 @@ static void dense(const struct weights *w, const double *x, int valid, bool caus
                 for (int e = h * W; e < (h + 1) * W; e++)
                     o[i * D + e] += p[j] / sum * v[j * D + e];
         }
-    sqa_probe_project(o, L, D, w->wo, y);
+    sqa_probe_times(o, w->wo, L, D, D, y);
 }
 
 static enum sqa_status equals_definition(const char *item, struct sqa_err *err)
