@@ -55,6 +55,7 @@ static const struct {
     {"gla", true, 1.1, 0.95, 1.05},
     {"deltanet", true, 1.1, 0.95, 1.05},
     {"hyena", true, 1.1, 0.95, 1.1},
+    {"long_conv", true, 1.1, 0.95, 1.1},
     {"nystromformer:landmarks=16", false, 1.1, 0.9, 1.1},
     {"nystromformer:landmarks=16,form=lra", false, 1.1, 0.9, 1.1},
     {"cosformer", true, 1.1, 0.95, 1.1},
