@@ -18,7 +18,7 @@
 
 struct self {
     const char *size, *level, *input, *dir, *form;
-    int64_t train, valid, test, distractors, mixed, data_seed, skip_bad;
+    int64_t train, valid, test, bars, distractors, mixed, data_seed, skip_bad;
 };
 
 static const struct sqa_param params[] = {
@@ -34,6 +34,8 @@ static const struct sqa_param params[] = {
      offsetof(struct self, valid), NULL},
     {"test", "pictures to test on (from files: at most)", SQA_PARAM_INT, "20000", 1, 1e9, offsetof(struct self, test),
      NULL},
+    {"bars", "bars of a target instead of the level's; 0: the level's", SQA_PARAM_INT, "0", 0, 14,
+     offsetof(struct self, bars), NULL},
     {"distractors", "distractor curves wanted in a generated picture; -1: as published", SQA_PARAM_INT, "-1", -1,
      1000, offsetof(struct self, distractors), NULL},
     {"mixed", "1: pictures to train on grow from 3 bars and no distractor to the level's, in equal shares",
@@ -135,6 +137,8 @@ static enum sqa_status generate(const struct self *self, struct sqa_dataset *ds,
     struct sqa_pathfinder_shape shape;
     if (!sqa_pathfinder_shape(state->size, level_of(self->level), (int)self->distractors, &shape))
         return sqa_fail(err, SQA_USAGE, "pathfinder: size=%s; give 32, 64, 128 or 256", self->size);
+    if (self->bars > 0)
+        shape.contour = (int)self->bars;
     state->key = sqa_random_key((uint64_t)self->data_seed, 0, "task/pathfinder");
     state->generator = sqa_pathfinder_create(&shape);
     if (!state->generator || (self->mixed && make_steps(state, &shape) != SQA_OK))
