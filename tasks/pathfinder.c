@@ -161,12 +161,9 @@ static enum sqa_status read_files(const struct self *self, const struct sqa_task
                                                    .seed = (uint64_t)self->data_seed,
                                                    .shuffle = strcmp(self->form, "ours") == 0,
                                                    .skip_bad = self->skip_bad != 0};
-    if (self->distractors >= 0)
+    if (self->distractors >= 0 || self->bars > 0 || self->mixed)
         return sqa_fail(err, SQA_USAGE,
-                        "pathfinder: distractors=%lld changes no released picture; leave it or dir out",
-                        (long long)self->distractors);
-    if (self->mixed)
-        return sqa_fail(err, SQA_USAGE, "pathfinder: mixed=1 changes no released picture; leave it or dir out");
+                        "pathfinder: distractors, bars and mixed change no released picture; leave them or dir out");
     const enum sqa_status status = sqa_pathfinder_files_open(&request, env, f, err);
     if (status != SQA_OK)
         return status;
@@ -295,7 +292,9 @@ const struct sqa_task sqa_task_pathfinder = {
         "are. Pixels row by row, 257 ids (gray value + 1, so black is no padding) or reals. form=lra takes black ids "
         "for padding wherever they stand, as LRA's code does: only transformer and models with form=lra are built "
         "for "
-        "it. distractors=-1: 20, "
+        "it. mixed=1 changes the pictures to train on alone: "
+        "equal shares of them have 3 bars and no distractor, 4 bars and a few, and so on to the level's; where a "
+        "level is noise for a model at first, the easy ones are not. distractors=-1: 20, "
         "22, 35 or 30 bars (size 32 to 256) are shared out among curves of a third of a target's bars; LRA states "
         "this for hard, for the other levels it is our reading. With dir=DIR a released set is read: DIR is the "
         "unpacked archive, its lra_release, or a folder pathfinder32 or curv_baseline; of two nested copies the "

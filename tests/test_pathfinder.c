@@ -168,6 +168,32 @@ static void test_same_bits(void **state)
     sqa_dataset_close(other);
 }
 
+/* Of four pictures to train on one is the level's, one has three bars and no distractor; other splits do not change. */
+static void test_mixed(void **state)
+{
+    (void)state;
+    struct sqa_dataset *plain = open_spec("pathfinder:level=easy"),
+                       *mixed = open_spec("pathfinder:level=easy,mixed=1"),
+                       *three = open_spec("pathfinder:level=easy,bars=3,distractors=0");
+    struct sqa_batch *x = sqa_batch_create(plain, 1, plain->length), *y = sqa_batch_create(mixed, 1, mixed->length);
+    const size_t bytes = (size_t)plain->length * sizeof *x->tokens;
+    for (uint32_t i = 0; i < 8; i++) {
+        fetch_one(mixed, SQA_TRAIN, i, y);
+        fetch_one(plain, SQA_TRAIN, i, x);
+        assert_int_equal(memcmp(x->tokens, y->tokens, bytes) == 0, i % 4 == 0);
+        fetch_one(three, SQA_TRAIN, i, x);
+        assert_int_equal(memcmp(x->tokens, y->tokens, bytes) == 0, i % 4 == 1);
+        fetch_one(mixed, SQA_TEST, i, y);
+        fetch_one(plain, SQA_TEST, i, x);
+        assert_memory_equal(x->tokens, y->tokens, bytes);
+    }
+    sqa_batch_free(x);
+    sqa_batch_free(y);
+    sqa_dataset_close(plain);
+    sqa_dataset_close(mixed);
+    sqa_dataset_close(three);
+}
+
 static void test_reals(void **state)
 {
     (void)state;
@@ -420,16 +446,18 @@ static void test_refused(void **state)
     expect_refused("pathfinder:size=48", SQA_USAGE, "size", "32");
     expect_refused("pathfinder:level=baseline", SQA_USAGE, "level", "easy");
     expect_refused("pathfinder:dir=/nowhere", SQA_INPUT, "pathfinder32/curv_contour_length_14", "lra_release");
-    expect_refused("pathfinder:dir=x,distractors=3", SQA_USAGE, "distractors=3", "dir");
+    expect_refused("pathfinder:dir=x,distractors=3", SQA_USAGE, "distractors", "dir");
+    expect_refused("pathfinder:dir=x,mixed=1", SQA_USAGE, "mixed", "dir");
+    expect_refused("pathfinder:dir=x,bars=4", SQA_USAGE, "bars", "dir");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record),    cmocka_unit_test(test_pixels), cmocka_unit_test(test_contrast),
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_reals),  cmocka_unit_test(test_released),
-        cmocka_unit_test(test_bad_files), cmocka_unit_test(test_floors), cmocka_unit_test(test_sheet),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_record),    cmocka_unit_test(test_pixels),    cmocka_unit_test(test_contrast),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_mixed),     cmocka_unit_test(test_reals),
+        cmocka_unit_test(test_released),  cmocka_unit_test(test_bad_files), cmocka_unit_test(test_floors),
+        cmocka_unit_test(test_sheet),     cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
