@@ -44,6 +44,18 @@ enum sqa_status sqa_gate_check(const char *name, const json_t *doc, struct sqa_e
     return SQA_OK;
 }
 
+/* What there is to say of a cell without findings. */
+static void nothing_found(const json_t *cell, struct sqa_text *out)
+{
+    const json_t *counts = json_object_get(cell, "counts"), *steps = json_object_get(counts, "instructions");
+    const double base = json_number_value(json_object_get(steps, "base")),
+                 new = json_number_value(json_object_get(steps, "new"));
+    if (base > 0)
+        sqa_text_printf(out, "instructions %+.2f %%, other counts the same", 100 * (new / base - 1));
+    else if (json_object_size(counts))
+        sqa_text_add(out, "counts the same");
+}
+
 /* Findings of a cell, those only that are regressions when so asked, joined by "; ". Returns how many. */
 static size_t join(const json_t *cell, bool regressions, struct sqa_text *out)
 {
@@ -54,6 +66,8 @@ static size_t join(const json_t *cell, bool regressions, struct sqa_text *out)
         if (!regressions || is_true(f, "regression"))
             sqa_text_printf(out, "%s%s", n++ ? "; " : "", text_of(f, "text"));
     }
+    if (n == 0 && !regressions)
+        nothing_found(cell, out);
     return n;
 }
 

@@ -127,6 +127,7 @@ else
     one 'forward pass in NumPy' tests/crosscheck.sh "$program"
     run cli tests/cli.sh "$program"
     run compare tests/compare.sh "$program"
+    run counts tests/counts.sh "$program"
     run score tests/score.sh "$program"
     run readers tests/readers.sh "$program"
     run reports tests/reports.sh "$program"
