@@ -51,8 +51,7 @@ static void list_models(struct listing *l)
 {
     for (int i = 0; sqa_variants[i]; i++) {
         const struct sqa_variant *v = sqa_variants[i];
-        add(l, (const char *const[]){v->id, sqa_slot_name(v->slot), v->title, v->complexity ? v->complexity : "",
-                                     v->missing ? v->missing : ""});
+        add(l, (const char *const[]){v->id, sqa_slot_name(v->slot), v->title, v->complexity ? v->complexity : ""});
     }
 }
 
@@ -170,7 +169,7 @@ static const struct kind {
     const char *header[6];
     void (*list)(struct listing *);
 } kinds[] = {
-    {"models", 5, {"id", "slot", "title", "complexity", "missing"}, list_models},
+    {"models", 4, {"id", "slot", "title", "complexity"}, list_models},
     {"tasks", 4, {"id", "kind", "title", "floors"}, list_tasks},
     {"recipes", 2, {"name", "source"}, list_recipes},
     {"tables", 4, {"name", "kind", "title", "source"}, list_tables},
@@ -328,8 +327,6 @@ static void describe_variant(const struct sqa_variant *v, struct sqa_text *t)
     if (v->slot == SQA_SLOT_MIXER && sqa_model_parse(v->id, &m, NULL) == SQA_OK)
         describe_padding(m, t);
     sqa_model_free(m);
-    if (v->missing)
-        sqa_text_printf(t, "missing     %s\n", v->missing);
     if (v->help) {
         sqa_text_add(t, "\n");
         print_wrapped(t, 0, v->help);

@@ -252,8 +252,6 @@ static enum sqa_status check_item(const struct sqa_model *m, const struct sqa_it
     const struct sqa_variant *v = item->variant;
     if (!v)
         return SQA_OK;
-    if (v->missing)
-        return sqa_fail(err, SQA_UNSUPPORTED, "%s: not in this build: %s", v->id, v->missing);
     if (v->slot == SQA_SLOT_MIXER && m->frame.causal && !(v->traits & SQA_TRAIT_CAUSAL))
         return sqa_fail(err, SQA_UNSUPPORTED, "%s: it has no causal form; leave causal=1 out or take another mixer",
                         v->id);

@@ -232,8 +232,6 @@ struct sqa_variant {
     enum sqa_status (*see)(void *self, const struct sqa_batch *b, struct sqa_err *err);
     enum sqa_status (*predict)(void *self, const struct sqa_batch *b, int32_t *labels, double *forecast,
                                struct sqa_err *err);
-
-    const char *missing; /* why it cannot run in this build, or NULL */
 };
 
 extern const struct sqa_variant *const sqa_variants[]; /* ends with NULL; order of file names */

@@ -662,7 +662,7 @@ static void registry_is_sound(void **state)
         if ((*v)->slot == SQA_SLOT_FLOOR)
             assert_true((*v)->begin && (*v)->predict);
         else
-            assert_true((*v)->build || (*v)->missing || (*v)->slot == SQA_SLOT_CHANNEL);
+            assert_true((*v)->build || (*v)->slot == SQA_SLOT_CHANNEL);
         for (const struct sqa_param *p = (*v)->params; p && p->name; p++) {
             assert_true(p->help && p->fallback && p->offset < (*v)->self_size);
             assert_null(sqa_params_find(sqa_frame_params, p->name));
