@@ -362,7 +362,7 @@ static enum sqa_status add_results(struct fidelity *f, const char *model, int64_
         char layer[32];
         const enum sqa_status status =
             sqa_bootstrap_crossed(errors, (size_t)f->draws, (size_t)f->examples, 1, RESAMPLES,
-                                  sqa_random_key(1, (uint64_t)k, "fidelity"), 0.95, &interval, err);
+                                  sqa_random_key(1, (uint64_t)k, "fidelity"), 0.95, NULL, &interval, err);
         if (status != SQA_OK)
             return status;
         const double mean = sqa_stats_mean(errors, n);

@@ -589,6 +589,8 @@ void sqa_pool_clear(struct sqa_pool *pool)
         json_decref(pool->runs[r].json);
         sqa_run_files_clear(&pool->runs[r].files);
     }
+    for (int i = 0; i < SQA_POOL_DRAWS && pool->draws; i++)
+        sqa_draws_clear(&pool->draws[i]);
     sqa_arena_clear(&pool->arena);
     *pool = (struct sqa_pool){0};
 }

@@ -23,6 +23,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "reports/stats.h"
 #include "results/table.h"
 
 enum sqa_entry_class { SQA_CLASS_FLOOR, SQA_CLASS_CONTROL, SQA_CLASS_MODEL };
@@ -140,6 +141,7 @@ struct sqa_pool_group {
     const struct sqa_pool_entry *floor, *best; /* NULL when there is none; best is no floor */
 };
 
+enum { SQA_POOL_DRAWS = 2 };
 struct sqa_pool {
     struct sqa_arena arena;
     struct sqa_pool_run *runs;
@@ -147,6 +149,7 @@ struct sqa_pool {
     struct sqa_pool_entry *entries;
     struct sqa_pool_group *groups;
     size_t n_runs, n_cells, n_entries, n_groups;
+    struct sqa_draws *draws;          /* of the last two shapes (SQA_POOL_DRAWS), from sqa_summarise on; else NULL */
     bool (*knows)(const char *model); /* whether this build has the model that a text names; NULL: not asked */
 };
 

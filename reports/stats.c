@@ -2,10 +2,14 @@
 #include "reports/stats.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/random.h"
+
+enum { DRAWS_BYTES = 1 << 26 };
 
 static const struct sqa_interval no_interval = {(double)NAN, (double)NAN};
 
@@ -183,28 +187,64 @@ static size_t below(struct words *w, size_t n)
     return (size_t)((uint64_t)w->word[--w->left] * n >> 32);
 }
 
-/* Mean of one resample; column has room for one value an example, weight for one a seed. */
-static double resample(const double *d, size_t seeds, size_t examples, size_t block, struct words *w, double *column,
-                       double *weight)
+/* How often one resample takes each seed and each example. More than 255 times does not happen: n are drawn of n. */
+static void draw(struct words *w, size_t seeds, size_t examples, size_t block, uint8_t *seed, uint8_t *example)
 {
+    memset(seed, 0, seeds);
+    memset(example, 0, examples);
     for (size_t s = 0; s < seeds; s++)
-        weight[s] = 0;
-    for (size_t s = 0; s < seeds; s++)
-        weight[below(w, seeds)] += 1;
-    for (size_t e = 0; e < examples; e++)
-        column[e] = 0;
-    for (size_t s = 0; s < seeds; s++)
-        for (size_t e = 0; e < examples; e++)
-            column[e] += weight[s] * d[s * examples + e];
-    double sum = 0;
+        seed[below(w, seeds)]++;
     for (size_t done = 0; done < examples;) {
         size_t e = examples > 1 ? below(w, examples) : 0;
         for (size_t i = 0; i < block && done < examples; i++, done++) {
-            sum += column[e];
+            example[e]++;
             e = e + 1 < examples ? e + 1 : 0;
         }
     }
+}
+
+/* weight has room for one value an example. */
+static double mean_of_draw(const double *d, size_t seeds, size_t examples, const uint8_t *seed,
+                           const uint8_t *example, double *weight)
+{
+    double sum = 0;
+    for (size_t e = 0; e < examples; e++)
+        weight[e] = example[e];
+    for (size_t s = 0; s < seeds; s++) {
+        const double *row = d + s * examples;
+        double of_seed = 0;
+#pragma omp simd reduction(+ : of_seed)
+        for (size_t e = 0; e < examples; e++)
+            of_seed += weight[e] * row[e];
+        sum += seed[s] * of_seed;
+    }
     return sum / ((double)seeds * (double)examples);
+}
+
+void sqa_draws_clear(struct sqa_draws *kept)
+{
+    sqa_free(kept->times);
+    *kept = (struct sqa_draws){0};
+}
+
+/* The draws of all resamples, (resamples, seeds + examples); NULL when they are too many to keep, or without memory. */
+static const uint8_t *draws_of(struct sqa_draws *kept, const struct sqa_draws *wanted)
+{
+    const size_t row = wanted->seeds + wanted->examples;
+    if (kept->times && kept->key == wanted->key && kept->seeds == wanted->seeds &&
+        kept->examples == wanted->examples && kept->block == wanted->block && kept->resamples == wanted->resamples)
+        return kept->times;
+    sqa_draws_clear(kept);
+    if (row > DRAWS_BYTES / wanted->resamples)
+        return NULL;
+    *kept = *wanted;
+    kept->times = sqa_alloc(wanted->resamples * row);
+    for (size_t i = 0; i < wanted->resamples && kept->times; i++) {
+        struct words w = {.key = sqa_random_mix(wanted->key, i)};
+        uint8_t *seed = kept->times + i * row;
+        draw(&w, wanted->seeds, wanted->examples, wanted->block, seed, seed + wanted->seeds);
+    }
+    return kept->times;
 }
 
 double sqa_log_slope(const double *x, const double *y, size_t n, double level, struct sqa_interval *interval)
@@ -233,28 +273,34 @@ double sqa_log_slope(const double *x, const double *y, size_t n, double level, s
 }
 
 enum sqa_status sqa_bootstrap_crossed(const double *d, size_t seeds, size_t examples, size_t block, size_t resamples,
-                                      uint64_t key, double level, struct sqa_interval *out, struct sqa_err *err)
+                                      uint64_t key, double level, struct sqa_draws *kept, struct sqa_interval *out,
+                                      struct sqa_err *err)
 {
     *out = no_interval;
     if (seeds == 0 || examples == 0 || resamples == 0 || (seeds == 1 && examples == 1))
         return SQA_OK;
-    double *means = sqa_alloc_array(resamples, sizeof *means);
-    double *work = sqa_alloc_array(seeds + examples, sizeof *work);
-    if (!means || !work) {
-        sqa_free(means);
-        sqa_free(work);
-        return sqa_fail(err, SQA_NOMEM,
-                        "report: no memory to resample %zu x %zu values; free some memory and run again", seeds,
-                        examples);
-    }
-    for (size_t i = 0; i < resamples; i++) {
+    const struct sqa_draws wanted = {key, seeds, examples, block ? block : 1, resamples, NULL};
+    const uint8_t *all = kept ? draws_of(kept, &wanted) : NULL;
+    double *means = sqa_alloc_array(resamples, sizeof *means), *weight = sqa_alloc_array(examples, sizeof *weight);
+    uint8_t *one = sqa_alloc(seeds + examples);
+    const bool ready = means && weight && one;
+    for (size_t i = 0; i < resamples && ready; i++) {
         struct words w = {.key = sqa_random_mix(key, i)};
-        means[i] = resample(d, seeds, examples, block ? block : 1, &w, work, work + examples);
+        const uint8_t *seed = all ? all + i * (seeds + examples) : one;
+        if (!all)
+            draw(&w, seeds, examples, wanted.block, one, one + seeds);
+        means[i] = mean_of_draw(d, seeds, examples, seed, seed + seeds, weight);
     }
-    sqa_sort_reals(means, resamples);
-    out->low = sqa_quantile(means, resamples, 0.5 - level / 2);
-    out->high = sqa_quantile(means, resamples, 0.5 + level / 2);
+    if (ready) {
+        sqa_sort_reals(means, resamples);
+        out->low = sqa_quantile(means, resamples, 0.5 - level / 2);
+        out->high = sqa_quantile(means, resamples, 0.5 + level / 2);
+    }
     sqa_free(means);
-    sqa_free(work);
-    return SQA_OK;
+    sqa_free(weight);
+    sqa_free(one);
+    return ready ? SQA_OK
+                 : sqa_fail(err, SQA_NOMEM,
+                            "report: no memory to resample %zu x %zu values; free some memory and run again", seeds,
+                            examples);
 }

@@ -44,11 +44,20 @@ struct sqa_interval sqa_median_interval(const double *x, size_t n, double level)
  * the interval only says how far the points lie off a straight line. */
 double sqa_log_slope(const double *x, const double *y, size_t n, double level, struct sqa_interval *interval);
 
+/* What resamples drew, kept for the next values of the same shape: drawing takes longer than adding up. Begins as zeros. */
+struct sqa_draws {
+    uint64_t key;
+    size_t seeds, examples, block, resamples;
+    uint8_t *times; /* (resamples, seeds + examples): how often each was drawn */
+};
+void sqa_draws_clear(struct sqa_draws *kept);
+
 /* Interval of the mean of d[s * examples + e] by resampling seeds and examples independently, with replacement.
  * A dimension of 1 is not resampled. block > 1 draws runs of that many consecutive examples, circularly: for windows
- * that overlap. SQA_NOMEM when there is no memory for the work arrays. */
+ * that overlap. kept: draws of the last call, or NULL; the interval is the same with and without. SQA_NOMEM when there
+ * is no memory for the work arrays. */
 enum sqa_status sqa_bootstrap_crossed(const double *d, size_t seeds, size_t examples, size_t block, size_t resamples,
-                                      uint64_t key, double level, struct sqa_interval *out,
+                                      uint64_t key, double level, struct sqa_draws *kept, struct sqa_interval *out,
                                       struct sqa_err *err) SQA_MUST_CHECK;
 
 #endif

@@ -69,9 +69,24 @@ static void add_scores(double *d, double sign, const int64_t *index, size_t n, c
     }
 }
 
+/* Where the draws of such a shape are kept: floors have one seed and models several, so two take turns. */
+static struct sqa_draws *draws_for(const struct sqa_pool *pool, size_t seeds, size_t examples)
+{
+    struct sqa_draws *d = pool->draws;
+    if (!d || (d[0].seeds == seeds && d[0].examples == examples))
+        return d;
+    if (d[1].seeds != seeds || d[1].examples != examples) { /* the older one goes */
+        const struct sqa_draws last = d[0];
+        d[0] = d[1];
+        d[1] = last;
+        return d;
+    }
+    return d + 1;
+}
+
 /* Mean over pairs and the examples that all of them have; out is left alone when there are none. */
-static enum sqa_status crossed(const struct pair *pairs, size_t n, size_t block, struct sqa_estimate *out,
-                               struct sqa_err *err)
+static enum sqa_status crossed(const struct sqa_pool *pool, const struct pair *pairs, size_t n, size_t block,
+                               struct sqa_estimate *out, struct sqa_err *err)
 {
     size_t common = n ? pairs[0].a->n_examples : 0;
     if (common == 0)
@@ -96,7 +111,8 @@ static enum sqa_status crossed(const struct pair *pairs, size_t n, size_t block,
     if (d) {
         struct sqa_interval interval;
         const uint64_t key = sqa_random_key(1, 0, "report/bootstrap");
-        status = sqa_bootstrap_crossed(d, n, common, block, RESAMPLES, key, LEVEL, &interval, err);
+        status = sqa_bootstrap_crossed(d, n, common, block, RESAMPLES, key, LEVEL, draws_for(pool, n, common),
+                                       &interval, err);
         *out = nothing;
         out->mean = sqa_stats_mean(d, n * common);
         out->n_seeds = n;
@@ -172,7 +188,7 @@ static enum sqa_status by_examples(const struct sqa_pool *pool, const struct val
     const bool tags = w->pairs[0].a->tags, alike = v->by == SQA_BY_LABELS && all_equal(w->x, w->n);
     enum sqa_status status = SQA_OK;
     if (!alike || tags || !out->n_examples)
-        status = crossed(w->pairs, w->n, block_of(pool, w->pairs[0].a), &resampled, err);
+        status = crossed(pool, w->pairs, w->n, block_of(pool, w->pairs[0].a), &resampled, err);
     const bool complete = resampled.n_examples && resampled.n_examples == out->n_examples;
     if (alike && out->n_examples && !(complete && resampled.high > resampled.low)) {
         const double n = (double)out->n_examples;
@@ -316,7 +332,7 @@ static enum sqa_status difference(const struct sqa_pool *pool, const struct sqa_
                    one->tags == other->tags;
     }
     if (examples && n)
-        return crossed(w->pairs, n, block_of(pool, w->pairs[0].a), out, err);
+        return crossed(pool, w->pairs, n, block_of(pool, w->pairs[0].a), out, err);
     if (n >= 2) {
         out->mean = sqa_stats_mean(w->x, n);
         out->n_seeds = n;
@@ -442,6 +458,8 @@ enum sqa_status sqa_summarise(struct sqa_pool *pool, struct sqa_err *err)
 {
     struct work w;
     enum sqa_status status = open_work(pool, &w, err);
+    if (!pool->draws)
+        pool->draws = sqa_arena_alloc(&pool->arena, SQA_POOL_DRAWS * sizeof *pool->draws); /* NULL: nothing is kept */
     for (size_t i = 0; i < pool->n_entries; i++)
         for (int v = 0; v < SQA_VALUE_N && status == SQA_OK; v++)
             status = estimate(pool, &pool->entries[i], v, &w, err);

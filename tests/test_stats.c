@@ -105,9 +105,16 @@ static void test_median(void **state)
 
 static struct sqa_interval boot(const double *d, size_t seeds, size_t examples, size_t block, uint64_t key)
 {
-    struct sqa_interval out;
+    struct sqa_draws kept = {0};
+    struct sqa_interval out, again;
     struct sqa_err err;
-    assert_int_equal(sqa_bootstrap_crossed(d, seeds, examples, block, 2000, key, 0.95, &out, &err), SQA_OK);
+    assert_int_equal(sqa_bootstrap_crossed(d, seeds, examples, block, 2000, key, 0.95, NULL, &out, &err), SQA_OK);
+    for (int i = 0; i < 2; i++) { /* drawn, then kept */
+        assert_int_equal(sqa_bootstrap_crossed(d, seeds, examples, block, 2000, key, 0.95, &kept, &again, &err),
+                         SQA_OK);
+        assert_memory_equal(&out, &again, sizeof out);
+    }
+    sqa_draws_clear(&kept);
     return out;
 }
 
@@ -147,9 +154,9 @@ static void test_bootstrap(void **state)
     assert_true(isnan(boot(d, 1, 1, 1, 7).low));
     assert_true(isnan(boot(d, 0, 5, 1, 7).low));
     struct sqa_err err;
-    for (long n = 1; n <= 2; n++) {
+    for (long n = 1; n <= 3; n++) {
         sqa_alloc_fail_at(n);
-        assert_int_equal(sqa_bootstrap_crossed(d, 1, N, 1, 10, 7, 0.95, &i, &err), SQA_NOMEM);
+        assert_int_equal(sqa_bootstrap_crossed(d, 1, N, 1, 10, 7, 0.95, NULL, &i, &err), SQA_NOMEM);
         sqa_alloc_fail_at(0);
     }
 }
@@ -168,7 +175,7 @@ static void test_coverage(void **state)
                                sqa_random_normal(trial + 2000, s * N + e);
         struct sqa_interval i;
         struct sqa_err err;
-        assert_int_equal(sqa_bootstrap_crossed(d, SEEDS, N, 1, 400, trial, 0.95, &i, &err), SQA_OK);
+        assert_int_equal(sqa_bootstrap_crossed(d, SEEDS, N, 1, 400, trial, 0.95, NULL, &i, &err), SQA_OK);
         hit += i.low <= 0 && i.high >= 0;
     }
     assert_in_range(hit, TRIALS * 87 / 100, TRIALS * 99 / 100);
