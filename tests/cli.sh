@@ -638,7 +638,7 @@ works '^\| `transformer:kernel=dense` +\| measured +\|' table lra-2
 works '^  seqarena run --model transformer .*--task listops --scale lite --seeds 3 -o results/runs/lite-ListOps$' table lite papers --plan
 works '^  seqarena bench --model transformer .*--task random:vocab=257,classes=2 --scale lra-speed --phase train' table lra-2 papers --plan
 works '<svg ' table lra-figure --format svg
-works '<figcaption>Score against speed' table lra-figure --format html
+works 'Score against speed; the area' table lra-figure --format html
 works '' table lra-3 papers -o t.md
 is 'a table in a file' grep -q '^## Accuracy on Image' t.md
 is 'jobs of results/forecast.sh are plans' sh -c 'SEQARENA=$1 RUNS=$PWD/jobs "$2/results/forecast.sh" | grep -c "  0 of" | grep -qx 15' - "$program" "$top"

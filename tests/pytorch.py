@@ -155,7 +155,7 @@ def known():
     text = subprocess.run([PROGRAM, "list", "models", "--json"], capture_output=True, text=True, check=True).stdout
     for v in json.loads(text):
         name, slot = v["id"], v["slot"]
-        if v["missing"] or slot == "floor":
+        if slot == "floor":
             continue
         if slot == "mixer":
             cases += [(name, "tokens"), (name + ":causal=1", "tokens")]
