@@ -184,11 +184,11 @@ static void prepare(const struct sqa_node *n, const struct work *w)
     const enum sqa_dtype t = n->in[CT]->dtype;
     const size_t size = sqa_dtype_size(t);
 
-    for (int64_t half = 1; half < s.points; half *= 2)
-        for (int64_t k = 0; k < half; k++) {
-            w->turn[half + k] = cos(PI * (double)k / (double)half);
-            w->turn[s.points + half + k] = sin(PI * (double)k / (double)half);
-        }
+    for (int64_t i = s.points - 1; i > 0; i--) { /* h + k has the angle of 2 h + 2 k */
+        const int64_t half = s.points / 2;
+        w->turn[i] = i < half ? w->turn[2 * i] : cos(PI * (double)(i - half) / (double)half);
+        w->turn[s.points + i] = i < half ? w->turn[s.points + 2 * i] : sin(PI * (double)(i - half) / (double)half);
+    }
     for (int64_t k = 0; k < s.nodes; k++) {
         const double y = k < s.points / 2 ? 2 * tan(PI * (double)k / (double)s.points) : 0;
 
