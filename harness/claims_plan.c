@@ -23,8 +23,8 @@ static size_t lengths_of(const char *list, int64_t out[SQA_SIZES_MAX])
     out[0] = 1024;
     if (!*list)
         return 1;
-    return sqa_sizes_parse("--lengths", "length", "1K", INT64_MAX / 2, &texts, out, &n, NULL) == SQA_OK ? (size_t)n
-                                                                                                        : 0;
+    return sqa_sizes_parse("--lengths", "length", "1K", SQA_LENGTH_MOST, &texts, out, &n, NULL) == SQA_OK ? (size_t)n
+                                                                                                          : 0;
 }
 
 /* The value behind --NAME in a command; otherwise when it is not there. */

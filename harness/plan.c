@@ -479,8 +479,8 @@ enum sqa_status sqa_plan_cells(struct sqa_run_plan *p, const struct sqa_selectio
     if (status == SQA_OK && s->tasks_pattern)
         status = match_tasks(s->tasks_pattern, tasks, err);
     if (status == SQA_OK)
-        status = sqa_sizes_parse("--lengths", "length", "1K,2K,4K, or 1K..64K", (int64_t)1 << 24, &s->lengths,
-                                 lengths, &nlengths, err);
+        status = sqa_sizes_parse("--lengths", "length", "1K,2K,4K, or 1K..64K", SQA_LENGTH_MOST, &s->lengths, lengths,
+                                 &nlengths, err);
     if (status == SQA_OK)
         status =
             sqa_sizes_parse("--batches", "batch", "1,2,4, or 1..64", 65536, &s->batches, batches, &nbatches, err);

@@ -51,7 +51,7 @@ struct sqa_run_plan {
 };
 
 /* What bench takes when nothing else is said. */
-enum { SQA_BENCH_ROUNDS = 10, SQA_BENCH_TURN_MS = 100, SQA_SIZES_MAX = 64 };
+enum { SQA_BENCH_ROUNDS = 10, SQA_BENCH_TURN_MS = 100, SQA_SIZES_MAX = 64, SQA_LENGTH_MOST = 1 << 24 };
 
 /* A list of sizes such as "1K,2K,4K" or "1K..64K", which doubles; what ("length") and example stand in messages of option
  * ("--lengths"). USAGE for what is none, above most, or more than SQA_SIZES_MAX. */
