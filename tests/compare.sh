@@ -71,6 +71,9 @@ counted() { (echo $header && row 1000 "$@"); }
 counted instructions=100000 >c.csv
 counted instructions=100400 >c1.csv
 works 'flops, bytes and memory are the same' compare c.csv c1.csv
+(echo $header && row '' instructions=100000) >c8.csv
+(echo $header && row '' instructions=100400) >c9.csv
+works '\| instructions \+0\.40 %, other counts the same \|' gate c8.csv c9.csv
 counted instructions=100600 >c2.csv
 fails 1 'instructions 100000 -> 100600 \(\+0.6 %\): worse' compare c.csv c2.csv
 counted flops=1001 >c3.csv

@@ -214,14 +214,16 @@ static void test_figure(void **state)
     struct sqa_err err = {0};
     struct sqa_text t = {0};
     struct made both[] = {RAN("transformer", "listops", "1", "0.36"), RAN("transformer", "text", "1", "0.6"),
-                          RAN("a<b", "listops", "1", "0.3"), TIMED("transformer", "4096", "8e6", "1e6"),
-                          TIMED("a<b", "4096", "4e6", "5e5")};
-    make_run("both", both, 5, N_COLUMNS, NULL);
+                          RAN("a<b", "listops", "1", "0.3"),          TIMED("transformer", "4096", "8e6", "1e6"),
+                          TIMED("a<b", "4096", "4e6", "5e5"),         RAN("local", "listops:max=99", "1", "0.9"),
+                          TIMED("local", "4096", "4e6", "5e5")};
+    make_run("both", both, sizeof both / sizeof both[0], N_COLUMNS, NULL);
     fill_well(&score, "lra-1", "both", &any);
     fill_well(&speed, "lra-2", "both", &any);
     assert_int_equal(sqa_table_load("lra-figure", &figure, &err), SQA_OK);
     assert_int_equal(sqa_bubbles_make(&figure, &score.filled, &speed.filled, &b, &err), SQA_OK);
     assert_string_equal(b.tasks, "ListOps"); /* what both have */
+    assert_int_equal(b.left_out, 1);         /* another task: no point of the same figure */
     size_t measured = 0;
     for (size_t i = 0; i < b.n; i++)
         measured += !b.at[i].published;
