@@ -163,12 +163,16 @@ static long double exact(enum sqa_unary f, long double x)
         return x > 0 ? x + 1 : expl(x);
     case SQA_UNARY_GELU:
         return x * erfcl(-x * sqrtl(0.5L)) / 2;
+    case SQA_UNARY_SIN:
+        return sinl(x);
+    case SQA_UNARY_COS:
+        return cosl(x);
     default:
         return (long double)NAN;
     }
 }
 
-/* The largest error of f in units of the last place of the exact value, over a sweep of [low, high]. */
+/* The largest error of f in units of the last place of the exact value (sin, cos: of 1), over a sweep of [low, high]. */
 static double worst_ulp(const struct sqa_kernels *k, enum sqa_unary f, double low, double high)
 {
     double worst = 0;
@@ -180,6 +184,7 @@ static double worst_ulp(const struct sqa_kernels *k, enum sqa_unary f, double lo
             int e;
             const long double want = exact(f, (long double)F(0)[i]);
             (void)frexpl(want, &e);
+            e = f == SQA_UNARY_SIN || f == SQA_UNARY_COS ? 1 : e;
             const double error = (double)(fabsl((long double)F(1)[i] - want) / ldexpl(1, e - 24));
             worst = !(error <= worst) ? error : worst;
         }
@@ -202,7 +207,8 @@ static void test_ulp(void **state)
         {SQA_UNARY_SIGMOID, -86, 100, 4},  {SQA_UNARY_SIGMOID, -2, 2, 4},    {SQA_UNARY_SILU, -86, 100, 4},
         {SQA_UNARY_SOFTPLUS, -86, 100, 4}, {SQA_UNARY_SOFTPLUS, -2, 2, 4},   {SQA_UNARY_ELU1, -87.3, 100, 1.5},
         {SQA_UNARY_GELU, 0, 100, 5},       {SQA_UNARY_GELU, -0.5, 0.5, 8},   {SQA_UNARY_GELU, -3, 0, 16},
-        {SQA_UNARY_GELU, -6, -3, 64},      {SQA_UNARY_GELU, -13.1, -6, 256},
+        {SQA_UNARY_GELU, -6, -3, 64},      {SQA_UNARY_GELU, -13.1, -6, 256}, {SQA_UNARY_SIN, -8192, 8192, 1},
+        {SQA_UNARY_SIN, -20, 20, 1},       {SQA_UNARY_COS, -8192, 8192, 1},  {SQA_UNARY_COS, -1e30, 1e30, 1},
     };
     for (size_t c = 0; c < candidates; c++)
         for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {

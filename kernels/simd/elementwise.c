@@ -2,6 +2,8 @@
 #include "kernels/simd/vec.h"
 #include "kernels/plain/plain.h"
 
+#include <stdbool.h>
+
 static inline vf one(void)
 {
     return v_set(1.0f);
@@ -39,7 +41,9 @@ static inline vf elu1(vf x)
     X(sigmoid, v_sigmoid(v), v_sigmoid_slope(v))                                \
     X(silu, v_mul(v, v_sigmoid(v)), v_silu_slope(v))                            \
     X(softplus, v_softplus(v), v_sigmoid(v))                                    \
-    X(elu1, elu1(v), v_exp_neg(v_min(v_zero(), v)))
+    X(elu1, elu1(v), v_exp_neg(v_min(v_zero(), v)))                             \
+    X(sin, v_sine(v, 0), v_sine(v, 1))                                          \
+    X(cos, v_sine(v, 1), v_sine(v, 2))
 
 #define DEFINE(name, value, slope)                                                    \
     static inline vf name##_of(vf v)                                                  \
@@ -79,14 +83,25 @@ static const struct {
 #define SET(NAME, name) [SQA_UNARY_##NAME] = {name##_all, name##_grad_all},
     SET(NEG, neg) SET(EXP, exp) SET(LOG, log) SET(SQRT, sqrt) SET(RSQRT, rsqrt) SET(SQUARE, square) SET(RECIP, recip)
     SET(ABS, abs) SET(RELU, relu) SET(GELU, gelu) SET(TANH, tanh) SET(SIGMOID, sigmoid) SET(SILU, silu)
-    SET(SOFTPLUS, softplus) SET(ELU1, elu1)
+    SET(SOFTPLUS, softplus) SET(ELU1, elu1) SET(SIN, sin) SET(COS, cos)
 #undef SET
     /* clang-format on */
 };
 
+/* False for sin and cos of what v_sine does not reach. */
+static bool within(enum sqa_unary f, const float *x, size_t n)
+{
+    vf bad = v_zero();
+    if (f != SQA_UNARY_SIN && f != SQA_UNARY_COS)
+        return true;
+    for (size_t i = 0; i < n; i += W)
+        bad = v_select(v_nge(v_set(V_SINE_MOST), v_abs(v_load_part(x + i, n - i))), v_set(1.0f), bad);
+    return v_top(bad) < 0.5f;
+}
+
 void V(unary)(enum sqa_unary f, const void *x, void *y, size_t n)
 {
-    if (table[f].value)
+    if (table[f].value && within(f, x, n))
         table[f].value(x, y, n);
     else
         sqa_k_unary_f32(f, x, y, n);
@@ -94,7 +109,7 @@ void V(unary)(enum sqa_unary f, const void *x, void *y, size_t n)
 
 void V(unary_grad)(enum sqa_unary f, const void *x, const void *dy, void *dx, size_t n)
 {
-    if (table[f].grad)
+    if (table[f].grad && within(f, x, n))
         table[f].grad(x, dy, dx, n);
     else
         sqa_k_unary_grad_f32(f, x, dy, dx, n);

@@ -21,7 +21,7 @@
  *
  * Bounds of errors in units of the last place of the exact result, over the whole range, held by
  * tests/test_kernels.c: v_exp, v_exp_neg, v_log 1.5; v_tanh 3; v_sigmoid, v_softplus 4; v_gelu 5 for x >= 0, 16 to
- * -3, 64 to -6, 256 to -13.1. Results below 2^-126 may be 0, but for v_exp. v_exp2_neg is tested through attention.
+ * -3, 64 to -6, 256 to -13.1; v_sine 2^-23 absolute. Results below 2^-126 may be 0, but for v_exp. v_exp2_neg is tested through attention.
  * Not-a-number in gives not-a-number out. Polynomials: weighted least squares driven to minimax.
  */
 #ifndef SQA_KERNELS_SIMD_VEC_H
@@ -121,6 +121,31 @@ static inline vf v_exp_neg(vf x)
     r = v_fnma(n, v_set(0x1.7f7d1cp-20f), r);
     const vf p = v_fma(v_fma(v_exp_part(r), r, one), r, one);
     return v_mul(p, v_from_bits(vi_shl(v_bits(t), 23)));
+}
+
+#define V_SINE_MOST 8192.0f
+
+/* sin(x + quarters pi / 2) for |x| <= V_SINE_MOST: n = round(2 x / pi), r = x - n pi / 2 in three parts of which n times
+ * the first two is exact; sin r or cos r by n's last bits. */
+static inline vf v_sine(vf x, int32_t quarters)
+{
+    const vf one = v_set(1.0f);
+    vi n = v_round(v_mul(x, v_set(0.636619772f)));
+    const vf whole = v_from_int(n);
+    vf r = v_fnma(whole, v_set(0x1.92p0f), x);
+    r = v_fnma(whole, v_set(0x1.fb4p-12f), r);
+    r = v_fnma(whole, v_set(0x1.4442d2p-24f), r);
+    const vf q = v_mul(r, r);
+    vf s = v_set(-0.00019514957f), c = v_set(2.44327839e-05f);
+    s = v_fma(s, q, v_set(0.00833215844f));
+    c = v_fma(c, q, v_set(-0.0013887313f));
+    s = v_fma(s, q, v_set(-0.166666552f));
+    c = v_fma(c, q, v_set(0.0416666456f));
+    s = v_fma(v_mul(s, q), r, r);
+    c = v_fma(v_mul(c, q), q, v_fnma(v_set(0.5f), q, one));
+    n = vi_add(n, vi_set(quarters));
+    const vf y = v_select(vi_gt(vi_and(n, vi_set(1)), vi_set(0)), c, s);
+    return v_from_bits(vi_xor(v_bits(y), vi_shl(vi_and(n, vi_set(2)), 30)));
 }
 
 /* e^x over the whole range, denormal results included: 2^n in two factors, of half of n + 254 each */
