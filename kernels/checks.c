@@ -279,6 +279,7 @@ const struct sqa_kernel_check sqa_kernel_checks[] = {
     {"attention_bf16", 4e-3, sqa_check_attention_bf16},
     {"attention_bf16_bwd", 4e-3, sqa_check_attention_bf16_bwd},
     {"fft", 4e-6, sqa_check_fft},
+    {"dft_step", 1e-6, sqa_check_dft_step},
     {"glu", 2e-6, sqa_check_glu},
     {"powers", 5e-7, sqa_check_powers},
     {"scan", 2e-6, sqa_check_scan},

@@ -78,8 +78,8 @@ static inline const struct sqa_kernels *plain(void)
 typedef double sqa_check_run(const struct sqa_kernels *simd, uint64_t key, size_t n);
 sqa_check_run sqa_check_attention, sqa_check_attention_bwd, sqa_check_gemm_panels, sqa_check_gemm_bf16,
     sqa_check_gemm_panels_bf16, sqa_check_attention_bf16, sqa_check_attention_bf16_bwd, sqa_check_kattn;
-sqa_check_run sqa_check_fft, sqa_check_glu, sqa_check_powers, sqa_check_scan, sqa_check_conv1d, sqa_check_cauchy,
-    sqa_check_selective, sqa_check_matrix_scan, sqa_check_delta_scan, sqa_check_state_step, sqa_check_attend,
-    sqa_check_gates;
+sqa_check_run sqa_check_fft, sqa_check_dft_step, sqa_check_glu, sqa_check_powers, sqa_check_scan, sqa_check_conv1d,
+    sqa_check_cauchy, sqa_check_selective, sqa_check_matrix_scan, sqa_check_delta_scan, sqa_check_state_step,
+    sqa_check_attend, sqa_check_gates;
 
 #endif

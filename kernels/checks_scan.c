@@ -71,6 +71,37 @@ double sqa_check_powers(const struct sqa_kernels *simd, uint64_t key, size_t n)
     return worst;
 }
 
+/* Steps of 2 and of 4 with three places, whole and of the real part alone; buffers 0 to 2: x, turns; 3, 5 and 6: y */
+double sqa_check_dft_step(const struct sqa_kernels *simd, uint64_t key, size_t n)
+{
+    enum { PLACES = 3 };
+    const size_t m = at_most(n, MAX / (4 * PLACES));
+    double worst = 0;
+    for (int b = 0; b < 3; b++)
+        fill(b, key, 4 * PLACES * m + 8 * PLACES, -1, 1);
+    for (int factor = 2; factor <= 4; factor += 2) {
+#define CALLS(k, T)                                                         \
+    for (int whole = 0; whole < 2; whole++)                                 \
+        k->dft_step(&(struct sqa_dft_step){.factor = factor,                \
+                                           .places = PLACES,                \
+                                           .m = (int64_t)m,                 \
+                                           .x_stride = (int64_t)m,          \
+                                           .n = (int64_t)factor * PLACES,   \
+                                           .step = 1,                       \
+                                           .x_re = buffer[0].T,             \
+                                           .x_im = buffer[1].T,             \
+                                           .turns = buffer[2].T,            \
+                                           .y_re = buffer[3 + 2 * whole].T, \
+                                           .y_im = whole ? buffer[6].T : NULL});
+        CALLS(simd, f)
+        CALLS(plain(), d)
+#undef CALLS
+        for (int b = 3; b < 7; b++)
+            worst = b == 4 ? worst : larger(error_over(b, (size_t)factor * PLACES * m, 4), worst);
+    }
+    return worst;
+}
+
 /* Real and complex rows of m channels, and the gradient backwards in time with one a, added to dx and da; buffers 0
  * to 2: a, x, dy; 3 to 5: y, dx, da; 6, 7: dx, da of the second */
 double sqa_check_scan(const struct sqa_kernels *simd, uint64_t key, size_t n)

@@ -188,6 +188,18 @@ struct sqa_fft {
     const void *table;
 };
 
+/* A step of a Fourier transform of n = factor places done points in Stockham's order, factor 2 or 4, on rows of m numbers,
+ * those of a point's `done` frequencies so far side by side; real and imaginary parts lie apart. Row p factor + k of y,
+ * dense, for p < places and k < factor, is
+ *     exp(-2 pi i k p / (factor places)) sum_j exp(-2 pi i k j / factor) x_(j places + p)
+ * turns: n cosines of 2 pi i / n, then n sines; step: done. y_im NULL: real parts alone. */
+struct sqa_dft_step {
+    int factor;
+    int64_t places, m, x_stride, n, step;
+    const void *x_re, *x_im, *turns;
+    void *y_re, *y_im;
+};
+
 /* m channels side by side: y_t = a_t y_(t-1) + x_t for t = 0 .. n-1, y_(-1) = 0. Complex numbers have their imaginary
  * part `imag` elements after the real one; imag = 0: real. Strides: elements between rows, 0 for an a of all times.
  * y may alias x. */
@@ -438,6 +450,7 @@ struct sqa_kernels {
     void (*fft_gradient)(const struct sqa_fft *f, const void *u, int64_t u_stride, const void *dy, int64_t dy_stride,
                          const void *kernel, void *sum, void *du, int64_t du_stride, void *work);
     void (*fft_kernel_grad)(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride);
+    void (*dft_step)(const struct sqa_dft_step *s);
 
     void (*scan)(const struct sqa_scan *s);
     void (*scan_grad)(const struct sqa_scan_grad *s);

@@ -4,8 +4,8 @@
  *     y[k][e] = sum_t sum_j x[t][j] cos(2 pi (k t / L + e j / D))
  *
  * Over channels: a product with cosines and sines of D x 2 C numbers, C = D / 2 + 1; the others follow by
- * y[k][D - e] = y[-k][e]. Over positions L is cut into factors of at most 32 where it has such factors, and each is a
- * step of Stockham's order: for each of L / f places a product with an f x f table that holds the twiddle factors.
+ * y[k][D - e] = y[-k][e]. Over positions, a few columns at a time, in Stockham's order: steps of 4 and 2, then of the other
+ * factors of L, joined up to 32, each a product with an f x f table that holds the twiddle factors.
  */
 #ifndef SQA_MODELS_DFT_H
 #define SQA_MODELS_DFT_H

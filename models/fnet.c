@@ -4,8 +4,9 @@
  * Computes  y = Re(F_L x F_D), F_n[k][j] = exp(-2 pi i k j / n), L the length of the graph; scale=root divides by
  *           sqrt(L D). Rows at padding are 0 before and after
  * Shapes    x (B, L, D) -> (B, L, D); no parameters
- * Cost      over channels a product with D x 2 C, C = D / 2 + 1: 4 B L D C flops; over positions, for the factors
- *           f of L, B L C (8 sum f - 4 f_last); the channels above D / 2 follow by symmetry
+ * Cost      over channels a product with D x 2 C, C = D / 2 + 1: 4 B L D C flops; over positions B L C times the
+ *           sum over the factors of L of 8.5 (4), 5 (2), 8 f (others), of the last one half; the channels above D / 2
+ *           follow by symmetry
  * Source    Lee-Thorp et al. 2021, arXiv:2105.03824, equation (3)
  * Departs   with padding the transform is that of the padded length, as there: answers depend on it
  */

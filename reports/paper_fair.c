@@ -177,6 +177,14 @@ static struct sqa_estimate over_seeds(const double *x, size_t n)
     return out;
 }
 
+/* An interval of t may leave what a share can be. */
+static struct sqa_estimate within_percent(struct sqa_estimate x)
+{
+    x.low = x.low < 0 ? 0 : x.low;
+    x.high = x.high > 100 ? 100 : x.high;
+    return x;
+}
+
 static struct sqa_estimate paired(struct sqa_paper_fill *f, const struct series *a, const struct series *b)
 {
     double *d = sqa_alloc_array(a->n + 1, sizeof *d);
@@ -243,7 +251,7 @@ static void fill_column(struct sqa_paper_fill *f, struct sqa_paper_panel *p, siz
             continue;
         if (is_trained(&p->lines[i])) {
             series[i] = read_series(f, cell->entry, least / cost(f->pool, cell->entry, axis, timed));
-            cell->x = over_seeds(series[i].x, series[i].n);
+            cell->x = within_percent(over_seeds(series[i].x, series[i].n));
         } else {
             cell->x = sqa_paper_scaled(cell->entry->value[SQA_VALUE_valid_accuracy], 100);
         }

@@ -176,7 +176,7 @@ static void test_long_delay(void **state)
 /* What verify checks, in the 16-wide forms */
 static void test_pair(void **state)
 {
-    static const char *const names[] = {"fft", "glu", "powers", "scan", "conv1d", "cauchy"};
+    static const char *const names[] = {"fft", "dft_step", "glu", "powers", "scan", "conv1d", "cauchy"};
     (void)state;
     for (const struct sqa_kernel_check *c = sqa_kernel_checks; pair.isa && c->kernel; c++)
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -205,6 +205,7 @@ static int setup(void **state)
         pair.fft_convolve = sqa_k_fft_convolve_f32_pair;
         pair.fft_gradient = sqa_k_fft_gradient_f32_pair;
         pair.fft_kernel_grad = sqa_k_fft_kernel_grad_f32_pair;
+        pair.dft_step = sqa_k_dft_step_f32_pair;
         pair.glu = sqa_k_glu_f32_pair;
         pair.glu_grad = sqa_k_glu_grad_f32_pair;
         pair.powers = sqa_k_powers_f32_pair;

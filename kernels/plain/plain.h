@@ -79,6 +79,7 @@
                                 int64_t dy_stride, const void *kernel, void *sum, void *du, int64_t du_stride, \
                                 void *work); \
     void sqa_k_fft_kernel_grad_##T(const struct sqa_fft *f, void *sum, void *dk, void *dk2, int64_t stride); \
+    void sqa_k_dft_step_##T(const struct sqa_dft_step *s); \
     void sqa_k_glu_##T(const void *x, void *y, size_t rows, size_t n); \
     void sqa_k_glu_grad_##T(const void *x, const void *dy, void *dx, size_t rows, size_t n); \
     void sqa_k_state_step_##T(const struct sqa_state_step *s); \
@@ -136,7 +137,7 @@
     X(layernorm, isa) X(layernorm_grad, isa) X(add_layernorm, isa) \
     X(attention_workspace, isa) X(attention, isa) X(attention_bwd, isa) \
     X(fft_lanes, isa) X(fft_table, isa) X(fft_spectrum, isa) X(fft_prepare, isa) \
-    X(fft_kernel, isa) X(fft_convolve, isa) X(fft_gradient, isa) X(fft_kernel_grad, isa) \
+    X(fft_kernel, isa) X(fft_convolve, isa) X(fft_gradient, isa) X(fft_kernel_grad, isa) X(dft_step, isa) \
     X(conv1d, isa) X(conv1d_taps, isa) \
     X(glu, isa) X(glu_grad, isa) X(scan, isa) X(scan_grad, isa) X(state_step, isa) X(attend, isa) \
     X(lstm_gates, isa) X(lstm_gates_grad, isa) X(gru_gates, isa) X(gru_gates_grad, isa) X(powers, isa) X(polynomials, isa) \
