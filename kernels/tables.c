@@ -30,25 +30,26 @@ static CBLAS_TRANSPOSE transpose(int t)
     return t ? CblasTrans : CblasNoTrans;
 }
 
-static void gemm_f32(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
-                     const void *b, int64_t ldb, double beta, void *c, int64_t ldc)
-{
-    if (gemm_is_empty(m, n, k))
-        sqa_k_gemm_f32(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-    else
-        cblas_sgemm(CblasRowMajor, transpose(ta), transpose(tb), (blasint)m, (blasint)n, (blasint)k, (float)alpha, a,
-                    (blasint)lda, b, (blasint)ldb, (float)beta, c, (blasint)ldc);
-}
-
-static void gemm_f64(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
-                     const void *b, int64_t ldb, double beta, void *c, int64_t ldc)
-{
-    if (gemm_is_empty(m, n, k))
-        sqa_k_gemm_f64(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-    else
-        cblas_dgemm(CblasRowMajor, transpose(ta), transpose(tb), (blasint)m, (blasint)n, (blasint)k, alpha, a,
-                    (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
-}
+/* A row or a column of C is a product of a matrix with a vector, which OpenBLAS's product of matrices packs for nothing. */
+#define GEMM(T, REAL, P)                                                                                            \
+    static void gemm_##T(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda, \
+                         const void *b, int64_t ldb, double beta, void *c, int64_t ldc)                             \
+    {                                                                                                               \
+        const REAL x = (REAL)alpha, y = (REAL)beta;                                                                 \
+        if (gemm_is_empty(m, n, k))                                                                                 \
+            sqa_k_gemm_##T(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);                                   \
+        else if (n == 1)                                                                                            \
+            cblas_##P##gemv(CblasRowMajor, transpose(ta), (blasint)(ta ? k : m), (blasint)(ta ? m : k), x, a,       \
+                            (blasint)lda, b, (blasint)(tb ? 1 : ldb), y, c, (blasint)ldc);                          \
+        else if (m == 1)                                                                                            \
+            cblas_##P##gemv(CblasRowMajor, transpose(!tb), (blasint)(tb ? n : k), (blasint)(tb ? k : n), x, b,      \
+                            (blasint)ldb, a, (blasint)(ta ? lda : 1), y, c, 1);                                     \
+        else                                                                                                        \
+            cblas_##P##gemm(CblasRowMajor, transpose(ta), transpose(tb), (blasint)m, (blasint)n, (blasint)k, x, a,  \
+                            (blasint)lda, b, (blasint)ldb, y, c, (blasint)ldc);                                     \
+    }
+GEMM(f32, float, s)
+GEMM(f64, double, d)
 
 /* Packed B is B with dense rows: OpenBLAS adds to what C starts from. */
 #define GEMM_PANELS(T, REAL)                                                                                      \

@@ -1,4 +1,6 @@
 /* copy.c - a dense copy of a view */
+#include <string.h>
+
 #include "engine/ops/support.h"
 
 struct job {
@@ -22,12 +24,16 @@ static void copy_units(void *ctx, int64_t first, int64_t count, int thread)
     const size_t size = sqa_dtype_size(x->dtype);
 
     (void)thread;
-    for (int64_t i = first; i < first + count; i++) {
-        const void *from =
-            sqa_at_const(sqa_data(x), i / x->dim[1] * x->stride[0] + i % x->dim[1] * x->stride[1], size);
+    for (int64_t i = first, many; i < first + count; i += many) { /* units of one place of the first axis together */
+        const int64_t at = i % x->dim[1];
+        const void *from = sqa_at_const(sqa_data(x), i / x->dim[1] * x->stride[0] + at * x->stride[1], size);
+        int64_t dim[SQA_MAX_RANK];
 
-        sqa_copy_block(size, x->rank - 2, x->dim + 2, from, x->stride + 2, sqa_at(sqa_data(j->y), i * j->inner, size),
-                       j->y->stride + 2);
+        many = sqa_min64(first + count - i, x->dim[1] - at);
+        memcpy(dim, x->dim + 1, (size_t)(x->rank - 1) * sizeof *dim);
+        dim[0] = many;
+        sqa_copy_block(size, x->rank - 1, dim, from, x->stride + 1, sqa_at(sqa_data(j->y), i * j->inner, size),
+                       j->y->stride + 1);
     }
 }
 

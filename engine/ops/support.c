@@ -174,6 +174,21 @@ static void copy_row(size_t size, const unsigned char *x, int64_t x_stride, unsi
         memcpy(y + i * y_stride * (int64_t)size, x + i * x_stride * (int64_t)size, size);
 }
 
+enum { SHORT = 16 };
+
+/* Axes last - 1 and last */
+static void exchange_axes(int last, int64_t *dim, int64_t stride[2][SQA_MAX_RANK])
+{
+    int64_t *const lists[] = {dim, stride[0], stride[1]};
+
+    for (int i = 0; i < 3; i++) {
+        const int64_t kept = lists[i][last];
+
+        lists[i][last] = lists[i][last - 1];
+        lists[i][last - 1] = kept;
+    }
+}
+
 void sqa_copy_block(size_t size, int rank, const int64_t *dim, const void *x, const int64_t *x_stride, void *y,
                     const int64_t *y_stride)
 {
@@ -186,6 +201,8 @@ void sqa_copy_block(size_t size, int rank, const int64_t *dim, const void *x, co
         stride[1][i] = y_stride[i];
     }
     last = collapse(2, rank, d, stride) - 1;
+    if (last > 0 && d[last] < SHORT && stride[0][last] != 1 && stride[0][last - 1] == 1) /* read along x */
+        exchange_axes(last, d, stride);
     for (int i = 0; i < last; i++)
         rows *= d[i];
     if (d[last] == 0)
