@@ -1,8 +1,9 @@
 /*
  * selective.c - selective state spaces, a vector of channels side by side; f32
  *
- * A chunk of rows at a time: its rows of channels are copied to dense ones, then a few states of the channels run
- * through the chunk in registers. Decays are powers of 2 of dt a log2(e).
+ * A chunk of rows at a time, so that its lines stay near while one vector of channels after the other is taken from
+ * them: its rows of channels are copied to dense ones, then a few states of the channels run through the chunk in
+ * registers. Decays are 2^(dt a 8 log2(e) / 8).
  * Backward: two states of a vector of channels at a time run forward from what was kept, which leaves their states
  * and decays of the chunk in the first cache, then backward. Gradients of b and c are sums over channels: vectors of
  * partial sums for each row and state, which are added up once a chunk.
@@ -14,13 +15,14 @@
 
 enum { FORWARD = 4, BACKWARD = 2 }; /* states in registers */
 
-#define LOG2_E 1.44269504f
-#define LN_2 0.693147181f
+/* of eighths */
+#define LOG2_E (8 * 1.44269504f)
+#define LN_2 (0.693147181f / 8)
 
 /* Rows of one vector each */
 struct work {
     float *dt, *u, *x, *y;    /* of a chunk: x = dt u; y is dy backward */
-    float *state, *a;         /* of the states; a in base 2 */
+    float *state, *a;         /* of the states, forward of all channels; a in base 2^(1/8) */
     float *dx, *ddt;          /* of a chunk */
     float *h, *decay;         /* BACKWARD states of a chunk, and of the row before it */
     float *db, *dc;           /* of a chunk, a row for each state */
@@ -36,14 +38,14 @@ static float *take(void *base, size_t *at, int64_t rows)
 
 static size_t layout(const struct sqa_selective *s, int grad, void *base, struct work *w)
 {
-    const int64_t all = (s->m + W - 1) / W;
+    const int64_t all = (s->m + W - 1) / W, here = grad ? 1 : all;
     size_t at = 0;
     w->dt = take(base, &at, s->chunk);
     w->u = take(base, &at, s->chunk);
     w->x = take(base, &at, s->chunk);
     w->y = take(base, &at, s->chunk);
-    w->state = take(base, &at, s->states);
-    w->a = take(base, &at, s->states);
+    w->state = take(base, &at, here * s->states);
+    w->a = take(base, &at, here * s->states);
     if (!grad)
         return at * sizeof(float);
     w->dx = take(base, &at, s->chunk);
@@ -88,17 +90,20 @@ static float *place(void *x, int64_t t, int64_t stride)
     return (float *)x + t * stride;
 }
 
-/* dt, u and x of `rows` rows of channels e and on, and a */
+/* dt, u and x of `rows` rows of channels e and on */
 static void open_chunk(const struct sqa_selective *s, const struct work *w, int64_t first, int64_t rows, int64_t e,
                        size_t left)
 {
-    const vf base = v_set(LOG2_E);
     load_rows(row_of(s->dt, first, s->dt_stride) + e, s->dt_stride, rows, left, w->dt);
     load_rows(row_of(s->u, first, s->u_stride) + e, s->u_stride, rows, left, w->u);
     for (int64_t t = 0; t < rows; t++)
         v_store(w->x + t * W, v_mul(v_load(w->dt + t * W), v_load(w->u + t * W)));
+}
+
+static void open_states(const struct sqa_selective *s, int64_t e, size_t left, float *a)
+{
     for (int64_t i = 0; i < s->states; i++)
-        v_store(w->a + i * W, v_mul(base, v_load_part(row_of(s->a, i, s->a_stride) + e, left)));
+        v_store(a + i * W, v_mul(v_set(LOG2_E), v_load_part(row_of(s->a, i, s->a_stride) + e, left)));
 }
 
 /* S states from i on through a chunk: y += c h */
@@ -117,7 +122,7 @@ V_INLINE void run_states(const int S, const struct sqa_selective *s, const struc
         vf y = v_load(w->y + t * W);
         V_UNROLL
         for (int k = 0; k < S; k++) {
-            h[k] = v_fma(v_exp2_neg(v_mul(dt, a[k])), h[k], v_mul(x, v_set(b[k])));
+            h[k] = v_fma(v_exp2_eighths(v_mul(dt, a[k])), h[k], v_mul(x, v_set(b[k])));
             y = v_fma(v_set(c[k]), h[k], y);
         }
         v_store(w->y + t * W, y);
@@ -127,29 +132,39 @@ V_INLINE void run_states(const int S, const struct sqa_selective *s, const struc
         v_store(w->state + (i + k) * W, h[k]);
 }
 
+/* Channels e and on of a chunk; w has their states */
+static void chunk_of(const struct sqa_selective *s, const struct work *w, int64_t first, int64_t rows, int64_t e)
+{
+    const size_t left = (size_t)(s->m - e);
+    const vf skip = v_load_part((const float *)s->skip + e, left);
+    int64_t i = 0;
+    open_chunk(s, w, first, rows, e, left);
+    if (s->keep)
+        store_rows(w->state, s->states, left, place(s->keep, first / s->chunk * s->states, s->keep_stride) + e,
+                   s->keep_stride);
+    for (int64_t t = 0; t < rows; t++)
+        v_store(w->y + t * W, v_mul(skip, v_load(w->u + t * W)));
+    for (; i + FORWARD <= s->states; i += FORWARD)
+        run_states(FORWARD, s, w, first, rows, i);
+    for (; i < s->states; i++)
+        run_states(1, s, w, first, rows, i);
+    store_rows(w->y, rows, left, place(s->y, first, s->y_stride) + e, s->y_stride);
+}
+
 void V(selective)(const struct sqa_selective *s, void *workspace)
 {
-    struct work w;
-    (void)layout(s, 0, workspace, &w);
-    for (int64_t e = 0; e < s->m; e += W) {
-        const size_t left = (size_t)(s->m - e);
-        const vf skip = v_load_part((const float *)s->skip + e, left);
-        for (int64_t i = 0; i < s->states; i++)
-            v_store(w.state + i * W, v_zero());
-        for (int64_t first = 0; first < s->n; first += s->chunk) {
-            const int64_t rows = s->n - first < s->chunk ? s->n - first : s->chunk;
-            int64_t i = 0;
-            open_chunk(s, &w, first, rows, e, left);
-            if (s->keep)
-                store_rows(w.state, s->states, left, place(s->keep, first / s->chunk * s->states, s->keep_stride) + e,
-                           s->keep_stride);
-            for (int64_t t = 0; t < rows; t++)
-                v_store(w.y + t * W, v_mul(skip, v_load(w.u + t * W)));
-            for (; i + FORWARD <= s->states; i += FORWARD)
-                run_states(FORWARD, s, &w, first, rows, i);
-            for (; i < s->states; i++)
-                run_states(1, s, &w, first, rows, i);
-            store_rows(w.y, rows, left, place(s->y, first, s->y_stride) + e, s->y_stride);
+    struct work all;
+    (void)layout(s, 0, workspace, &all);
+    memset(all.state, 0, (size_t)((s->m + W - 1) / W * s->states * W) * sizeof(float));
+    for (int64_t e = 0; e < s->m; e += W)
+        open_states(s, e, (size_t)(s->m - e), all.a + e * s->states);
+    for (int64_t first = 0; first < s->n; first += s->chunk) {
+        const int64_t rows = smaller(s->chunk, s->n - first);
+        for (int64_t e = 0; e < s->m; e += W) {
+            struct work w = all;
+            w.state += e * s->states;
+            w.a += e * s->states;
+            chunk_of(s, &w, first, rows, e);
         }
     }
 }
@@ -170,7 +185,7 @@ V_INLINE void again(const int S, const struct sqa_selective *s, const struct wor
         const vf dt = v_load(w->dt + t * W), x = v_load(w->x + t * W);
         V_UNROLL
         for (int k = 0; k < S; k++) {
-            const vf decay = v_exp2_neg(v_mul(dt, a[k]));
+            const vf decay = v_exp2_eighths(v_mul(dt, a[k]));
             h[k] = v_fma(decay, h[k], v_mul(x, v_set(b[k])));
             v_store(w->decay + (t * S + k) * W, decay);
             v_store(w->h + ((t + 1) * S + k) * W, h[k]);
@@ -178,7 +193,7 @@ V_INLINE void again(const int S, const struct sqa_selective *s, const struct wor
     }
 }
 
-/* And back: next and da of these states; dx, ddt (in base 2) and the partial sums of db and dc of the chunk */
+/* And back: next and da of these states; dx, ddt (in base 2^(1/8)) and the partial sums of db and dc of the chunk */
 V_INLINE void back(const int S, const struct sqa_selective *s, const struct work *w, int64_t first, int64_t rows,
                    int64_t i, float *next_, float *da_)
 {
@@ -228,6 +243,7 @@ static void chunk_grad(const struct sqa_selective_grad *s, const struct work *w,
     vf dskip = v_load(w->dskip + e);
     int64_t i = 0;
     open_chunk(f, w, first, rows, e, left);
+    open_states(f, e, left, w->a);
     load_rows(row_of(s->dy, first, s->dy_stride) + e, s->dy_stride, rows, left, w->y);
     load_rows(row_of(f->keep, first / f->chunk * f->states, f->keep_stride) + e, f->keep_stride, f->states, left,
               w->state);

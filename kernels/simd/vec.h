@@ -17,6 +17,7 @@
  *   vi_gt                 signed
  *   v_load_part(p, left)  lanes below `left` are loaded, the others are 0 and not touched; v_store_part likewise
  *   v_first(left)         the lanes below left; left may exceed W
+ *   vi_pick8(p, i)       p[i mod 8]
  *   v_sum, v_top          sum and maximum of the lanes, v_sum_d the sum in double; always in the same order
  *
  * Bounds of errors in units of the last place of the exact result, over the whole range, held by
@@ -99,6 +100,22 @@ static inline vf v_exp2_neg(vf x)
     x = v_max(v_set(-127.0f), x);
     const vf t = v_add(x, v_set(V_MAGIC)), r = v_sub(x, v_sub(t, v_set(V_MAGIC)));
     return v_mul(v_exp2_part(r), v_from_bits(vi_shl(v_bits(t), 23)));
+}
+
+/* 2^(x / 8) for x <= 1016, results below 2^-126 may be 0; 2^-inf = 0. n = round(x) adds its whole eighths to the exponent of
+ * 2^((n mod 8) / 8), which the table holds less (n mod 8) / 8 of the mantissa's range. */
+static inline vf v_exp2_eighths(vf x)
+{
+    static const int32_t part[8] = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
+                                    0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
+    const vf magic = v_set(0x1.8p23f);
+    x = v_max(v_set(-1016.0f), x);
+    const vf t = v_add(x, magic), r = v_sub(x, v_sub(t, magic));
+    vf p = v_set(0.000108391047f);
+    p = v_fma(p, r, v_set(0.00375402579f));
+    p = v_fma(p, r, v_set(0.0866434053f));
+    p = v_fma(p, r, v_set(1.0f));
+    return v_mul(p, v_from_bits(vi_add(vi_pick8(part, v_bits(t)), vi_shl(v_bits(t), 20))));
 }
 
 /* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2 */

@@ -54,6 +54,8 @@ static inline vm vi_gt(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpgt_epi
 static inline vf v_select(vm m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
 static inline vm v_first(size_t left) { return _mm256_castsi256_ps(half_mask(left)); }
 
+static inline vi vi_pick8(const int32_t *p, vi i) { return _mm256_permutevar8x32_epi32(vi_load(p), i); }
+
 static inline float v_sum(vf x) { return half_sum(x); }
 static inline float v_top(vf x) { return half_top(x); }
 static inline double v_sum_d(vf x) { return half_sum_d(half_pairs(x)); }

@@ -43,6 +43,10 @@ static inline vm v_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
 static inline vm v_eq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 static inline vm v_nge(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_NGE_UQ); }
 static inline vm vi_gt(vi a, vi b) { return _mm512_cmpgt_epi32_mask(a, b); }
+static inline vi vi_pick8(const int32_t *p, vi i)
+{
+    return _mm512_permutexvar_epi32(i, _mm512_broadcast_i32x8(_mm256_loadu_si256((const __m256i *)(const void *)p)));
+}
 static inline vf v_select(vm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
 static inline vm v_first(size_t left) { return (vm)(left >= 16 ? 0xffff : (1u << left) - 1); }
 

@@ -68,6 +68,11 @@ static inline vm vi_gt(vi x, vi y)
 {
     return v_from_bits((vi){_mm256_cmpgt_epi32(x.a, y.a), _mm256_cmpgt_epi32(x.b, y.b)});
 }
+static inline vi vi_pick8(const int32_t *p, vi i)
+{
+    const __m256i t = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return (vi){_mm256_permutevar8x32_epi32(t, i.a), _mm256_permutevar8x32_epi32(t, i.b)};
+}
 static inline vf v_select(vm m, vf yes, vf no)
 {
     return (vf){_mm256_blendv_ps(no.a, yes.a, m.a), _mm256_blendv_ps(no.b, yes.b, m.b)};
