@@ -177,11 +177,11 @@ static struct sqa_estimate over_seeds(const double *x, size_t n)
     return out;
 }
 
-/* An interval of t may leave what a share can be. */
 static struct sqa_estimate within_percent(struct sqa_estimate x)
 {
-    x.low = x.low < 0 ? 0 : x.low;
-    x.high = x.high > 100 ? 100 : x.high;
+    const struct sqa_interval i = sqa_interval_within((struct sqa_interval){x.low, x.high}, 0, 100);
+    x.low = i.low;
+    x.high = i.high;
     return x;
 }
 

@@ -155,6 +155,11 @@ struct sqa_interval sqa_t_interval(const double *x, size_t n, double level)
     return (struct sqa_interval){mean - half, mean + half};
 }
 
+struct sqa_interval sqa_interval_within(struct sqa_interval x, double low, double high)
+{
+    return isnan(x.low) ? x : (struct sqa_interval){fmax(x.low, low), fmin(x.high, high)};
+}
+
 struct sqa_interval sqa_median_interval(const double *x, size_t n, double level)
 {
     /* The k-th from either end, k the largest with 2 P(Binomial(n, 1/2) < k) <= 1 - level. */

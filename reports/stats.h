@@ -36,6 +36,8 @@ double sqa_f_cdf(double f, double df1, double df2); /* Fisher, f >= 0 */
 struct sqa_interval sqa_wilson(double k, double n, double level);
 /* Of the mean of x; NaN when n < 2. */
 struct sqa_interval sqa_t_interval(const double *x, size_t n, double level);
+/* What of an interval lies in low .. high, as that of a mean of shares must. */
+struct sqa_interval sqa_interval_within(struct sqa_interval x, double low, double high);
 /* Of the median; x ascending. Holds for any continuous distribution; needs n >= 6 at 0.95, else NaN. */
 struct sqa_interval sqa_median_interval(const double *x, size_t n, double level);
 

@@ -195,7 +195,9 @@ static enum sqa_status by_examples(const struct sqa_pool *pool, const struct val
         set_interval(out, sqa_wilson(out->mean * n, n, LEVEL), "Wilson");
         return status;
     }
-    const struct sqa_interval t = over_seeds(w);
+    struct sqa_interval t = over_seeds(w);
+    if (v->by == SQA_BY_LABELS)
+        t = sqa_interval_within(t, 0, 1);
     set_interval(out, complete ? (struct sqa_interval){resampled.low, resampled.high} : t,
                  complete ? "bootstrap" : "t");
     return status;
@@ -289,7 +291,8 @@ static enum sqa_status estimate(const struct sqa_pool *pool, struct sqa_pool_ent
     }
     if (v->column == SQA_CELLS_test_mae || v->column == SQA_CELLS_test_loss)
         out->n_examples = tested(pool, w);
-    set_interval(out, over_seeds(w), "t");
+    const bool share = v->column == SQA_CELLS_train_accuracy || v->column == SQA_CELLS_valid_accuracy;
+    set_interval(out, share ? sqa_interval_within(over_seeds(w), 0, 1) : over_seeds(w), "t");
     return SQA_OK;
 }
 

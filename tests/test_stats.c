@@ -63,6 +63,9 @@ static void test_intervals(void **state)
     i = sqa_wilson(15, 148, 0.95);
     near(i.low, 0.0624, 5e-5);
     near(i.high, 0.1605, 5e-5);
+    i = sqa_interval_within(sqa_t_interval((const double[]){0.9, 1, 1}, 3, 0.95), 0, 1);
+    assert_true(i.low > 0.8 && i.low < 0.9 && i.high == 1);
+    assert_true(isnan(sqa_interval_within(sqa_t_interval((const double[]){1}, 1, 0.95), 0, 1).low));
     i = sqa_wilson(0, 20, 0.95);
     near(i.low, 0, 0);
     near(i.high, 0.1611, 5e-5);
