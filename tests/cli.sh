@@ -641,6 +641,7 @@ works '<svg ' table lra-figure --format svg
 works 'Score against speed; the area' table lra-figure --format html
 works '' table lra-3 papers -o t.md
 is 'a table in a file' grep -q '^## Accuracy on Image' t.md
+is 'results/fair.sh plans trials, seeds and controls of 34 mixers' sh -c 'SEQARENA=$1 RUNS=$PWD/fair "$2/results/fair.sh" train reverse 1 2 --dry-run | grep -qx "181 cells"' - "$program" "$top"
 is 'jobs of results/forecast.sh are plans' sh -c 'SEQARENA=$1 RUNS=$PWD/jobs "$2/results/forecast.sh" | grep -c "  0 of" | grep -qx 15' - "$program" "$top"
 mkdir -p other/tables other/published
 printf '[table]\ntitle = x\nkind = frob\n' >other/tables/broken.ini
