@@ -90,7 +90,9 @@ static enum sqa_status shape(struct sqa_node *n, struct sqa_err *err)
 struct job {
     const struct sqa_kernels *k;
     struct steps steps;
-    int64_t batch, length, dim, columns, unit, largest; /* columns of a unit; largest factor that is a product */
+    int64_t batch, length, dim, columns;
+    int64_t unit, units,
+        largest; /* columns of a unit, units of a row of the batch; largest factor that is a product */
     const unsigned char *x;
     unsigned char *y;
     unsigned char *waves;  /* (D, 2 C): cosines, then minus sines */
@@ -116,6 +118,7 @@ static size_t lay_out(struct job *j, const struct sqa_node *n, void *base, int t
             j->largest = sqa_max64(j->largest, j->steps.factor[i]);
     /* a large table is made once for all columns */
     j->unit = j->largest > WANTED ? j->columns : sqa_min64(COLUMNS, j->columns);
+    j->units = (j->columns + j->unit - 1) / j->unit;
     j->waves = sqa_take(base, &bytes, (size_t)(j->dim * 2 * j->columns) * j->k->size);
     j->turns = sqa_take(base, &bytes, (size_t)(2 * j->length) * j->k->size);
     j->rows = sqa_take(base, &bytes, (size_t)(j->batch * j->length * 2 * j->columns) * j->k->size);
@@ -291,10 +294,9 @@ UNFOLD(double)
 static void units(void *ctx, int64_t first, int64_t count, int thread)
 {
     const struct job *j = ctx;
-    const int64_t each = (j->columns + j->unit - 1) / j->unit;
 
     for (int64_t u = first; u < first + count; u++) {
-        const int64_t b = u / each, e = u % each * j->unit, wide = sqa_min64(j->unit, j->columns - e);
+        const int64_t b = u / j->units, e = u % j->units * j->unit, wide = sqa_min64(j->unit, j->columns - e);
         const void *real = over_positions(j, b, e, wide, thread);
 
         (j->k->size == sizeof(float) ? unfold_float : unfold_double)(j, real, j->steps.n ? wide : 2 * j->columns, b,
@@ -315,7 +317,7 @@ static void run(const struct sqa_node *n, const struct sqa_run *r)
     make_waves(&j);
     sqa_chunks(r, j.length, 1024, work, make_turns, &j);
     sqa_chunks(r, j.batch * j.length, 256, work, over_channels, &j);
-    sqa_chunks(r, j.batch * ((j.columns + j.unit - 1) / j.unit), 1, work, units, &j);
+    sqa_chunks(r, j.batch * j.units, 1, work, units, &j);
 }
 
 static void grad(struct sqa_graph *g, struct sqa_node *n, struct sqa_tensor *const *dy, struct sqa_tensor **dx)

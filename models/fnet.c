@@ -71,7 +71,7 @@ static void by_definition(const double *x, int length, int dim, double *y)
 /* Lengths of every kind: 1, primes, powers, products; even and odd widths. */
 static enum sqa_status equals_definition(struct sqa_err *err)
 {
-    static const int lengths[] = {1, 2, 7, 12, 36, 37, LONGEST};
+    static const int lengths[] = {1, 2, 7, 12, 16, 36, 37, LONGEST};
     double x[LONGEST * D], y[LONGEST * D], expect[LONGEST * D];
     enum sqa_status status = SQA_OK;
 

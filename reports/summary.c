@@ -170,10 +170,15 @@ static size_t tested(const struct sqa_pool *pool, const struct work *w)
     return w->n && least >= 1 && least < 1e15 ? (size_t)least : 0;
 }
 
-/* Seeds that agree to the last digit (an untrained floor, a model stuck on one class) show no spread to judge by. */
-static struct sqa_interval over_seeds(const struct work *w)
+/* Of a value, or of a difference when v is NULL. Seeds that agree to the last digit (an untrained floor, a model stuck on one
+ * class) show no spread to judge by. */
+static struct sqa_interval over_seeds(const struct value *v, const struct work *w)
 {
-    return sqa_t_interval(w->x, all_equal(w->x, w->n) ? 0 : w->n, LEVEL);
+    const struct sqa_interval t = sqa_t_interval(w->x, all_equal(w->x, w->n) ? 0 : w->n, LEVEL);
+    const bool share = v && (v->column == SQA_CELLS_test_accuracy || v->column == SQA_CELLS_train_accuracy ||
+                             v->column == SQA_CELLS_valid_accuracy);
+
+    return share ? sqa_interval_within(t, 0, 1) : t;
 }
 
 /* Accuracy and squared error: a bootstrap over all test examples when they are there, else Wilson or t. One label an
@@ -195,9 +200,7 @@ static enum sqa_status by_examples(const struct sqa_pool *pool, const struct val
         set_interval(out, sqa_wilson(out->mean * n, n, LEVEL), "Wilson");
         return status;
     }
-    struct sqa_interval t = over_seeds(w);
-    if (v->by == SQA_BY_LABELS)
-        t = sqa_interval_within(t, 0, 1);
+    const struct sqa_interval t = over_seeds(v, w);
     set_interval(out, complete ? (struct sqa_interval){resampled.low, resampled.high} : t,
                  complete ? "bootstrap" : "t");
     return status;
@@ -291,8 +294,7 @@ static enum sqa_status estimate(const struct sqa_pool *pool, struct sqa_pool_ent
     }
     if (v->column == SQA_CELLS_test_mae || v->column == SQA_CELLS_test_loss)
         out->n_examples = tested(pool, w);
-    const bool share = v->column == SQA_CELLS_train_accuracy || v->column == SQA_CELLS_valid_accuracy;
-    set_interval(out, share ? sqa_interval_within(over_seeds(w), 0, 1) : over_seeds(w), "t");
+    set_interval(out, over_seeds(v, w), "t");
     return SQA_OK;
 }
 
@@ -340,7 +342,7 @@ static enum sqa_status difference(const struct sqa_pool *pool, const struct sqa_
         out->mean = sqa_stats_mean(w->x, n);
         out->n_seeds = n;
         w->n = n;
-        set_interval(out, over_seeds(w), "t");
+        set_interval(out, over_seeds(NULL, w), "t");
     }
     return SQA_OK;
 }

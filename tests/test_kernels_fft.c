@@ -197,26 +197,9 @@ static int setup(void **state)
     if (tables > 2) {
         pair = *table[2];
         pair.isa = "pair";
-        pair.fft_lanes = sqa_k_fft_lanes_f32_pair;
-        pair.fft_table = sqa_k_fft_table_f32_pair;
-        pair.fft_spectrum = sqa_k_fft_spectrum_f32_pair;
-        pair.fft_prepare = sqa_k_fft_prepare_f32_pair;
-        pair.fft_kernel = sqa_k_fft_kernel_f32_pair;
-        pair.fft_convolve = sqa_k_fft_convolve_f32_pair;
-        pair.fft_gradient = sqa_k_fft_gradient_f32_pair;
-        pair.fft_kernel_grad = sqa_k_fft_kernel_grad_f32_pair;
-        pair.dft_step = sqa_k_dft_step_f32_pair;
-        pair.glu = sqa_k_glu_f32_pair;
-        pair.glu_grad = sqa_k_glu_grad_f32_pair;
-        pair.powers = sqa_k_powers_f32_pair;
-        pair.polynomials = sqa_k_polynomials_f32_pair;
-        pair.scan = sqa_k_scan_f32_pair;
-        pair.scan_grad = sqa_k_scan_grad_f32_pair;
-        pair.conv1d = sqa_k_conv1d_f32_pair;
-        pair.conv1d_taps = sqa_k_conv1d_taps_f32_pair;
-        pair.cauchy = sqa_k_cauchy_f32_pair;
-        pair.cauchy_grad = sqa_k_cauchy_grad_f32_pair;
-        table[tables++] = &pair;
+#define X(name, isa) pair.name = sqa_k_##name##_f32_##isa;
+        SQA_SIMD_LIST(X, pair)
+#undef X
     }
     return 0;
 }
